@@ -1,0 +1,94 @@
+//! Why the embedded Postgres could not be found, initialised or started.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A refusal of the embedded Postgres, with the sentence that says what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "no Postgres {minimum} or newer on this machine; install one (Debian, Ubuntu: `apt-get install postgresql`), start \
+         through `./run`, which brings one, name its folder of binaries in COREASON_POSTGRES, or point DATABASE_URL at a \
+         running server",
+        minimum = super::binaries::MAJOR_MIN
+    )]
+    NotFound,
+
+    #[error(
+        "{} holds no usable Postgres binaries ({reason}); name the folder that holds `initdb` and `postgres` of version \
+         {minimum} or newer, such as /usr/lib/postgresql/{minimum}/bin",
+        path.display(),
+        minimum = super::binaries::MAJOR_MIN
+    )]
+    WrongBinaries { path: PathBuf, reason: String },
+
+    #[error(
+        "the data in {} was written by Postgres {major}, and that version is not on this machine; install it (Debian, \
+         Ubuntu: `apt-get install postgresql-{major}`), name its folder of binaries in COREASON_POSTGRES, or choose another \
+         data directory",
+        path.display()
+    )]
+    WrongVersion { path: PathBuf, major: u32 },
+
+    #[error(
+        "Postgres refuses to run as root, and this machine has neither a `postgres` nor a `nobody` user to run it as; create \
+         one with `useradd --system postgres`"
+    )]
+    NoAccount,
+
+    #[error(
+        "user `{user}`, who runs Postgres because Postgres refuses root, cannot enter {}, which lies on the way to {}; choose \
+         a place outside of it (such as /var/lib/coreason), or open it with `chmod o+x {}`",
+        closed.display(),
+        path.display(),
+        closed.display()
+    )]
+    ClosedFolder { user: String, path: PathBuf, closed: PathBuf },
+
+    #[error(
+        "{} is missing, so nobody can log in to the Postgres in this data directory; put it back from a backup, or move the \
+         data directory away to begin with an empty one",
+        path.display()
+    )]
+    PasswordMissing { path: PathBuf },
+
+    #[error("initdb failed: {output}")]
+    Initdb { output: String },
+
+    #[error("Postgres did not start: {log}")]
+    Start { log: String },
+
+    #[error("no free port for Postgres on 127.0.0.1 between {first} and {last}; name one")]
+    NoPort { first: u16, last: u16 },
+
+    #[error("Postgres on 127.0.0.1:{port} refused the login or the creation of its database")]
+    Connect { port: u16, source: tokio_postgres::Error },
+
+    #[error("cannot {doing} {}", path.display())]
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
+}
+
+impl Error {
+    /// The stable code of this refusal.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "POSTGRES_NOT_FOUND",
+            Self::WrongBinaries { .. } => "POSTGRES_WRONG_BINARIES",
+            Self::WrongVersion { .. } => "POSTGRES_WRONG_VERSION",
+            Self::NoAccount => "POSTGRES_NO_ACCOUNT",
+            Self::ClosedFolder { .. } => "POSTGRES_CLOSED_FOLDER",
+            Self::PasswordMissing { .. } => "POSTGRES_PASSWORD_MISSING",
+            Self::Initdb { .. } => "POSTGRES_INITDB_FAILED",
+            Self::Start { .. } => "POSTGRES_START_FAILED",
+            Self::NoPort { .. } => "POSTGRES_NO_PORT",
+            Self::Connect { .. } => "POSTGRES_CONNECT_FAILED",
+            Self::Io { .. } => "POSTGRES_IO_FAILED",
+        }
+    }
+
+    /// Wraps an I/O error with what was being done to which file.
+    pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { doing, path, source }
+    }
+}
