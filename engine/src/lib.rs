@@ -1,0 +1,1 @@
+//! The Postgres shell around the core.
