@@ -29,15 +29,26 @@ impl Account {
         if !geteuid().is_root() {
             return Ok(Self::Ourselves);
         }
-        if let Some(owner) = fs::metadata(pgdata).ok().filter(|metadata| metadata.uid() != 0) {
+        if let Some(owner) = fs::metadata(pgdata)
+            .ok()
+            .filter(|metadata| metadata.uid() != 0)
+        {
             let user = User::from_uid(Uid::from_raw(owner.uid())).ok().flatten();
             let name = user.map_or_else(|| owner.uid().to_string(), |user| user.name);
-            return Ok(Self::Other { name, uid: owner.uid(), gid: owner.gid() });
+            return Ok(Self::Other {
+                name,
+                uid: owner.uid(),
+                gid: owner.gid(),
+            });
         }
         USERS
             .iter()
             .find_map(|name| User::from_name(name).ok().flatten())
-            .map(|user| Self::Other { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() })
+            .map(|user| Self::Other {
+                name: user.name,
+                uid: user.uid.as_raw(),
+                gid: user.gid.as_raw(),
+            })
             .ok_or(Error::NoAccount)
     }
 
@@ -58,10 +69,19 @@ impl Account {
 
     /// Checks that this account can walk every folder down to `path`, which must be absolute.
     pub(super) fn check_reach(&self, path: &Path) -> Result<(), Error> {
-        let Self::Other { name, uid, gid } = self else { return Ok(()) };
-        let closed = path.ancestors().filter(|folder| !may_enter(folder, *uid, *gid)).last();
+        let Self::Other { name, uid, gid } = self else {
+            return Ok(());
+        };
+        let closed = path
+            .ancestors()
+            .filter(|folder| !may_enter(folder, *uid, *gid))
+            .last();
         closed.map_or(Ok(()), |closed| {
-            Err(Error::ClosedFolder { user: name.clone(), path: path.to_owned(), closed: closed.to_owned() })
+            Err(Error::ClosedFolder {
+                user: name.clone(),
+                path: path.to_owned(),
+                closed: closed.to_owned(),
+            })
         })
     }
 }

@@ -33,7 +33,9 @@ pub(super) struct Binaries {
 /// Finds binaries as [`find_binaries`] does. Where the choice is ours, only those of the `wanted` major version count,
 /// because a data directory opens only with the version that wrote it.
 pub(super) fn find(given: Option<&Path>, wanted: Option<u32>) -> Result<Binaries, Error> {
-    let named = given.map(Path::to_owned).or_else(|| env::var_os("COREASON_POSTGRES").map(PathBuf::from));
+    let named = given
+        .map(Path::to_owned)
+        .or_else(|| env::var_os("COREASON_POSTGRES").map(PathBuf::from));
     if let Some(dir) = named {
         return inspect(&dir).map_err(|reason| Error::WrongBinaries { path: dir, reason });
     }
@@ -62,10 +64,18 @@ fn on_path(path: &OsStr) -> Vec<PathBuf> {
 
 /// The `bin` folders of a distribution that keeps a folder per major version, newest first.
 fn distribution(root: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(root) else { return Vec::new() };
-    let mut majors: Vec<u32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let Ok(entries) = fs::read_dir(root) else {
+        return Vec::new();
+    };
+    let mut majors: Vec<u32> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
     majors.sort_unstable_by(|a, b| b.cmp(a));
-    majors.into_iter().map(|major| root.join(major.to_string()).join("bin")).collect()
+    majors
+        .into_iter()
+        .map(|major| root.join(major.to_string()).join("bin"))
+        .collect()
 }
 
 /// The cache directory of `./run`, by the same rule as `scripts/setup.sh`.
@@ -91,18 +101,27 @@ fn inspect(dir: &Path) -> Result<Binaries, String> {
     let text = String::from_utf8_lossy(&output.stdout);
     let major = major_version(&text).ok_or_else(|| {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        format!("`postgres --version` answers {:?} {:?}", text.trim(), complaint.trim())
+        format!(
+            "`postgres --version` answers {:?} {:?}",
+            text.trim(),
+            complaint.trim()
+        )
     })?;
     if major < MAJOR_MIN {
         return Err(format!("it is version {major}"));
     }
-    Ok(Binaries { dir: dir.to_owned(), major })
+    Ok(Binaries {
+        dir: dir.to_owned(),
+        major,
+    })
 }
 
 /// Reads `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)` and its like; a beta says `19beta1`.
 fn major_version(text: &str) -> Option<u32> {
     let version = text.split("(PostgreSQL) ").nth(1)?;
-    let end = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
+    let end = version
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(version.len());
     version[..end].parse().ok()
 }
 
@@ -113,7 +132,10 @@ mod tests {
     #[test]
     fn version_is_read_from_every_known_spelling() {
         assert_eq!(major_version("postgres (PostgreSQL) 18.4\n"), Some(18));
-        assert_eq!(major_version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some(15));
+        assert_eq!(
+            major_version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
+            Some(15)
+        );
         assert_eq!(major_version("postgres (PostgreSQL) 19beta1\n"), Some(19));
         assert_eq!(major_version("bash 5.2"), None);
     }
@@ -132,6 +154,10 @@ mod tests {
 
     #[test]
     fn missing_postgres_is_answered_with_what_to_install() {
-        assert!(Error::NotFound.to_string().contains("apt-get install postgresql"));
+        assert!(
+            Error::NotFound
+                .to_string()
+                .contains("apt-get install postgresql")
+        );
     }
 }

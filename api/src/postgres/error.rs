@@ -43,7 +43,11 @@ pub enum Error {
         path.display(),
         closed.display()
     )]
-    ClosedFolder { user: String, path: PathBuf, closed: PathBuf },
+    ClosedFolder {
+        user: String,
+        path: PathBuf,
+        closed: PathBuf,
+    },
 
     #[error(
         "{} is missing, so nobody can log in to the Postgres in this data directory; put it back from a backup, or move the \
@@ -62,10 +66,17 @@ pub enum Error {
     NoPort { first: u16, last: u16 },
 
     #[error("Postgres on 127.0.0.1:{port} refused the login or the creation of its database")]
-    Connect { port: u16, source: tokio_postgres::Error },
+    Connect {
+        port: u16,
+        source: tokio_postgres::Error,
+    },
 
     #[error("cannot {doing} {}", path.display())]
-    Io { doing: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        doing: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
 }
 
 impl Error {
@@ -89,6 +100,10 @@ impl Error {
     /// Wraps an I/O error with what was being done to which file.
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { doing, path, source }
+        move |source| Self::Io {
+            doing,
+            path,
+            source,
+        }
     }
 }

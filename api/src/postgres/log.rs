@@ -18,7 +18,9 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn new(data_dir: &Path) -> Self {
-        Self { path: data_dir.join("postgres.log") }
+        Self {
+            path: data_dir.join("postgres.log"),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -26,7 +28,10 @@ impl Log {
     }
 
     pub(super) fn open(&self) -> io::Result<File> {
-        OpenOptions::new().create(true).append(true).open(&self.path)
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.path)
     }
 
     /// The length in bytes, 0 when there is no log.
@@ -36,12 +41,18 @@ impl Log {
 
     /// Empties the log when it has grown beyond its limit.
     pub(super) fn limit(&self) -> io::Result<()> {
-        if self.len() > LOG_BYTES_MAX { self.open()?.set_len(0) } else { Ok(()) }
+        if self.len() > LOG_BYTES_MAX {
+            self.open()?.set_len(0)
+        } else {
+            Ok(())
+        }
     }
 
     /// The end of what was written after `offset`.
     pub(super) fn since(&self, offset: u64) -> String {
-        self.read_since(offset).unwrap_or_else(|error| format!("its log {} is unreadable: {error}", self.path.display()))
+        self.read_since(offset).unwrap_or_else(|error| {
+            format!("its log {} is unreadable: {error}", self.path.display())
+        })
     }
 
     fn read_since(&self, offset: u64) -> io::Result<String> {

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use tokio::process::Child;
-use tokio::time::{Interval, MissedTickBehavior, interval, interval_at, Instant};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
 
 /// How often `postmaster.pid`, and the life of an adopted postmaster, are looked at.
 const POLL: Duration = Duration::from_millis(20);
@@ -33,14 +33,26 @@ pub(super) struct Ended;
 
 impl Postmaster {
     pub(super) fn started(child: Child, port: u16, pgdata: &Path) -> io::Result<Self> {
-        let pid = child.id().ok_or_else(|| io::Error::other("the postmaster has no process id"))?;
-        Ok(Self { pid, port, pgdata: pgdata.to_owned(), child: Some(child) })
+        let pid = child
+            .id()
+            .ok_or_else(|| io::Error::other("the postmaster has no process id"))?;
+        Ok(Self {
+            pid,
+            port,
+            pgdata: pgdata.to_owned(),
+            child: Some(child),
+        })
     }
 
     /// Finds the live postmaster of this very cluster. `pgdata` must be a canonical path.
     pub(super) fn running(pgdata: &Path) -> Option<Self> {
         let file = PidFile::read(pgdata)?;
-        is_postgres_of(file.pid, pgdata).then(|| Self { pid: file.pid, port: file.port, pgdata: pgdata.to_owned(), child: None })
+        is_postgres_of(file.pid, pgdata).then(|| Self {
+            pid: file.pid,
+            port: file.port,
+            pgdata: pgdata.to_owned(),
+            child: None,
+        })
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -105,8 +117,13 @@ pub(super) fn clear_remains(pgdata: &Path) -> io::Result<()> {
         tracing::info!(pid, "ending a backend whose postmaster is gone");
         send(pid, Signal::SIGQUIT)?;
     }
-    let stranger = PidFile::read(pgdata).is_some_and(|file| is_alive(file.pid) && !is_postgres_of(file.pid, pgdata));
-    if stranger { fs::remove_file(pgdata.join("postmaster.pid")) } else { Ok(()) }
+    let stranger = PidFile::read(pgdata)
+        .is_some_and(|file| is_alive(file.pid) && !is_postgres_of(file.pid, pgdata));
+    if stranger {
+        fs::remove_file(pgdata.join("postmaster.pid"))
+    } else {
+        Ok(())
+    }
 }
 
 fn polls() -> Interval {
@@ -136,17 +153,24 @@ fn process(pid: u32) -> Pid {
 fn is_postgres_of(pid: u32, pgdata: &Path) -> bool {
     let proc = Path::new("/proc").join(pid.to_string());
     let works_here = fs::read_link(proc.join("cwd")).is_ok_and(|cwd| cwd == pgdata);
-    works_here && fs::read_link(proc.join("exe")).is_ok_and(|exe| exe.to_string_lossy().contains("/postgres"))
+    works_here
+        && fs::read_link(proc.join("exe"))
+            .is_ok_and(|exe| exe.to_string_lossy().contains("/postgres"))
 }
 
 /// The processes of this cluster that are no postmaster: they have retitled themselves `postgres: ...`.
 fn orphans(pgdata: &Path) -> Vec<u32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter(|&pid| is_postgres_of(pid, pgdata))
-        .filter(|pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|title| title.starts_with(b"postgres: ")))
+        .filter(|pid| {
+            fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|title| title.starts_with(b"postgres: "))
+        })
         .collect()
 }
 
@@ -183,8 +207,22 @@ mod tests {
         let whole = "4711\n/data/pgdata\n1764000000\n15433\n\n127.0.0.1\n  1  2\nready   \n";
         let young = "4711\n/data/pgdata\n1764000000\n15433\n";
 
-        assert_eq!(PidFile::parse(whole), Some(PidFile { pid: 4711, port: 15433, ready: true }));
-        assert_eq!(PidFile::parse(young), Some(PidFile { pid: 4711, port: 15433, ready: false }));
+        assert_eq!(
+            PidFile::parse(whole),
+            Some(PidFile {
+                pid: 4711,
+                port: 15433,
+                ready: true
+            })
+        );
+        assert_eq!(
+            PidFile::parse(young),
+            Some(PidFile {
+                pid: 4711,
+                port: 15433,
+                ready: false
+            })
+        );
         assert_eq!(PidFile::parse("4711\n"), None);
     }
 

@@ -61,13 +61,30 @@ impl Server {
         let cluster = Cluster::open(&options).await?;
         let postmaster = first_start(&cluster, options.port).await?;
         cluster.create_database(postmaster.port()).await?;
-        tracing::info!(pid = postmaster.pid(), port = postmaster.port(), "Postgres accepts connections");
+        tracing::info!(
+            pid = postmaster.pid(),
+            port = postmaster.port(),
+            "Postgres accepts connections"
+        );
 
         let url = cluster.url(postmaster.port());
-        let (state_sender, state) = watch::channel(State::Running { pid: postmaster.pid() });
+        let (state_sender, state) = watch::channel(State::Running {
+            pid: postmaster.pid(),
+        });
         let (stop, stopped) = oneshot::channel();
-        let supervisor = Supervisor { cluster, postmaster, state: state_sender, stop: stopped, done: false };
-        Ok(Self { url, state, stop, supervisor: tokio::spawn(supervisor.run()) })
+        let supervisor = Supervisor {
+            cluster,
+            postmaster,
+            state: state_sender,
+            stop: stopped,
+            done: false,
+        };
+        Ok(Self {
+            url,
+            state,
+            stop,
+            supervisor: tokio::spawn(supervisor.run()),
+        })
     }
 
     /// The URL of the engine's database, with its password.
@@ -91,7 +108,9 @@ impl Server {
     pub async fn stop(self) -> Result<(), Error> {
         // The supervisor has ended only if its thread panicked, which the next line reports.
         let _ = self.stop.send(());
-        self.supervisor.await.map_err(|panic| Error::Start { log: panic.to_string() })?
+        self.supervisor.await.map_err(|panic| Error::Start {
+            log: panic.to_string(),
+        })?
     }
 }
 
@@ -101,9 +120,13 @@ async fn first_start(cluster: &Cluster, port: Option<u16>) -> Result<Postmaster,
     loop {
         let offset = cluster.log.len();
         let mut postmaster = cluster.launch(port.map_or_else(free_port, Ok)?).await?;
-        let Err(Ended) = postmaster.ready().await else { return Ok(postmaster) };
+        let Err(Ended) = postmaster.ready().await else {
+            return Ok(postmaster);
+        };
         let log = cluster.log.since(offset);
-        if attempt >= START_ATTEMPTS_MAX || !(postmaster.is_adopted() || is_passing(&log, port.is_none())) {
+        if attempt >= START_ATTEMPTS_MAX
+            || !(postmaster.is_adopted() || is_passing(&log, port.is_none()))
+        {
             return Err(Error::Start { log });
         }
         attempt += 1;
@@ -113,7 +136,8 @@ async fn first_start(cluster: &Cluster, port: Option<u16>) -> Result<Postmaster,
 
 /// Whether what Postgres complains of passes by itself, or with another port where we choose it.
 fn is_passing(log: &str, port_is_ours: bool) -> bool {
-    let held = log.contains("lock file \"postmaster.pid\"") || log.contains("pre-existing shared memory block");
+    let held = log.contains("lock file \"postmaster.pid\"")
+        || log.contains("pre-existing shared memory block");
     held || (port_is_ours && log.contains("Address already in use"))
 }
 
@@ -124,7 +148,10 @@ fn free_port() -> Result<u16, Error> {
     (0..span)
         .map(|step| PORTS.start() + (first + step) % span)
         .find(|&port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok())
-        .ok_or(Error::NoPort { first: *PORTS.start(), last: *PORTS.end() })
+        .ok_or(Error::NoPort {
+            first: *PORTS.start(),
+            last: *PORTS.end(),
+        })
 }
 
 /// Owns the postmaster until it is told to stop.
@@ -175,9 +202,11 @@ impl Supervisor {
                     self.postmaster = postmaster;
                     tokio::select! {
                         _ = &mut self.stop => return false,
-                        ready = self.postmaster.ready() => match ready {
-                            Ok(()) => return true,
-                            Err(Ended) => tracing::warn!(log = self.cluster.log.since(offset), "Postgres did not come back"),
+                        ready = self.postmaster.ready() => {
+                            if ready.is_ok() {
+                                return true;
+                            }
+                            tracing::warn!(log = self.cluster.log.since(offset), "Postgres did not come back");
                         }
                     }
                 }
@@ -194,13 +223,22 @@ impl Supervisor {
     async fn shut_down(mut self) -> Result<(), Error> {
         self.done = true;
         if !self.cluster.is_alone()? {
-            tracing::info!(pid = self.postmaster.pid(), "another process uses this Postgres; leaving it running");
+            tracing::info!(
+                pid = self.postmaster.pid(),
+                "another process uses this Postgres; leaving it running"
+            );
             return Ok(());
         }
         let failed = Error::io("signal the postmaster of", self.cluster.log.path());
         self.postmaster.shut_down_fast().map_err(failed)?;
-        if timeout(SHUTDOWN_MAX, self.postmaster.ended()).await.is_err() {
-            tracing::warn!(pid = self.postmaster.pid(), "Postgres does not shut down; ending it at once");
+        if timeout(SHUTDOWN_MAX, self.postmaster.ended())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                pid = self.postmaster.pid(),
+                "Postgres does not shut down; ending it at once"
+            );
             let failed = Error::io("signal the postmaster of", self.cluster.log.path());
             self.postmaster.shut_down_immediately().map_err(failed)?;
             self.postmaster.ended().await;
@@ -220,7 +258,9 @@ impl Drop for Supervisor {
 
 /// 50 ms, 100 ms, 200 ms, 400 ms, 800 ms, 1.6 s, 2 s, 2 s, ...
 fn restart_delay(attempt: u32) -> Duration {
-    Duration::from_millis(50).saturating_mul(1 << attempt.min(10)).min(Duration::from_secs(2))
+    Duration::from_millis(50)
+        .saturating_mul(1 << attempt.min(10))
+        .min(Duration::from_secs(2))
 }
 
 #[cfg(test)]
@@ -229,7 +269,9 @@ mod tests {
 
     #[test]
     fn restart_delays_grow_to_two_seconds() {
-        let delays: Vec<u128> = (0..8).map(|attempt| restart_delay(attempt).as_millis()).collect();
+        let delays: Vec<u128> = (0..8)
+            .map(|attempt| restart_delay(attempt).as_millis())
+            .collect();
 
         assert_eq!(delays, [50, 100, 200, 400, 800, 1600, 2000, 2000]);
         assert_eq!(restart_delay(u32::MAX), Duration::from_secs(2));

@@ -20,20 +20,36 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) fn look(pgdata: &Path) -> Self {
-        let disk_bytes = nix::sys::statvfs::statvfs(pgdata)
-            .map_or(u64::MAX, |stat| stat.blocks_available().saturating_mul(stat.fragment_size()));
-        Self { memory_bytes: memory_bytes(), disk_bytes, cpus: thread::available_parallelism().map_or(1, usize::from) }
+        let disk_bytes = nix::sys::statvfs::statvfs(pgdata).map_or(u64::MAX, |stat| {
+            stat.blocks_available().saturating_mul(stat.fragment_size())
+        });
+        Self {
+            memory_bytes: memory_bytes(),
+            disk_bytes,
+            cpus: thread::available_parallelism().map_or(1, usize::from),
+        }
     }
 }
 
 /// The machine's memory, or the control group's limit where that is less.
 fn memory_bytes() -> u64 {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let kib: u64 = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix(" kB")?.parse().ok()?;
+        let kib: u64 = text
+            .lines()
+            .find_map(|line| line.strip_prefix("MemTotal:"))?
+            .trim()
+            .strip_suffix(" kB")?
+            .parse()
+            .ok()?;
         Some(kib * 1024)
     });
-    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    let group = limits.iter().find_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok());
+    let limits = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ];
+    let group = limits
+        .iter()
+        .find_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok());
     machine.into_iter().chain(group).min().unwrap_or(1024 * MIB)
 }
 
@@ -48,12 +64,18 @@ pub(super) struct Offered {
 
 /// Reads the names from the output of `postgres --describe-config`: one setting a line, its name first, tabs between.
 pub(super) fn names(describe_config: &str) -> HashSet<String> {
-    describe_config.lines().filter_map(|line| line.split('\t').next()).map(str::to_owned).collect()
+    describe_config
+        .lines()
+        .filter_map(|line| line.split('\t').next())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Writes the configuration file.
 pub(super) fn render(machine: Machine, offered: &Offered) -> String {
-    let mut text = String::from("# Written by coreason at each start. Your own settings: ALTER SYSTEM SET ...\n");
+    let mut text = String::from(
+        "# Written by coreason at each start. Your own settings: ALTER SYSTEM SET ...\n",
+    );
     for (name, value) in choose(machine, offered.lz4) {
         if offered.names.contains(name) {
             let _ = writeln!(text, "{name} = '{value}'");
@@ -101,10 +123,17 @@ fn choose(machine: Machine, lz4: bool) -> Vec<(&'static str, String)> {
 mod tests {
     use super::*;
 
-    const SMALL: Machine = Machine { memory_bytes: 1024 * MIB, disk_bytes: 8 * 1024 * MIB, cpus: 2 };
+    const SMALL: Machine = Machine {
+        memory_bytes: 1024 * MIB,
+        disk_bytes: 8 * 1024 * MIB,
+        cpus: 2,
+    };
 
     fn offered(names: &[&str], lz4: bool) -> Offered {
-        Offered { names: names.iter().map(|&name| name.to_owned()).collect(), lz4 }
+        Offered {
+            names: names.iter().map(|&name| name.to_owned()).collect(),
+            lz4,
+        }
     }
 
     #[test]
@@ -112,7 +141,10 @@ mod tests {
         let eighteen = render(SMALL, &offered(&["fsync", "io_method"], false));
         let fifteen = render(SMALL, &offered(&["fsync"], false));
 
-        assert!(eighteen.ends_with("fsync = 'on'\nio_method = 'sync'\n"), "{eighteen}");
+        assert!(
+            eighteen.ends_with("fsync = 'on'\nio_method = 'sync'\n"),
+            "{eighteen}"
+        );
         assert!(fifteen.ends_with("fsync = 'on'\n"), "{fifteen}");
     }
 
@@ -127,18 +159,38 @@ mod tests {
     #[test]
     fn sizes_follow_the_machine_within_limits() {
         let names = ["shared_buffers", "max_wal_size"];
-        let huge = Machine { memory_bytes: u64::MAX, disk_bytes: u64::MAX, cpus: 64 };
-        let tiny = Machine { memory_bytes: 0, disk_bytes: 0, cpus: 1 };
+        let huge = Machine {
+            memory_bytes: u64::MAX,
+            disk_bytes: u64::MAX,
+            cpus: 64,
+        };
+        let tiny = Machine {
+            memory_bytes: 0,
+            disk_bytes: 0,
+            cpus: 1,
+        };
 
-        assert!(render(SMALL, &offered(&names, false)).ends_with("shared_buffers = '128MB'\nmax_wal_size = '1024MB'\n"));
-        assert!(render(huge, &offered(&names, false)).ends_with("shared_buffers = '4096MB'\nmax_wal_size = '4096MB'\n"));
-        assert!(render(tiny, &offered(&names, false)).ends_with("shared_buffers = '32MB'\nmax_wal_size = '256MB'\n"));
+        assert!(
+            render(SMALL, &offered(&names, false))
+                .ends_with("shared_buffers = '128MB'\nmax_wal_size = '1024MB'\n")
+        );
+        assert!(
+            render(huge, &offered(&names, false))
+                .ends_with("shared_buffers = '4096MB'\nmax_wal_size = '4096MB'\n")
+        );
+        assert!(
+            render(tiny, &offered(&names, false))
+                .ends_with("shared_buffers = '32MB'\nmax_wal_size = '256MB'\n")
+        );
     }
 
     #[test]
     fn names_are_read_from_the_description() {
         let text = "fsync\tsighup\tWrite-Ahead Log / Settings\tBOOLEAN\tTRUE\t\t\tForces\t\nwork_mem\tuser\tx\tINTEGER\t4096\n";
 
-        assert_eq!(names(text), HashSet::from(["fsync".to_owned(), "work_mem".to_owned()]));
+        assert_eq!(
+            names(text),
+            HashSet::from(["fsync".to_owned(), "work_mem".to_owned()])
+        );
     }
 }
