@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -294,4 +295,25 @@ async fn given_port_that_is_taken_is_reported() {
         error.to_string().contains("Address already in use"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn folder_closed_to_the_user_of_postgres_is_named() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let folder = Folder::new("closed");
+    let closed = folder.0.join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    let options = Options {
+        data_dir: closed.join("data"),
+        ..folder.options()
+    };
+
+    let error = Server::start(options).await.unwrap_err();
+
+    assert_eq!(error.code(), "POSTGRES_CLOSED_FOLDER");
+    let advice = format!("open it with `chmod o+x {}`", closed.display());
+    assert!(error.to_string().ends_with(&advice), "{error}");
 }
