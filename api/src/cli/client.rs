@@ -1,0 +1,194 @@
+//! The REST API from outside.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode, Url};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::time::{Instant, sleep};
+
+use super::error::{Error, Refusal};
+
+/// How long a connection may take to open.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// How long an answer may take: the longest wait of a request, and time for the work.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// How long a patient client waits before it tries again.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// A server and a namespace on it.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    address: Url,
+    namespace: String,
+    patience: Duration,
+}
+
+/// The JSON text of an answer, and where it came from.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) text: String,
+    address: String,
+}
+
+impl Answer {
+    /// Reads the answer.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_str(&self.text)
+            .map_err(|error| Error::Answer { address: self.address.clone(), problem: error.to_string() })
+    }
+}
+
+impl Client {
+    /// Returns a client of a server.
+    pub(crate) fn new(address: &str, namespace: &str) -> Result<Self, Error> {
+        let unusable = |problem: String| Error::Usage(format!("`{address}` is no address of a server: {problem}"));
+        let url = Url::parse(address).map_err(|error| unusable(error.to_string()))?;
+        if url.scheme() != "http" {
+            return Err(unusable("write it as http://host:port".to_owned()));
+        }
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_MAX)
+            .timeout(ANSWER_MAX)
+            .no_proxy()
+            .build()
+            .map_err(|error| unusable(error.to_string()))?;
+        Ok(Self { http, address: url, namespace: namespace.to_owned(), patience: Duration::ZERO })
+    }
+
+    /// Returns a client that goes on trying for that long while the server is away or starting. Every request may be
+    /// repeated: those that change something carry a request id.
+    #[must_use]
+    pub(crate) fn patient(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Reads.
+    pub(crate) async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Answer, Error> {
+        self.send(Method::GET, path, query, None::<&()>).await
+    }
+
+    /// Changes something.
+    pub(crate) async fn post<B: Serialize + Sync>(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: &B,
+    ) -> Result<Answer, Error> {
+        self.send(Method::POST, path, query, Some(body)).await
+    }
+
+    async fn send<B: Serialize + Sync>(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: Option<&B>,
+    ) -> Result<Answer, Error> {
+        let give_up_at = Instant::now() + self.patience;
+        let mut address = self.address.clone();
+        loop {
+            let url = url(&address, &self.namespace, path);
+            let mut request = self.http.request(method.clone(), url).query(query);
+            if let Some(body) = body {
+                request = request.json(body);
+            }
+            let error = match answer(request, &address).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let elsewhere = owner_elsewhere(&error, &address);
+            if elsewhere.is_none() && (!may_pass(&error) || Instant::now() >= give_up_at) {
+                return Err(error);
+            }
+            address = match elsewhere {
+                Some(owner) if address == self.address => owner,
+                _ => {
+                    if Instant::now() >= give_up_at {
+                        return Err(error);
+                    }
+                    sleep(AGAIN_AFTER).await;
+                    self.address.clone()
+                }
+            };
+        }
+    }
+}
+
+fn url(address: &Url, namespace: &str, path: &[&str]) -> Url {
+    let mut url = address.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(["api", "v1", "namespaces", namespace]).extend(path);
+    }
+    url
+}
+
+async fn answer(request: reqwest::RequestBuilder, address: &Url) -> Result<Answer, Error> {
+    let unreachable = |error: reqwest::Error| Error::Unreachable { address: address.to_string(), problem: innermost(&error) };
+    let response = request.send().await.map_err(unreachable)?;
+    let status = response.status();
+    let text = response.text().await.map_err(unreachable)?;
+    if status.is_success() {
+        return Ok(Answer { text, address: address.to_string() });
+    }
+    Err(refused(status, &text, address))
+}
+
+fn refused(status: StatusCode, text: &str, address: &Url) -> Error {
+    #[derive(Deserialize)]
+    struct Envelope {
+        error: Refusal,
+    }
+    match serde_json::from_str(text) {
+        Ok(Envelope { error }) => Error::Refused(error),
+        Err(_) => Error::Answer { address: address.to_string(), problem: format!("HTTP status {status}") },
+    }
+}
+
+/// Says whether the same request may work in a moment.
+fn may_pass(error: &Error) -> bool {
+    match error {
+        Error::Unreachable { .. } => true,
+        Error::Refused(refusal) => {
+            matches!(refusal.code.as_str(), "STARTING" | "NOT_OWNER" | "UNAVAILABLE" | "DATABASE_FAILED")
+        }
+        _ => false,
+    }
+}
+
+/// Returns the owner's address when another server is it.
+fn owner_elsewhere(error: &Error, address: &Url) -> Option<Url> {
+    let Error::Refused(Refusal { owner: Some(owner), .. }) = error else { return None };
+    Url::parse(owner).ok().filter(|owner| owner != address)
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_percent_encoded_in_a_path() {
+        let client = Client::new("http://127.0.0.1:8000", "default").unwrap();
+        let url = url(&client.address, &client.namespace, &["workflows", "a/b ?#é", "result"]);
+        assert_eq!(
+            url.as_str(),
+            "http://127.0.0.1:8000/api/v1/namespaces/default/workflows/a%2Fb%20%3F%23%C3%A9/result"
+        );
+    }
+
+    #[test]
+    fn addresses_that_make_no_sense_are_usage_errors() {
+        for address in ["", "localhost", "ftp://x", "https://x"] {
+            assert!(matches!(Client::new(address, "default"), Err(Error::Usage(_))), "{address}");
+        }
+    }
+}

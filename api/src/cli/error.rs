@@ -1,0 +1,141 @@
+//! Why a command failed, in one line.
+
+use std::io;
+
+use serde::Deserialize;
+
+use super::{FAILURE, OK, USAGE};
+use crate::{demo, dev};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The server refused.
+    #[error("{}", .0.message)]
+    Refused(Refusal),
+    /// The server can't be reached.
+    #[error("cannot reach {address}: {problem}")]
+    Unreachable { address: String, problem: String },
+    /// The answer is not ours.
+    #[error("{address} did not answer like coreason: {problem}")]
+    Answer { address: String, problem: String },
+    /// The words make no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The workflow ended otherwise than by returning.
+    #[error("workflow {workflow_id} {ending}")]
+    Workflow { workflow_id: String, ending: String },
+    /// The terminal is gone, or the machine has no threads left.
+    #[error("{0}")]
+    Output(#[from] io::Error),
+    /// The audit found something.
+    #[error("the audit found {0} problems")]
+    AuditFailed(u64),
+    /// The database can't be read.
+    #[error("{}", chain(.0))]
+    Engine(#[from] engine::Error),
+    /// Postgres can't be reached.
+    #[error("{}", chain(.0))]
+    Postgres(#[from] crate::postgres::Error),
+    /// The server failed.
+    #[error("{}", chain(.0))]
+    Dev(#[from] dev::Error),
+    /// The demo failed.
+    #[error("{}", chain(.0))]
+    Demo(#[from] demo::Error),
+}
+
+/// What the server says when it refuses.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Refusal {
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) advice: Option<String>,
+    pub(crate) owner: Option<String>,
+}
+
+impl Error {
+    /// Returns the stable code, if there is one.
+    pub(crate) fn code(&self) -> &str {
+        match self {
+            Self::Refused(refusal) => &refusal.code,
+            Self::Unreachable { .. } => "UNREACHABLE",
+            Self::Answer { .. } => "ANSWER_NOT_UNDERSTOOD",
+            Self::Usage(_) => "USAGE",
+            Self::Workflow { .. } => "WORKFLOW_DID_NOT_COMPLETE",
+            Self::Output(_) => "OUTPUT_FAILED",
+            Self::AuditFailed(_) => "AUDIT_FAILED",
+            Self::Engine(error) => error.code(),
+            Self::Postgres(error) => error.code(),
+            Self::Dev(error) => error.code(),
+            Self::Demo(error) => error.code(),
+        }
+    }
+
+    /// Returns what the user can do, where the message does not say it.
+    fn advice(&self) -> Option<&str> {
+        match self {
+            Self::Refused(refusal) => refusal.advice.as_deref(),
+            Self::Unreachable { .. } => Some("start one with `coreason dev`, or name yours with --address"),
+            Self::Answer { .. } => Some("look at what runs there, or name another address with --address"),
+            Self::AuditFailed(_) => Some("docs/audit.md says what each problem means"),
+            _ => None,
+        }
+    }
+
+    /// Returns all of it in one line.
+    pub(super) fn line(&self) -> String {
+        let mut line = format!("{self} [{}]", self.code());
+        if let Some(advice) = self.advice() {
+            line.push_str("; ");
+            line.push_str(advice);
+        }
+        line.replace(['\n', '\r'], " ")
+    }
+
+    /// Says whether there is nothing to say: whoever read the output has left.
+    pub(super) fn is_silent(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => USAGE,
+            Self::Output(_) if self.is_silent() => OK,
+            _ => FAILURE,
+        }
+    }
+}
+
+/// Returns an error with what caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = error.source();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line_with_code_and_advice() {
+        let error = Error::Refused(Refusal {
+            code: "WORKFLOW_NOT_FOUND".to_owned(),
+            message: "there is no workflow a\nb".to_owned(),
+            advice: Some("look for it".to_owned()),
+            owner: None,
+        });
+        assert_eq!(error.line(), "there is no workflow a b [WORKFLOW_NOT_FOUND]; look for it");
+        assert_eq!(error.exit_code(), FAILURE);
+        assert_eq!(Error::Usage("no".to_owned()).exit_code(), USAGE);
+    }
+}

@@ -1,0 +1,72 @@
+//! `coreason workflow list`.
+
+use std::io::Write as _;
+
+use serde::Deserialize;
+
+use super::Session;
+use crate::cli::{Error, table::Table};
+
+#[derive(clap::Args)]
+pub(super) struct List {
+    /// Only runs of this type.
+    #[arg(long = "type", value_name = "TYPE")]
+    workflow_type: Option<String>,
+    /// Only runs with this status: Running, Completed, Failed, Canceled, Terminated, ContinuedAsNew, TimedOut.
+    #[arg(long)]
+    status: Option<String>,
+    /// The most runs to show.
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+    /// Where the page before ended.
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    workflows: Vec<Row>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    workflow_id: String,
+    run_id: String,
+    workflow_type: String,
+    status: String,
+    started_at: String,
+    closed_at: Option<String>,
+}
+
+impl List {
+    pub(super) async fn run(self, session: Session) -> Result<(), Error> {
+        let mut query = vec![("pageSize", self.limit.to_string())];
+        let given = [("type", &self.workflow_type), ("status", &self.status), ("cursor", &self.cursor)];
+        query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+        let answer = session.client.get(&["workflows"], &query).await?;
+        let mut out = std::io::stdout().lock();
+        if session.json {
+            writeln!(out, "{}", answer.text)?;
+            return Ok(());
+        }
+        let page: Page = answer.read()?;
+        let mut table = Table::new(&["STATUS", "TYPE", "WORKFLOW ID", "RUN ID", "STARTED", "CLOSED"]);
+        for row in page.workflows {
+            let closed_at = row.closed_at.as_deref().map(seconds).unwrap_or_default();
+            table.row([row.status, row.workflow_type, row.workflow_id, row.run_id, seconds(&row.started_at), closed_at]);
+        }
+        table.write(&mut out)?;
+        if let Some(cursor) = page.next_cursor {
+            writeln!(out, "more: --cursor {cursor}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns a moment without its fraction.
+fn seconds(at: &str) -> String {
+    at.split('.').next().unwrap_or(at).replace('T', " ")
+}

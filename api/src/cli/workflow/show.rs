@@ -1,0 +1,109 @@
+//! `coreason workflow show`.
+
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Run, Session};
+use crate::cli::{
+    Client, Error,
+    event::Event,
+    table::{Table, cut},
+};
+
+/// How long a server may be away while the history is followed.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The most characters of an event's details.
+const DETAILS_MAX: usize = 110;
+
+#[derive(clap::Args)]
+pub(super) struct Show {
+    #[command(flatten)]
+    run: Run,
+    /// Go on with new events until the run closes.
+    #[arg(long, short)]
+    follow: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    run_id: String,
+    events: Vec<Box<RawValue>>,
+    last_event_id: i64,
+    closed: bool,
+}
+
+impl Show {
+    pub(super) async fn run(self, session: Session) -> Result<(), Error> {
+        match (self.follow, session.json) {
+            (false, true) => self.whole(&session.client).await,
+            (true, json) => self.following(session.client.patient(PATIENCE), json).await,
+            (false, false) => self.table(&session.client).await,
+        }
+    }
+
+    /// Prints all events there are, in Temporal's form of an exported history.
+    async fn whole(&self, client: &Client) -> Result<(), Error> {
+        let events = self.all(client).await?;
+        let texts: Vec<&str> = events.iter().map(|event| event.get()).collect();
+        writeln!(io::stdout().lock(), "{{\"events\":[{}]}}", texts.join(","))?;
+        Ok(())
+    }
+
+    /// Prints a table of all events there are.
+    async fn table(&self, client: &Client) -> Result<(), Error> {
+        let mut table = Table::new(&["ID", "TIME", "EVENT", "DETAILS"]);
+        for event in self.all(client).await? {
+            let event = Event::read(&event)?;
+            table.row([event.id().to_owned(), event.time(), event.name(), cut(&event.details(), DETAILS_MAX)]);
+        }
+        table.write(&mut io::stdout().lock())?;
+        Ok(())
+    }
+
+    async fn all(&self, client: &Client) -> Result<Vec<Box<RawValue>>, Error> {
+        let mut events = Vec::new();
+        let mut run_id = self.run.run_id.clone();
+        let mut after = 0;
+        loop {
+            let page = self.page(client, run_id.as_deref(), after, None).await?;
+            let done = page.closed || page.events.is_empty();
+            run_id = Some(page.run_id);
+            after = page.last_event_id;
+            events.extend(page.events);
+            if done {
+                return Ok(events);
+            }
+        }
+    }
+
+    /// Prints each event as it comes: a line of text, or a line of JSON.
+    async fn following(&self, client: Client, json: bool) -> Result<(), Error> {
+        let mut run_id = self.run.run_id.clone();
+        let mut after = 0;
+        loop {
+            let page = self.page(&client, run_id.as_deref(), after, Some("true")).await?;
+            for event in &page.events {
+                let line = if json { event.get().to_owned() } else { Event::read(event)?.line(DETAILS_MAX) };
+                writeln!(io::stdout().lock(), "{line}")?;
+            }
+            if page.closed {
+                return Ok(());
+            }
+            run_id = Some(page.run_id);
+            after = page.last_event_id;
+        }
+    }
+
+    async fn page(&self, client: &Client, run_id: Option<&str>, after: i64, wait: Option<&str>) -> Result<Page, Error> {
+        let mut query = vec![("after", after.to_string()), ("pageSize", "1000".to_owned())];
+        query.extend(run_id.map(|run_id| ("runId", run_id.to_owned())));
+        query.extend(wait.map(|wait| ("wait", wait.to_owned())));
+        client.get(&["workflows", &self.run.workflow_id, "history"], &query).await?.read()
+    }
+}

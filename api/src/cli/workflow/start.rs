@@ -1,0 +1,109 @@
+//! `coreason workflow start`.
+
+use std::io::Write as _;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Session, ending, identity, json_argument, request_id};
+use crate::{cli::Error, duration::Human};
+
+#[derive(clap::Args)]
+pub(super) struct Start {
+    /// The workflow's type: the name of its code.
+    #[arg(long = "type", value_name = "TYPE")]
+    workflow_type: String,
+    /// The workflow's id; a new UUID unless given.
+    #[arg(long)]
+    id: Option<String>,
+    /// The queue whose workers run it.
+    #[arg(long, default_value = "default")]
+    task_queue: String,
+    /// An argument, as JSON; repeat it for several.
+    #[arg(long, value_name = "JSON")]
+    input: Vec<String>,
+    /// Wait for the end and print the result.
+    #[arg(long)]
+    wait: bool,
+    /// The most time for one run, such as 30s.
+    #[arg(long, value_name = "DURATION")]
+    run_timeout: Option<Human>,
+    /// The most time for the whole chain of runs.
+    #[arg(long, value_name = "DURATION")]
+    execution_timeout: Option<Human>,
+    /// Whether the id may have been used before: AllowDuplicate, AllowDuplicateFailedOnly, RejectDuplicate.
+    #[arg(long, value_name = "POLICY")]
+    reuse_policy: Option<String>,
+    /// What happens if the id is in use: Fail, UseExisting, TerminateExisting.
+    #[arg(long, value_name = "POLICY")]
+    conflict_policy: Option<String>,
+    /// Names the request, so that its repetition has no second effect.
+    #[arg(long)]
+    request_id: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    workflow_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workflow_id: Option<&'a str>,
+    task_queue: &'a str,
+    inputs: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workflow_run_timeout: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workflow_execution_timeout: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workflow_id_reuse_policy: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workflow_id_conflict_policy: Option<&'a str>,
+    request_id: String,
+    identity: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Started {
+    workflow_id: String,
+    run_id: String,
+    started: bool,
+}
+
+impl Start {
+    pub(super) async fn run(self, session: Session) -> Result<(), Error> {
+        let answer = session.client.post(&["workflows"], &[], &self.body()?).await?;
+        let started: Started = answer.read()?;
+        if self.wait {
+            return ending::wait(&session, &started.workflow_id, Some(&started.run_id)).await;
+        }
+        let mut out = std::io::stdout().lock();
+        if session.json {
+            writeln!(out, "{}", answer.text)?;
+        } else {
+            let what = if started.started { "started" } else { "already running:" };
+            writeln!(out, "{what} {} (run {})", started.workflow_id, started.run_id)?;
+        }
+        Ok(())
+    }
+
+    fn body(&self) -> Result<Body<'_>, Error> {
+        Ok(Body {
+            workflow_type: &self.workflow_type,
+            workflow_id: self.id.as_deref(),
+            task_queue: &self.task_queue,
+            inputs: self.input.iter().map(|text| json_argument("--input", text)).collect::<Result<_, _>>()?,
+            workflow_run_timeout: self.run_timeout.map(exact),
+            workflow_execution_timeout: self.execution_timeout.map(exact),
+            workflow_id_reuse_policy: self.reuse_policy.as_deref(),
+            workflow_id_conflict_policy: self.conflict_policy.as_deref(),
+            request_id: self.request_id.clone().unwrap_or_else(request_id),
+            identity: identity(),
+        })
+    }
+}
+
+/// Writes a duration without rounding it.
+fn exact(Human(duration): Human) -> String {
+    format!("{}ms", duration.as_millis())
+}

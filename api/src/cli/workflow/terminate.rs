@@ -1,0 +1,38 @@
+//! `coreason workflow terminate`.
+
+use std::io::Write as _;
+
+use serde::Serialize;
+
+use super::{Run, Session, identity};
+use crate::cli::Error;
+
+#[derive(clap::Args)]
+pub(super) struct Terminate {
+    #[command(flatten)]
+    run: Run,
+    /// Why.
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    reason: &'a str,
+    identity: String,
+}
+
+impl Terminate {
+    pub(super) async fn run(self, session: Session) -> Result<(), Error> {
+        let body = Body { reason: &self.reason, identity: identity() };
+        let path = ["workflows", &self.run.workflow_id, "terminate"];
+        let answer = session.client.post(&path, &self.run.query(), &body).await?;
+        let mut out = std::io::stdout().lock();
+        if session.json {
+            writeln!(out, "{}", answer.text)?;
+        } else {
+            writeln!(out, "terminated {}", self.run.workflow_id)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,41 @@
+//! The database of a development server: embedded, or one that runs already.
+
+use crate::postgres;
+
+use super::{Error, Options};
+
+/// Where the engine keeps everything.
+pub(super) enum Database {
+    /// Ours, started with us.
+    Embedded(postgres::Server),
+    /// Somebody else's, by its URL.
+    External(String),
+}
+
+impl Database {
+    /// Starts or adopts the embedded Postgres, unless a URL names another one.
+    pub(super) async fn open(options: &Options) -> Result<Self, Error> {
+        if let Some(url) = &options.database_url {
+            return Ok(Self::External(url.clone()));
+        }
+        let data_dir = options.data_dir.clone().unwrap_or_else(postgres::default_data_dir);
+        let options = postgres::Options { data_dir, bin_dir: options.postgres.clone(), port: None };
+        Ok(Self::Embedded(postgres::Server::start(options).await?))
+    }
+
+    /// Returns the URL, with its password.
+    pub(super) fn url(&self) -> &str {
+        match self {
+            Self::Embedded(server) => server.url(),
+            Self::External(url) => url,
+        }
+    }
+
+    /// Stops it if it is ours.
+    pub(super) async fn stop(self) -> Result<(), Error> {
+        match self {
+            Self::Embedded(server) => Ok(server.stop().await?),
+            Self::External(_) => Ok(()),
+        }
+    }
+}

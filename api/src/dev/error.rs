@@ -1,0 +1,38 @@
+//! Why the development server can't run.
+
+use std::{io, net::SocketAddr};
+
+/// Why the development server can't run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}; name a free one with --listen")]
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
+    /// The machine gives no signals, or the terminal is gone.
+    #[error("cannot {doing}")]
+    Io {
+        doing: &'static str,
+        source: io::Error,
+    },
+    /// The embedded Postgres.
+    #[error(transparent)]
+    Postgres(#[from] crate::postgres::Error),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+}
+
+impl Error {
+    /// Returns the stable code.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Listen { .. } => "LISTEN_FAILED",
+            Self::Io { .. } => "IO_FAILED",
+            Self::Postgres(error) => error.code(),
+            Self::Engine(error) => error.code(),
+        }
+    }
+}

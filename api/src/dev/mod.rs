@@ -1,0 +1,99 @@
+//! `coreason dev`: Postgres, the engine, REST and a worker in one process on loopback.
+
+mod announce;
+mod database;
+mod error;
+mod serve;
+mod shutdown;
+mod work;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use engine::{Config, Engine};
+use tokio::{net::TcpListener, select};
+use worker::Worker;
+
+use crate::app::App;
+
+use database::Database;
+pub(crate) use error::Error;
+use serve::Server;
+use shutdown::Shutdown;
+
+/// How to run.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Options {
+    /// Where to answer HTTP. Port 0 takes a free one.
+    #[arg(long, env = "COREASON_LISTEN", default_value = "127.0.0.1:8000")]
+    listen: SocketAddr,
+    /// Where others reach this address, if it is not the same: clients of a standby are sent there.
+    #[arg(long, env = "COREASON_ADVERTISE", value_name = "URL")]
+    advertise: Option<String>,
+    /// The folder of the embedded Postgres; `~/.local/share/coreason`, or `/var/lib/coreason` for root, unless given.
+    #[arg(long, env = "COREASON_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// A Postgres that runs already; none is embedded then.
+    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// The folder with the Postgres binaries to embed; one is looked for unless given.
+    #[arg(long, value_name = "BIN_DIR")]
+    postgres: Option<PathBuf>,
+    /// The namespace that the worker serves.
+    #[arg(long, env = "COREASON_NAMESPACE", default_value = "default")]
+    namespace: history::Namespace,
+}
+
+/// Runs until SIGTERM or SIGINT; a second one ends the process at once.
+pub(crate) async fn run(options: Options, worker: Worker) -> Result<(), Error> {
+    crate::log::to_stderr();
+    let mut shutdown = Shutdown::on_signals()?;
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .map_err(|source| Error::Listen { address: options.listen, source })?;
+    let address = listener.local_addr().map_err(|source| Error::Listen { address: options.listen, source })?;
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "answers beyond this machine, and asks nobody who they are");
+    }
+    let app = App::default();
+    let server = Server::start(listener, app.clone());
+    let started = select! {
+        started = Box::pin(start(&options, address, app)) => started,
+        () = shutdown.asked() => {
+            server.stop().await;
+            return Ok(());
+        }
+    };
+    let (database, engine) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            server.stop().await;
+            return Err(error);
+        }
+    };
+    let working = work::start(engine.clone(), worker.in_namespace(options.namespace), shutdown.clone());
+    select! {
+        () = engine.owning() => announce::ready(address, &database)?,
+        () = shutdown.asked() => {}
+    }
+    shutdown.asked().await;
+    tracing::info!("stopping; a second signal ends the process at once");
+    work::drained(working).await;
+    engine.close().await;
+    server.stop().await;
+    database.stop().await
+}
+
+async fn start(options: &Options, address: SocketAddr, app: App) -> Result<(Database, Engine), Error> {
+    let database = Database::open(options).await?;
+    let advertised = options.advertise.clone().unwrap_or_else(|| format!("http://{address}"));
+    match Engine::open(Config::new(database.url(), advertised)).await {
+        Ok(engine) => {
+            app.opened(engine.clone());
+            Ok((database, engine))
+        }
+        Err(error) => {
+            database.stop().await?;
+            Err(error.into())
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! What a request can be answered with instead of success: one envelope, and the one map from error to HTTP status.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use engine::store;
+use history::{InvalidId, RunId, decide::Rejection};
+use serde::Serialize;
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The engine refused or failed.
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+    /// The engine has not opened its database yet.
+    #[error("the engine is starting")]
+    Starting,
+    /// An id in the path or the body is not legal.
+    #[error(transparent)]
+    InvalidId(#[from] InvalidId),
+    /// A run id is not a UUID.
+    #[error("`{0}` is no run id; a run id is a UUID")]
+    InvalidRunId(String),
+    /// A segment of the path is not UTF-8 once decoded.
+    #[error("the path is not UTF-8 once its percent signs are decoded")]
+    InvalidPath,
+    /// The body is not what the route takes.
+    #[error("the body is not a valid request: {0}")]
+    InvalidBody(String),
+    /// The body did not arrive whole.
+    #[error("the body did not arrive whole: {0}")]
+    IncompleteBody(String),
+    /// The query string is not what the route takes.
+    #[error("the query string is not valid: {0}")]
+    InvalidQuery(String),
+    /// The body is not declared as JSON.
+    #[error("the content type is {}; send application/json", .0.as_deref().unwrap_or("missing"))]
+    UnsupportedMediaType(Option<String>),
+    /// The body is larger than the limit.
+    #[error("the body has more than {} bytes", crate::limits::REQUEST_BYTES_MAX)]
+    RequestTooLarge,
+    /// An event can't be written as JSON.
+    #[error("an event can't be written as JSON")]
+    ExportFailed(#[source] serde_json::Error),
+    /// A web page of another origin sent the request.
+    #[error("the request comes from a web page of another origin, {0}")]
+    CrossOrigin(String),
+    /// No route has this path.
+    #[error("there is nothing at {0}")]
+    RouteNotFound(String),
+    /// The route does not take this method.
+    #[error("{path} does not take {method}")]
+    MethodNotAllowed {
+        /// The method.
+        method: String,
+        /// The path.
+        path: String,
+    },
+}
+
+impl Error {
+    /// Returns the stable code.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Engine(error) => error.code(),
+            Self::Starting => "STARTING",
+            Self::InvalidId(_) => "INVALID_ID",
+            Self::InvalidRunId(_) => "INVALID_RUN_ID",
+            Self::InvalidPath => "INVALID_PATH",
+            Self::InvalidBody(_) => "INVALID_BODY",
+            Self::IncompleteBody(_) => "INCOMPLETE_BODY",
+            Self::InvalidQuery(_) => "INVALID_QUERY",
+            Self::UnsupportedMediaType(_) => "UNSUPPORTED_MEDIA_TYPE",
+            Self::RequestTooLarge => "REQUEST_TOO_LARGE",
+            Self::ExportFailed(_) => "EXPORT_FAILED",
+            Self::CrossOrigin(_) => "CROSS_ORIGIN",
+            Self::RouteNotFound(_) => "ROUTE_NOT_FOUND",
+            Self::MethodNotAllowed { .. } => "METHOD_NOT_ALLOWED",
+        }
+    }
+
+    /// Returns the HTTP status: the only map from error to status.
+    pub(crate) fn status(&self) -> StatusCode {
+        use engine::Error as E;
+        match self {
+            Self::InvalidId(_)
+            | Self::InvalidRunId(_)
+            | Self::InvalidPath
+            | Self::InvalidBody(_)
+            | Self::IncompleteBody(_)
+            | Self::InvalidQuery(_)
+            | Self::Engine(
+                E::DataRefused(_)
+                | E::Rejected(Rejection::InvalidArgument { .. } | Rejection::WorkflowTaskRefused { .. }),
+            ) => StatusCode::BAD_REQUEST,
+            Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
+            Self::RouteNotFound(_)
+            | Self::Engine(
+                E::NamespaceNotFound(_)
+                | E::WorkflowNotFound { .. }
+                | E::Rejected(Rejection::WorkflowTaskNotFound | Rejection::ActivityTaskNotFound),
+            ) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Engine(E::Rejected(
+                Rejection::WorkflowClosed
+                | Rejection::WorkflowAlreadyStarted { .. }
+                | Rejection::WorkflowIdReuseRefused { .. }
+                | Rejection::TaskAlreadyStarted
+                | Rejection::TooManySignals(_)
+                | Rejection::CancellationAlreadyRequested
+                | Rejection::CancellationNotRequested,
+            )) => StatusCode::CONFLICT,
+            Self::RequestTooLarge | Self::Engine(E::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Starting
+            | Self::Engine(
+                E::NotOwner { .. } | E::Unavailable(_) | E::Store(store::Error::Driver(_) | store::Error::Sqlx(_)),
+            ) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ExportFailed(_)
+            | Self::Engine(E::Store(
+                store::Error::Corrupt { .. }
+                | store::Error::NewerSchema(_)
+                | store::Error::Migrate(_)
+                | store::Error::OldServer(_)
+                | store::Error::Address(_),
+            )) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Returns what the caller can do, where the message does not say it.
+    fn advice(&self) -> Option<&'static str> {
+        use engine::Error as E;
+        match self {
+            Self::Starting | Self::Engine(E::Unavailable(_)) => {
+                Some("send the same request again, with the same requestId, in a moment")
+            }
+            Self::Engine(E::NotOwner { .. }) => Some("send the same request to the owner, or again in a moment"),
+            Self::Engine(E::NamespaceNotFound(_)) => Some("use the namespace `default`"),
+            Self::Engine(E::WorkflowNotFound { .. }) => Some("look for its id in the list of workflows of this namespace"),
+            Self::Engine(E::Rejected(Rejection::WorkflowClosed)) => {
+                Some("read its result; to run it again, start it again under the same or another id")
+            }
+            Self::Engine(E::Store(_)) => Some("look at the engine's log for the cause; nothing is known to have been done"),
+            Self::InvalidPath => Some("percent-encode ids as UTF-8"),
+            Self::RequestTooLarge => Some("store large data elsewhere and send a reference"),
+            Self::CrossOrigin(_) => Some("call the API from a page that it serves itself, or from a server"),
+            Self::RouteNotFound(_) => Some("docs/api.md lists all routes; ids are percent-encoded in a path"),
+            Self::MethodNotAllowed { .. } => Some("docs/api.md lists the method of each route"),
+            Self::Engine(_)
+            | Self::ExportFailed(_)
+            | Self::InvalidId(_)
+            | Self::InvalidRunId(_)
+            | Self::InvalidBody(_)
+            | Self::IncompleteBody(_)
+            | Self::InvalidQuery(_)
+            | Self::UnsupportedMediaType(_) => None,
+        }
+    }
+
+    fn envelope(&self) -> Envelope<'_> {
+        let mut body = Body {
+            code: self.code(),
+            message: self.to_string(),
+            advice: self.advice(),
+            owner: None,
+            run_id: None,
+        };
+        match self {
+            Self::Engine(engine::Error::NotOwner { owner }) => body.owner = owner.as_deref(),
+            Self::Engine(engine::Error::Rejected(
+                Rejection::WorkflowAlreadyStarted { run_id, .. } | Rejection::WorkflowIdReuseRefused { run_id, .. },
+            )) => body.run_id = Some(*run_id),
+            _ => {}
+        }
+        Envelope { error: body }
+    }
+}
+
+/// What every error looks like on the wire.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: Body<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    code: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<&'static str>,
+    /// Where the owner answers HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
+    /// The run that is in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_id: Option<RunId>,
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        if matches!(self, Self::ExportFailed(_) | Self::Engine(engine::Error::Store(_))) {
+            tracing::error!(code = self.code(), error = &self as &dyn std::error::Error, "a request failed");
+        }
+        let mut response = crate::reply::json(status, &self.envelope());
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! What handlers take: parts of a request, refused with our envelope when they are not what the route takes.
+
+use axum::{
+    body::Body as HttpBody,
+    extract::{FromRequest, FromRequestParts, RawPathParams, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
+use history::{Namespace, RunId, WorkflowId};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::{error::Error, limits::REQUEST_BYTES_MAX};
+
+/// The namespace of the path.
+pub(crate) struct InNamespace(pub(crate) Namespace);
+
+/// The namespace and the workflow id of the path.
+pub(crate) struct Of(pub(crate) Namespace, pub(crate) WorkflowId);
+
+impl Of {
+    /// Returns the engine's address of a run.
+    pub(crate) fn run(self, run_id: Option<RunId>) -> engine::Address {
+        engine::Address { namespace: self.0, workflow_id: self.1, run_id }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InNamespace {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let params = params(parts, state).await?;
+        Ok(Self(Namespace::new(param(&params, "namespace"))?))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Of {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let params = params(parts, state).await?;
+        Ok(Self(
+            Namespace::new(param(&params, "namespace"))?,
+            WorkflowId::new(param(&params, "workflow_id"))?,
+        ))
+    }
+}
+
+async fn params<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<RawPathParams, Error> {
+    RawPathParams::from_request_parts(parts, state).await.map_err(|_| Error::InvalidPath)
+}
+
+fn param<'a>(params: &'a RawPathParams, name: &str) -> &'a str {
+    params.iter().find_map(|(key, value)| (key == name).then_some(value)).unwrap_or_default()
+}
+
+/// The query string. A type that takes part denies unknown fields.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        match axum::extract::Query::try_from_uri(&parts.uri) {
+            Ok(axum::extract::Query(query)) => Ok(Self(query)),
+            Err(rejection) => {
+                let problem = std::error::Error::source(&rejection).map_or_else(|| rejection.to_string(), ToString::to_string);
+                Err(Error::InvalidQuery(problem))
+            }
+        }
+    }
+}
+
+/// A run id in a query string or a body.
+pub(crate) fn run_id(text: Option<&str>) -> Result<Option<RunId>, Error> {
+    text.map(|text| text.parse().map_err(|_| Error::InvalidRunId(text.chars().take(64).collect()))).transpose()
+}
+
+/// The bytes of a JSON body.
+pub(crate) struct Json(Bytes);
+
+impl Json {
+    /// Reads the body; an empty one as `{}`. What `T` borrows is not copied.
+    pub(crate) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
+        let text: &[u8] = if self.0.is_empty() { b"{}" } else { &self.0 };
+        serde_json::from_slice(text).map_err(|error| Error::InvalidBody(error.to_string()))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Json {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        let (parts, body) = request.into_parts();
+        same_origin(&parts.headers)?;
+        let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if declared.is_some_and(|bytes| bytes > REQUEST_BYTES_MAX as u64) {
+            return Err(Error::RequestTooLarge);
+        }
+        let bytes = collect(body).await?;
+        if !bytes.is_empty() {
+            json_content(&parts.headers)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// Reads a body of at most [`REQUEST_BYTES_MAX`]. One that comes in one piece is not copied.
+async fn collect(body: HttpBody) -> Result<Bytes, Error> {
+    let mut chunks = body.into_data_stream();
+    let mut whole = Bytes::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| Error::IncompleteBody(error.to_string()))?;
+        if whole.len() + chunk.len() > REQUEST_BYTES_MAX {
+            return Err(Error::RequestTooLarge);
+        }
+        whole = if whole.is_empty() { chunk } else { joined(whole, &chunk) };
+    }
+    Ok(whole)
+}
+
+fn joined(whole: Bytes, chunk: &[u8]) -> Bytes {
+    let mut whole = BytesMut::from(whole);
+    whole.extend_from_slice(chunk);
+    whole.freeze()
+}
+
+fn json_content(headers: &HeaderMap) -> Result<(), Error> {
+    let value = headers.get(header::CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let essence = value.as_deref().map(|value| value.split(';').next().unwrap_or(value).trim());
+    match essence {
+        Some(essence) if essence.eq_ignore_ascii_case("application/json") => Ok(()),
+        other => Err(Error::UnsupportedMediaType(other.map(str::to_owned))),
+    }
+}
+
+/// Refuses what a web page of another origin sends: there is no login yet, and a browser on this machine reaches
+/// loopback for any page that it shows.
+fn same_origin(headers: &HeaderMap) -> Result<(), Error> {
+    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+    let origin = String::from_utf8_lossy(origin.as_bytes());
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    if host.is_some_and(|host| origin.split_once("://").is_some_and(|(_, authority)| authority == host)) {
+        return Ok(());
+    }
+    Err(Error::CrossOrigin(origin.into_owned()))
+}

@@ -1,0 +1,56 @@
+//! The `coreason` process: REST, the command line, the development server, and the embedded Postgres.
+//!
+//! Ten lines and `cargo run` are a whole system:
+//!
+//! ```ignore
+//! use coreason::prelude::*;
+//!
+//! #[workflow]
+//! async fn hello(ctx: Context, name: String) -> Result<String> {
+//!     Ok(format!("Hello, {name}!"))
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     coreason::run(Worker::new("default").workflow(hello))
+//! }
+//! ```
+
+pub mod limits;
+pub mod postgres;
+
+mod app;
+mod error;
+mod router;
+
+mod extract;
+mod reply;
+mod wait;
+
+mod health;
+mod workflows;
+
+mod duration;
+mod rfc3339;
+
+mod cli;
+mod demo;
+mod dev;
+mod log;
+
+pub use app::App;
+pub use router::router;
+
+/// What a program with workflows and activities needs.
+pub mod prelude {
+    pub use worker::prelude::*;
+}
+
+/// What the macros' output names.
+#[doc(hidden)]
+pub use worker::__private;
+
+/// Runs a program that has this worker: the development server without arguments or with `dev`, else what the
+/// command line says.
+pub fn run(worker: worker::Worker) -> std::process::ExitCode {
+    cli::run(worker)
+}

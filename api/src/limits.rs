@@ -1,0 +1,15 @@
+//! Every limit of the API, with its number. The engine's own are in [`engine::limits`].
+
+use std::time::Duration;
+
+/// The most bytes of a request's body: the largest payload list twice, so that whatever the core takes, with
+/// what JSON adds to it, comes in. Temporal: the 4 MiB of a gRPC message.
+pub const REQUEST_BYTES_MAX: usize = 2 * history::limits::PAYLOAD_BYTES_MAX;
+/// How many runs a page of a list has unless told.
+pub const LIST_PAGE: u32 = 100;
+/// The most runs in a page of a list.
+pub const LIST_PAGE_MAX: u32 = 1000;
+/// How many events a page of a history has unless told.
+pub const HISTORY_PAGE: u32 = 200;
+/// How long open requests get to end at shutdown, once the engine has answered them.
+pub const HTTP_DRAIN: Duration = Duration::from_secs(5);

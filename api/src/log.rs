@@ -1,0 +1,19 @@
+//! Logs: lines on stderr, as `RUST_LOG` says.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+
+/// What is logged unless `RUST_LOG` says otherwise.
+const USUAL: &str = "info,sqlx=warn,hyper=warn";
+
+/// Writes logs to stderr from now on. A user's own subscriber stays.
+pub(crate) fn to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    // It fails only where the user's `main` has set one before.
+    let _ = logs.try_init();
+}

@@ -1,0 +1,42 @@
+//! The routes, one line each.
+
+use axum::{
+    Router,
+    extract::Request,
+    routing::{get, post},
+};
+
+use crate::{app::App, error::Error, health, workflows};
+
+/// Returns the routes of the API.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .nest("/api/v1/namespaces/{namespace}", namespace())
+        .fallback(route_not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(app)
+}
+
+fn namespace() -> Router<App> {
+    Router::new()
+        .route("/workflows", get(workflows::list::list).post(workflows::start::start))
+        .route("/workflows/{workflow_id}", get(workflows::describe::describe))
+        .route("/workflows/{workflow_id}/history", get(workflows::history::history))
+        .route("/workflows/{workflow_id}/result", get(workflows::result::result))
+        .route("/workflows/{workflow_id}/signal", post(workflows::signal::signal))
+        .route("/workflows/{workflow_id}/cancel", post(workflows::cancel::cancel))
+        .route("/workflows/{workflow_id}/terminate", post(workflows::terminate::terminate))
+}
+
+async fn route_not_found(request: Request) -> Error {
+    Error::RouteNotFound(request.uri().path().to_owned())
+}
+
+async fn method_not_allowed(request: Request) -> Error {
+    Error::MethodNotAllowed { method: request.method().to_string(), path: request.uri().path().to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,14 @@
+//! The workflow routes, a file per verb.
+
+pub(crate) mod cancel;
+pub(crate) mod describe;
+pub(crate) mod history;
+pub(crate) mod list;
+pub(crate) mod result;
+pub(crate) mod signal;
+pub(crate) mod start;
+pub(crate) mod terminate;
+
+mod input;
+mod outcome;
+mod run;

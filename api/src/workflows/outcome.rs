@@ -1,0 +1,122 @@
+//! How a run ended, as the routes that wait for it say it.
+
+use axum::{
+    http::StatusCode,
+    response::Response,
+};
+use engine::Closed;
+use history::{EventKind, Failure, FailureInfo, Payloads, RunId, Status, WorkflowId};
+use serde::Serialize;
+
+use crate::reply::{self, Returned};
+
+/// The state of a workflow that was waited for.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Outcome<'a> {
+    pub(crate) workflow_id: &'a WorkflowId,
+    pub(crate) run_id: Option<RunId>,
+    /// Whether the request started the run; only in the answer to a start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) started: Option<bool>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Returned<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureBody<'a>>,
+}
+
+impl<'a> Outcome<'a> {
+    /// Returns the outcome of a run that is still open.
+    pub(crate) fn open(workflow_id: &'a WorkflowId, run_id: Option<RunId>) -> Self {
+        Self { workflow_id, run_id, started: None, status: Status::Running.as_str(), result: None, failure: None }
+    }
+
+    /// Returns the outcome of a closed run.
+    pub(crate) fn closed(workflow_id: &'a WorkflowId, closed: &'a Closed) -> Self {
+        let (result, failure) = ending(&closed.event.kind);
+        Self { workflow_id, run_id: Some(closed.run_id), started: None, status: closed.status.as_str(), result, failure }
+    }
+
+    /// Returns the answer: 200 for a closed run, 202 for an open one.
+    pub(crate) fn reply(&self) -> Response {
+        let open = self.status == Status::Running.as_str();
+        reply::json(if open { StatusCode::ACCEPTED } else { StatusCode::OK }, self)
+    }
+}
+
+fn ending(kind: &EventKind) -> (Option<Returned<'_>>, Option<FailureBody<'_>>) {
+    match kind {
+        EventKind::WorkflowExecutionCompleted(attributes) => (Some(Returned(&attributes.result)), None),
+        EventKind::WorkflowExecutionFailed(attributes) => (None, Some(FailureBody::of(&attributes.failure))),
+        EventKind::WorkflowExecutionCanceled(attributes) => (None, Some(FailureBody::said("canceled", &attributes.details))),
+        EventKind::WorkflowExecutionTerminated(attributes) => {
+            let reason = if attributes.reason.is_empty() { "terminated" } else { &attributes.reason };
+            (None, Some(FailureBody::said(reason, &attributes.details)))
+        }
+        EventKind::WorkflowExecutionTimedOut(_) => {
+            (None, Some(FailureBody { kind: "Timeout", ..FailureBody::said("the run or execution timeout passed", NOTHING) }))
+        }
+        _ => (None, None),
+    }
+}
+
+const NOTHING: &Payloads = &Payloads(Vec::new());
+
+/// A failure and what caused it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FailureBody<'a> {
+    message: &'a str,
+    /// The error's type as retry policies know it, or the kind of failure.
+    #[serde(rename = "type", skip_serializing_if = "str::is_empty")]
+    kind: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    non_retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Returned<'a>>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    stack_trace: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<Box<FailureBody<'a>>>,
+}
+
+impl<'a> FailureBody<'a> {
+    /// Returns a failure as it is answered.
+    pub(crate) fn of(failure: &'a Failure) -> Self {
+        let mut body = Self::said(&failure.message, NOTHING);
+        body.stack_trace = &failure.stack_trace;
+        body.cause = failure.cause.as_deref().map(|cause| Box::new(Self::of(cause)));
+        match &failure.info {
+            FailureInfo::Application { kind, non_retryable, details, .. } => {
+                body.kind = kind;
+                body.non_retryable = *non_retryable;
+                body.details = some(details);
+            }
+            FailureInfo::TimedOut { timeout_type, last_heartbeat_details } => {
+                body.kind = timeout_type.as_str();
+                body.details = some(last_heartbeat_details);
+            }
+            FailureInfo::Canceled { details } => {
+                body.kind = "Canceled";
+                body.details = some(details);
+            }
+            FailureInfo::Terminated => body.kind = "Terminated",
+            FailureInfo::Server { .. } => body.kind = "Server",
+            FailureInfo::ResetWorkflow { .. } => body.kind = "ResetWorkflow",
+            FailureInfo::Activity { activity_type, .. } => body.kind = activity_type.as_str(),
+            FailureInfo::ChildWorkflowExecution { workflow_type, .. } => body.kind = workflow_type.as_str(),
+            FailureInfo::NexusOperation { operation, .. } => body.kind = operation,
+            FailureInfo::NexusHandler { kind } => body.kind = kind,
+        }
+        body
+    }
+
+    fn said(message: &'a str, details: &'a Payloads) -> Self {
+        Self { message, kind: "", non_retryable: false, details: some(details), stack_trace: "", cause: None }
+    }
+}
+
+fn some(payloads: &Payloads) -> Option<Returned<'_>> {
+    (!payloads.is_empty()).then_some(Returned(payloads))
+}

@@ -1,0 +1,209 @@
+//! `POST …/workflows`: starts a workflow, and waits for its result if told.
+
+use std::borrow::Cow;
+
+use axum::{extract::State, http::StatusCode, response::Response};
+use engine::Started;
+use history::{
+    Millis, RequestId, RetryPolicy, TaskQueue, WorkflowId, WorkflowType,
+    decide::StartWorkflow,
+    event::{Header, WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{
+    input::{Facts, arguments, facts, identity, present},
+    outcome::Outcome,
+};
+use crate::{
+    app::App,
+    duration::Human,
+    error::Error,
+    extract::{InNamespace, Json, Query},
+    reply,
+    wait::Wait,
+};
+
+/// The task queue of a start that names none.
+const TASK_QUEUE: &str = "default";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StartQuery {
+    #[serde(default)]
+    wait: Wait,
+}
+
+/// Starts a workflow.
+pub(crate) async fn start(
+    State(app): State<App>,
+    InNamespace(namespace): InNamespace,
+    Query(query): Query<StartQuery>,
+    body: Json,
+) -> Result<Response, Error> {
+    let request = body.read::<StartBody<'_>>()?.request()?;
+    let engine = app.engine()?;
+    let workflow_id = request.workflow_id.clone();
+    let Wait(Some(wait)) = query.wait else {
+        let started = engine.start_workflow(&namespace, request).await?;
+        return Ok(reply_started(&workflow_id, started));
+    };
+    let (started, closed) = engine.execute_workflow(&namespace, request, wait).await?;
+    let mut outcome = match &closed {
+        Some(closed) => Outcome::closed(&workflow_id, closed),
+        None => Outcome::open(&workflow_id, Some(started.run_id)),
+    };
+    outcome.started = Some(started.started);
+    Ok(outcome.reply())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StartedBody<'a> {
+    workflow_id: &'a WorkflowId,
+    run_id: history::RunId,
+    started: bool,
+}
+
+fn reply_started(workflow_id: &WorkflowId, started: Started) -> Response {
+    let status = if started.started { StatusCode::CREATED } else { StatusCode::OK };
+    reply::json(status, &StartedBody { workflow_id, run_id: started.run_id, started: started.started })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct StartBody<'a> {
+    #[serde(borrow)]
+    workflow_type: Cow<'a, str>,
+    #[serde(borrow)]
+    workflow_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    task_queue: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    inputs: Option<Vec<&'a RawValue>>,
+    workflow_execution_timeout: Option<Human>,
+    workflow_run_timeout: Option<Human>,
+    workflow_task_timeout: Option<Human>,
+    start_delay: Option<Human>,
+    #[serde(borrow)]
+    request_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    identity: Option<Cow<'a, str>>,
+    #[serde(default)]
+    workflow_id_reuse_policy: WorkflowIdReusePolicy,
+    #[serde(default)]
+    workflow_id_conflict_policy: WorkflowIdConflictPolicy,
+    retry_policy: Option<RetryPolicyBody>,
+    #[serde(borrow, default)]
+    memo: Facts<'a>,
+    #[serde(borrow, default)]
+    search_attributes: Facts<'a>,
+}
+
+impl StartBody<'_> {
+    fn request(self) -> Result<StartWorkflow, Error> {
+        let fresh = (self.workflow_id.is_none() || self.request_id.is_none()).then(|| uuid::Uuid::new_v4().to_string());
+        let named = |given: &Option<Cow<'_, str>>| given.as_deref().or(fresh.as_deref()).unwrap_or_default().to_owned();
+        Ok(StartWorkflow {
+            workflow_id: WorkflowId::new(named(&self.workflow_id))?,
+            workflow_type: WorkflowType::new(&self.workflow_type)?,
+            task_queue: TaskQueue::new(self.task_queue.as_deref().unwrap_or(TASK_QUEUE))?,
+            input: arguments(self.input, self.inputs)?,
+            workflow_execution_timeout: millis(self.workflow_execution_timeout),
+            workflow_run_timeout: millis(self.workflow_run_timeout),
+            workflow_task_timeout: millis(self.workflow_task_timeout),
+            request_id: RequestId::new(named(&self.request_id))?,
+            identity: identity(self.identity.as_deref())?,
+            reuse_policy: self.workflow_id_reuse_policy,
+            conflict_policy: self.workflow_id_conflict_policy,
+            retry_policy: self.retry_policy.map(RetryPolicyBody::policy),
+            cron_schedule: String::new(),
+            start_delay: millis(self.start_delay),
+            memo: facts(self.memo),
+            search_attributes: facts(self.search_attributes),
+            header: Header::new(),
+            parent: None,
+            continued: None,
+        })
+    }
+}
+
+fn millis(given: Option<Human>) -> Millis {
+    given.map_or(Millis::ZERO, |Human(duration)| Millis::from(duration))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RetryPolicyBody {
+    initial_interval: Option<Human>,
+    backoff_coefficient: Option<f64>,
+    maximum_interval: Option<Human>,
+    #[serde(default)]
+    maximum_attempts: u32,
+    #[serde(default)]
+    non_retryable_error_types: Vec<String>,
+}
+
+impl RetryPolicyBody {
+    fn policy(self) -> RetryPolicy {
+        let usual = RetryPolicy::default();
+        RetryPolicy {
+            initial_interval: self.initial_interval.map_or(usual.initial_interval, |Human(d)| d.into()),
+            backoff_coefficient: self.backoff_coefficient.unwrap_or(usual.backoff_coefficient),
+            maximum_interval: millis(self.maximum_interval),
+            maximum_attempts: self.maximum_attempts,
+            non_retryable_error_types: self.non_retryable_error_types,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(text: &str) -> Result<StartWorkflow, Error> {
+        serde_json::from_str::<StartBody<'_>>(text).map_err(|error| Error::InvalidBody(error.to_string()))?.request()
+    }
+
+    #[test]
+    fn everything_that_is_absent_has_a_default() {
+        let request = request(r#"{"workflowType":"hello"}"#).unwrap();
+        assert_eq!(request.task_queue.as_str(), "default");
+        assert_eq!(request.workflow_id.as_str().len(), 36);
+        assert!(request.input.is_empty());
+        assert_eq!(request.workflow_run_timeout, Millis::ZERO);
+        assert_eq!(request.retry_policy, None);
+    }
+
+    #[test]
+    fn input_is_kept_byte_for_byte() {
+        let one = request(r#"{"workflowType":"t","input": {"b": 1.50,  "a":[]}}"#).unwrap();
+        assert_eq!(one.input.0.len(), 1);
+        assert_eq!(one.input.0[0].data, r#"{"b": 1.50,  "a":[]}"#);
+        let null = request(r#"{"workflowType":"t","input":null}"#).unwrap();
+        assert_eq!(null.input.0[0].data, "null");
+        let several = request(r#"{"workflowType":"t","inputs":[1,"two"]}"#).unwrap();
+        assert_eq!(several.input.0.len(), 2);
+    }
+
+    #[test]
+    fn durations_and_policies_are_read() {
+        let request = request(
+            r#"{"workflowType":"t","workflowRunTimeout":"1m30s","startDelay":"500ms","workflowIdConflictPolicy":"UseExisting",
+                "workflowIdReusePolicy":"RejectDuplicate","retryPolicy":{"initialInterval":"2s","maximumAttempts":3},
+                "memo":{"who":"me"}}"#,
+        )
+        .unwrap();
+        assert_eq!(request.workflow_run_timeout, Millis(90_000));
+        assert_eq!(request.start_delay, Millis(500));
+        assert_eq!(request.conflict_policy, WorkflowIdConflictPolicy::UseExisting);
+        assert_eq!(request.reuse_policy, WorkflowIdReusePolicy::RejectDuplicate);
+        let policy = request.retry_policy.unwrap();
+        assert_eq!((policy.initial_interval, policy.maximum_attempts), (Millis(2000), 3));
+        assert!((policy.backoff_coefficient - 2.0).abs() < f64::EPSILON);
+        assert_eq!(request.memo["who"].data, r#""me""#);
+    }
+}

@@ -1,0 +1,52 @@
+//! `POST …/workflows/{id}/terminate`: ends a workflow without asking it.
+
+use std::borrow::Cow;
+
+use axum::{extract::State, http::StatusCode, response::Response};
+use history::decide::Terminate;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    input::{arguments, identity, present},
+    run::RunQuery,
+};
+use crate::{
+    app::App,
+    error::Error,
+    extract::{Json, Of, Query},
+    reply,
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct TerminateBody<'a> {
+    #[serde(borrow, default)]
+    reason: Cow<'a, str>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    details: Option<&'a RawValue>,
+    #[serde(borrow)]
+    identity: Option<Cow<'a, str>>,
+}
+
+/// Ends the workflow; it is closed when this answers.
+pub(crate) async fn terminate(
+    State(app): State<App>,
+    of: Of,
+    Query(run): Query<RunQuery>,
+    body: Json,
+) -> Result<Response, Error> {
+    let terminate = body.read::<TerminateBody<'_>>()?.request()?;
+    app.engine()?.terminate(&run.address(of)?, terminate).await?;
+    Ok(reply::json(StatusCode::OK, &reply::Done {}))
+}
+
+impl TerminateBody<'_> {
+    fn request(self) -> Result<Terminate, Error> {
+        Ok(Terminate {
+            reason: self.reason.into_owned(),
+            details: arguments(self.details, None)?,
+            identity: identity(self.identity.as_deref())?,
+        })
+    }
+}
