@@ -58,6 +58,18 @@ pub struct WorkflowTaskCompleted {
     /// What the SDK needs to know again at replay.
     #[serde(default, skip_serializing_if = "is_default")]
     pub sdk_metadata: SdkMetadata,
+    /// Where the worker wants the next task of this run. Ours: Temporal keeps it beside the history.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub sticky: Option<Sticky>,
+}
+
+/// A worker's own queue for the runs it has cached. Temporal: `StickyExecutionAttributes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sticky {
+    /// The queue.
+    pub task_queue: TaskQueue,
+    /// The most time in that queue; then the task goes to the workflow's own queue.
+    pub schedule_to_start_timeout: Millis,
 }
 
 /// The worker did not answer in time.

@@ -1,0 +1,162 @@
+//! Commands that close the run.
+
+use super::{Refused, Turn, check, check_size, refused};
+use crate::{
+    command::ContinueAsNewWorkflowExecution,
+    decide::{
+        ChildOutcome, close::close, duration_problem, facts_problem, failure_problem, next_run,
+        payload_problem, start_problem,
+    },
+    event::{
+        ContinueAsNewInitiator, WorkflowExecutionCanceled, WorkflowExecutionCompleted,
+        WorkflowExecutionContinuedAsNew, WorkflowExecutionFailed, WorkflowTaskFailedCause as Cause,
+    },
+    execution::merge,
+    failure::{Failure, RetryState},
+    limits,
+    payload::Payloads,
+    retry::Next,
+    time::Millis,
+};
+
+impl Turn<'_, '_> {
+    /// Refuses to close over events that workflow code has not seen.
+    fn may_close(&self, command: &str) -> Result<(), Refused> {
+        if !self.draft.has_buffered() {
+            return Ok(());
+        }
+        refused(
+            Cause::UnhandledCommand,
+            format!(
+                "{command}: something arrived meanwhile that workflow code has not seen; run it again"
+            ),
+        )
+    }
+
+    fn close(&mut self, outcome: Option<ChildOutcome>) {
+        self.closed = true;
+        close(self.draft, &self.ended, outcome);
+    }
+
+    pub(super) fn complete_workflow(&mut self, result: &Payloads) -> Result<(), Refused> {
+        self.may_close("CompleteWorkflowExecution")?;
+        check_size("result", payload_problem(result))?;
+        self.draft.event(WorkflowExecutionCompleted {
+            result: result.clone(),
+            workflow_task_completed_event_id: self.completed,
+            new_execution_run_id: None,
+        });
+        self.close(Some(ChildOutcome::Completed(result.clone())));
+        Ok(())
+    }
+
+    pub(super) fn cancel_workflow(&mut self, details: &Payloads) -> Result<(), Refused> {
+        self.may_close("CancelWorkflowExecution")?;
+        check_size("details", payload_problem(details))?;
+        self.draft.event(WorkflowExecutionCanceled {
+            workflow_task_completed_event_id: self.completed,
+            details: details.clone(),
+        });
+        self.close(Some(ChildOutcome::Canceled(details.clone())));
+        Ok(())
+    }
+
+    /// Closes the run as failed; a new one follows if the workflow's retry policy says so.
+    pub(super) fn fail_workflow(&mut self, failure: &Failure) -> Result<(), Refused> {
+        self.may_close("FailWorkflowExecution")?;
+        check_size("failure", failure_problem(failure))?;
+        let next = next_run::after_failure(self.exec, failure, self.draft.at);
+        let (retry_state, follows) = match next {
+            Next::RetryAt(_) => (RetryState::InProgress, Some(self.new_run_id)),
+            Next::Final(retry_state) => (retry_state, None),
+        };
+        self.draft.event(WorkflowExecutionFailed {
+            failure: failure.clone(),
+            retry_state,
+            workflow_task_completed_event_id: self.completed,
+            new_execution_run_id: follows,
+        });
+        match next {
+            Next::RetryAt(at) => {
+                self.close(None);
+                let start = next_run::retry(self.exec, failure.clone(), at, self.draft.at);
+                self.draft.start_new_run(self.new_run_id, start);
+            }
+            Next::Final(_) => self.close(Some(ChildOutcome::Failed(failure.clone(), retry_state))),
+        }
+        Ok(())
+    }
+
+    pub(super) fn continue_as_new(
+        &mut self,
+        command: &ContinueAsNewWorkflowExecution,
+    ) -> Result<(), Refused> {
+        self.may_close("ContinueAsNewWorkflowExecution")?;
+        check_size("input", payload_problem(&command.input))?;
+        check_size("memo", facts_problem(&command.memo))?;
+        check(
+            Cause::BadContinueAsNewAttributes,
+            "backoff_start_interval",
+            duration_problem(command.backoff_start_interval),
+        )?;
+        let attributes = self.continued(command);
+        let start = next_run::continue_as_new(self.exec, &attributes, command.retry_policy.clone());
+        if let Some((field, problem)) = start_problem(&start) {
+            return check(Cause::BadContinueAsNewAttributes, field, Some(problem));
+        }
+        self.draft.event(attributes);
+        self.close(None);
+        self.draft.start_new_run(self.new_run_id, start);
+        Ok(())
+    }
+
+    fn continued(
+        &self,
+        command: &ContinueAsNewWorkflowExecution,
+    ) -> WorkflowExecutionContinuedAsNew {
+        let started = self.exec.started();
+        let mut memo = self.exec.memo();
+        merge(&mut memo, &command.memo);
+        let mut search_attributes = self.exec.search_attributes();
+        merge(&mut search_attributes, &command.search_attributes);
+        let or = |given: Millis, own: Millis| given.non_zero().unwrap_or(own);
+        let initiator = match command.initiator {
+            ContinueAsNewInitiator::Unspecified => ContinueAsNewInitiator::Workflow,
+            given => given,
+        };
+        WorkflowExecutionContinuedAsNew {
+            new_execution_run_id: self.new_run_id,
+            workflow_type: command
+                .workflow_type
+                .clone()
+                .unwrap_or_else(|| started.workflow_type.clone()),
+            task_queue: command
+                .task_queue
+                .clone()
+                .unwrap_or_else(|| started.task_queue.clone()),
+            input: command.input.clone(),
+            workflow_run_timeout: or(command.workflow_run_timeout, started.workflow_run_timeout),
+            workflow_task_timeout: or(command.workflow_task_timeout, started.workflow_task_timeout),
+            workflow_task_completed_event_id: self.completed,
+            backoff_start_interval: self.pause(command.backoff_start_interval),
+            initiator,
+            failure: None,
+            last_completion_result: started.last_completion_result.clone(),
+            header: command.header.clone(),
+            memo,
+            search_attributes,
+        }
+    }
+
+    /// Returns how long the new run waits: longer than asked for if this one was very short.
+    fn pause(&self, asked: Millis) -> Millis {
+        let started = self.exec.started();
+        let began = self
+            .exec
+            .started_at()
+            .after(started.first_workflow_task_backoff);
+        let lived = u64::try_from(self.draft.at.since(began).as_millis()).unwrap_or(u64::MAX);
+        let least = Millis(limits::CONTINUE_AS_NEW_INTERVAL_MIN.0.saturating_sub(lived));
+        asked.max(least)
+    }
+}

@@ -1,0 +1,368 @@
+//! A decision in the making: ids and times are given here, and what can't be an event yet is buffered.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crate::{
+    decide::{Decision, Effect, Rejection, StartWorkflow, close},
+    event::{
+        Event, EventKind, Sticky, TaskQueueKind, WorkflowTaskFailed, WorkflowTaskFailedCause,
+        WorkflowTaskScheduled, WorkflowTaskTimedOut,
+    },
+    execution::{Execution, WorkflowTaskState, event_bytes, transient_backoff},
+    failure::{Failure, TimeoutType},
+    ids::{EventId, Identity, RunId},
+    limits,
+    record::{Note, Noted, Record, WorkflowTaskAttemptCause},
+    time::Timestamp,
+};
+
+/// How a workflow task ends without completion.
+pub(super) enum TaskEnd {
+    /// It failed.
+    Failed(WorkflowTaskFailedCause, Option<Failure>, Option<Identity>),
+    /// A timeout passed.
+    TimedOut(TimeoutType),
+}
+
+pub(super) struct Draft<'a> {
+    pub(super) exec: &'a Execution,
+    /// The time of all that is decided: never before the last event.
+    pub(super) at: Timestamp,
+    pub(super) effects: Vec<Effect>,
+    records: Vec<Record>,
+    next_event_id: EventId,
+    /// A workflow task is with a worker, so what arrives is buffered.
+    buffering: bool,
+    /// The workflow task that was pending is so no more.
+    task_is_over: bool,
+    /// Timers that are canceled here, whose buffered `TimerFired` is dropped.
+    canceled_timers: BTreeSet<EventId>,
+    /// The `…Started` events added here, by the event of what they start.
+    starts: BTreeMap<EventId, EventId>,
+    /// Children initiated here that outlive this run.
+    pub(super) abandoned: BTreeSet<EventId>,
+    closed: bool,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(exec: &'a Execution, now: Timestamp) -> Self {
+        Self {
+            exec,
+            at: exec.at(now),
+            effects: Vec::new(),
+            records: Vec::new(),
+            next_event_id: exec.next_event_id(),
+            buffering: exec
+                .workflow_task()
+                .is_some_and(|task| task.started.is_some()),
+            task_is_over: false,
+            canceled_timers: BTreeSet::new(),
+            starts: BTreeMap::new(),
+            abandoned: BTreeSet::new(),
+            closed: false,
+        }
+    }
+
+    /// Returns a draft of what happened outside of workflow code: events, or buffered while a workflow task is under
+    /// way. If the buffer has no room, that task fails, which empties it.
+    pub(super) fn of_arrival(exec: &'a Execution, now: Timestamp, kinds: Vec<EventKind>) -> Self {
+        let mut draft = Self::new(exec, now);
+        if draft.buffering && is_full(exec, &kinds) {
+            draft.end_task(TaskEnd::Failed(
+                WorkflowTaskFailedCause::ForceCloseCommand,
+                None,
+                None,
+            ));
+            draft.flush();
+        }
+        for kind in kinds {
+            if draft.buffering {
+                draft.note(Note::Buffered { event: kind });
+            } else {
+                draft.event_after_its_start(kind);
+            }
+        }
+        draft
+    }
+
+    pub(super) fn event(&mut self, kind: impl Into<EventKind>) -> EventId {
+        self.event_at(self.at, kind.into())
+    }
+
+    fn event_at(&mut self, at: Timestamp, kind: EventKind) -> EventId {
+        let id = self.next_event_id;
+        self.push(Arc::new(Event { id, at, kind }));
+        id
+    }
+
+    /// Adds an event that has its id and time already.
+    pub(super) fn push(&mut self, event: Arc<Event>) {
+        self.next_event_id = event.id.next();
+        self.records.push(Record::Event(event));
+    }
+
+    /// Returns the event that was added last.
+    pub(super) fn last_event(&self) -> Option<&Arc<Event>> {
+        self.records.last()?.event()
+    }
+
+    pub(super) fn note(&mut self, note: Note) {
+        self.records.push(Record::Note(Noted { at: self.at, note }));
+    }
+
+    /// Adds an event, and names the event of its start in it if that was added here.
+    fn event_after_its_start(&mut self, mut kind: EventKind) {
+        let starts = start_of(&kind);
+        if let Some((subject, started_event_id)) = end_of(&mut kind)
+            && let Some(id) = self.starts.get(&subject)
+        {
+            *started_event_id = *id;
+        }
+        let id = self.event(kind);
+        self.starts.extend(starts.map(|subject| (subject, id)));
+    }
+
+    /// Schedules a workflow task for what arrived, unless one is pending that will show it, or the first one waits.
+    pub(super) fn finish_arrival(mut self) -> Decision {
+        if !self.buffering && !self.exec.awaits_first_task() {
+            self.need_task();
+        }
+        self.finish()
+    }
+
+    /// Schedules a workflow task unless one is pending. A transient one gives way to a normal one.
+    pub(super) fn need_task(&mut self) {
+        let pending = |task: &WorkflowTaskState| !task.transient;
+        if self.task_is_over || !self.exec.workflow_task().is_some_and(pending) {
+            let sticky = if self.task_is_over {
+                None
+            } else {
+                self.exec.sticky()
+            };
+            self.schedule_task(sticky);
+        }
+    }
+
+    /// Schedules a workflow task, its first attempt.
+    pub(super) fn schedule_task(&mut self, sticky: Option<&Sticky>) {
+        let (task_queue, kind) = match sticky {
+            Some(sticky) => (sticky.task_queue.clone(), TaskQueueKind::Sticky),
+            None => (self.exec.task_queue().clone(), TaskQueueKind::Normal),
+        };
+        let scheduled_event_id = self.event(WorkflowTaskScheduled {
+            task_queue: task_queue.clone(),
+            task_queue_kind: kind,
+            start_to_close_timeout: self.exec.workflow_task_timeout(1),
+            attempt: 1,
+        });
+        self.effects.push(Effect::DispatchWorkflowTask {
+            task_queue,
+            kind,
+            scheduled_event_id,
+            attempt: 1,
+        });
+    }
+
+    /// Takes note that the pending workflow task completes here.
+    pub(super) fn task_completes(&mut self) {
+        self.buffering = false;
+        self.task_is_over = true;
+    }
+
+    /// Ends the pending workflow task without completion: by an event at the first attempt, by a note later.
+    pub(super) fn end_task(&mut self, end: TaskEnd) {
+        let Some(task) = self.exec.workflow_task() else {
+            return;
+        };
+        let started_event_id = task
+            .started
+            .as_ref()
+            .map_or(EventId::NONE, |start| start.started_event_id);
+        let scheduled_event_id = task.scheduled_event_id;
+        self.buffering = false;
+        self.task_is_over = true;
+        match end {
+            TaskEnd::Failed(cause, failure, _) if task.transient => {
+                self.note(Note::WorkflowTaskAttemptFailed {
+                    attempt: task.attempt,
+                    cause: WorkflowTaskAttemptCause::Failed(cause),
+                    failure: failure.map(Box::new),
+                });
+            }
+            TaskEnd::TimedOut(timeout_type) if task.transient => {
+                self.note(Note::WorkflowTaskAttemptFailed {
+                    attempt: task.attempt,
+                    cause: WorkflowTaskAttemptCause::TimedOut(timeout_type),
+                    failure: None,
+                });
+            }
+            TaskEnd::Failed(cause, failure, identity) => {
+                self.event(WorkflowTaskFailed {
+                    scheduled_event_id,
+                    started_event_id,
+                    cause,
+                    failure,
+                    identity,
+                    base_run_id: None,
+                    new_run_id: None,
+                    fork_event_version: 0,
+                });
+            }
+            TaskEnd::TimedOut(timeout_type) => {
+                self.event(WorkflowTaskTimedOut {
+                    scheduled_event_id,
+                    started_event_id,
+                    timeout_type,
+                });
+            }
+        }
+    }
+
+    /// Says what follows a workflow task that ended without completion: another normal one, if there is something new
+    /// to show or the failure may be one of the sticky worker only; else the next attempt.
+    pub(super) fn retry_task(&mut self, anything_new: bool, timed_out: bool) {
+        let Some(task) = self.exec.workflow_task() else {
+            return;
+        };
+        if anything_new || self.exec.sticky().is_some() || task.started.is_none() {
+            self.schedule_task(None);
+        } else if transient_backoff(task.attempt + 1, timed_out).is_zero() {
+            self.effects.push(Effect::DispatchWorkflowTask {
+                task_queue: self.exec.task_queue().clone(),
+                kind: TaskQueueKind::Normal,
+                scheduled_event_id: self.next_event_id,
+                attempt: task.attempt + 1,
+            });
+        }
+    }
+
+    pub(super) fn timer_is_canceled(&mut self, started_event_id: EventId) {
+        self.canceled_timers.insert(started_event_id);
+    }
+
+    /// Says whether events wait that are not taken away here.
+    pub(super) fn has_buffered(&self) -> bool {
+        self.exec
+            .buffer()
+            .iter()
+            .any(|buffered| !self.is_taken_away(&buffered.kind))
+    }
+
+    fn is_taken_away(&self, kind: &EventKind) -> bool {
+        matches!(kind, EventKind::TimerFired(fired) if self.canceled_timers.contains(&fired.started_event_id))
+    }
+
+    /// Turns what is buffered into events: ends of activities and children last, all else in the order it came.
+    /// Says whether there was any.
+    pub(super) fn flush(&mut self) -> bool {
+        let (last, first): (Vec<_>, Vec<_>) = self
+            .exec
+            .buffer()
+            .iter()
+            .map(|buffered| &buffered.kind)
+            .filter(|kind| !self.is_taken_away(kind))
+            .partition(|kind| goes_last(kind));
+        let any = !first.is_empty() || !last.is_empty();
+        for kind in first.into_iter().chain(last) {
+            self.event_after_its_start(kind.clone());
+        }
+        any
+    }
+
+    pub(super) fn start_new_run(&mut self, run_id: RunId, start: StartWorkflow) {
+        self.effects.push(Effect::StartNewRun {
+            run_id,
+            start: Box::new(start),
+        });
+    }
+
+    /// Takes note that the run closes here.
+    pub(super) fn closes(&mut self) {
+        self.closed = true;
+    }
+
+    pub(super) fn finish(self) -> Decision {
+        let events = self.next_event_id.0 - 1;
+        if events > limits::HISTORY_EVENTS_MAX
+            && events >= self.exec.next_event_id().0
+            && !self.closed
+        {
+            return close::too_long(self.exec, self.at, "51,200 events");
+        }
+        Decision {
+            records: self.records,
+            effects: self.effects,
+            refusal: None,
+        }
+    }
+
+    pub(super) fn refuse(self, refusal: Rejection) -> Decision {
+        Decision {
+            refusal: Some(refusal),
+            ..self.finish()
+        }
+    }
+}
+
+/// Says whether so many events more are too many to wait for the end of a workflow task.
+fn is_full(exec: &Execution, kinds: &[EventKind]) -> bool {
+    let held = exec.buffer().iter().map(|buffered| &buffered.kind);
+    let bytes: usize = held.chain(kinds).map(event_bytes).sum();
+    let count = exec.buffered_events() + kinds.len();
+    count > limits::BUFFERED_EVENTS_MAX
+        || (exec.buffered_events() > 0 && bytes > limits::BUFFERED_BYTES_MAX)
+}
+
+/// Says whether a buffered event goes behind the others. Temporal does so, and SDKs rely on signals coming first.
+fn goes_last(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::ActivityTaskCompleted(_)
+            | EventKind::ActivityTaskFailed(_)
+            | EventKind::ActivityTaskTimedOut(_)
+            | EventKind::ActivityTaskCanceled(_)
+            | EventKind::ChildWorkflowExecutionCompleted(_)
+            | EventKind::ChildWorkflowExecutionFailed(_)
+            | EventKind::ChildWorkflowExecutionCanceled(_)
+            | EventKind::ChildWorkflowExecutionTimedOut(_)
+            | EventKind::ChildWorkflowExecutionTerminated(_)
+    )
+}
+
+/// Returns what an event says the start of: an activity or a child, by its first event.
+fn start_of(kind: &EventKind) -> Option<EventId> {
+    match kind {
+        EventKind::ActivityTaskStarted(started) => Some(started.scheduled_event_id),
+        EventKind::ChildWorkflowExecutionStarted(started) => Some(started.initiated_event_id),
+        _ => None,
+    }
+}
+
+/// Returns what an event says the end of, and where it names the event of the start.
+fn end_of(kind: &mut EventKind) -> Option<(EventId, &mut EventId)> {
+    Some(match kind {
+        EventKind::ActivityTaskCompleted(a) => (a.scheduled_event_id, &mut a.started_event_id),
+        EventKind::ActivityTaskFailed(a) => (a.scheduled_event_id, &mut a.started_event_id),
+        EventKind::ActivityTaskTimedOut(a) => (a.scheduled_event_id, &mut a.started_event_id),
+        EventKind::ActivityTaskCanceled(a) => (a.scheduled_event_id, &mut a.started_event_id),
+        EventKind::ChildWorkflowExecutionCompleted(a) => {
+            (a.initiated_event_id, &mut a.started_event_id)
+        }
+        EventKind::ChildWorkflowExecutionFailed(a) => {
+            (a.initiated_event_id, &mut a.started_event_id)
+        }
+        EventKind::ChildWorkflowExecutionCanceled(a) => {
+            (a.initiated_event_id, &mut a.started_event_id)
+        }
+        EventKind::ChildWorkflowExecutionTimedOut(a) => {
+            (a.initiated_event_id, &mut a.started_event_id)
+        }
+        EventKind::ChildWorkflowExecutionTerminated(a) => {
+            (a.initiated_event_id, &mut a.started_event_id)
+        }
+        _ => return None,
+    })
+}

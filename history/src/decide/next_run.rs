@@ -1,0 +1,122 @@
+//! The run that follows a run: after a failure, or because workflow code goes on in a new one.
+
+use crate::{
+    decide::{Continued, Parent, StartWorkflow},
+    event::{
+        ContinueAsNewInitiator, WorkflowExecutionContinuedAsNew, WorkflowIdConflictPolicy,
+        WorkflowIdReusePolicy,
+    },
+    execution::Execution,
+    failure::{Failure, RetryState},
+    ids::RequestId,
+    retry::{Next, RetryPolicy},
+    time::{Millis, Timestamp},
+};
+
+/// Says whether the workflow's retry policy repeats the run.
+pub(super) fn after_failure(exec: &Execution, failure: &Failure, at: Timestamp) -> Next {
+    let started = exec.started();
+    match &started.retry_policy {
+        None => Next::Final(RetryState::RetryPolicyNotSet),
+        Some(policy) => policy.after(
+            started.attempt,
+            failure,
+            at,
+            started.workflow_execution_expiration_time,
+        ),
+    }
+}
+
+/// Returns the start of the run that repeats this one.
+pub(super) fn retry(
+    exec: &Execution,
+    failure: Failure,
+    starts_at: Timestamp,
+    now: Timestamp,
+) -> StartWorkflow {
+    let started = exec.started();
+    let mut start = again(exec);
+    start.start_delay = Millis::from(starts_at.since(now));
+    if let Some(continued) = &mut start.continued {
+        continued.initiator = ContinueAsNewInitiator::Retry;
+        continued.failure = Some(failure);
+        continued.attempt = started.attempt + 1;
+    }
+    start
+}
+
+/// Returns the start of the run that goes on from this one.
+pub(super) fn continue_as_new(
+    exec: &Execution,
+    attributes: &WorkflowExecutionContinuedAsNew,
+    retry_policy: Option<RetryPolicy>,
+) -> StartWorkflow {
+    let mut start = again(exec);
+    start.workflow_type = attributes.workflow_type.clone();
+    start.task_queue = attributes.task_queue.clone();
+    start.input = attributes.input.clone();
+    start.workflow_run_timeout = attributes.workflow_run_timeout;
+    start.workflow_task_timeout = attributes.workflow_task_timeout;
+    start.start_delay = attributes.backoff_start_interval;
+    start.header = attributes.header.clone();
+    start.memo = attributes.memo.clone();
+    start.search_attributes = attributes.search_attributes.clone();
+    start.retry_policy = retry_policy.or(start.retry_policy);
+    if let Some(continued) = &mut start.continued {
+        continued.initiator = attributes.initiator;
+    }
+    start
+}
+
+/// Returns the start of a run like this one.
+fn again(exec: &Execution) -> StartWorkflow {
+    let started = exec.started();
+    let run_id = exec.run_id();
+    StartWorkflow {
+        workflow_id: started.workflow_id.clone(),
+        workflow_type: started.workflow_type.clone(),
+        task_queue: started.task_queue.clone(),
+        input: started.input.clone(),
+        workflow_execution_timeout: started.workflow_execution_timeout,
+        workflow_run_timeout: started.workflow_run_timeout,
+        workflow_task_timeout: started.workflow_task_timeout,
+        // The chain keeps the request that began it: its repetition finds whatever run the chain has come to.
+        request_id: started
+            .request_id
+            .clone()
+            .unwrap_or_else(|| RequestId::known(run_id.to_string())),
+        identity: started.identity.clone(),
+        reuse_policy: WorkflowIdReusePolicy::AllowDuplicate,
+        conflict_policy: WorkflowIdConflictPolicy::Fail,
+        retry_policy: started.retry_policy.clone(),
+        cron_schedule: started.cron_schedule.clone(),
+        start_delay: Millis::ZERO,
+        memo: exec.memo(),
+        search_attributes: exec.search_attributes(),
+        header: started.header.clone(),
+        parent: parent(exec),
+        continued: Some(Continued {
+            run_id,
+            first_execution_run_id: started.first_execution_run_id,
+            initiator: ContinueAsNewInitiator::Workflow,
+            failure: None,
+            last_completion_result: started.last_completion_result.clone(),
+            attempt: 1,
+            expiration_time: started.workflow_execution_expiration_time,
+        }),
+    }
+}
+
+fn parent(exec: &Execution) -> Option<Parent> {
+    let started = exec.started();
+    let execution = started.parent_workflow_execution.clone()?;
+    Some(Parent {
+        namespace: started.parent_workflow_namespace.clone()?,
+        root: started
+            .root_workflow_execution
+            .clone()
+            .unwrap_or_else(|| execution.clone()),
+        execution,
+        initiated_event_id: started.parent_initiated_event_id,
+    })
+}

@@ -1,0 +1,64 @@
+//! A signal arrives.
+
+use crate::{
+    decide::{Decision, Rejection, draft::Draft, facts_problem, payload_problem},
+    event::{Header, WorkflowExecutionSignaled},
+    execution::Execution,
+    ids::{EventId, Identity, RequestId, SignalName, WorkflowExecution},
+    limits,
+    payload::Payloads,
+    time::Timestamp,
+};
+
+/// A message to a workflow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Signal {
+    /// The channel.
+    pub signal_name: SignalName,
+    /// The message.
+    pub input: Payloads,
+    /// Context that travels along.
+    pub header: Header,
+    /// Who sends it.
+    pub identity: Option<Identity>,
+    /// Names this request: its repetition has no effect.
+    pub request_id: Option<RequestId>,
+    /// The sending workflow and its initiated event, if it is one.
+    pub external: Option<(WorkflowExecution, EventId)>,
+}
+
+/// Records a signal. A repeated request gives an empty decision.
+///
+/// # Errors
+/// [`Rejection::WorkflowClosed`], [`Rejection::TooManySignals`], [`Rejection::InvalidArgument`] when it is too large.
+pub fn signal(exec: &Execution, request: &Signal, now: Timestamp) -> Result<Decision, Rejection> {
+    if !exec.is_open() {
+        return Err(Rejection::WorkflowClosed);
+    }
+    if request
+        .request_id
+        .as_ref()
+        .is_some_and(|id| exec.has_seen(id))
+    {
+        return Ok(Decision::default());
+    }
+    let too_large = |field, problem| Rejection::InvalidArgument { field, problem };
+    if let Some(problem) = payload_problem(&request.input) {
+        return Err(too_large("input", problem));
+    }
+    if let Some(problem) = facts_problem(&request.header) {
+        return Err(too_large("header", problem));
+    }
+    if exec.signals() >= limits::SIGNALS_MAX {
+        return Err(Rejection::TooManySignals(limits::SIGNALS_MAX));
+    }
+    let signaled = WorkflowExecutionSignaled {
+        signal_name: request.signal_name.clone(),
+        input: request.input.clone(),
+        identity: request.identity.clone(),
+        header: request.header.clone(),
+        external_workflow_execution: request.external.as_ref().map(|(run, _)| run.clone()),
+        request_id: request.request_id.clone(),
+    };
+    Ok(Draft::of_arrival(exec, now, vec![signaled.into()]).finish_arrival())
+}

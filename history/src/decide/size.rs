@@ -1,0 +1,26 @@
+//! What is too large to be recorded. Each answer is a phrase that follows the name of the thing.
+
+use crate::{event::Memo, failure::Failure, limits::PAYLOAD_BYTES_MAX, payload::Payloads};
+
+fn problem(bytes: usize) -> Option<String> {
+    (bytes > PAYLOAD_BYTES_MAX)
+        .then(|| format!("has {bytes} bytes; the most is {PAYLOAD_BYTES_MAX}"))
+}
+
+pub(super) fn payload_problem(payloads: &Payloads) -> Option<String> {
+    problem(payloads.size())
+}
+
+/// For memos, search attributes, headers.
+pub(super) fn facts_problem(facts: &Memo) -> Option<String> {
+    problem(
+        facts
+            .iter()
+            .map(|(key, value)| key.len() + value.size())
+            .sum(),
+    )
+}
+
+pub(super) fn failure_problem(failure: &Failure) -> Option<String> {
+    problem(failure.size())
+}

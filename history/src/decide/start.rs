@@ -1,0 +1,336 @@
+//! A run starts; and what a start means for an id that has been used before.
+
+use crate::{
+    decide::{Decision, Rejection, draft::Draft, facts_problem, payload_problem},
+    event::{
+        ContinueAsNewInitiator, Header, Memo, SearchAttributes, WorkflowExecutionStarted,
+        WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
+    },
+    execution::{Execution, Status},
+    failure::Failure,
+    ids::{
+        EventId, Identity, Namespace, RequestId, RunId, TaskQueue, WorkflowExecution, WorkflowId,
+        WorkflowType,
+    },
+    limits,
+    payload::Payloads,
+    record::Record,
+    retry::RetryPolicy,
+    time::{Millis, Timestamp},
+};
+
+/// Asks for a workflow. Zero durations mean "not given".
+#[derive(Debug, Clone, PartialEq)]
+pub struct StartWorkflow {
+    /// The workflow's id.
+    pub workflow_id: WorkflowId,
+    /// The code to run.
+    pub workflow_type: WorkflowType,
+    /// Where its workflow tasks go.
+    pub task_queue: TaskQueue,
+    /// The arguments.
+    pub input: Payloads,
+    /// The most time for the whole chain of runs.
+    pub workflow_execution_timeout: Millis,
+    /// The most time for one run.
+    pub workflow_run_timeout: Millis,
+    /// The most time for a workflow task; 10 s if zero, at most 120 s.
+    pub workflow_task_timeout: Millis,
+    /// Names this request.
+    pub request_id: RequestId,
+    /// Who asks.
+    pub identity: Option<Identity>,
+    /// Whether the id may have been used before.
+    pub reuse_policy: WorkflowIdReusePolicy,
+    /// What happens if the id is in use.
+    pub conflict_policy: WorkflowIdConflictPolicy,
+    /// When a failed run is repeated.
+    pub retry_policy: Option<RetryPolicy>,
+    /// When the next run follows; empty means never. Only carried along here.
+    pub cron_schedule: String,
+    /// How long the first workflow task waits.
+    pub start_delay: Millis,
+    /// Unindexed facts.
+    pub memo: Memo,
+    /// Indexed facts.
+    pub search_attributes: SearchAttributes,
+    /// Context that travels along.
+    pub header: Header,
+    /// The parent, if it is a child.
+    pub parent: Option<Parent>,
+    /// The run before it, if it follows one.
+    pub continued: Option<Continued>,
+}
+
+/// The parent of a child.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parent {
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// Which run.
+    pub execution: WorkflowExecution,
+    /// The `StartChildWorkflowExecutionInitiated` event in its history.
+    pub initiated_event_id: EventId,
+    /// The first ancestor.
+    pub root: WorkflowExecution,
+}
+
+/// The run that a new run follows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Continued {
+    /// The run before.
+    pub run_id: RunId,
+    /// The first run of the chain.
+    pub first_execution_run_id: RunId,
+    /// Who asked for the new run.
+    pub initiator: ContinueAsNewInitiator,
+    /// How the run before failed, if it did.
+    pub failure: Option<Failure>,
+    /// What the last completed run returned.
+    pub last_completion_result: Payloads,
+    /// Which attempt of the retry policy the new run is, from 1.
+    pub attempt: u32,
+    /// When the execution timeout passes.
+    pub expiration_time: Option<Timestamp>,
+}
+
+/// The last run of an id that has been used before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Existing<'a> {
+    /// The id.
+    pub workflow_id: &'a WorkflowId,
+    /// The run.
+    pub run_id: RunId,
+    /// Whether it is open, or how it closed.
+    pub status: Status,
+    /// The request that started it.
+    pub start_request_id: Option<&'a RequestId>,
+    /// When it started.
+    pub started_at: Timestamp,
+}
+
+/// What a start means for an id that has been used before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnExisting {
+    /// A new run starts.
+    StartNew,
+    /// The run that is there is the answer.
+    UseExisting {
+        /// Which run.
+        run_id: RunId,
+        /// Whether this very request started it.
+        started: bool,
+    },
+    /// The open run is terminated, and a new one starts.
+    TerminateThenStart,
+}
+
+/// Says what a start means for an id that has been used before.
+///
+/// # Errors
+/// [`Rejection::WorkflowAlreadyStarted`] when the open run may not be used, [`Rejection::WorkflowIdReuseRefused`] when
+/// the closed one forbids another.
+pub fn start_on_existing(
+    existing: &Existing<'_>,
+    request: &StartWorkflow,
+) -> Result<OnExisting, Rejection> {
+    let run_id = existing.run_id;
+    if existing.start_request_id == Some(&request.request_id) {
+        return Ok(OnExisting::UseExisting {
+            run_id,
+            started: true,
+        });
+    }
+    let refused = || Rejection::WorkflowIdReuseRefused {
+        workflow_id: existing.workflow_id.clone(),
+        run_id,
+    };
+    match (existing.status, request.reuse_policy) {
+        (Status::Running, reuse) => on_open(existing, request, reuse),
+        (_, WorkflowIdReusePolicy::AllowDuplicate | WorkflowIdReusePolicy::TerminateIfRunning) => {
+            Ok(OnExisting::StartNew)
+        }
+        (
+            Status::Failed | Status::Canceled | Status::Terminated | Status::TimedOut,
+            WorkflowIdReusePolicy::AllowDuplicateFailedOnly,
+        ) => Ok(OnExisting::StartNew),
+        (
+            Status::Completed | Status::ContinuedAsNew,
+            WorkflowIdReusePolicy::AllowDuplicateFailedOnly,
+        )
+        | (_, WorkflowIdReusePolicy::RejectDuplicate) => Err(refused()),
+    }
+}
+
+fn on_open(
+    existing: &Existing<'_>,
+    request: &StartWorkflow,
+    reuse: WorkflowIdReusePolicy,
+) -> Result<OnExisting, Rejection> {
+    if reuse == WorkflowIdReusePolicy::TerminateIfRunning {
+        return Ok(OnExisting::TerminateThenStart);
+    }
+    match request.conflict_policy {
+        WorkflowIdConflictPolicy::Fail => Err(Rejection::WorkflowAlreadyStarted {
+            workflow_id: existing.workflow_id.clone(),
+            run_id: existing.run_id,
+        }),
+        WorkflowIdConflictPolicy::UseExisting => Ok(OnExisting::UseExisting {
+            run_id: existing.run_id,
+            started: false,
+        }),
+        WorkflowIdConflictPolicy::TerminateExisting => Ok(OnExisting::TerminateThenStart),
+    }
+}
+
+/// Starts a run: its first event, and its first workflow task unless that one waits.
+///
+/// # Errors
+/// [`Rejection::InvalidArgument`] when a value is out of its bounds.
+pub fn start(
+    namespace: &Namespace,
+    run_id: RunId,
+    request: &StartWorkflow,
+    now: Timestamp,
+) -> Result<Decision, Rejection> {
+    if let Some((field, problem)) = problem(request) {
+        return Err(Rejection::InvalidArgument { field, problem });
+    }
+    let nothing = Execution::new(namespace.clone(), run_id);
+    let mut draft = Draft::new(&nothing, now);
+    draft.event(started(run_id, request, now));
+    let mut decision = draft.finish();
+    if request.start_delay.is_zero() {
+        first_task(nothing, &mut decision, now);
+    }
+    Ok(decision)
+}
+
+/// Adds the first workflow task to the decision that starts a run.
+fn first_task(mut execution: Execution, decision: &mut Decision, now: Timestamp) {
+    let applied = decision
+        .records
+        .iter()
+        .try_for_each(|record: &Record| execution.apply(record));
+    debug_assert_eq!(applied, Ok(()), "a start follows nothing");
+    let mut draft = Draft::new(&execution, now);
+    draft.schedule_task(None);
+    let task = draft.finish();
+    decision.records.extend(task.records);
+    decision.effects.extend(task.effects);
+}
+
+fn started(run_id: RunId, request: &StartWorkflow, now: Timestamp) -> WorkflowExecutionStarted {
+    let parent = request.parent.as_ref();
+    let continued = request.continued.as_ref();
+    let execution_timeout = request.workflow_execution_timeout;
+    let run_timeout = shorter(request.workflow_run_timeout, execution_timeout);
+    let task_timeout = request
+        .workflow_task_timeout
+        .non_zero()
+        .unwrap_or(limits::WORKFLOW_TASK_TIMEOUT)
+        .min(limits::WORKFLOW_TASK_TIMEOUT_MAX);
+    let expires_at = match continued {
+        Some(continued) => continued.expiration_time,
+        None => execution_timeout
+            .non_zero()
+            .map(|timeout| now.after(request.start_delay).after(timeout)),
+    };
+    WorkflowExecutionStarted {
+        workflow_type: request.workflow_type.clone(),
+        workflow_id: request.workflow_id.clone(),
+        task_queue: request.task_queue.clone(),
+        input: request.input.clone(),
+        workflow_execution_timeout: execution_timeout,
+        workflow_run_timeout: run_timeout,
+        workflow_task_timeout: shorter(task_timeout, run_timeout),
+        workflow_execution_expiration_time: expires_at,
+        parent_workflow_namespace: parent.map(|parent| parent.namespace.clone()),
+        parent_workflow_execution: parent.map(|parent| parent.execution.clone()),
+        parent_initiated_event_id: parent.map_or(EventId::NONE, |parent| parent.initiated_event_id),
+        root_workflow_execution: parent.map(|parent| parent.root.clone()),
+        continued_execution_run_id: continued.map(|continued| continued.run_id),
+        initiator: continued.map_or(ContinueAsNewInitiator::Unspecified, |continued| {
+            continued.initiator
+        }),
+        continued_failure: continued.and_then(|continued| continued.failure.clone()),
+        last_completion_result: continued.map_or_else(Payloads::default, |continued| {
+            continued.last_completion_result.clone()
+        }),
+        original_execution_run_id: run_id,
+        first_execution_run_id: continued
+            .map_or(run_id, |continued| continued.first_execution_run_id),
+        identity: request.identity.clone(),
+        retry_policy: request.retry_policy.clone().map(RetryPolicy::filled),
+        attempt: continued.map_or(1, |continued| continued.attempt),
+        cron_schedule: request.cron_schedule.clone(),
+        first_workflow_task_backoff: request.start_delay,
+        memo: request.memo.clone(),
+        search_attributes: request.search_attributes.clone(),
+        header: request.header.clone(),
+        request_id: Some(request.request_id.clone()),
+    }
+}
+
+/// Returns the shorter of two timeouts, of which zero means none.
+fn shorter(a: Millis, b: Millis) -> Millis {
+    match (a.non_zero(), b.non_zero()) {
+        (Some(a), Some(b)) => a.min(b),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => Millis::ZERO,
+    }
+}
+
+/// Says what is wrong with a start, if anything: the field and what to change.
+pub(super) fn problem(request: &StartWorkflow) -> Option<(&'static str, String)> {
+    let durations = [
+        (
+            "workflow_execution_timeout",
+            request.workflow_execution_timeout,
+        ),
+        ("workflow_run_timeout", request.workflow_run_timeout),
+        ("workflow_task_timeout", request.workflow_task_timeout),
+        ("start_delay", request.start_delay),
+    ];
+    for (field, duration) in durations {
+        if let Some(problem) = duration_problem(duration) {
+            return Some((field, problem));
+        }
+    }
+    if !request.cron_schedule.is_empty() {
+        return Some((
+            "cron_schedule",
+            "cron is not offered here; use a schedule".to_owned(),
+        ));
+    }
+    if request.reuse_policy == WorkflowIdReusePolicy::RejectDuplicate
+        && request.conflict_policy == WorkflowIdConflictPolicy::TerminateExisting
+    {
+        return Some((
+            "conflict_policy",
+            "TerminateExisting contradicts the reuse policy RejectDuplicate; choose one".to_owned(),
+        ));
+    }
+    let policy = request.retry_policy.clone().map(RetryPolicy::filled);
+    if let Some(problem) = policy.as_ref().and_then(RetryPolicy::problem) {
+        return Some(("retry_policy", problem.to_owned()));
+    }
+    payload_problem(&request.input)
+        .map(|problem| ("input", problem))
+        .or_else(|| facts_problem(&request.memo).map(|problem| ("memo", problem)))
+        .or_else(|| facts_problem(&request.header).map(|problem| ("header", problem)))
+        .or_else(|| {
+            facts_problem(&request.search_attributes).map(|problem| ("search_attributes", problem))
+        })
+}
+
+/// Says what is wrong with a duration, if anything.
+pub(super) fn duration_problem(duration: Millis) -> Option<String> {
+    (duration > limits::DURATION_MAX).then(|| {
+        format!(
+            "{} ms is too long; the most is {} ms",
+            duration.0,
+            limits::DURATION_MAX.0
+        )
+    })
+}

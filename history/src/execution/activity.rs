@@ -1,0 +1,261 @@
+//! Pending activities.
+//!
+//! ```text
+//! scheduled --note AttemptStarted-->                        started
+//! started   --note AttemptFailed-->                         backoff, the next attempt   (also from scheduled)
+//! backoff   --note AttemptScheduled-->                      scheduled
+//! any       --CancelRequested-->                            the same, cancellation requested
+//! any       --Completed, Failed, TimedOut, Canceled-->      gone
+//! any       --one of these, buffered-->                     ended: it waits for its event and is deaf to all else
+//! ```
+//!
+//! The notes are volatile, so an end may find an activity whose start was never recorded.
+
+use std::sync::Arc;
+
+use super::{Execution, memory};
+use crate::{
+    event::{ActivityTaskScheduled, Event, EventKind},
+    failure::Failure,
+    ids::{EventId, Identity},
+    payload::Payloads,
+    record::Note,
+    time::Timestamp,
+};
+
+/// A pending activity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ActivityState {
+    /// Its `ActivityTaskScheduled` event.
+    pub scheduled: Arc<Event>,
+    /// Which attempt it is at, from 1.
+    pub attempt: u32,
+    /// Where that attempt stands.
+    pub state: AttemptState,
+    /// How the attempt before it failed.
+    pub last_failure: Option<Box<Failure>>,
+    /// What the last heartbeat said.
+    pub heartbeat_details: Payloads,
+    /// The `ActivityTaskCancelRequested` event, if there is one.
+    pub cancel_requested_event_id: Option<EventId>,
+    /// Its `ActivityTaskStarted` event, once it ends.
+    pub(crate) started_event_id: EventId,
+}
+
+/// Where an attempt stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AttemptState {
+    /// It waits for a worker.
+    Scheduled {
+        /// Since when.
+        at: Timestamp,
+    },
+    /// It waits before it may be handed out.
+    Backoff {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// A worker has it.
+    Started {
+        /// Since when.
+        at: Timestamp,
+        /// The worker.
+        identity: Option<Identity>,
+        /// When it last said that it is alive; its start counts.
+        heartbeat_at: Timestamp,
+    },
+    /// It ended, and its event waits for the end of the workflow task under way.
+    Ended,
+}
+
+impl ActivityState {
+    /// Returns the id of its `ActivityTaskScheduled` event.
+    pub fn scheduled_event_id(&self) -> EventId {
+        self.scheduled.id
+    }
+
+    /// Returns what it was scheduled with.
+    pub fn attributes(&self) -> &ActivityTaskScheduled {
+        match &self.scheduled.kind {
+            EventKind::ActivityTaskScheduled(attributes) => attributes,
+            _ => unreachable!("an activity is pending from its ActivityTaskScheduled event on"),
+        }
+    }
+
+    /// Says whether a worker has the attempt.
+    pub fn is_started(&self) -> bool {
+        matches!(self.state, AttemptState::Started { .. })
+    }
+
+    /// Says whether it waits before its next attempt.
+    pub fn is_backing_off(&self) -> bool {
+        matches!(self.state, AttemptState::Backoff { .. })
+    }
+
+    /// Says whether this attempt may still be answered.
+    pub fn is_open(&self, attempt: u32) -> bool {
+        self.attempt == attempt
+            && matches!(
+                self.state,
+                AttemptState::Scheduled { .. } | AttemptState::Started { .. }
+            )
+    }
+}
+
+impl Execution {
+    pub(super) fn activity_scheduled(
+        &mut self,
+        event: &Arc<Event>,
+        attributes: &ActivityTaskScheduled,
+    ) -> Result<(), &'static str> {
+        if self.activity_ids.contains_key(&attributes.activity_id) {
+            return Err("the activity id is in use");
+        }
+        self.activity_ids
+            .insert(attributes.activity_id.clone(), event.id);
+        let activity = Box::new(ActivityState {
+            scheduled: Arc::clone(event),
+            attempt: 1,
+            state: AttemptState::Scheduled { at: event.at },
+            last_failure: None,
+            heartbeat_details: Payloads::default(),
+            cancel_requested_event_id: None,
+            started_event_id: EventId::NONE,
+        });
+        self.pending_bytes += memory::activity_bytes(&activity);
+        self.deadlines
+            .extend(activity.deadline().map(|(at, _)| (at, event.id)));
+        self.activities.insert(event.id, activity);
+        Ok(())
+    }
+
+    /// Changes a pending activity, and keeps its deadline and its weight.
+    pub(super) fn change_activity<T>(
+        &mut self,
+        scheduled_event_id: EventId,
+        change: impl FnOnce(&mut ActivityState) -> T,
+    ) -> Result<T, &'static str> {
+        let activity = self
+            .activities
+            .get_mut(&scheduled_event_id)
+            .ok_or("the activity is not pending")?;
+        let (before, bytes) = (activity.deadline(), memory::activity_bytes(activity));
+        let answer = change(activity);
+        let after = activity.deadline();
+        self.pending_bytes += memory::activity_bytes(activity);
+        self.pending_bytes -= bytes;
+        if before != after {
+            if let Some((at, _)) = before {
+                self.deadlines.remove(&(at, scheduled_event_id));
+            }
+            self.deadlines
+                .extend(after.map(|(at, _)| (at, scheduled_event_id)));
+        }
+        Ok(answer)
+    }
+
+    pub(super) fn activity_ended(
+        &mut self,
+        scheduled_event_id: EventId,
+        started_event_id: EventId,
+    ) -> Result<(), &'static str> {
+        let activity = self
+            .activities
+            .get(&scheduled_event_id)
+            .ok_or("the activity is not pending")?;
+        if activity.started_event_id != started_event_id {
+            return Err("the activity's started event is another one");
+        }
+        if let Some((at, _)) = activity.deadline() {
+            self.deadlines.remove(&(at, scheduled_event_id));
+        }
+        self.pending_bytes -= memory::activity_bytes(activity);
+        self.activity_ids.remove(&activity.attributes().activity_id);
+        self.activities.remove(&scheduled_event_id);
+        Ok(())
+    }
+
+    pub(super) fn apply_activity_note(
+        &mut self,
+        at: Timestamp,
+        note: &Note,
+    ) -> Result<(), &'static str> {
+        match note {
+            Note::ActivityAttemptStarted {
+                scheduled_event_id,
+                attempt,
+                identity,
+            } => self.activity_attempt(*scheduled_event_id, *attempt, |activity| {
+                if !activity.is_started() {
+                    activity.state = AttemptState::Started {
+                        at,
+                        identity: identity.clone(),
+                        heartbeat_at: at,
+                    };
+                }
+            }),
+            Note::ActivityAttemptScheduled {
+                scheduled_event_id,
+                attempt,
+            } => self.activity_attempt(*scheduled_event_id, *attempt, |activity| {
+                if activity.is_backing_off() {
+                    activity.state = AttemptState::Scheduled { at };
+                }
+            }),
+            Note::ActivityHeartbeat {
+                scheduled_event_id,
+                attempt,
+                details,
+            } => self.activity_attempt(*scheduled_event_id, *attempt, |activity| {
+                activity.heartbeat_details = details.clone();
+                if let AttemptState::Started { heartbeat_at, .. } = &mut activity.state {
+                    *heartbeat_at = at;
+                }
+            }),
+            Note::ActivityAttemptFailed {
+                scheduled_event_id,
+                attempt,
+                failure,
+                next_attempt_at,
+                ..
+            } => self.change_activity(*scheduled_event_id, |activity| {
+                if activity.attempt != *attempt || activity.state == AttemptState::Ended {
+                    return Err("the activity is not at that attempt");
+                }
+                activity.attempt += 1;
+                activity.last_failure = Some(failure.clone());
+                activity.state = AttemptState::Backoff {
+                    until: *next_attempt_at,
+                };
+                Ok(())
+            })?,
+            Note::Buffered { .. }
+            | Note::WorkflowTaskAttemptScheduled { .. }
+            | Note::WorkflowTaskAttemptStarted { .. }
+            | Note::WorkflowTaskAttemptFailed { .. } => Err("it is no note of an activity"),
+        }
+    }
+
+    /// Changes an activity if it is still at the attempt that a volatile note speaks of: the note may come late.
+    fn activity_attempt(
+        &mut self,
+        scheduled_event_id: EventId,
+        attempt: u32,
+        change: impl FnOnce(&mut ActivityState),
+    ) -> Result<(), &'static str> {
+        match self.activities.get(&scheduled_event_id) {
+            None if scheduled_event_id >= self.next_event_id => {
+                Err("the activity was never scheduled")
+            }
+            Some(activity) if activity.attempt < attempt => {
+                Err("the activity has not come to that attempt")
+            }
+            Some(activity)
+                if activity.attempt == attempt && activity.state != AttemptState::Ended =>
+            {
+                self.change_activity(scheduled_event_id, change)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! [`Execution::apply`]: the one way in which state changes.
+
+use std::sync::Arc;
+
+use super::{CancelRequest, Corrupt, Execution, Status, memory, merge};
+use crate::{
+    event::{Event, EventKind, WorkflowExecutionCancelRequested, WorkflowExecutionStarted},
+    ids::{EventId, RequestId},
+    record::{Note, Noted, Record},
+    time::Timestamp,
+};
+
+impl Execution {
+    /// Adds a record to the run. It is the only way in which state changes, live and in recovery.
+    ///
+    /// # Errors
+    /// When the record can't follow those before it. The execution is of no use then.
+    pub fn apply(&mut self, record: &Record) -> Result<(), Corrupt> {
+        let outcome = match record {
+            Record::Event(event) => self.apply_event(event),
+            Record::Note(noted) => self.apply_note(noted),
+        };
+        outcome.map_err(|problem| Corrupt::new(self, record, problem))
+    }
+
+    fn apply_event(&mut self, event: &Arc<Event>) -> Result<(), &'static str> {
+        if event.id != self.next_event_id {
+            return Err("its event id is not the next one");
+        }
+        if event.at < self.last_event_at {
+            return Err("it lies before the event before it");
+        }
+        match (&self.started, &event.kind) {
+            (None, EventKind::WorkflowExecutionStarted(attributes)) => {
+                self.run_started(event, attributes);
+            }
+            (None, _) => return Err("the run has not started"),
+            (Some(_), _) if self.close_event.is_some() => return Err("the run is closed"),
+            (Some(_), kind) => self.apply_later_event(event, kind)?,
+        }
+        self.next_event_id = event.id.next();
+        self.last_event_at = event.at;
+        Ok(())
+    }
+
+    fn apply_later_event(
+        &mut self,
+        event: &Arc<Event>,
+        kind: &EventKind,
+    ) -> Result<(), &'static str> {
+        if let Some(status) = closing(kind) {
+            return self.run_closed(event, status);
+        }
+        match kind {
+            EventKind::WorkflowTaskScheduled(_)
+            | EventKind::WorkflowTaskStarted(_)
+            | EventKind::WorkflowTaskCompleted(_)
+            | EventKind::WorkflowTaskTimedOut(_)
+            | EventKind::WorkflowTaskFailed(_) => self.apply_workflow_task(event),
+            _ => match by_command(kind) {
+                Some(completed) => {
+                    self.follows_completion(completed)?;
+                    self.apply_command_event(event)
+                }
+                None => {
+                    self.may_arrive()?;
+                    self.apply_arrival(event)
+                }
+            },
+        }
+    }
+
+    fn run_started(&mut self, event: &Arc<Event>, attributes: &WorkflowExecutionStarted) {
+        self.pending_bytes += memory::kept_bytes(event);
+        self.awaits_first_task = !attributes.first_workflow_task_backoff.is_zero();
+        self.started = Some(Arc::clone(event));
+    }
+
+    fn run_closed(&mut self, event: &Arc<Event>, status: Status) -> Result<(), &'static str> {
+        let with_worker = |task: &super::WorkflowTaskState| task.started.is_some();
+        if self.workflow_task().is_some_and(with_worker) {
+            return Err("a workflow task is with a worker");
+        }
+        if let Some(completed) = by_command(&event.kind) {
+            self.follows_completion(completed)?;
+        }
+        // Nothing that was pending can happen any more; who asks about a closed run reads its history.
+        let mut closed = Self::new(self.namespace.clone(), self.run_id);
+        if let Some(started) = self.started.take() {
+            closed.pending_bytes = memory::kept_bytes(&started) + memory::kept_bytes(event);
+            closed.started = Some(started);
+        }
+        closed.status = status;
+        closed.close_event = Some(Arc::clone(event));
+        closed.next_event_id = self.next_event_id;
+        closed.previous_started_event_id = self.previous_started_event_id;
+        closed.last_completed_event_id = self.last_completed_event_id;
+        closed.cancel_requested = self.cancel_requested.take();
+        closed.signals = self.signals;
+        closed.upserted = self.upserted.take();
+        *self = closed;
+        Ok(())
+    }
+
+    /// Checks that a command's event comes with the completion whose command made it.
+    fn follows_completion(&self, completed: EventId) -> Result<(), &'static str> {
+        if self.workflow_task.is_some() || completed != self.last_completed_event_id {
+            return Err("the completion whose command made it is not the last thing that happened");
+        }
+        Ok(())
+    }
+
+    /// Checks that no workflow task is under way, during which events are buffered. A transient task that waits
+    /// gives way: a normal one has to show the event to workflow code.
+    fn may_arrive(&mut self) -> Result<(), &'static str> {
+        match self.workflow_task() {
+            Some(task) if task.started.is_some() => {
+                Err("a workflow task is with a worker, so it should be buffered")
+            }
+            Some(task) if task.transient => {
+                self.workflow_task = None;
+                Ok(())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn apply_command_event(&mut self, event: &Arc<Event>) -> Result<(), &'static str> {
+        match &event.kind {
+            EventKind::ActivityTaskScheduled(attributes) => {
+                self.activity_scheduled(event, attributes)
+            }
+            EventKind::ActivityTaskCancelRequested(attributes) => {
+                self.change_activity(attributes.scheduled_event_id, |activity| {
+                    activity.cancel_requested_event_id = Some(event.id);
+                })
+            }
+            EventKind::TimerStarted(attributes) => self.timer_started(event, attributes),
+            EventKind::TimerCanceled(attributes) => {
+                self.timer_ended(&attributes.timer_id, attributes.started_event_id)
+            }
+            EventKind::StartChildWorkflowExecutionInitiated(_) => {
+                self.child_initiated(event);
+                Ok(())
+            }
+            EventKind::SignalExternalWorkflowExecutionInitiated(_)
+            | EventKind::RequestCancelExternalWorkflowExecutionInitiated(_) => {
+                self.external_initiated(event);
+                Ok(())
+            }
+            EventKind::UpsertWorkflowSearchAttributes(attributes) => {
+                let upserted = self.upserted.get_or_insert_default();
+                upsert(
+                    &mut self.pending_bytes,
+                    &mut upserted.search_attributes,
+                    &attributes.search_attributes,
+                );
+                Ok(())
+            }
+            EventKind::WorkflowPropertiesModified(attributes) => {
+                let upserted = self.upserted.get_or_insert_default();
+                upsert(
+                    &mut self.pending_bytes,
+                    &mut upserted.memo,
+                    &attributes.upserted_memo,
+                );
+                Ok(())
+            }
+            EventKind::MarkerRecorded(_) => Ok(()),
+            _ => Err("this engine does not record events of this type"),
+        }
+    }
+
+    fn apply_arrival(&mut self, event: &Arc<Event>) -> Result<(), &'static str> {
+        let kind = &event.kind;
+        match kind {
+            EventKind::ActivityTaskStarted(attributes) => {
+                self.change_activity(attributes.scheduled_event_id, |activity| {
+                    activity.started_event_id = event.id;
+                })
+            }
+            EventKind::ActivityTaskCompleted(attributes) => {
+                self.activity_ended(attributes.scheduled_event_id, attributes.started_event_id)
+            }
+            EventKind::ActivityTaskFailed(attributes) => {
+                self.activity_ended(attributes.scheduled_event_id, attributes.started_event_id)
+            }
+            EventKind::ActivityTaskTimedOut(attributes) => {
+                self.activity_ended(attributes.scheduled_event_id, attributes.started_event_id)
+            }
+            EventKind::ActivityTaskCanceled(attributes) => {
+                self.activity_ended(attributes.scheduled_event_id, attributes.started_event_id)
+            }
+            EventKind::TimerFired(attributes) => {
+                self.timer_ended(&attributes.timer_id, attributes.started_event_id)
+            }
+            EventKind::WorkflowExecutionSignaled(attributes) => {
+                self.signals += 1;
+                self.request_seen(attributes.request_id.as_ref());
+                Ok(())
+            }
+            EventKind::WorkflowExecutionCancelRequested(attributes) => {
+                self.cancel_was_requested(attributes);
+                Ok(())
+            }
+            EventKind::ChildWorkflowExecutionStarted(attributes) => self.child_started(
+                attributes.initiated_event_id,
+                attributes.workflow_execution.run_id,
+                event.id,
+            ),
+            EventKind::ExternalWorkflowExecutionSignaled(attributes) => {
+                self.external_answered(kind, attributes.initiated_event_id)
+            }
+            EventKind::SignalExternalWorkflowExecutionFailed(attributes) => {
+                self.external_answered(kind, attributes.initiated_event_id)
+            }
+            EventKind::ExternalWorkflowExecutionCancelRequested(attributes) => {
+                self.external_answered(kind, attributes.initiated_event_id)
+            }
+            EventKind::RequestCancelExternalWorkflowExecutionFailed(attributes) => {
+                self.external_answered(kind, attributes.initiated_event_id)
+            }
+            _ => self.apply_child_close(event),
+        }
+    }
+
+    fn apply_child_close(&mut self, event: &Event) -> Result<(), &'static str> {
+        let (initiated_event_id, started_event_id) = match &event.kind {
+            EventKind::StartChildWorkflowExecutionFailed(attributes) => {
+                (attributes.initiated_event_id, EventId::NONE)
+            }
+            EventKind::ChildWorkflowExecutionCompleted(attributes) => {
+                (attributes.initiated_event_id, attributes.started_event_id)
+            }
+            EventKind::ChildWorkflowExecutionFailed(attributes) => {
+                (attributes.initiated_event_id, attributes.started_event_id)
+            }
+            EventKind::ChildWorkflowExecutionCanceled(attributes) => {
+                (attributes.initiated_event_id, attributes.started_event_id)
+            }
+            EventKind::ChildWorkflowExecutionTimedOut(attributes) => {
+                (attributes.initiated_event_id, attributes.started_event_id)
+            }
+            EventKind::ChildWorkflowExecutionTerminated(attributes) => {
+                (attributes.initiated_event_id, attributes.started_event_id)
+            }
+            EventKind::WorkflowExecutionStarted(_) => return Err("the run has started"),
+            _ => return Err("this engine does not record events of this type"),
+        };
+        self.child_closed(initiated_event_id, started_event_id)
+    }
+
+    fn apply_note(&mut self, noted: &Noted) -> Result<(), &'static str> {
+        if self.started.is_none() {
+            return Err("the run has not started");
+        }
+        if self.close_event.is_some() {
+            return Err("the run is closed");
+        }
+        match &noted.note {
+            Note::Buffered { event } => self.buffered(noted.at, event),
+            Note::WorkflowTaskAttemptScheduled { attempt } => {
+                if let Some(task) = self.transient_attempt(*attempt)? {
+                    task.backoff_until = None;
+                }
+                Ok(())
+            }
+            Note::WorkflowTaskAttemptStarted {
+                attempt,
+                identity,
+                history_size_bytes,
+            } => {
+                if let Some(task) = self.transient_attempt(*attempt)?
+                    && task.started.is_none()
+                {
+                    task.was_handed_out(noted.at, identity.clone(), *history_size_bytes);
+                }
+                Ok(())
+            }
+            Note::WorkflowTaskAttemptFailed { attempt, cause, .. } => {
+                self.workflow_task_attempt_failed(noted.at, *attempt, *cause)
+            }
+            note @ (Note::ActivityAttemptStarted { .. }
+            | Note::ActivityAttemptScheduled { .. }
+            | Note::ActivityAttemptFailed { .. }
+            | Note::ActivityHeartbeat { .. }) => self.apply_activity_note(noted.at, note),
+        }
+    }
+
+    pub(super) fn cancel_was_requested(&mut self, attributes: &WorkflowExecutionCancelRequested) {
+        self.cancel_requested = Some(Box::new(CancelRequest {
+            request_id: attributes.request_id.clone(),
+        }));
+    }
+
+    pub(super) fn request_seen(&mut self, request_id: Option<&RequestId>) {
+        if let Some(request_id) = request_id
+            && self.request_ids.insert(request_id.clone())
+        {
+            self.pending_bytes += memory::request_bytes(request_id);
+        }
+    }
+
+    /// Returns the moment a record made now has: time never runs back.
+    pub(crate) fn at(&self, now: Timestamp) -> Timestamp {
+        now.max(self.last_event_at)
+    }
+}
+
+fn upsert(bytes: &mut usize, facts: &mut crate::event::Memo, changes: &crate::event::Memo) {
+    *bytes -= memory::facts_bytes(facts);
+    merge(facts, changes);
+    *bytes += memory::facts_bytes(facts);
+}
+
+/// Returns the status that an event closes the run with.
+pub(crate) fn closing(kind: &EventKind) -> Option<Status> {
+    Some(match kind {
+        EventKind::WorkflowExecutionCompleted(_) => Status::Completed,
+        EventKind::WorkflowExecutionFailed(_) => Status::Failed,
+        EventKind::WorkflowExecutionTimedOut(_) => Status::TimedOut,
+        EventKind::WorkflowExecutionCanceled(_) => Status::Canceled,
+        EventKind::WorkflowExecutionTerminated(_) => Status::Terminated,
+        EventKind::WorkflowExecutionContinuedAsNew(_) => Status::ContinuedAsNew,
+        _ => return None,
+    })
+}
+
+/// Returns the completion whose command made an event of this type.
+fn by_command(kind: &EventKind) -> Option<EventId> {
+    Some(match kind {
+        EventKind::WorkflowExecutionCompleted(a) => a.workflow_task_completed_event_id,
+        EventKind::WorkflowExecutionFailed(a) => a.workflow_task_completed_event_id,
+        EventKind::WorkflowExecutionCanceled(a) => a.workflow_task_completed_event_id,
+        EventKind::WorkflowExecutionContinuedAsNew(a) => a.workflow_task_completed_event_id,
+        EventKind::ActivityTaskScheduled(a) => a.workflow_task_completed_event_id,
+        EventKind::ActivityTaskCancelRequested(a) => a.workflow_task_completed_event_id,
+        EventKind::TimerStarted(a) => a.workflow_task_completed_event_id,
+        EventKind::TimerCanceled(a) => a.workflow_task_completed_event_id,
+        EventKind::MarkerRecorded(a) => a.workflow_task_completed_event_id,
+        EventKind::StartChildWorkflowExecutionInitiated(a) => a.workflow_task_completed_event_id,
+        EventKind::SignalExternalWorkflowExecutionInitiated(a) => {
+            a.workflow_task_completed_event_id
+        }
+        EventKind::RequestCancelExternalWorkflowExecutionInitiated(a) => {
+            a.workflow_task_completed_event_id
+        }
+        EventKind::UpsertWorkflowSearchAttributes(a) => a.workflow_task_completed_event_id,
+        EventKind::WorkflowPropertiesModified(a) => a.workflow_task_completed_event_id,
+        _ => return None,
+    })
+}

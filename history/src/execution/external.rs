@@ -1,0 +1,87 @@
+//! Signals to others and cancellations of others that are not answered.
+
+use std::sync::Arc;
+
+use super::{Execution, memory};
+use crate::{
+    event::{Event, EventKind},
+    ids::EventId,
+};
+
+/// A signal to another workflow, or its cancellation, that is not answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExternalState {
+    /// Its initiated event.
+    pub initiated: Arc<Event>,
+    /// Whether it was answered, and the event of that waits for the end of the workflow task under way.
+    pub answered: bool,
+}
+
+impl Execution {
+    /// Returns a signal or a cancellation by its initiated event.
+    pub(crate) fn external(&self, initiated_event_id: EventId) -> Option<&ExternalState> {
+        self.external_signals
+            .get(&initiated_event_id)
+            .or_else(|| self.external_cancels.get(&initiated_event_id))
+            .map(Box::as_ref)
+    }
+
+    pub(super) fn external_initiated(&mut self, event: &Arc<Event>) {
+        self.pending_bytes += memory::kept_bytes(event);
+        let state = Box::new(ExternalState {
+            initiated: Arc::clone(event),
+            answered: false,
+        });
+        if matches!(
+            event.kind,
+            EventKind::SignalExternalWorkflowExecutionInitiated(_)
+        ) {
+            self.external_signals.insert(event.id, state);
+        } else {
+            self.external_cancels.insert(event.id, state);
+        }
+    }
+
+    pub(super) fn external_answer_was_buffered(
+        &mut self,
+        answer: &EventKind,
+        initiated_event_id: EventId,
+    ) -> Result<(), &'static str> {
+        let map = if answers_signal(answer) {
+            &mut self.external_signals
+        } else {
+            &mut self.external_cancels
+        };
+        let state = map
+            .get_mut(&initiated_event_id)
+            .filter(|state| !state.answered)
+            .ok_or("it was not asked for, or is answered")?;
+        state.answered = true;
+        Ok(())
+    }
+
+    pub(super) fn external_answered(
+        &mut self,
+        answer: &EventKind,
+        initiated_event_id: EventId,
+    ) -> Result<(), &'static str> {
+        let map = if answers_signal(answer) {
+            &mut self.external_signals
+        } else {
+            &mut self.external_cancels
+        };
+        let state = map
+            .remove(&initiated_event_id)
+            .ok_or("it was not asked for, or is answered")?;
+        self.pending_bytes -= memory::kept_bytes(&state.initiated);
+        Ok(())
+    }
+}
+
+fn answers_signal(answer: &EventKind) -> bool {
+    matches!(
+        answer,
+        EventKind::ExternalWorkflowExecutionSignaled(_)
+            | EventKind::SignalExternalWorkflowExecutionFailed(_)
+    )
+}

@@ -1,0 +1,384 @@
+//! [`Execution`]: a run's records added up. What it holds is what can still happen, not what happened.
+
+mod activity;
+mod apply;
+mod buffer;
+mod child_workflow;
+mod corrupt;
+mod deadline;
+mod external;
+mod memory;
+mod outstanding;
+mod status;
+mod timer;
+mod workflow_task;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, LazyLock},
+};
+
+use uuid::Uuid;
+
+pub use activity::{ActivityState, AttemptState};
+pub use child_workflow::ChildState;
+pub use corrupt::Corrupt;
+pub use external::ExternalState;
+pub use status::Status;
+pub use timer::TimerState;
+pub use workflow_task::{WorkflowTaskStart, WorkflowTaskState};
+
+pub(crate) use buffer::Buffered;
+pub(crate) use deadline::{ActivityDeadline, Deadline};
+pub(crate) use memory::event_bytes;
+pub(crate) use workflow_task::transient_backoff;
+
+use crate::{
+    event::{
+        ContinueAsNewInitiator, Event, EventKind, Memo, SearchAttributes, Sticky,
+        WorkflowExecutionStarted,
+    },
+    ids::{
+        ActivityId, EventId, Namespace, RequestId, RunId, TaskQueue, TimerId, WorkflowExecution,
+        WorkflowId, WorkflowType,
+    },
+    payload::Payloads,
+    time::{Millis, Timestamp},
+};
+
+/// A run: the fold of its records. Equal records make equal executions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Execution {
+    namespace: Namespace,
+    run_id: RunId,
+    started: Option<Arc<Event>>,
+    status: Status,
+    close_event: Option<Arc<Event>>,
+    next_event_id: EventId,
+    last_event_at: Timestamp,
+
+    workflow_task: Option<Box<WorkflowTaskState>>,
+    sticky: Option<Box<Sticky>>,
+    /// No workflow task was ever scheduled, because the first one waits.
+    awaits_first_task: bool,
+    previous_started_event_id: EventId,
+    last_completed_event_id: EventId,
+    buffer: Vec<Buffered>,
+
+    activities: BTreeMap<EventId, Box<ActivityState>>,
+    activity_ids: BTreeMap<ActivityId, EventId>,
+    timers: BTreeMap<EventId, Box<TimerState>>,
+    timer_ids: BTreeMap<TimerId, EventId>,
+    children: BTreeMap<EventId, Box<ChildState>>,
+    external_signals: BTreeMap<EventId, Box<ExternalState>>,
+    external_cancels: BTreeMap<EventId, Box<ExternalState>>,
+    /// One entry for each activity and timer that time will do something to.
+    deadlines: BTreeSet<(Timestamp, EventId)>,
+
+    cancel_requested: Option<Box<CancelRequest>>,
+    signals: usize,
+    request_ids: BTreeSet<RequestId>,
+    upserted: Option<Box<Upserted>>,
+    /// The estimated bytes of what hangs on the maps above.
+    pending_bytes: usize,
+}
+
+/// The cancellation that was asked for.
+#[derive(Debug, Clone, PartialEq)]
+struct CancelRequest {
+    request_id: Option<RequestId>,
+}
+
+/// What workflow code changed of the facts that it started with.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Upserted {
+    memo: Memo,
+    search_attributes: SearchAttributes,
+}
+
+/// What an execution without records says of its start.
+static NOT_STARTED: LazyLock<WorkflowExecutionStarted> =
+    LazyLock::new(|| WorkflowExecutionStarted {
+        workflow_type: WorkflowType::known(""),
+        workflow_id: WorkflowId::known(""),
+        task_queue: TaskQueue::known(""),
+        input: Payloads::default(),
+        workflow_execution_timeout: Millis::ZERO,
+        workflow_run_timeout: Millis::ZERO,
+        workflow_task_timeout: Millis::ZERO,
+        workflow_execution_expiration_time: None,
+        parent_workflow_namespace: None,
+        parent_workflow_execution: None,
+        parent_initiated_event_id: EventId::NONE,
+        root_workflow_execution: None,
+        continued_execution_run_id: None,
+        initiator: ContinueAsNewInitiator::Unspecified,
+        continued_failure: None,
+        last_completion_result: Payloads::default(),
+        original_execution_run_id: RunId(Uuid::nil()),
+        first_execution_run_id: RunId(Uuid::nil()),
+        identity: None,
+        retry_policy: None,
+        attempt: 1,
+        cron_schedule: String::new(),
+        first_workflow_task_backoff: Millis::ZERO,
+        memo: Memo::new(),
+        search_attributes: SearchAttributes::new(),
+        header: BTreeMap::new(),
+        request_id: None,
+    });
+
+impl Execution {
+    /// Returns a run of which nothing is recorded yet.
+    pub fn new(namespace: Namespace, run_id: RunId) -> Self {
+        Self {
+            namespace,
+            run_id,
+            started: None,
+            status: Status::Running,
+            close_event: None,
+            next_event_id: EventId::FIRST,
+            last_event_at: Timestamp::default(),
+            workflow_task: None,
+            sticky: None,
+            awaits_first_task: false,
+            previous_started_event_id: EventId::NONE,
+            last_completed_event_id: EventId::NONE,
+            buffer: Vec::new(),
+            activities: BTreeMap::new(),
+            activity_ids: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            timer_ids: BTreeMap::new(),
+            children: BTreeMap::new(),
+            external_signals: BTreeMap::new(),
+            external_cancels: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            cancel_requested: None,
+            signals: 0,
+            request_ids: BTreeSet::new(),
+            upserted: None,
+            pending_bytes: 0,
+        }
+    }
+
+    /// Returns the namespace.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Returns the run's id.
+    pub fn run_id(&self) -> RunId {
+        self.run_id
+    }
+
+    /// Returns the workflow's id.
+    pub fn workflow_id(&self) -> &WorkflowId {
+        &self.started().workflow_id
+    }
+
+    /// Returns the workflow's code.
+    pub fn workflow_type(&self) -> &WorkflowType {
+        &self.started().workflow_type
+    }
+
+    /// Returns the queue that workflow tasks go to unless they go to a worker's own.
+    pub fn task_queue(&self) -> &TaskQueue {
+        &self.started().task_queue
+    }
+
+    /// Returns the address of the run.
+    pub fn workflow_execution(&self) -> WorkflowExecution {
+        WorkflowExecution {
+            workflow_id: self.workflow_id().clone(),
+            run_id: self.run_id,
+        }
+    }
+
+    /// Returns the attributes of the first event; empty ones as long as nothing is recorded.
+    pub fn started(&self) -> &WorkflowExecutionStarted {
+        match self.started.as_deref() {
+            Some(Event {
+                kind: EventKind::WorkflowExecutionStarted(attributes),
+                ..
+            }) => attributes,
+            _ => &NOT_STARTED,
+        }
+    }
+
+    /// Returns when the run started.
+    pub fn started_at(&self) -> Timestamp {
+        self.started
+            .as_ref()
+            .map_or_else(Timestamp::default, |event| event.at)
+    }
+
+    /// Returns the status.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Says whether the run has started and has not closed.
+    pub fn is_open(&self) -> bool {
+        self.started.is_some() && self.close_event.is_none()
+    }
+
+    /// Returns the event that closed the run.
+    pub fn close_event(&self) -> Option<&Arc<Event>> {
+        self.close_event.as_ref()
+    }
+
+    /// Returns the id that the next event will have.
+    pub fn next_event_id(&self) -> EventId {
+        self.next_event_id
+    }
+
+    /// Returns the time of the last event.
+    pub fn last_event_at(&self) -> Timestamp {
+        self.last_event_at
+    }
+
+    /// Returns the workflow task that is pending, if one is.
+    pub fn workflow_task(&self) -> Option<&WorkflowTaskState> {
+        self.workflow_task.as_deref()
+    }
+
+    /// Returns the `WorkflowTaskStarted` event of the last completed workflow task.
+    pub fn previous_started_event_id(&self) -> EventId {
+        self.previous_started_event_id
+    }
+
+    /// Returns the worker's own queue that the next workflow task goes to.
+    pub fn sticky(&self) -> Option<&Sticky> {
+        self.sticky.as_deref()
+    }
+
+    /// Returns a pending activity.
+    pub fn activity(&self, scheduled_event_id: EventId) -> Option<&ActivityState> {
+        self.activities.get(&scheduled_event_id).map(Box::as_ref)
+    }
+
+    /// Returns the pending activity of that id.
+    pub fn activity_named(&self, activity_id: &ActivityId) -> Option<&ActivityState> {
+        self.activity(*self.activity_ids.get(activity_id)?)
+    }
+
+    /// Returns the pending activities in the order they were scheduled.
+    pub fn activities(&self) -> impl ExactSizeIterator<Item = &ActivityState> {
+        self.activities.values().map(Box::as_ref)
+    }
+
+    /// Returns a running timer by its `TimerStarted` event.
+    pub fn timer(&self, started_event_id: EventId) -> Option<&TimerState> {
+        self.timers.get(&started_event_id).map(Box::as_ref)
+    }
+
+    /// Returns the running timer of that id.
+    pub fn timer_named(&self, timer_id: &TimerId) -> Option<&TimerState> {
+        self.timer(*self.timer_ids.get(timer_id)?)
+    }
+
+    /// Returns the running timers in the order they were started.
+    pub fn timers(&self) -> impl ExactSizeIterator<Item = &TimerState> {
+        self.timers.values().map(Box::as_ref)
+    }
+
+    /// Returns a child by its `StartChildWorkflowExecutionInitiated` event.
+    pub fn child(&self, initiated_event_id: EventId) -> Option<&ChildState> {
+        self.children.get(&initiated_event_id).map(Box::as_ref)
+    }
+
+    /// Returns the children that have not closed, in the order they were initiated.
+    pub fn children(&self) -> impl ExactSizeIterator<Item = &ChildState> {
+        self.children.values().map(Box::as_ref)
+    }
+
+    /// Returns the signals to others that are not answered.
+    pub fn external_signals(&self) -> impl ExactSizeIterator<Item = &ExternalState> {
+        self.external_signals.values().map(Box::as_ref)
+    }
+
+    /// Returns the cancellations of others that are not answered.
+    pub fn external_cancels(&self) -> impl ExactSizeIterator<Item = &ExternalState> {
+        self.external_cancels.values().map(Box::as_ref)
+    }
+
+    /// Returns how many events wait for the end of the workflow task under way.
+    pub fn buffered_events(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Says whether cancellation was requested.
+    pub fn cancel_requested(&self) -> bool {
+        self.cancel_requested.is_some()
+    }
+
+    /// Returns how many signals have arrived, those that wait included.
+    pub fn signals(&self) -> usize {
+        let waiting =
+            |buffered: &&Buffered| matches!(buffered.kind, EventKind::WorkflowExecutionSignaled(_));
+        self.signals + self.buffer.iter().filter(waiting).count()
+    }
+
+    /// Returns the memo as it is now.
+    pub fn memo(&self) -> Memo {
+        let mut memo = self.started().memo.clone();
+        if let Some(upserted) = &self.upserted {
+            merge(&mut memo, &upserted.memo);
+        }
+        memo
+    }
+
+    /// Returns the search attributes as they are now.
+    pub fn search_attributes(&self) -> SearchAttributes {
+        let mut search_attributes = self.started().search_attributes.clone();
+        if let Some(upserted) = &self.upserted {
+            merge(&mut search_attributes, &upserted.search_attributes);
+        }
+        search_attributes
+    }
+
+    /// Says whether the run only waits for a deadline or a message, so that it may leave memory.
+    pub fn is_waiting(&self) -> bool {
+        self.is_open()
+            && self.workflow_task.is_none()
+            && self
+                .activities
+                .values()
+                .all(|activity| activity.is_backing_off())
+            && self.children.values().all(|child| child.run_id.is_some())
+            && self.external_signals.is_empty()
+            && self.external_cancels.is_empty()
+    }
+
+    /// Returns an estimate of the bytes it takes in memory, in constant time.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.pending_bytes
+    }
+
+    pub(crate) fn buffer(&self) -> &[Buffered] {
+        &self.buffer
+    }
+
+    pub(crate) fn awaits_first_task(&self) -> bool {
+        self.awaits_first_task
+    }
+
+    pub(crate) fn cancel_request_id(&self) -> Option<&RequestId> {
+        self.cancel_requested.as_ref()?.request_id.as_ref()
+    }
+
+    pub(crate) fn has_seen(&self, request_id: &RequestId) -> bool {
+        self.request_ids.contains(request_id)
+    }
+}
+
+/// Adds facts to facts; a null takes one away.
+pub(crate) fn merge(facts: &mut Memo, changes: &Memo) {
+    for (key, value) in changes {
+        if value.encoding == crate::payload::Encoding::BinaryNull {
+            facts.remove(key);
+        } else {
+            facts.insert(key.clone(), value.clone());
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What a crash may have lost of what decisions asked of the shell.
+
+use super::{AttemptState, Execution};
+use crate::decide::Effect;
+
+impl Execution {
+    /// Returns the effects that are still to be carried out, as far as records tell. Receivers take each twice
+    /// without harm. A closed run owes nothing here.
+    pub fn outstanding(&self) -> Vec<Effect> {
+        let task = self
+            .workflow_task()
+            .filter(|task| task.is_ready())
+            .map(Effect::dispatch_workflow_task);
+        let activities = self
+            .activities()
+            .filter_map(|activity| match activity.state {
+                AttemptState::Scheduled { .. } => Some(Effect::dispatch_activity_task(activity)),
+                AttemptState::Started { .. } => activity
+                    .cancel_requested_event_id
+                    .is_some()
+                    .then(|| Effect::cancel_activity(activity)),
+                AttemptState::Backoff { .. } | AttemptState::Ended => None,
+            });
+        let children = self
+            .children()
+            .filter(|child| child.run_id.is_none() && !child.closed)
+            .filter_map(|child| Effect::of_initiated(self, &child.initiated));
+        let externals = self
+            .external_signals()
+            .chain(self.external_cancels())
+            .filter(|external| !external.answered)
+            .filter_map(|external| Effect::of_initiated(self, &external.initiated));
+        task.into_iter()
+            .chain(activities)
+            .chain(children)
+            .chain(externals)
+            .collect()
+    }
+}

@@ -1,0 +1,352 @@
+//! The workflow task: at most one is pending.
+//!
+//! ```text
+//! none        --Scheduled-->                 scheduled
+//! scheduled   --Started-->                   started
+//! started     --Completed-->                 none
+//! started     --Failed, TimedOut-->          transient (waits)   or none, when the run was sticky
+//! scheduled   --TimedOut (sticky queue)-->   none
+//! transient   --note AttemptScheduled-->     transient (ready)
+//! transient   --note AttemptStarted-->       transient (started)
+//! transient   --note AttemptFailed-->        transient (waits), the next attempt
+//! transient   --Scheduled-->                 scheduled: it completed, so it is written after all
+//! transient   --any other event-->           none: a normal task must follow
+//! ```
+
+use std::sync::Arc;
+
+use super::Execution;
+use crate::{
+    event::{
+        Event, EventKind, TaskQueueKind, WorkflowTaskCompleted, WorkflowTaskScheduled,
+        WorkflowTaskStarted,
+    },
+    failure::TimeoutType,
+    ids::{EventId, Identity, TaskQueue},
+    limits,
+    record::WorkflowTaskAttemptCause,
+    time::{Millis, Timestamp},
+};
+
+/// A pending workflow task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkflowTaskState {
+    /// Its `WorkflowTaskScheduled` event, or the id that it will have.
+    pub scheduled_event_id: EventId,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// When it was scheduled.
+    pub scheduled_at: Timestamp,
+    /// Its start, if a worker has it.
+    pub started: Option<WorkflowTaskStart>,
+    /// Whether it has no events yet, because the attempt before it failed.
+    pub transient: bool,
+    /// The queue it goes to.
+    pub task_queue: TaskQueue,
+    /// Whether that queue is one worker's own.
+    pub kind: TaskQueueKind,
+    /// Until when it waits, if it does.
+    pub backoff_until: Option<Timestamp>,
+    /// The most time in the queue of one worker; zero for a queue of all.
+    pub schedule_to_start_timeout: Millis,
+    /// The most time from start to completion.
+    pub start_to_close_timeout: Millis,
+}
+
+/// A worker has the task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkflowTaskStart {
+    /// Its `WorkflowTaskStarted` event, or the id that it will have.
+    pub started_event_id: EventId,
+    /// When.
+    pub at: Timestamp,
+    /// The worker.
+    pub identity: Option<Identity>,
+    /// The stored size of the history then.
+    pub history_size_bytes: i64,
+}
+
+impl WorkflowTaskState {
+    /// Says whether it may be handed out.
+    pub fn is_ready(&self) -> bool {
+        self.started.is_none() && self.backoff_until.is_none()
+    }
+
+    /// Takes note that a transient attempt is with a worker.
+    pub(super) fn was_handed_out(
+        &mut self,
+        at: Timestamp,
+        identity: Option<Identity>,
+        history_size_bytes: i64,
+    ) {
+        self.backoff_until = None;
+        self.started = Some(WorkflowTaskStart {
+            started_event_id: self.scheduled_event_id.next(),
+            at,
+            identity,
+            history_size_bytes,
+        });
+    }
+
+    /// Returns when its wait ends or its timeout passes.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        match &self.started {
+            Some(start) => Some(start.at.after(self.start_to_close_timeout)),
+            None => self.backoff_until.or_else(|| {
+                let timeout = self.schedule_to_start_timeout.non_zero()?;
+                Some(self.scheduled_at.after(timeout))
+            }),
+        }
+    }
+}
+
+/// Returns how long an attempt waits after the one before it ended: 1 s, 2 s, 4 s … from the second attempt on.
+/// After a timeout the second attempt does not wait: its worker is gone, and others may be there.
+pub(crate) fn transient_backoff(attempt: u32, timed_out: bool) -> Millis {
+    if timed_out && attempt <= 2 {
+        return Millis::ZERO;
+    }
+    let doublings = attempt.saturating_sub(2).min(16);
+    Millis(1000 << doublings).min(limits::WORKFLOW_TASK_BACKOFF_MAX)
+}
+
+impl Execution {
+    /// Returns the most time that an attempt of a workflow task has. From the fourth attempt on it grows,
+    /// so that a long replay that never made it in time makes it at last.
+    pub(crate) fn workflow_task_timeout(&self, attempt: u32) -> Millis {
+        let base = self.started().workflow_task_timeout;
+        if attempt <= limits::WORKFLOW_TASK_TIMEOUT_ATTEMPTS {
+            return base;
+        }
+        let doublings = (attempt - limits::WORKFLOW_TASK_TIMEOUT_ATTEMPTS - 1).min(16);
+        let more = Millis(5000 << doublings).min(limits::WORKFLOW_TASK_TIMEOUT_GROWTH_MAX);
+        Millis(base.0.saturating_add(more.0))
+    }
+
+    /// Returns the `WorkflowTaskScheduled` and `WorkflowTaskStarted` events of a started attempt that are not in
+    /// the history, for the worker that has it. Empty unless the task is transient and started.
+    pub fn transient_events(&self) -> Vec<Arc<Event>> {
+        let Some(task) = self.workflow_task().filter(|task| task.transient) else {
+            return Vec::new();
+        };
+        let Some(start) = &task.started else {
+            return Vec::new();
+        };
+        let scheduled = WorkflowTaskScheduled {
+            task_queue: task.task_queue.clone(),
+            task_queue_kind: task.kind,
+            start_to_close_timeout: task.start_to_close_timeout,
+            attempt: task.attempt,
+        };
+        let started = self.workflow_task_started(
+            task.scheduled_event_id,
+            start.identity.clone(),
+            start.history_size_bytes,
+        );
+        vec![
+            Arc::new(Event {
+                id: task.scheduled_event_id,
+                at: task.scheduled_at,
+                kind: scheduled.into(),
+            }),
+            Arc::new(Event {
+                id: start.started_event_id,
+                at: start.at,
+                kind: started.into(),
+            }),
+        ]
+    }
+
+    /// Returns the attributes of a `WorkflowTaskStarted` event.
+    pub(crate) fn workflow_task_started(
+        &self,
+        scheduled_event_id: EventId,
+        identity: Option<Identity>,
+        history_size_bytes: i64,
+    ) -> WorkflowTaskStarted {
+        let bytes = u64::try_from(history_size_bytes).unwrap_or(0);
+        WorkflowTaskStarted {
+            scheduled_event_id,
+            identity,
+            request_id: None,
+            suggest_continue_as_new: self.next_event_id.0 > limits::SUGGEST_CONTINUE_AS_NEW_EVENTS
+                || bytes >= limits::SUGGEST_CONTINUE_AS_NEW_BYTES,
+            history_size_bytes,
+        }
+    }
+
+    pub(super) fn apply_workflow_task(&mut self, event: &Event) -> Result<(), &'static str> {
+        match &event.kind {
+            EventKind::WorkflowTaskScheduled(attributes) => {
+                self.workflow_task_was_scheduled(event, attributes)
+            }
+            EventKind::WorkflowTaskStarted(attributes) => {
+                let task = self.pending_task(attributes.scheduled_event_id)?;
+                if task.transient || task.started.is_some() {
+                    return Err("the workflow task is not scheduled");
+                }
+                task.started = Some(WorkflowTaskStart {
+                    started_event_id: event.id,
+                    at: event.at,
+                    identity: attributes.identity.clone(),
+                    history_size_bytes: attributes.history_size_bytes,
+                });
+                Ok(())
+            }
+            EventKind::WorkflowTaskCompleted(attributes) => {
+                self.workflow_task_completed(event, attributes)
+            }
+            EventKind::WorkflowTaskTimedOut(attributes) => {
+                let started = attributes.timeout_type == TimeoutType::StartToClose;
+                self.ends_task(attributes.scheduled_event_id, started)?;
+                self.workflow_task_ended(event, started.then_some(true));
+                Ok(())
+            }
+            EventKind::WorkflowTaskFailed(attributes) => {
+                self.ends_task(attributes.scheduled_event_id, true)?;
+                self.workflow_task_ended(event, Some(false));
+                Ok(())
+            }
+            _ => Err("it is no event of a workflow task"),
+        }
+    }
+
+    fn pending_task(
+        &mut self,
+        scheduled_event_id: EventId,
+    ) -> Result<&mut WorkflowTaskState, &'static str> {
+        self.workflow_task
+            .as_deref_mut()
+            .filter(|task| task.scheduled_event_id == scheduled_event_id)
+            .ok_or("the workflow task is not pending")
+    }
+
+    fn workflow_task_was_scheduled(
+        &mut self,
+        event: &Event,
+        attributes: &WorkflowTaskScheduled,
+    ) -> Result<(), &'static str> {
+        match &self.workflow_task {
+            Some(task) if !task.transient => return Err("a workflow task is pending"),
+            Some(task) if task.attempt != attributes.attempt => {
+                return Err("the pending workflow task is another attempt");
+            }
+            Some(_) | None => {}
+        }
+        let sticky = match attributes.task_queue_kind {
+            TaskQueueKind::Sticky => self.sticky.as_ref(),
+            TaskQueueKind::Normal => None,
+        };
+        self.awaits_first_task = false;
+        self.workflow_task = Some(Box::new(WorkflowTaskState {
+            scheduled_event_id: event.id,
+            attempt: attributes.attempt,
+            scheduled_at: event.at,
+            started: None,
+            transient: false,
+            task_queue: attributes.task_queue.clone(),
+            kind: attributes.task_queue_kind,
+            backoff_until: None,
+            schedule_to_start_timeout: sticky
+                .map_or(Millis::ZERO, |sticky| sticky.schedule_to_start_timeout),
+            start_to_close_timeout: attributes.start_to_close_timeout,
+        }));
+        Ok(())
+    }
+
+    fn workflow_task_completed(
+        &mut self,
+        event: &Event,
+        attributes: &WorkflowTaskCompleted,
+    ) -> Result<(), &'static str> {
+        self.ends_task(attributes.scheduled_event_id, true)?;
+        self.previous_started_event_id = attributes.started_event_id;
+        self.last_completed_event_id = event.id;
+        self.sticky = attributes.sticky.clone().map(Box::new);
+        self.workflow_task = None;
+        self.clear_buffer();
+        Ok(())
+    }
+
+    /// Checks that the pending task has events and is with a worker, or is not.
+    fn ends_task(
+        &mut self,
+        scheduled_event_id: EventId,
+        started: bool,
+    ) -> Result<(), &'static str> {
+        let task = self.pending_task(scheduled_event_id)?;
+        if task.transient || task.started.is_some() != started {
+            return Err(if started {
+                "the workflow task is not with a worker"
+            } else {
+                "the workflow task does not wait for a worker"
+            });
+        }
+        Ok(())
+    }
+
+    /// What follows a failed or timed out task: a transient one, unless the failure may be one of the sticky worker only.
+    /// `timed_out` is `None` when the task was never started.
+    fn workflow_task_ended(&mut self, event: &Event, timed_out: Option<bool>) {
+        self.clear_buffer();
+        let attempt = self.workflow_task.take().map_or(1, |task| task.attempt);
+        let was_sticky = self.sticky.take().is_some();
+        if let Some(timed_out) = timed_out
+            && !was_sticky
+        {
+            self.transient_task_follows(event.id.next(), event.at, attempt + 1, timed_out);
+        }
+    }
+
+    fn transient_task_follows(
+        &mut self,
+        scheduled_event_id: EventId,
+        at: Timestamp,
+        attempt: u32,
+        timed_out: bool,
+    ) {
+        let wait = transient_backoff(attempt, timed_out).non_zero();
+        self.workflow_task = Some(Box::new(WorkflowTaskState {
+            scheduled_event_id,
+            attempt,
+            scheduled_at: at,
+            started: None,
+            transient: true,
+            task_queue: self.task_queue().clone(),
+            kind: TaskQueueKind::Normal,
+            backoff_until: wait.map(|wait| at.after(wait)),
+            schedule_to_start_timeout: Millis::ZERO,
+            start_to_close_timeout: self.workflow_task_timeout(attempt),
+        }));
+    }
+
+    /// Returns the transient task that a note speaks of; nothing if the note came too late to matter.
+    pub(super) fn transient_attempt(
+        &mut self,
+        attempt: u32,
+    ) -> Result<Option<&mut WorkflowTaskState>, &'static str> {
+        match self.workflow_task.as_deref_mut() {
+            Some(task) if task.transient && attempt == task.attempt => Ok(Some(task)),
+            Some(task) if task.transient && attempt > task.attempt => {
+                Err("the workflow task has not come to that attempt")
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    pub(super) fn workflow_task_attempt_failed(
+        &mut self,
+        at: Timestamp,
+        attempt: u32,
+        cause: WorkflowTaskAttemptCause,
+    ) -> Result<(), &'static str> {
+        let Some(task) = self.transient_attempt(attempt)? else {
+            return Err("the workflow task is not at that attempt");
+        };
+        let scheduled_event_id = task.scheduled_event_id;
+        let timed_out = matches!(cause, WorkflowTaskAttemptCause::TimedOut(_));
+        self.clear_buffer();
+        self.transient_task_follows(scheduled_event_id, at, attempt + 1, timed_out);
+        Ok(())
+    }
+}

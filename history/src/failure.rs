@@ -1,0 +1,259 @@
+//! What went wrong, as data: a tree that is recorded, retried by policy and carried to the caller.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{
+        ActivityId, ActivityType, EventId, Identity, Namespace, WorkflowExecution, WorkflowType,
+    },
+    payload::{Payload, Payloads},
+    time::Millis,
+};
+
+/// A failure and its causes. Temporal: `temporal.api.failure.v1.Failure`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// A sentence for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The SDK that made it, `RustSDK` for ours.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// Where it happened, in the words of its language.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stack_trace: String,
+    /// Message and stack trace, encrypted by a codec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoded_attributes: Option<Box<Payload>>,
+    /// What caused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Box<Failure>>,
+    /// What kind of failure it is.
+    pub info: FailureInfo,
+}
+
+/// The kinds of failure. Temporal: the `failure_info` of `Failure`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all_fields = "snake_case")]
+pub enum FailureInfo {
+    /// User code failed.
+    Application {
+        /// The error type by which retry policies know it.
+        #[serde(default, rename = "type", skip_serializing_if = "String::is_empty")]
+        kind: String,
+        /// Never retried, whatever the policy.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        non_retryable: bool,
+        /// The user's own error, encoded.
+        #[serde(default, skip_serializing_if = "Payloads::is_empty")]
+        details: Payloads,
+        /// Overrides the policy's next interval.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_retry_delay: Option<Millis>,
+    },
+    /// A timeout passed.
+    TimedOut {
+        /// Which one.
+        timeout_type: TimeoutType,
+        /// What the last heartbeat said.
+        #[serde(default, skip_serializing_if = "Payloads::is_empty")]
+        last_heartbeat_details: Payloads,
+    },
+    /// Canceled on request.
+    Canceled {
+        /// What user code said of it.
+        #[serde(default, skip_serializing_if = "Payloads::is_empty")]
+        details: Payloads,
+    },
+    /// Ended from outside.
+    Terminated,
+    /// The server itself failed.
+    Server {
+        /// Never retried.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        non_retryable: bool,
+    },
+    /// The workflow was reset while an activity ran.
+    ResetWorkflow {
+        /// What the last heartbeat said.
+        #[serde(default, skip_serializing_if = "Payloads::is_empty")]
+        last_heartbeat_details: Payloads,
+    },
+    /// An activity failed; the cause says why.
+    Activity {
+        /// Its `ActivityTaskScheduled` event.
+        scheduled_event_id: EventId,
+        /// Its `ActivityTaskStarted` event.
+        started_event_id: EventId,
+        /// The worker of the last attempt.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity: Option<Identity>,
+        /// The activity's code.
+        activity_type: ActivityType,
+        /// The activity's id.
+        activity_id: ActivityId,
+        /// Why it was not retried.
+        retry_state: RetryState,
+    },
+    /// A child workflow failed; the cause says why.
+    ChildWorkflowExecution {
+        /// The child's namespace.
+        namespace: Namespace,
+        /// The child's last run.
+        workflow_execution: WorkflowExecution,
+        /// The child's code.
+        workflow_type: WorkflowType,
+        /// Its `StartChildWorkflowExecutionInitiated` event.
+        initiated_event_id: EventId,
+        /// Its `ChildWorkflowExecutionStarted` event.
+        started_event_id: EventId,
+        /// Why it was not retried.
+        retry_state: RetryState,
+    },
+    /// A Nexus operation failed; the cause says why.
+    NexusOperation {
+        /// Its `NexusOperationScheduled` event.
+        scheduled_event_id: EventId,
+        /// The endpoint's name.
+        endpoint: String,
+        /// The service's name.
+        service: String,
+        /// The operation's name.
+        operation: String,
+        /// The token of an asynchronous operation.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        operation_token: String,
+    },
+    /// A Nexus handler failed.
+    NexusHandler {
+        /// The handler error's type.
+        #[serde(rename = "type")]
+        kind: String,
+    },
+}
+
+impl Failure {
+    /// Returns a failure with a message, a kind and nothing else.
+    pub fn new(message: impl Into<String>, info: FailureInfo) -> Self {
+        Self {
+            message: message.into(),
+            source: String::new(),
+            stack_trace: String::new(),
+            encoded_attributes: None,
+            cause: None,
+            info,
+        }
+    }
+
+    /// Returns an application failure of a named type.
+    pub fn application(
+        message: impl Into<String>,
+        kind: impl Into<String>,
+        non_retryable: bool,
+    ) -> Self {
+        Self::new(
+            message,
+            FailureInfo::Application {
+                kind: kind.into(),
+                non_retryable,
+                details: Payloads::default(),
+                next_retry_delay: None,
+            },
+        )
+    }
+
+    /// Returns the failure of a passed timeout.
+    pub fn timed_out(timeout_type: TimeoutType, last_heartbeat_details: Payloads) -> Self {
+        Self::new(
+            format!("activity {} timeout", timeout_type.as_str()),
+            FailureInfo::TimedOut {
+                timeout_type,
+                last_heartbeat_details,
+            },
+        )
+    }
+
+    /// Returns the bytes it counts for in limits, its causes included.
+    pub fn size(&self) -> usize {
+        let details = match &self.info {
+            FailureInfo::Application { kind, details, .. } => kind.len() + details.size(),
+            FailureInfo::Canceled { details } => details.size(),
+            FailureInfo::TimedOut {
+                last_heartbeat_details,
+                ..
+            }
+            | FailureInfo::ResetWorkflow {
+                last_heartbeat_details,
+            } => last_heartbeat_details.size(),
+            FailureInfo::Terminated
+            | FailureInfo::Server { .. }
+            | FailureInfo::Activity { .. }
+            | FailureInfo::ChildWorkflowExecution { .. }
+            | FailureInfo::NexusOperation { .. }
+            | FailureInfo::NexusHandler { .. } => 0,
+        };
+        self.message.len()
+            + self.source.len()
+            + self.stack_trace.len()
+            + self
+                .encoded_attributes
+                .as_ref()
+                .map_or(0, |payload| payload.size())
+            + details
+            + self.cause.as_ref().map_or(0, |cause| cause.size())
+    }
+
+    /// Returns this failure with a cause.
+    #[must_use]
+    pub fn because(mut self, cause: Self) -> Self {
+        self.cause = Some(Box::new(cause));
+        self
+    }
+}
+
+/// Which timeout passed. Temporal: `TimeoutType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum TimeoutType {
+    /// From the hand-out of an attempt to its end. Temporal: `TIMEOUT_TYPE_START_TO_CLOSE`.
+    StartToClose,
+    /// From scheduling to the hand-out. Temporal: `TIMEOUT_TYPE_SCHEDULE_TO_START`.
+    ScheduleToStart,
+    /// From the first scheduling to the end, retries included. Temporal: `TIMEOUT_TYPE_SCHEDULE_TO_CLOSE`.
+    ScheduleToClose,
+    /// Between two heartbeats. Temporal: `TIMEOUT_TYPE_HEARTBEAT`.
+    Heartbeat,
+}
+
+impl TimeoutType {
+    /// Returns Temporal's short name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::StartToClose => "StartToClose",
+            Self::ScheduleToStart => "ScheduleToStart",
+            Self::ScheduleToClose => "ScheduleToClose",
+            Self::Heartbeat => "Heartbeat",
+        }
+    }
+}
+
+/// Whether and why something was not retried. Temporal: `RetryState`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RetryState {
+    /// Not said.
+    #[default]
+    Unspecified,
+    /// A retry follows.
+    InProgress,
+    /// The failure is of a kind that is not retried.
+    NonRetryableFailure,
+    /// The next attempt would lie beyond a timeout.
+    Timeout,
+    /// All attempts were used.
+    MaximumAttemptsReached,
+    /// There is no policy.
+    RetryPolicyNotSet,
+    /// The server failed.
+    InternalServerError,
+    /// A cancellation was requested.
+    CancelRequested,
+}

@@ -1,0 +1,34 @@
+//! The pure core: what happened in a workflow, and what may happen next.
+//!
+//! Nothing here does I/O, reads a clock, draws a random number or awaits. State is the fold of
+//! records ([`Execution::apply`]); a request becomes records through one function of [`decide`].
+
+pub mod ids;
+pub mod time;
+
+pub mod failure;
+pub mod payload;
+pub mod retry;
+
+pub mod command;
+pub mod event;
+pub mod record;
+pub mod task;
+
+pub mod chain;
+pub mod export;
+pub mod limits;
+pub mod replay;
+
+pub mod decide;
+pub mod execution;
+
+pub use command::Command;
+pub use event::{Event, EventKind};
+pub use execution::{Execution, Status};
+pub use failure::{Failure, FailureInfo};
+pub use ids::*;
+pub use payload::{Payload, Payloads};
+pub use record::{Note, Record};
+pub use retry::RetryPolicy;
+pub use time::{Millis, Timestamp};

@@ -1,0 +1,37 @@
+//! Every limit of the core, with its number. What lies beyond is refused or ends the run, and is never truncated.
+
+use crate::time::Millis;
+
+/// The most bytes of one payload list: an input, a result, the details of a signal or a failure. Temporal: `limit.blobSize.error`.
+pub const PAYLOAD_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// The most events of a run; one more terminates it. Temporal: `limit.historyCount.error`.
+pub const HISTORY_EVENTS_MAX: i64 = 51_200;
+/// The most stored bytes of a run's history; more terminates it. Temporal: `limit.historySize.error`.
+pub const HISTORY_BYTES_MAX: u64 = 50 * 1024 * 1024;
+/// From this many events on a workflow task suggests to continue as new. Temporal: `limit.historyCount.suggestContinueAsNew`.
+pub const SUGGEST_CONTINUE_AS_NEW_EVENTS: i64 = 4096;
+/// From this many stored bytes on a workflow task suggests to continue as new. Temporal: `limit.historySize.suggestContinueAsNew`.
+pub const SUGGEST_CONTINUE_AS_NEW_BYTES: u64 = 4 * 1024 * 1024;
+/// The most pending activities, children, signals to others, and cancellations of others, each. Temporal: `limit.numPending*.error`.
+pub const PENDING_MAX: usize = 2000;
+/// The most signals of a run. Temporal: `history.maximumSignalsPerExecution`.
+pub const SIGNALS_MAX: usize = 10_000;
+/// The most events that wait for the workflow task under way; one more fails that task. Temporal: `history.maximumBufferedEventsBatch`.
+pub const BUFFERED_EVENTS_MAX: usize = 100;
+/// The time for a workflow task unless told. Temporal: `history.defaultWorkflowTaskTimeout`.
+pub const WORKFLOW_TASK_TIMEOUT: Millis = Millis::seconds(10);
+/// The most time for a workflow task. Temporal: `MaxWorkflowTaskStartToCloseTimeout`.
+pub const WORKFLOW_TASK_TIMEOUT_MAX: Millis = Millis::seconds(120);
+/// The longest wait between attempts of a workflow task that keeps failing: 1 s, 2 s, 4 s … this.
+pub const WORKFLOW_TASK_BACKOFF_MAX: Millis = Millis::seconds(60);
+/// So many attempts of a workflow task have the same time; those after it have 5 s, 10 s, 20 s … more. Temporal: `workflowTaskRetryBackoffMinAttempts`.
+pub const WORKFLOW_TASK_TIMEOUT_ATTEMPTS: u32 = 3;
+/// The most that the time for an attempt of a workflow task grows by. Temporal: `history.workflowTaskRetryMaxInterval`.
+pub const WORKFLOW_TASK_TIMEOUT_GROWTH_MAX: Millis = Millis::seconds(600);
+/// A run that lived shorter than this delays the run that continues it, so that code that does nothing else can't
+/// keep the engine busy. Temporal: `history.workflowIdReuseMinimalInterval`.
+pub const CONTINUE_AS_NEW_INTERVAL_MIN: Millis = Millis::seconds(1);
+/// The most bytes of the events that wait for the workflow task under way. Temporal: `history.maximumBufferedEventsSizeInBytes`.
+pub const BUFFERED_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// The longest timer and timeout: 100 years, so that no sum of times overflows.
+pub const DURATION_MAX: Millis = Millis::seconds(100 * 366 * 86_400);

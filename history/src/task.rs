@@ -1,0 +1,183 @@
+//! What an engine hands to a worker, and what the worker answers: the words of every transport.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    command::Command,
+    event::{Event, Header, SdkMetadata, WorkflowTaskFailedCause},
+    failure::Failure,
+    ids::{
+        ActivityId, ActivityType, EventId, Identity, Namespace, RunId, TaskQueue, WorkflowId,
+        WorkflowType,
+    },
+    payload::Payloads,
+    retry::RetryPolicy,
+    time::{Millis, Timestamp},
+};
+
+/// Names one hand-out of a workflow task. An answer with a token that is no longer current is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WorkflowTaskToken {
+    /// The run's namespace.
+    pub namespace: Namespace,
+    /// The workflow's id.
+    pub workflow_id: WorkflowId,
+    /// The run.
+    pub run_id: RunId,
+    /// The `WorkflowTaskScheduled` event, or the id that it will have.
+    pub scheduled_event_id: EventId,
+    /// The `WorkflowTaskStarted` event, or the id that it will have.
+    pub started_event_id: EventId,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// The folding of the run that the task was built on: a run that was dropped from memory and
+    /// folded again has another one, so that no answer lands on a history it was not built on.
+    pub incarnation: u64,
+}
+
+/// A turn for workflow code.
+#[derive(Debug, Clone)]
+pub struct WorkflowTask {
+    /// To be given back with the answer.
+    pub token: WorkflowTaskToken,
+    /// The code to run.
+    pub workflow_type: WorkflowType,
+    /// The `WorkflowTaskStarted` event of the last completed task; `NONE` for the first.
+    pub previous_started_event_id: EventId,
+    /// The events: from 1 when the worker has not cached the run, else those after
+    /// `previous_started_event_id`. The last one is `WorkflowTaskStarted`.
+    pub events: Vec<Arc<Event>>,
+}
+
+/// Names one attempt of an activity.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ActivityTaskToken {
+    /// The run's namespace.
+    pub namespace: Namespace,
+    /// The workflow's id.
+    pub workflow_id: WorkflowId,
+    /// The run.
+    pub run_id: RunId,
+    /// The `ActivityTaskScheduled` event.
+    pub scheduled_event_id: EventId,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+}
+
+/// An attempt of an activity.
+#[derive(Debug, Clone)]
+pub struct ActivityTask {
+    /// To be given back with the answer.
+    pub token: ActivityTaskToken,
+    /// The workflow's code.
+    pub workflow_type: WorkflowType,
+    /// The activity's id.
+    pub activity_id: ActivityId,
+    /// The activity's code.
+    pub activity_type: ActivityType,
+    /// Context that travels along.
+    pub header: Header,
+    /// The arguments.
+    pub input: Payloads,
+    /// What the last heartbeat of the attempt before said.
+    pub heartbeat_details: Payloads,
+    /// When the activity was scheduled.
+    pub scheduled_at: Timestamp,
+    /// When this attempt was scheduled.
+    pub attempt_scheduled_at: Timestamp,
+    /// When this attempt was handed out.
+    pub started_at: Timestamp,
+    /// The most time for all attempts; zero if none.
+    pub schedule_to_close_timeout: Millis,
+    /// The most time for this attempt; zero if none.
+    pub start_to_close_timeout: Millis,
+    /// The most time between heartbeats; zero if none are expected.
+    pub heartbeat_timeout: Millis,
+    /// When a failed attempt is repeated.
+    pub retry_policy: RetryPolicy,
+}
+
+/// What a worker says of itself when it connects.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WorkerHello {
+    /// The worker's name for people: `pid@host` unless told.
+    pub identity: Identity,
+    /// The namespace it serves.
+    pub namespace: Namespace,
+    /// The queue it takes tasks from.
+    pub task_queue: TaskQueue,
+    /// How many workflow tasks it takes at once; 0 for none.
+    pub workflow_slots: u32,
+    /// How many activities it runs at once; 0 for none.
+    pub activity_slots: u32,
+}
+
+/// What an engine sends to a connected worker. Each task takes a slot until it is answered.
+#[derive(Debug, Clone)]
+pub enum ToWorker {
+    /// A turn for workflow code.
+    WorkflowTask(WorkflowTask),
+    /// An attempt of an activity.
+    ActivityTask(Box<ActivityTask>),
+    /// The workflow asked to cancel this attempt, or nobody waits for it any more.
+    CancelActivity(ActivityTaskToken),
+    /// The cached state of this run is of no use any more.
+    Evict(RunId),
+}
+
+/// What a worker sends to its engine.
+#[derive(Debug, Clone)]
+pub enum FromWorker {
+    /// Workflow code ran as far as it could.
+    WorkflowTaskCompleted {
+        /// Of the task.
+        token: WorkflowTaskToken,
+        /// What it asks for, in order.
+        commands: Vec<Command>,
+        /// What the SDK needs to know again at replay.
+        sdk_metadata: SdkMetadata,
+        /// Whether the worker keeps the run cached and wants only new events next time.
+        sticky: bool,
+    },
+    /// Workflow code could not run: it panicked, is unknown here, or disagrees with its history.
+    WorkflowTaskFailed {
+        /// Of the task.
+        token: WorkflowTaskToken,
+        /// Why.
+        cause: WorkflowTaskFailedCause,
+        /// More of why.
+        failure: Box<Failure>,
+    },
+    /// An activity returned.
+    ActivityTaskCompleted {
+        /// Of the attempt.
+        token: ActivityTaskToken,
+        /// What it returned.
+        result: Payloads,
+    },
+    /// An activity failed.
+    ActivityTaskFailed {
+        /// Of the attempt.
+        token: ActivityTaskToken,
+        /// How.
+        failure: Box<Failure>,
+    },
+    /// An activity ended as canceled.
+    ActivityTaskCanceled {
+        /// Of the attempt.
+        token: ActivityTaskToken,
+        /// What it said of it.
+        details: Payloads,
+    },
+    /// An activity is still alive.
+    ActivityHeartbeat {
+        /// Of the attempt.
+        token: ActivityTaskToken,
+        /// How far it is.
+        details: Payloads,
+    },
+    /// The worker takes no new tasks and will leave when those it has are done.
+    Draining,
+}
