@@ -1,0 +1,236 @@
+//! The audit of the stored histories: every chain is computed again from the rows.
+//!
+//! Found is whatever changed, was put in, left out or moved inside a run. Not found is a tail that was cut from an open
+//! run, because nothing in the database says how long it was.
+
+use std::fmt;
+
+use futures::{TryStreamExt as _, pin_mut};
+use history::RunId;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::store::{
+    self,
+    audit::{Key, Row},
+};
+
+mod chain;
+mod origin;
+
+#[cfg(test)]
+mod tests;
+
+/// The most findings that a report lists; the others are counted.
+pub const FINDINGS_MAX: usize = 10_000;
+/// How many rows one statement reads. They are taken one by one; a statement that ends soon lets vacuum go on.
+const PAGE_ROWS: i64 = 1000;
+
+/// What is audited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All runs.
+    Everything,
+    /// One run.
+    Run(RunId),
+}
+
+/// What is wrong with a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Problem {
+    /// A row is not what was committed.
+    Changed,
+    /// A row was put in that was not committed.
+    Inserted,
+    /// A row stands at another place than it was committed at.
+    Reordered,
+    /// Rows or events are missing.
+    Removed,
+    /// A row can't be read as records.
+    Unreadable,
+    /// The event ids do not follow each other.
+    EventIds,
+    /// The run is in `execution` and has no history.
+    WithoutHistory,
+    /// The run has a history and is not in `execution`.
+    WithoutExecution,
+}
+
+impl Problem {
+    /// Returns the stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Changed => "ROW_CHANGED",
+            Self::Inserted => "ROW_INSERTED",
+            Self::Reordered => "ROW_REORDERED",
+            Self::Removed => "ROW_REMOVED",
+            Self::Unreadable => "ROW_UNREADABLE",
+            Self::EventIds => "EVENT_IDS_BROKEN",
+            Self::WithoutHistory => "RUN_WITHOUT_HISTORY",
+            Self::WithoutExecution => "RUN_WITHOUT_EXECUTION",
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The run's shard.
+    pub shard: i16,
+    /// The run.
+    pub run_id: RunId,
+    /// The row in the run, if it is about one.
+    pub seq: Option<i32>,
+    /// What kind of thing it is.
+    pub problem: Problem,
+    /// A sentence for people.
+    pub sentence: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} shard {} run {}", self.problem.code(), self.shard, self.run_id)?;
+        if let Some(seq) = self.seq {
+            write!(f, " row {seq}")?;
+        }
+        write!(f, ": {}", self.sentence)
+    }
+}
+
+/// What an audit saw.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// How many runs it read.
+    pub runs: u64,
+    /// How many rows.
+    pub rows: u64,
+    /// How many events.
+    pub events: u64,
+    /// What is wrong; at most [`FINDINGS_MAX`].
+    pub findings: Vec<Finding>,
+    /// How many more findings there were.
+    pub more: u64,
+}
+
+impl Report {
+    /// Says whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    fn add(&mut self, finding: Finding) {
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(finding);
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+/// Computes the chains again and reports what is wrong. Memory does not grow with the number of rows. Commits go on meanwhile.
+///
+/// # Errors
+/// When the database fails. A row that can't be read is a finding.
+pub async fn verify(pool: &PgPool, scope: Scope) -> Result<Report, store::Error> {
+    let mut report = Report::default();
+    match scope {
+        Scope::Everything => {
+            verify_rows(pool, &mut report).await?;
+            find_runs_without_history(pool, &mut report).await?;
+        }
+        Scope::Run(run_id) => {
+            for shard in store::audit::shards_of(pool, run_id.0).await? {
+                verify_run(pool, (shard, run_id.0), &mut report).await?;
+            }
+        }
+    }
+    Ok(report)
+}
+
+async fn verify_rows(pool: &PgPool, report: &mut Report) -> Result<(), store::Error> {
+    let mut place = (i16::MIN, Uuid::nil(), i32::MIN);
+    let mut run: Option<chain::Run> = None;
+    loop {
+        let page = store::audit::rows_after(pool, place, PAGE_ROWS);
+        pin_mut!(page);
+        let mut rows = 0;
+        while let Some(row) = page.try_next().await? {
+            rows += 1;
+            place = row.place();
+            if run.as_ref().is_none_or(|run| run.key() != (row.shard, row.run_id))
+                && let Some(done) = run.replace(chain::Run::new((row.shard, row.run_id)))
+            {
+                finish(pool, done, report).await?;
+            }
+            if let Some(run) = &mut run {
+                run.check(&row);
+            }
+        }
+        if rows < PAGE_ROWS {
+            break;
+        }
+    }
+    match run {
+        Some(done) => finish(pool, done, report).await,
+        None => Ok(()),
+    }
+}
+
+async fn verify_run(pool: &PgPool, key: Key, report: &mut Report) -> Result<(), store::Error> {
+    let mut run = chain::Run::new(key);
+    let rows = store::audit::rows_of(pool, key, i32::MIN, i32::MAX);
+    pin_mut!(rows);
+    while let Some(row) = rows.try_next().await? {
+        run.check(&row);
+    }
+    if run.is_empty() {
+        report.runs += 1;
+        report.add(without_history(key));
+        return Ok(());
+    }
+    finish(pool, run, report).await
+}
+
+/// Adds what was found in a run. Rows whose hash is wrong are read once more, to say what became of them.
+async fn finish(pool: &PgPool, run: chain::Run, report: &mut Report) -> Result<(), store::Error> {
+    let key = run.key();
+    let done = run.done();
+    report.runs += 1;
+    report.rows += done.rows;
+    report.events += done.events;
+    let mut findings = done.findings;
+    if let Some((from, to)) = origin::window(&done.wrong) {
+        let rows: Vec<Row> = store::audit::rows_of(pool, key, from, to).try_collect().await?;
+        findings.extend(origin::explain(&rows, &done.wrong));
+    }
+    findings.sort_by_key(|finding| finding.seq);
+    for finding in findings {
+        report.add(finding);
+    }
+    Ok(())
+}
+
+async fn find_runs_without_history(pool: &PgPool, report: &mut Report) -> Result<(), store::Error> {
+    let mut after = (i16::MIN, Uuid::nil());
+    loop {
+        let page = store::audit::runs_without_history(pool, after, PAGE_ROWS).await?;
+        for key in &page {
+            report.runs += 1;
+            report.add(without_history(*key));
+            after = *key;
+        }
+        if i64::try_from(page.len()).unwrap_or(i64::MAX) < PAGE_ROWS {
+            return Ok(());
+        }
+    }
+}
+
+fn without_history((shard, run_id): Key) -> Finding {
+    Finding {
+        shard,
+        run_id: RunId(run_id),
+        seq: None,
+        problem: Problem::WithoutHistory,
+        sentence: "the run is in execution, but history has no row of it".to_owned(),
+    }
+}

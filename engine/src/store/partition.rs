@@ -1,0 +1,132 @@
+//! The partitions of `history`: one per week of the time in the run id.
+
+use history::Timestamp;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
+use uuid::Uuid;
+
+const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+/// Weeks begin on Mondays; the first one of the Unix epoch was its fifth day.
+const FIRST_MONDAY_MS: i64 = 4 * 24 * 60 * 60 * 1000;
+/// This week and the next four: an engine that is started at least once a month never writes to the default partition.
+const WEEKS: i64 = 5;
+/// Creating a partition locks the default one. A long audit may be reading it: then rows go there instead.
+const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '1s'";
+/// Postgres: `lock_not_available`.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// A week of run ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Week {
+    /// Its Monday, at midnight UTC, in milliseconds since the Unix epoch.
+    start_ms: i64,
+}
+
+impl Week {
+    /// Returns the week of a moment and those after it.
+    fn from(now: Timestamp) -> impl Iterator<Item = Self> {
+        let number = (now.0.div_euclid(1000) - FIRST_MONDAY_MS).div_euclid(WEEK_MS);
+        (0..WEEKS).map(move |week| Self { start_ms: FIRST_MONDAY_MS + (number + week) * WEEK_MS })
+    }
+
+    /// Returns the smallest `UUIDv7` of the week: 48 bits of milliseconds, then zeros.
+    fn first(self) -> Uuid {
+        Uuid::from_u128(u128::from(self.start_ms.unsigned_abs()) << 80)
+    }
+
+    /// Returns the smallest `UUIDv7` after the week.
+    fn end(self) -> Uuid {
+        Self { start_ms: self.start_ms + WEEK_MS }.first()
+    }
+
+    /// Returns the partition's name: `history_w` and the number of the week since the first Monday of 1970.
+    fn table(self) -> String {
+        format!("history_w{}", (self.start_ms - FIRST_MONDAY_MS) / WEEK_MS)
+    }
+}
+
+/// Creates the partitions of this week and the next four that are absent, and then analyses `history` in the background:
+/// autovacuum never does that for a partitioned table. A week whose rows are in the default partition stays there.
+///
+/// # Errors
+/// When the database fails.
+pub async fn ensure_partitions(pool: &PgPool, now: Timestamp) -> Result<(), sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let mut created = false;
+    for week in Week::from(now) {
+        match create(&mut connection, week).await {
+            Ok(is_new) => created |= is_new,
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(LOCK_NOT_AVAILABLE) => {
+                tracing::warn!(partition = week.table(), "not created, because history is being read; its rows go to history_default");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    drop(connection);
+    if created {
+        let pool = pool.clone();
+        tokio::spawn(async move {
+            if let Err(error) = analyze(&pool).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "history could not be analysed");
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Creates a week's partition unless it exists or its rows are elsewhere, and says whether it did.
+async fn create(connection: &mut PgConnection, week: Week) -> Result<bool, sqlx::Error> {
+    let table = week.table();
+    if exists(connection, &table).await? || default_holds(connection, week).await? {
+        return Ok(false);
+    }
+    // A partition that is attached locks the parent against less than one that is created as a partition: commits go on.
+    let (first, end) = (week.first(), week.end());
+    let mut transaction = connection.begin().await?;
+    for statement in [
+        LOCK_TIMEOUT.to_owned(),
+        format!("CREATE TABLE {table} (LIKE history INCLUDING ALL)"),
+        format!("ALTER TABLE history ATTACH PARTITION {table} FOR VALUES FROM ('{first}') TO ('{end}')"),
+    ] {
+        // Names and bounds are made of numbers, and no statement of this kind takes parameters.
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(true)
+}
+
+async fn exists(connection: &mut PgConnection, table: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT to_regclass($1) IS NOT NULL AS "exists!""#, table).fetch_one(connection).await
+}
+
+async fn default_holds(connection: &mut PgConnection, week: Week) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM history_default WHERE run_id >= $1 AND run_id < $2) AS "exists!""#,
+        week.first(),
+        week.end(),
+    )
+    .fetch_one(connection)
+    .await
+}
+
+async fn analyze(pool: &PgPool) -> Result<(), sqlx::Error> {
+    sqlx::query!("ANALYZE history").execute(pool).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_week_begins_on_monday_and_holds_its_own_run_ids() {
+        // 2026-11-23T06:00:00Z, a Monday.
+        let now = Timestamp(1_795_413_600_000_000);
+        let weeks: Vec<Week> = Week::from(now).collect();
+        assert_eq!(weeks.len(), 5);
+        assert_eq!(weeks[0].start_ms, 1_795_392_000_000, "midnight of that day");
+        assert_eq!(weeks[0].table(), "history_w2968");
+        let run_id = Uuid::from_u128((1_795_413_600_000 << 80) | 0x7000_8000_0000_0000_0001);
+        assert!(weeks[0].first() <= run_id && run_id < weeks[0].end());
+        assert_eq!(weeks[0].end(), weeks[1].first());
+    }
+}
