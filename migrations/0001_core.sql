@@ -120,12 +120,11 @@ CREATE TABLE parked (
 COMMENT ON TABLE parked IS 'Open runs that are not in memory, and when they are due.';
 CREATE INDEX parked_due ON parked (due_at) WHERE due_at IS NOT NULL; -- the sweep for what is due soon
 
--- What a closed run still owes others: its result to its parent, the close policy to its children, what it sent and was not answered.
+-- Closed runs that still owe others something: their result to the parent, the close policy to the children, a signal that
+-- was not answered. What exactly is in their history; the row is deleted when all receivers have committed.
 CREATE TABLE outbox (
-    shard    smallint NOT NULL,  -- of the run that owes
-    run_id   uuid NOT NULL,      -- the run that owes
-    n        integer NOT NULL,   -- its number among that run's debts
-    delivery text NOT NULL,      -- JSON: what is to be delivered, and to whom
-    PRIMARY KEY (shard, run_id, n)
+    shard  smallint NOT NULL,
+    run_id uuid NOT NULL,
+    PRIMARY KEY (shard, run_id)
 );
-COMMENT ON TABLE outbox IS 'Deliveries of closed runs, kept until their receivers have committed them.';
+COMMENT ON TABLE outbox IS 'Closed runs whose deliveries to other workflows are not all committed there.';

@@ -1,1 +1,343 @@
-//! The Postgres shell around the core.
+//! The Postgres shell around the core: commits, task queues, timers, ownership.
+//!
+//! [`Engine`] has one short method per public verb. Behind it one [`owner`] folds and decides, one
+//! [`committer`] writes, and [`ownership`] sees to it that there is only one of each on a database.
+
+mod clock;
+mod error;
+pub mod limits;
+pub mod shard;
+
+pub mod store;
+
+mod committer;
+mod owner;
+mod ownership;
+
+pub mod audit;
+
+use std::{sync::Arc, time::Duration};
+
+use history::{
+    Event, EventId, Namespace, RunId, Status, WorkflowId,
+    decide::{RequestCancel, Signal, StartWorkflow, Terminate},
+    task::{FromWorker, ToWorker, WorkerHello},
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use error::Error;
+pub use owner::describe::{Description, PendingActivity, PendingChild, PendingTimer};
+use owner::{Message, Op};
+pub use store::list::{ListFilter, Summary};
+
+/// How an engine is set up.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where Postgres is: a `postgres://` URL.
+    pub database_url: String,
+    /// Where this process answers HTTP; clients of a standby are sent there.
+    pub address: String,
+    /// How long this process may be silent before another one takes over; [`limits::LEASE`] unless told.
+    pub lease: Duration,
+    /// The most memory for open runs; [`limits::MEMORY_BYTES`] unless told.
+    pub memory_bytes: usize,
+    /// After how long a run that only waits leaves memory; [`limits::PARK_AFTER`] unless told.
+    pub park_after: Duration,
+}
+
+impl Config {
+    /// Returns the usual set-up on a database.
+    pub fn new(database_url: impl Into<String>, address: impl Into<String>) -> Self {
+        Self {
+            database_url: database_url.into(),
+            address: address.into(),
+            lease: limits::LEASE,
+            memory_bytes: limits::MEMORY_BYTES,
+            park_after: limits::PARK_AFTER,
+        }
+    }
+}
+
+/// Names a workflow, and one of its runs if need be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// Its id.
+    pub workflow_id: WorkflowId,
+    /// Its run; the latest one if none is given.
+    pub run_id: Option<RunId>,
+}
+
+/// The answer to a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Started {
+    /// The run.
+    pub run_id: RunId,
+    /// Whether this request started it, now or at an earlier try.
+    pub started: bool,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct Closed {
+    /// The run.
+    pub run_id: RunId,
+    /// How it ended.
+    pub status: Status,
+    /// Its last event: the result or the failure.
+    pub event: Arc<Event>,
+}
+
+/// A part of a history.
+#[derive(Debug, Clone)]
+pub struct HistoryPage {
+    /// The run.
+    pub run_id: RunId,
+    /// Durable events, in order.
+    pub events: Vec<Arc<Event>>,
+    /// Whether the last of them closed the run.
+    pub closed: bool,
+}
+
+/// Who may write, as this process sees it.
+#[derive(Debug, Clone)]
+pub enum Role {
+    /// This process owns the shards.
+    Owner {
+        /// The fence's number.
+        epoch: i64,
+    },
+    /// Another process does, or nobody yet.
+    Standby {
+        /// Where the owner answers HTTP, if it is known.
+        owner: Option<String>,
+    },
+}
+
+/// The engine of one process: owner of the shards, or standby. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pool: sqlx::PgPool,
+    namespaces: store::load::Namespaces,
+    role: watch::Receiver<ownership::State>,
+    stop: watch::Sender<bool>,
+    stopped: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Opens the database, migrates it, and starts to wait for its ownership.
+    ///
+    /// # Errors
+    /// When the database can't be reached, is older than Postgres 15, or has a newer schema.
+    pub async fn open(config: Config) -> Result<Self, Error> {
+        let pool = store::connect::pool(&config.database_url).await?;
+        store::connect::migrate(&pool).await?;
+        let namespaces = store::load::Namespaces::load(&pool).await?;
+        let (stop, stopping) = watch::channel(false);
+        let (role_tx, role) = watch::channel(ownership::State::Standby { owner: None });
+        let task = tokio::spawn(ownership::run(config, pool.clone(), namespaces.clone(), role_tx, stopping));
+        Ok(Self {
+            inner: Arc::new(Inner { pool, namespaces, role, stop, stopped: tokio::sync::Mutex::new(Some(task)) }),
+        })
+    }
+
+    /// Returns who may write.
+    pub fn role(&self) -> Role {
+        self.inner.role.borrow().role()
+    }
+
+    /// Waits until this process owns the shards and has folded what it needs.
+    pub async fn owning(&self) {
+        let mut role = self.inner.role.clone();
+        // The sender lives as long as the ownership task; when that has ended, nobody will own again.
+        let _ = role.wait_for(|state| matches!(state, ownership::State::Owner { .. })).await;
+    }
+
+    /// Waits until this process does not own the shards any more.
+    pub async fn disowned(&self) {
+        let mut role = self.inner.role.clone();
+        let _ = role.wait_for(|state| matches!(state, ownership::State::Standby { .. })).await;
+    }
+
+    /// Returns the database's pool, for what only reads: audits and lists.
+    pub fn pool(&self) -> &sqlx::PgPool {
+        &self.inner.pool
+    }
+
+    /// Lets go of the shards after everything under way is committed, so that another process may take over at once.
+    pub async fn close(&self) {
+        self.inner.stop.send_replace(true);
+        if let Some(task) = self.inner.stopped.lock().await.take() {
+            // A panic of that task has been reported by the runtime; there is nothing left to close then.
+            let _ = task.await;
+        }
+    }
+
+    /// Starts a workflow. Answers after the commit.
+    pub async fn start_workflow(&self, namespace: &Namespace, request: StartWorkflow) -> Result<Started, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.start(namespace, request, reply, None)?;
+        answer.await.map_err(|_| Error::Unavailable("the engine lost its ownership"))?
+    }
+
+    /// Starts a workflow and waits for its end, at most for `wait`. Answers with `None` when it is still open then.
+    pub async fn execute_workflow(
+        &self,
+        namespace: &Namespace,
+        request: StartWorkflow,
+        wait: Duration,
+    ) -> Result<(Started, Option<Closed>), Error> {
+        let workflow_id = request.workflow_id.clone();
+        let (reply, answer) = oneshot::channel();
+        let (closed_reply, closed) = oneshot::channel();
+        self.start(namespace, request, reply, Some(closed_reply))?;
+        let lost = |_| Error::Unavailable("the engine lost its ownership");
+        let until = tokio::time::Instant::now() + wait;
+        let closed = tokio::time::timeout_at(until, closed).await;
+        let started = answer.await.map_err(lost)??;
+        let closed = match closed {
+            Ok(closed) => Some(closed.map_err(lost)??),
+            Err(_elapsed) => None,
+        };
+        let Some(closed) = closed else { return Ok((started, None)) };
+        match new_run(&closed.event) {
+            None => Ok((started, Some(closed))),
+            Some(run_id) => {
+                let address = Address { namespace: namespace.clone(), workflow_id, run_id: Some(run_id) };
+                let left = until.saturating_duration_since(tokio::time::Instant::now());
+                Ok((started, self.result(&address, left).await?))
+            }
+        }
+    }
+
+    fn start(
+        &self,
+        namespace: &Namespace,
+        request: StartWorkflow,
+        reply: oneshot::Sender<Result<Started, Error>>,
+        closed: Option<oneshot::Sender<Result<Closed, Error>>>,
+    ) -> Result<(), Error> {
+        let namespace = self.inner.namespaces.get(namespace)?;
+        self.send(Message::Start { namespace, request: Box::new(request), reply: owner::StartReply::Caller { reply, closed } })
+    }
+
+    /// Waits for the end of a workflow, and of the runs that follow it, at most for `wait`. `None` when it is still open.
+    pub async fn result(&self, address: &Address, wait: Duration) -> Result<Option<Closed>, Error> {
+        let until = tokio::time::Instant::now() + wait;
+        let mut address = address.clone();
+        loop {
+            let asked = self.ask(&address, |reply| Op::WaitClosed { reply });
+            let closed = match tokio::time::timeout_at(until, asked).await {
+                Ok(closed) => closed?,
+                Err(_elapsed) => return Ok(None),
+            };
+            match new_run(&closed.event) {
+                None => return Ok(Some(closed)),
+                next => address.run_id = next,
+            }
+        }
+    }
+
+    /// Returns the state of a run.
+    pub async fn describe(&self, address: &Address) -> Result<Description, Error> {
+        self.ask(address, |reply| Op::Describe { reply }).await
+    }
+
+    /// Returns the durable events after `after`, at most `limit` of them. When there is none yet and the
+    /// run is open, waits for one, at most for `wait`.
+    pub async fn history(&self, address: &Address, after: EventId, limit: usize, wait: Duration) -> Result<HistoryPage, Error> {
+        let asked = self.ask(address, |reply| Op::WaitEvents { after, reply });
+        let run_id = match tokio::time::timeout(wait.max(Duration::from_millis(1)), asked).await {
+            Ok(run_id) => run_id?,
+            Err(_elapsed) => self.ask(address, |reply| Op::WaitEvents { after: EventId::NONE, reply }).await?,
+        };
+        let shard = shard::of(&address.namespace, &address.workflow_id);
+        let page = store::load::history_page(&self.inner.pool, shard, run_id, after, limit.min(limits::HISTORY_PAGE_MAX)).await?;
+        let closed = page.last().is_some_and(|event| event.kind.closes());
+        Ok(HistoryPage { run_id, events: page, closed })
+    }
+
+    /// Sends a signal. Answers after the commit.
+    pub async fn signal(&self, address: &Address, signal: Signal) -> Result<(), Error> {
+        self.ask(address, |reply| Op::Signal { signal: Box::new(signal), reply: owner::Reply::Caller(reply) }).await
+    }
+
+    /// Asks a workflow to cancel. Answers after the commit; the workflow decides.
+    pub async fn request_cancel(&self, address: &Address, cancel: RequestCancel) -> Result<(), Error> {
+        self.ask(address, |reply| Op::RequestCancel { cancel: Box::new(cancel), reply: owner::Reply::Caller(reply) }).await
+    }
+
+    /// Ends a workflow without asking it. Answers after the commit.
+    pub async fn terminate(&self, address: &Address, terminate: Terminate) -> Result<(), Error> {
+        self.ask(address, |reply| Op::Terminate { terminate: Box::new(terminate), reply: owner::Reply::Caller(reply) }).await
+    }
+
+    /// Lists runs, the newest first.
+    pub async fn list(&self, namespace: &Namespace, filter: &ListFilter) -> Result<Vec<Summary>, Error> {
+        let namespace = self.inner.namespaces.get(namespace)?;
+        Ok(store::list::list(&self.inner.pool, namespace.id, filter).await.map_err(store::Error::from)?)
+    }
+
+    /// Connects a worker: what it answers goes into the sender, its tasks come out of the receiver. The receiver
+    /// ends when this process loses the shards; the worker then drops its cache and connects again.
+    pub fn connect_worker(
+        &self,
+        hello: WorkerHello,
+    ) -> Result<(mpsc::UnboundedSender<FromWorker>, mpsc::UnboundedReceiver<ToWorker>), Error> {
+        let namespace = self.inner.namespaces.get(&hello.namespace)?;
+        let (answers, mut answered) = mpsc::unbounded_channel();
+        let (tasks, receiver) = mpsc::unbounded_channel();
+        let session = owner::SessionId::new();
+        let owner = self.sender()?;
+        owner
+            .send(Message::Connect { session, namespace, hello, tasks })
+            .map_err(|_| Error::Unavailable("the engine lost its ownership"))?;
+        tokio::spawn(async move {
+            while let Some(answer) = answered.recv().await {
+                if owner.send(Message::Worker { session, answer }).is_err() {
+                    return;
+                }
+            }
+            // The owner may have ended first; then there is nobody to tell.
+            let _ = owner.send(Message::Disconnect { session });
+        });
+        Ok((answers, receiver))
+    }
+
+    /// Sends an operation to a workflow and waits for its answer.
+    async fn ask<T>(&self, address: &Address, op: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Op) -> Result<T, Error> {
+        let namespace = self.inner.namespaces.get(&address.namespace)?;
+        let (reply, answer) = oneshot::channel();
+        let key = owner::Key { namespace, workflow_id: address.workflow_id.clone() };
+        self.send(Message::On { key, run_id: address.run_id, op: op(reply) })?;
+        answer.await.map_err(|_| Error::Unavailable("the engine lost its ownership"))?
+    }
+
+    fn send(&self, message: Message) -> Result<(), Error> {
+        self.sender()?.send(message).map_err(|_| Error::Unavailable("the engine lost its ownership"))
+    }
+
+    fn sender(&self) -> Result<mpsc::UnboundedSender<Message>, Error> {
+        match &*self.inner.role.borrow() {
+            ownership::State::Owner { sender, .. } => Ok(sender.clone()),
+            ownership::State::Standby { owner } => Err(Error::NotOwner { owner: owner.clone() }),
+        }
+    }
+}
+
+/// Returns the run that follows a close, if one does.
+fn new_run(event: &Event) -> Option<RunId> {
+    use history::EventKind as K;
+    match &event.kind {
+        K::WorkflowExecutionContinuedAsNew(attributes) => Some(attributes.new_execution_run_id),
+        K::WorkflowExecutionCompleted(attributes) => attributes.new_execution_run_id,
+        K::WorkflowExecutionFailed(attributes) => attributes.new_execution_run_id,
+        K::WorkflowExecutionTimedOut(attributes) => attributes.new_execution_run_id,
+        _ => None,
+    }
+}

@@ -1,0 +1,337 @@
+//! The one place that writes. While one batch is under way the next gathers: latency is one flush
+//! when idle, and batches grow under load. Two connections take turns, and no workflow is in two batches at once.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    time::Duration,
+};
+
+use futures::{
+    StreamExt as _,
+    future::{BoxFuture, FutureExt as _},
+    stream::FuturesUnordered,
+};
+use history::{RunId, WorkflowId};
+use tokio::sync::mpsc;
+use tokio_postgres::error::{Severity, SqlState};
+use uuid::Uuid;
+
+use crate::{
+    limits::{BATCH_ATTEMPTS_MAX, BATCH_BYTES_MAX, BATCH_ROWS_MAX},
+    owner::Message,
+    store::{
+        self,
+        commit::{Connection, Item, Settled},
+        ownership::Fate,
+    },
+};
+
+/// What an owner sends its committer.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Commit this.
+    Commit(Item),
+    /// Delete a row of `outbox` with some later batch.
+    Settle(Settled),
+    /// The owner has dropped the folding whose item was not written; the workflow's next items are good again.
+    Forget(Workflow),
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Written, in order.
+    pub(crate) committed: Vec<Item>,
+    /// Not written, because the id means another run.
+    pub(crate) conflicting: Vec<Item>,
+    /// Not written, because the database refuses their data.
+    pub(crate) refused: Vec<(Item, String)>,
+}
+
+/// Which workflow an item belongs to: its namespace and id.
+pub(crate) type Workflow = (i16, WorkflowId);
+
+/// How a committer reaches its database, and under whose name it writes.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    pub(crate) url: String,
+    pub(crate) owner: Uuid,
+    pub(crate) epoch: i64,
+    /// How long to try to reach a database that went away, before the ownership counts as lost.
+    pub(crate) patience: Duration,
+}
+
+/// Why nothing more can be committed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Lost {
+    /// The fence does not hold any more.
+    #[error("another process owns the slot")]
+    Fenced,
+    /// What was committed is not there: the database was restored or failed over to an earlier state.
+    #[error("the database is behind what it acknowledged: batch {0} is missing")]
+    Behind(i64),
+    /// The database can't be reached, or fails again and again.
+    #[error("the database can't commit")]
+    Store(#[from] store::Error),
+}
+
+/// Commits until the owner hangs up or the ownership is lost.
+pub(crate) async fn run(
+    setup: Setup,
+    connections: Vec<Connection>,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+    outcomes: mpsc::UnboundedSender<Message>,
+) -> Result<(), Lost> {
+    /// How long a settled debt may wait for a batch to ride on.
+    const RIDE: Duration = Duration::from_secs(1);
+
+    let mut gathered = Gathered::default();
+    let mut idle: Vec<Lane> = connections.into_iter().enumerate().map(|(n, connection)| Lane::new(n, connection, setup.clone())).collect();
+    let mut under_way: FuturesUnordered<BoxFuture<'static, Result<(Lane, Outcome), Lost>>> = FuturesUnordered::new();
+    let mut inbox = Vec::with_capacity(256);
+    let mut open = true;
+    while open || !under_way.is_empty() || !gathered.pending.is_empty() {
+        tokio::select! {
+            biased;
+            Some(done) = under_way.next(), if !under_way.is_empty() => {
+                let (lane, outcome) = done?;
+                idle.push(lane);
+                gathered.finish(&outcome);
+                // When the owner is gone nobody waits for the outcome.
+                let _ = outcomes.send(Message::Committed(outcome));
+            }
+            received = commands.recv_many(&mut inbox, 256), if open => {
+                open = received > 0;
+                for command in inbox.drain(..) {
+                    gathered.take(command);
+                }
+            }
+            () = tokio::time::sleep(RIDE), if !gathered.settled.is_empty() && under_way.is_empty() => {
+                if let Some(lane) = idle.pop() {
+                    under_way.push(lane.commit(Vec::new(), gathered.settled.split_off(0)).boxed());
+                }
+            }
+        }
+        while let Some(lane) = idle.pop() {
+            let batch = gathered.batch();
+            if batch.is_empty() {
+                idle.push(lane);
+                break;
+            }
+            under_way.push(lane.commit(batch, gathered.settled.split_off(0)).boxed());
+        }
+    }
+    Ok(())
+}
+
+/// What waits to be committed.
+#[derive(Default)]
+struct Gathered {
+    pending: VecDeque<Item>,
+    settled: Vec<Settled>,
+    /// The workflows in a batch under way.
+    busy: HashSet<Workflow>,
+    /// The foldings whose item was not written: what else they sent must not be.
+    dead: HashMap<Workflow, u64>,
+}
+
+impl Gathered {
+    /// Takes a command. Items of a dead folding go no further: the owner drops that folding when it
+    /// hears of the first, and answers everybody who waits for it.
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Commit(item) if self.dead.get(&workflow(&item)) == Some(&item.incarnation) => {}
+            Command::Commit(item) => self.pending.push_back(item),
+            Command::Settle(settled) => self.settled.push(settled),
+            Command::Forget(workflow) => {
+                self.dead.remove(&workflow);
+            }
+        }
+    }
+
+    /// Returns the next batch: in order, at most one start a workflow, nothing of a workflow that is in another batch.
+    fn batch(&mut self) -> Vec<Item> {
+        let mut batch: Vec<Item> = Vec::with_capacity(self.pending.len().min(BATCH_ROWS_MAX));
+        let mut skipped = VecDeque::new();
+        let mut taken = HashMap::new();
+        let mut held_back: HashSet<Workflow> = HashSet::new();
+        let (mut rows, mut bytes) = (0, 0);
+        while rows < BATCH_ROWS_MAX && bytes < BATCH_BYTES_MAX {
+            let Some(item) = self.pending.pop_front() else { break };
+            let workflow = workflow(&item);
+            let starts_twice = !item.starts.is_empty() && taken.contains_key(&workflow);
+            if starts_twice || self.busy.contains(&workflow) || held_back.contains(&workflow) {
+                held_back.insert(workflow);
+                skipped.push_back(item);
+                continue;
+            }
+            rows += item.rows.len().max(1);
+            bytes += item.bytes();
+            taken.insert(workflow, ());
+            batch.push(item);
+        }
+        while let Some(item) = skipped.pop_back() {
+            self.pending.push_front(item);
+        }
+        self.busy.extend(taken.into_keys());
+        batch
+    }
+
+    /// Frees the workflows of a batch, and marks those whose items were not written.
+    fn finish(&mut self, outcome: &Outcome) {
+        for item in &outcome.committed {
+            self.busy.remove(&workflow(item));
+        }
+        for item in outcome.conflicting.iter().chain(outcome.refused.iter().map(|(item, _)| item)) {
+            let workflow = workflow(item);
+            self.busy.remove(&workflow);
+            self.dead.insert(workflow, item.incarnation);
+        }
+        if !self.dead.is_empty() {
+            let dead = &self.dead;
+            self.pending.retain(|item| dead.get(&workflow(item)) != Some(&item.incarnation));
+        }
+    }
+}
+
+fn workflow(item: &Item) -> Workflow {
+    (item.namespace, item.workflow_id.clone())
+}
+
+/// A slot's connection, and the number of its next batch.
+struct Lane {
+    slot: i16,
+    connection: Connection,
+    setup: Setup,
+    /// The number of the last batch that is known to be committed.
+    last: i64,
+    next: i64,
+}
+
+/// How the server's answer to a batch is to be read.
+enum Verdict {
+    /// Another process owns the slot.
+    Fenced,
+    /// The data of some item.
+    Poison,
+    /// The same batch may succeed when tried again.
+    TryAgain,
+    /// Nobody knows whether it was committed.
+    Unknown,
+}
+
+/// Says what an error of a batch means.
+fn judge(error: &tokio_postgres::Error) -> Verdict {
+    let Some(answer) = error.as_db_error() else { return Verdict::Unknown };
+    if answer.code().code() == "CR001" {
+        return Verdict::Fenced;
+    }
+    if matches!(answer.parsed_severity(), Some(Severity::Fatal | Severity::Panic)) || answer.code() == &SqlState::ADMIN_SHUTDOWN {
+        return Verdict::Unknown;
+    }
+    match answer.code().code().get(..2) {
+        Some("22" | "23" | "42" | "54") => Verdict::Poison,
+        _ => Verdict::TryAgain,
+    }
+}
+
+impl Lane {
+    fn new(n: usize, connection: Connection, setup: Setup) -> Self {
+        Self { slot: i16::try_from(n).unwrap_or(i16::MAX), connection, setup, last: 0, next: 1 }
+    }
+
+    /// Commits a batch, whatever it takes: tries again what may succeed, finds out what became of a lost
+    /// answer, and singles out an item whose data the database refuses.
+    async fn commit(mut self, items: Vec<Item>, settled: Vec<Settled>) -> Result<(Self, Outcome), Lost> {
+        let mut outcome = Outcome::default();
+        let mut parts = vec![items];
+        let mut settled = settled;
+        while let Some(part) = parts.pop() {
+            match self.commit_part(&part, &settled).await? {
+                Ok(conflicts) => {
+                    settled.clear();
+                    let (conflicting, committed) = part.into_iter().partition::<Vec<_>, _>(|item| {
+                        item.starts.iter().any(|start| conflicts.contains(&start.run_id))
+                    });
+                    let lost: HashSet<Workflow> = conflicting.iter().map(workflow).collect();
+                    let (more, committed) = committed.into_iter().partition::<Vec<_>, _>(|item| lost.contains(&workflow(item)));
+                    outcome.committed.extend(committed);
+                    outcome.conflicting.extend(conflicting);
+                    outcome.conflicting.extend(more);
+                }
+                Err(problem) if part.len() <= 1 => outcome.refused.extend(part.into_iter().map(|item| (item, problem.clone()))),
+                Err(_) => {
+                    let mut first = part;
+                    let second = first.split_off(first.len() / 2);
+                    parts.push(second);
+                    parts.push(first);
+                }
+            }
+        }
+        Ok((self, outcome))
+    }
+
+    /// Commits items in one transaction. The inner error is the database's word on their data.
+    async fn commit_part(&mut self, items: &[Item], settled: &[Settled]) -> Result<Result<HashSet<RunId>, String>, Lost> {
+        let mut attempt = 1;
+        loop {
+            let batch = self.next;
+            self.next += 1;
+            let error = match self.connection.commit(batch, items, settled).await {
+                Ok(conflicts) => {
+                    self.last = batch;
+                    return Ok(Ok(conflicts.0));
+                }
+                Err(error) => error,
+            };
+            match judge(&error) {
+                Verdict::Fenced => return Err(Lost::Fenced),
+                Verdict::Poison if !items.is_empty() => {
+                    return Ok(Err(error.as_db_error().map_or_else(|| error.to_string(), |answer| answer.message().to_owned())));
+                }
+                Verdict::Poison | Verdict::TryAgain if attempt < BATCH_ATTEMPTS_MAX => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, attempt, "a batch failed and is tried again");
+                    // 10 ms, 20 ms, 40 ms, 80 ms.
+                    tokio::time::sleep(Duration::from_millis(5 << attempt)).await;
+                    attempt += 1;
+                }
+                Verdict::Poison | Verdict::TryAgain => return Err(Lost::Store(error.into())),
+                Verdict::Unknown => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, batch, "the answer to a batch was lost; looking for its fate");
+                    if let Some(conflicts) = self.find_out(batch, items).await? {
+                        self.last = batch;
+                        return Ok(Ok(conflicts));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Opens the connection anew and returns what became of a batch whose answer was lost: its conflicts if it was committed.
+    async fn find_out(&mut self, batch: i64, items: &[Item]) -> Result<Option<HashSet<RunId>>, Lost> {
+        let until = tokio::time::Instant::now() + self.setup.patience;
+        loop {
+            match self.try_to_find_out(batch, items).await {
+                Err(Lost::Store(error)) if tokio::time::Instant::now() < until => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the database can't be reached; trying again");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn try_to_find_out(&mut self, batch: i64, items: &[Item]) -> Result<Option<HashSet<RunId>>, Lost> {
+        let Setup { url, owner, epoch, .. } = &self.setup;
+        let fate = store::ownership::fate(url, self.connection.backend, self.slot, *owner, *epoch, batch, self.last).await?;
+        let conflicts = match fate {
+            Fate::Fenced => return Err(Lost::Fenced),
+            Fate::Behind => return Err(Lost::Behind(self.last)),
+            Fate::NotCommitted => None,
+            Fate::Committed => Some(store::ownership::conflicts(url, items).await?),
+        };
+        self.connection = Connection::open(url, self.slot, *owner, *epoch).await?;
+        store::ownership::record_backend(url, *owner, *epoch, self.connection.backend).await?;
+        Ok(conflicts)
+    }
+}

@@ -1,0 +1,63 @@
+//! What a verb of the engine can answer instead of success.
+
+use history::{RunId, WorkflowId, decide::Rejection};
+
+/// Why a verb failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The core refused: the request is not possible now.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// There is no such namespace.
+    #[error("there is no namespace {0}")]
+    NamespaceNotFound(history::Namespace),
+    /// There is no run of that id, or not that run.
+    #[error("there is no workflow {workflow_id}{}", .run_id.map(|id| format!(" with run {id}")).unwrap_or_default())]
+    WorkflowNotFound {
+        /// The id.
+        workflow_id: WorkflowId,
+        /// The run, if one was named.
+        run_id: Option<RunId>,
+    },
+    /// Another process owns the shards.
+    #[error("this process does not own the shards; the owner is {}", .owner.as_deref().unwrap_or("not known yet"))]
+    NotOwner {
+        /// Where the owner answers HTTP.
+        owner: Option<String>,
+    },
+    /// Nothing is known to have been done; the same request id may be sent again.
+    #[error("not done: {0}; send the same request again")]
+    Unavailable(&'static str),
+    /// The database refused this request's own data.
+    #[error("the database refused this request's data: {0}")]
+    DataRefused(String),
+    /// A request is larger than the limit.
+    #[error("{what} has {bytes} bytes; the most is {bytes_max}")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] crate::store::Error),
+}
+
+impl Error {
+    /// Returns the stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Rejected(rejection) => rejection.code(),
+            Self::NamespaceNotFound(_) => "NAMESPACE_NOT_FOUND",
+            Self::WorkflowNotFound { .. } => "WORKFLOW_NOT_FOUND",
+            Self::NotOwner { .. } => "NOT_OWNER",
+            Self::Unavailable(_) => "UNAVAILABLE",
+            Self::DataRefused(_) => "DATA_REFUSED",
+            Self::TooLarge { .. } => "TOO_LARGE",
+            Self::Store(error) => error.code(),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Every limit of the engine, with its number. The core's own are in [`history::limits`]; `docs/limits.md` lists both.
+
+use std::time::Duration;
+
+/// How many shards there are. Never configured: a workflow's shard is part of its rows' keys.
+pub const SHARDS: u16 = 1024;
+/// How many committer connections there are: two, so that the flush of one batch overlaps the gathering and execution of the next.
+pub const COMMITTERS: usize = 2;
+/// The most rows of one batch: beyond some hundreds a batch only grows in latency.
+pub const BATCH_ROWS_MAX: usize = 512;
+/// The most stored bytes of one batch.
+pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long a commit waits for the workflow task that it handed out, so that a start or a completion and the next schedule share one.
+pub const HOLD: Duration = Duration::from_millis(1);
+/// An attempt that runs longer than this is noted with the next commit of its run.
+pub const ATTEMPT_NOTED_AFTER: Duration = Duration::from_millis(500);
+/// How long an owner may be silent before another process takes over. A killed owner is replaced at once.
+pub const LEASE: Duration = Duration::from_secs(10);
+/// Open runs and their caches may take this much memory unless told; beyond it those that wait leave memory.
+pub const MEMORY_BYTES: usize = 512 * 1024 * 1024;
+/// A run that only waits is parked after this time without anything to do, so that a restart need not fold it.
+pub const PARK_AFTER: Duration = Duration::from_secs(30);
+/// The most runs parked in one commit.
+pub const PARK_BATCH: usize = 1000;
+/// Deadlines of parked runs are read this far ahead.
+pub const PARKED_HORIZON: Duration = Duration::from_secs(60);
+/// The most runs folded at once at takeover.
+pub const FOLD_BATCH: usize = 500;
+/// The longest a request for a result or for new events is held open. Temporal: `history.longPollExpirationInterval`.
+pub const LONG_POLL_MAX: Duration = Duration::from_secs(20);
+/// The most requests that wait inside the engine; one more is answered `UNAVAILABLE`.
+pub const REQUESTS_MAX: usize = 65_536;
+/// The most events in one page of a history.
+pub const HISTORY_PAGE_MAX: usize = 1000;
+/// How often a failed batch is tried again when the database says that trying again may help.
+pub const BATCH_ATTEMPTS_MAX: u32 = 5;
+/// The most rows of `batch_log` kept per slot.
+pub const BATCH_LOG_KEPT: i64 = 10_000;
+/// How long workers get to finish at shutdown.
+pub const DRAIN: Duration = Duration::from_secs(10);

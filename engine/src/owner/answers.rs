@@ -1,0 +1,331 @@
+//! Workers come, answer, and go.
+
+use history::{
+    EventId, RunId,
+    decide::{
+        self, CancelActivityTask, CompleteActivityTask, CompleteWorkflowTask, FailActivityTask, FailWorkflowTask, HeartbeatActivity,
+        StartActivityTask,
+    },
+    event::WorkflowTaskFailedCause,
+    task::{ActivityTask, ActivityTaskToken, FromWorker, ToWorker, WorkerHello, WorkflowTaskToken},
+};
+use tokio::sync::mpsc;
+
+use super::{
+    Key, Op, Owner, Reply,
+    queues::{Kind, QueueKey, SessionId, WaitingActivity},
+    run::After,
+};
+use crate::store::load::Ns;
+
+impl Owner {
+    pub(super) fn connect(&mut self, session: SessionId, namespace: Ns, hello: WorkerHello, tasks: mpsc::UnboundedSender<ToWorker>) {
+        let queue = (namespace.clone(), hello.task_queue.clone());
+        self.queues.connect(session, namespace, hello, tasks);
+        self.refill(&queue);
+    }
+
+    /// Takes note that a worker is gone: what it had is lost and tried again.
+    pub(super) fn disconnect(&mut self, session: SessionId) {
+        let Some(gone) = self.queues.disconnect(session) else { return };
+        let now = self.now();
+        for run_id in gone.workflow_tasks.into_keys() {
+            let Some(run) = self.runs.get_mut(&run_id).filter(|run| run.task_out == Some(session)) else { continue };
+            run.task_out = None;
+            run.affinity = None;
+            let decision = decide::lose_workflow_task(&run.execution, now);
+            self.carry_out(run_id, decision, Reply::None);
+        }
+        for ((run_id, scheduled_event_id), attempt) in gone.activities {
+            let Some(run) = self.runs.get(&run_id) else { continue };
+            let decision = decide::lose_activity_task(&run.execution, scheduled_event_id, attempt, now);
+            self.carry_out(run_id, decision, Reply::None);
+        }
+    }
+
+    /// Takes an answer to the run it is for.
+    pub(super) fn worker_answered(&mut self, session: SessionId, answer: FromWorker) {
+        let (namespace, workflow_id, run_id) = match &answer {
+            FromWorker::WorkflowTaskCompleted { token, .. } | FromWorker::WorkflowTaskFailed { token, .. } => {
+                (&token.namespace, &token.workflow_id, token.run_id)
+            }
+            FromWorker::ActivityTaskCompleted { token, .. }
+            | FromWorker::ActivityTaskFailed { token, .. }
+            | FromWorker::ActivityTaskCanceled { token, .. }
+            | FromWorker::ActivityHeartbeat { token, .. } => (&token.namespace, &token.workflow_id, token.run_id),
+            FromWorker::Draining => {
+                if let Some(session) = self.queues.session(session) {
+                    session.draining = true;
+                }
+                return;
+            }
+        };
+        let Some(connected) = self.queues.session(session) else { return };
+        // A worker answers for its own namespace only.
+        if *namespace != connected.hello.namespace {
+            return self.free_slot(session, &answer);
+        }
+        let key = Key { namespace: connected.queue.0.clone(), workflow_id: workflow_id.clone() };
+        self.on(key, Some(run_id), Op::Worker { session, answer: Box::new(answer) });
+    }
+
+    /// Frees the slot that an answered task had, and gives it to a task that waits.
+    pub(super) fn free_slot(&mut self, session: SessionId, answer: &FromWorker) {
+        let Some(connected) = self.queues.session(session) else { return };
+        match answer {
+            FromWorker::WorkflowTaskCompleted { token, .. } | FromWorker::WorkflowTaskFailed { token, .. } => {
+                connected.free_workflow(token.run_id);
+            }
+            FromWorker::ActivityTaskCompleted { token, .. }
+            | FromWorker::ActivityTaskFailed { token, .. }
+            | FromWorker::ActivityTaskCanceled { token, .. } => {
+                connected.free_activity(token.run_id, token.scheduled_event_id, token.attempt);
+            }
+            FromWorker::ActivityHeartbeat { .. } | FromWorker::Draining => return,
+        }
+        let queue = connected.queue.clone();
+        self.refill(&queue);
+    }
+
+    /// Gives tasks that wait to workers with free slots.
+    fn refill(&mut self, queue: &QueueKey) {
+        while self.queues.free(queue, Kind::Workflow).is_some() {
+            let Some(run_id) = self.queues.next_workflow(queue) else { break };
+            self.wake_run(run_id, None);
+        }
+        while self.queues.free(queue, Kind::Activity).is_some() {
+            let Some(waiting) = self.queues.next_activity(queue) else { break };
+            self.wake_run(waiting.run_id, Some((waiting.scheduled_event_id, waiting.attempt)));
+        }
+    }
+
+    /// Hands out a task of a run that waited in a queue. A run that is not in memory any more is over, or was read again and waits anew.
+    fn wake_run(&mut self, run_id: RunId, activity: Option<(EventId, u32)>) {
+        match activity {
+            Some((scheduled_event_id, attempt)) => self.hand_out_activity(run_id, scheduled_event_id, attempt),
+            None => {
+                if let Some(run) = self.runs.get_mut(&run_id) {
+                    run.in_backlog = false;
+                }
+                self.settle(run_id);
+            }
+        }
+    }
+
+    /// Does what an answer asks for.
+    pub(super) fn answered(&mut self, run_id: RunId, session: SessionId, answer: FromWorker) {
+        self.free_slot(session, &answer);
+        let now = self.now();
+        let identity = self.queues.session(session).map(|session| session.hello.identity.clone());
+        let new_run_id = self.new_run_id();
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let execution = &run.execution;
+        let decision = match answer {
+            FromWorker::WorkflowTaskCompleted { token, commands, sdk_metadata, sticky } => {
+                if !is_current(run, session, &token) {
+                    self.evict(session, run_id);
+                    return;
+                }
+                run.task_out = None;
+                let request = CompleteWorkflowTask {
+                    scheduled_event_id: token.scheduled_event_id,
+                    started_event_id: token.started_event_id,
+                    attempt: token.attempt,
+                    identity,
+                    commands,
+                    sdk_metadata,
+                    sticky: None,
+                    force_create_new_workflow_task: false,
+                    new_run_id,
+                };
+                let decision = decide::complete_workflow_task(execution, &request, now);
+                let accepted = decision.as_ref().is_ok_and(|decision| decision.refusal.is_none());
+                run.affinity = (sticky && accepted).then_some(session);
+                if accepted {
+                    run.tail.retain(|event| event.id > token.started_event_id);
+                    run.tail_from = token.started_event_id.next();
+                } else {
+                    self.evict(session, run_id);
+                }
+                self.carry_out_at_once(run_id, decision);
+                return;
+            }
+            FromWorker::WorkflowTaskFailed { token, cause, failure } => {
+                if !is_current(run, session, &token) {
+                    return;
+                }
+                run.task_out = None;
+                run.affinity = None;
+                if cause == WorkflowTaskFailedCause::ResetStickyTaskQueue {
+                    // The worker has evicted the run: somebody gets the same task again, in full. That is no failure.
+                    self.read_history(run_id);
+                    return;
+                }
+                let request = FailWorkflowTask {
+                    scheduled_event_id: token.scheduled_event_id,
+                    started_event_id: token.started_event_id,
+                    attempt: token.attempt,
+                    cause,
+                    failure: Some(*failure),
+                    identity,
+                };
+                let decision = decide::fail_workflow_task(execution, &request, now);
+                self.carry_out_at_once(run_id, decision);
+                return;
+            }
+            FromWorker::ActivityTaskCompleted { token: ActivityTaskToken { scheduled_event_id, attempt, .. }, result } => {
+                decide::complete_activity_task(execution, &CompleteActivityTask { scheduled_event_id, attempt, result, identity }, now)
+            }
+            FromWorker::ActivityTaskFailed { token: ActivityTaskToken { scheduled_event_id, attempt, .. }, failure } => {
+                decide::fail_activity_task(execution, &FailActivityTask { scheduled_event_id, attempt, failure: *failure, identity }, now)
+            }
+            FromWorker::ActivityTaskCanceled { token: ActivityTaskToken { scheduled_event_id, attempt, .. }, details } => {
+                decide::cancel_activity_task(execution, &CancelActivityTask { scheduled_event_id, attempt, details, identity }, now)
+            }
+            FromWorker::ActivityHeartbeat { token, details } => {
+                self.heartbeat(run_id, session, token, details);
+                return;
+            }
+            FromWorker::Draining => return,
+        };
+        // An answer to an attempt that is over changes nothing, and nobody waits to hear so.
+        self.carry_out(run_id, decision, Reply::None);
+    }
+
+    /// Records what a workflow task led to and sends it on its way before another task is handed out.
+    fn carry_out_at_once(&mut self, run_id: RunId, decision: Result<decide::Decision, decide::Rejection>) {
+        match decision {
+            Ok(decision) => {
+                if let Some(refusal) = &decision.refusal {
+                    tracing::warn!(%run_id, %refusal, "the answer to a workflow task was refused");
+                }
+                self.record(run_id, decision);
+                self.flush(run_id);
+            }
+            Err(rejection) => tracing::debug!(%run_id, %rejection, "an answer to a workflow task came too late"),
+        }
+        self.settle(run_id);
+    }
+
+    fn evict(&mut self, session: SessionId, run_id: RunId) {
+        // A worker that is gone has forgotten the run anyway.
+        self.queues.send(session, ToWorker::Evict(run_id));
+    }
+
+    fn heartbeat(&mut self, run_id: RunId, session: SessionId, token: ActivityTaskToken, details: history::Payloads) {
+        let now = self.now();
+        let identity = self.queues.session(session).map(|session| session.hello.identity.clone());
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let request = HeartbeatActivity { scheduled_event_id: token.scheduled_event_id, attempt: token.attempt, details, identity };
+        match decide::heartbeat_activity(&run.execution, &request, now) {
+            Ok(decision) => {
+                for record in decision.records {
+                    if run.execution.apply(&record).is_ok() {
+                        run.riding.retain(|other| !is_heartbeat_of(other, token.scheduled_event_id));
+                        run.riding.push(record);
+                    }
+                }
+                self.schedule_wake(run_id);
+            }
+            // Nobody waits for this attempt any more.
+            Err(_) => drop(self.queues.send(session, ToWorker::CancelActivity(token))),
+        }
+    }
+
+    /// Hands an attempt to a worker, or lets it wait for one.
+    pub(super) fn hand_out_activity(&mut self, run_id: RunId, scheduled_event_id: EventId, attempt: u32) {
+        let now = self.now();
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(activity) = run.execution.activity(scheduled_event_id) else { return };
+        if activity.attempt != attempt || activity.is_started() || activity.is_backing_off() || self.stopping {
+            return;
+        }
+        let queue = (run.key.namespace.clone(), activity.attributes().task_queue.clone());
+        let once = activity.attributes().retry_policy.maximum_attempts == 1;
+        let Some(session) = self.queues.free(&queue, Kind::Activity) else {
+            self.queues.wait_activity(queue, WaitingActivity { run_id, scheduled_event_id, attempt });
+            return;
+        };
+        let Some(identity) = self.queues.session(session).map(|session| session.hello.identity.clone()) else { return };
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let request = StartActivityTask { scheduled_event_id, attempt, identity: Some(identity) };
+        let Ok(decision) = decide::start_activity_task(&run.execution, &request, now) else { return };
+        if let Some(session) = self.queues.session(session) {
+            session.take_activity(run_id, scheduled_event_id, attempt);
+        }
+        if once {
+            // At most once: that the attempt started is durable before it starts.
+            run.with_next_row(After::HandOut { session, scheduled_event_id, attempt });
+            self.carry_out(run_id, Ok(decision), Reply::None);
+            return;
+        }
+        for record in decision.records {
+            if let Err(corrupt) = run.execution.apply(&record) {
+                tracing::error!(error = &corrupt as &dyn std::error::Error, %run_id, "an attempt can't be started");
+                return self.fold_again(run_id, "an attempt can't be started");
+            }
+            run.riding.push(record);
+        }
+        self.schedule_wake(run_id);
+        self.send_activity(run_id, session, scheduled_event_id, attempt);
+    }
+
+    /// Sends a started attempt to its worker.
+    pub(super) fn send_activity(&mut self, run_id: RunId, session: SessionId, scheduled_event_id: EventId, attempt: u32) {
+        let Some(run) = self.runs.get(&run_id) else { return };
+        let Some(activity) = run.execution.activity(scheduled_event_id).filter(|activity| activity.attempt == attempt) else { return };
+        let attributes = activity.attributes();
+        let history::execution::AttemptState::Started { at: started_at, .. } = activity.state else { return };
+        let task = ActivityTask {
+            token: ActivityTaskToken {
+                namespace: run.key.namespace.name.clone(),
+                workflow_id: run.key.workflow_id.clone(),
+                run_id,
+                scheduled_event_id,
+                attempt,
+            },
+            workflow_type: run.execution.workflow_type().clone(),
+            activity_id: attributes.activity_id.clone(),
+            activity_type: attributes.activity_type.clone(),
+            header: attributes.header.clone(),
+            input: attributes.input.clone(),
+            heartbeat_details: activity.heartbeat_details.clone(),
+            scheduled_at: activity.scheduled.at,
+            attempt_scheduled_at: started_at,
+            started_at,
+            schedule_to_close_timeout: attributes.schedule_to_close_timeout,
+            start_to_close_timeout: attributes.start_to_close_timeout,
+            heartbeat_timeout: attributes.heartbeat_timeout,
+            retry_policy: attributes.retry_policy.clone(),
+        };
+        if !self.queues.send(session, ToWorker::ActivityTask(Box::new(task))) {
+            self.disconnect(session);
+        }
+    }
+
+    /// Tells the worker of an attempt to stop.
+    pub(super) fn cancel_activity(&mut self, run_id: RunId, scheduled_event_id: EventId, attempt: u32) {
+        let Some(run) = self.runs.get(&run_id) else { return };
+        let token = ActivityTaskToken {
+            namespace: run.key.namespace.name.clone(),
+            workflow_id: run.key.workflow_id.clone(),
+            run_id,
+            scheduled_event_id,
+            attempt,
+        };
+        if let Some(session) = self.queues.runner(run_id, scheduled_event_id, attempt) {
+            // A worker that is gone has stopped already.
+            self.queues.send(session, ToWorker::CancelActivity(token));
+        }
+    }
+}
+
+/// Says whether an answer is for the workflow task that this worker has, built on this folding of the run.
+fn is_current(run: &super::Run, session: SessionId, token: &WorkflowTaskToken) -> bool {
+    run.task_out == Some(session) && token.incarnation == run.incarnation
+}
+
+fn is_heartbeat_of(record: &history::Record, activity: EventId) -> bool {
+    matches!(record, history::Record::Note(noted)
+        if matches!(&noted.note, history::Note::ActivityHeartbeat { scheduled_event_id, .. } if *scheduled_event_id == activity))
+}

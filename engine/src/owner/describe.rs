@@ -1,0 +1,157 @@
+//! What a run looks like from outside.
+
+use history::{
+    ActivityId, ActivityType, EventId, Failure, Identity, Payloads, RunId, Status, TaskQueue, TimerId, Timestamp, WorkflowExecution,
+    WorkflowId, WorkflowType,
+    event::{Memo, SearchAttributes},
+    execution::AttemptState,
+};
+
+use super::Run;
+
+/// The durable state of a run. Temporal: `DescribeWorkflowExecutionResponse`.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// The workflow's id.
+    pub workflow_id: WorkflowId,
+    /// The run.
+    pub run_id: RunId,
+    /// The first run of its chain.
+    pub first_run_id: RunId,
+    /// The code it runs.
+    pub workflow_type: WorkflowType,
+    /// Where its workflow tasks go.
+    pub task_queue: TaskQueue,
+    /// Whether it runs, or how it ended.
+    pub status: Status,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When it closed, if it has.
+    pub closed_at: Option<Timestamp>,
+    /// How many events it has.
+    pub history_length: i64,
+    /// The stored size of its history, in bytes.
+    pub history_bytes: u64,
+    /// The parent, if it is a child.
+    pub parent: Option<WorkflowExecution>,
+    /// Unindexed facts.
+    pub memo: Memo,
+    /// Indexed facts.
+    pub search_attributes: SearchAttributes,
+    /// Whether somebody asked it to cancel.
+    pub cancel_requested: bool,
+    /// Whether a workflow task waits or is with a worker, and which attempt it is.
+    pub pending_workflow_task: Option<u32>,
+    /// Activities that are not over.
+    pub pending_activities: Vec<PendingActivity>,
+    /// Timers that run.
+    pub pending_timers: Vec<PendingTimer>,
+    /// Children that are not over.
+    pub pending_children: Vec<PendingChild>,
+}
+
+/// An activity that is not over.
+#[derive(Debug, Clone)]
+pub struct PendingActivity {
+    /// Its id.
+    pub activity_id: ActivityId,
+    /// Its code.
+    pub activity_type: ActivityType,
+    /// `Scheduled`, `Backoff`, `Started` or `Ended` (its event waits for the workflow task under way).
+    pub state: &'static str,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// When it was scheduled.
+    pub scheduled_at: Timestamp,
+    /// When the attempt under way was handed out.
+    pub started_at: Option<Timestamp>,
+    /// When the next attempt may be handed out.
+    pub next_attempt_at: Option<Timestamp>,
+    /// How the attempt before failed.
+    pub last_failure: Option<Failure>,
+    /// The worker of the attempt under way.
+    pub worker: Option<Identity>,
+    /// What the last heartbeat said.
+    pub heartbeat_details: Payloads,
+}
+
+/// A timer that runs.
+#[derive(Debug, Clone)]
+pub struct PendingTimer {
+    /// Its id.
+    pub timer_id: TimerId,
+    /// When it fires.
+    pub fires_at: Timestamp,
+}
+
+/// A child that is not over.
+#[derive(Debug, Clone)]
+pub struct PendingChild {
+    /// Its id.
+    pub workflow_id: WorkflowId,
+    /// Its first run, once it is known to have started.
+    pub run_id: Option<RunId>,
+    /// Its code.
+    pub workflow_type: WorkflowType,
+    /// The event that asked for it.
+    pub initiated_event_id: EventId,
+}
+
+/// Describes a run whose whole state is durable.
+pub(super) fn describe(run: &Run) -> Description {
+    let execution = &run.execution;
+    let started = execution.started();
+    Description {
+        workflow_id: run.workflow_id().clone(),
+        run_id: run.run_id(),
+        first_run_id: started.first_execution_run_id,
+        workflow_type: execution.workflow_type().clone(),
+        task_queue: execution.task_queue().clone(),
+        status: execution.status(),
+        started_at: execution.started_at(),
+        closed_at: execution.close_event().map(|event| event.at),
+        history_length: execution.next_event_id().0 - 1,
+        history_bytes: run.bytes,
+        parent: started.parent_workflow_execution.clone(),
+        memo: execution.memo(),
+        search_attributes: execution.search_attributes(),
+        cancel_requested: execution.cancel_requested(),
+        pending_workflow_task: execution.workflow_task().map(|task| task.attempt),
+        pending_activities: execution.activities().map(pending_activity).collect(),
+        pending_timers: execution
+            .timers()
+            .map(|timer| PendingTimer { timer_id: timer.timer_id.clone(), fires_at: timer.fires_at })
+            .collect(),
+        pending_children: execution
+            .children()
+            .map(|child| PendingChild {
+                workflow_id: child.attributes().workflow_id.clone(),
+                run_id: child.run_id,
+                workflow_type: child.attributes().workflow_type.clone(),
+                initiated_event_id: child.initiated_event_id(),
+            })
+            .collect(),
+    }
+}
+
+fn pending_activity(activity: &history::execution::ActivityState) -> PendingActivity {
+    let attributes = activity.attributes();
+    let (state, started_at, next_attempt_at, worker) = match &activity.state {
+        AttemptState::Scheduled { .. } => ("Scheduled", None, None, None),
+        AttemptState::Backoff { until } => ("Backoff", None, Some(*until), None),
+        AttemptState::Started { at, identity, .. } => ("Started", Some(*at), None, identity.clone()),
+        AttemptState::Ended => ("Ended", None, None, None),
+    };
+    PendingActivity {
+        activity_id: attributes.activity_id.clone(),
+        activity_type: attributes.activity_type.clone(),
+        state,
+        attempt: activity.attempt,
+        scheduled_at: activity.scheduled.at,
+        started_at,
+        next_attempt_at,
+        last_failure: activity.last_failure.as_deref().cloned(),
+        worker,
+        heartbeat_details: activity.heartbeat_details.clone(),
+    }
+}

@@ -1,0 +1,161 @@
+//! A batch came back: what is durable may be seen and done, what was not written is folded again.
+
+use history::{RunId, task::ToWorker};
+
+use super::{Message, Op, Owner, RunKey, run::After};
+use crate::{
+    Error, Started,
+    committer::{Command, Outcome},
+    store::commit::Item,
+};
+
+impl Owner {
+    pub(super) fn committed(&mut self, outcome: Outcome) {
+        for item in outcome.committed {
+            self.item_committed(item);
+        }
+        for item in outcome.conflicting {
+            self.item_conflicts(&item);
+        }
+        for (item, problem) in outcome.refused {
+            tracing::error!(workflow_id = %item.workflow_id, problem, "the database refused the data of a workflow");
+            self.not_written(&item, || Error::DataRefused(problem.clone()));
+        }
+    }
+
+    fn item_committed(&mut self, item: Item) {
+        for start in &item.starts {
+            if let Some(origin) = self.runs.get_mut(&start.run_id).and_then(|run| run.origin.take()) {
+                self.answer_start(origin.reply, Ok(Started { run_id: start.run_id, started: true }));
+            }
+        }
+        for row in item.rows {
+            let Some(run) = self.runs.get_mut(&row.run_id) else { continue };
+            let due = run.committed(row.seq);
+            for after in due {
+                self.do_after(row.run_id, after);
+            }
+            self.answer_waiters(row.run_id);
+            self.settle(row.run_id);
+            self.forget_if_over(row.run_id);
+        }
+        if let Some((run_id, _)) = item.park {
+            self.parked(run_id);
+        }
+    }
+
+    /// Does what waited for a row to be durable.
+    pub(super) fn do_after(&mut self, run_id: RunId, after: After) {
+        match after {
+            After::Effect(effect) => self.deliver(run_id, effect),
+            After::HandOut { session, scheduled_event_id, attempt } => self.send_activity(run_id, session, scheduled_event_id, attempt),
+            After::Reply { reply, answer } => self.answer(reply, answer),
+            After::Started { reply, answer } => self.answer_start(reply, answer),
+        }
+    }
+
+    /// The id of a start means another run than the owner knew: the start is decided again with that run at hand.
+    fn item_conflicts(&mut self, item: &Item) {
+        for start in &item.starts {
+            let Some(mut run) = self.drop_run(start.run_id) else { continue };
+            self.give_up(&mut run, &|| Error::Unavailable("the workflow id is in use"));
+            let _ = self.commits.send(Command::Forget((item.namespace, item.workflow_id.clone())));
+            let Some(origin) = run.origin.take() else { continue };
+            let key = run.key.clone();
+            let message = Message::Start { namespace: key.namespace.clone(), request: origin.request, reply: origin.reply };
+            match self.loading.get_mut(&(key.clone(), None)) {
+                Some(waiting) => waiting.push(message),
+                None => self.load(key, None, vec![message]),
+            }
+        }
+    }
+
+    /// Nothing of an item was written: its runs are folded again from what is durable.
+    fn not_written(&mut self, item: &Item, error: impl Fn() -> Error) {
+        let _ = self.commits.send(Command::Forget((item.namespace, item.workflow_id.clone())));
+        let runs: std::collections::BTreeSet<RunId> = item.rows.iter().map(|row| row.run_id).collect();
+        for run_id in runs {
+            if self.runs.get(&run_id).is_some_and(|run| run.incarnation == item.incarnation) {
+                self.fold_again_with(run_id, &error);
+            }
+        }
+    }
+
+    /// Drops a run from memory and folds it again, telling everybody who waits that it is not known what was done.
+    pub(super) fn fold_again(&mut self, run_id: RunId, why: &'static str) {
+        self.fold_again_with(run_id, &|| Error::Unavailable(why));
+    }
+
+    fn fold_again_with(&mut self, run_id: RunId, error: &dyn Fn() -> Error) {
+        let Some(mut run) = self.drop_run(run_id) else { return };
+        self.give_up(&mut run, error);
+        if let Some(origin) = run.origin.take() {
+            self.answer_start(origin.reply, Err(error()));
+        }
+        if run.was_committed() {
+            let key = run.key.clone();
+            self.load(key.clone(), Some(run_id), vec![Message::On { key, run_id: Some(run_id), op: Op::Look }]);
+        }
+    }
+
+    /// Takes a run out of memory, and out of the memory of its worker.
+    fn drop_run(&mut self, run_id: RunId) -> Option<Box<super::Run>> {
+        let run = self.runs.remove(&run_id)?;
+        self.memory.remove(run.memory_bytes);
+        if self.current.get(&run.key) == Some(&run_id) {
+            self.current.remove(&run.key);
+        }
+        if let Some(session) = run.task_out.or(run.affinity) {
+            // A worker that is gone has forgotten the run anyway.
+            self.queues.send(session, ToWorker::Evict(run_id));
+        }
+        Some(run)
+    }
+
+    /// Tells everybody who waits for a dropped run.
+    fn give_up(&mut self, run: &mut super::Run, error: &dyn Fn() -> Error) {
+        for after in run.give_up() {
+            match after {
+                After::Reply { reply, .. } => self.answer(reply, Err(error())),
+                After::Started { reply, .. } => self.answer_start(reply, Err(error())),
+                // They are outstanding still, and are found so when the run is folded again.
+                After::Effect(_) | After::HandOut { .. } => {}
+            }
+        }
+        // Whoever hung up does not want to know.
+        for waiter in run.closed_waiters.drain(..) {
+            let _ = waiter.send(Err(error()));
+        }
+        for (_, waiter) in run.event_waiters.drain(..) {
+            let _ = waiter.send(Err(error()));
+        }
+        for waiter in run.describe_waiters.drain(..) {
+            let _ = waiter.send(Err(error()));
+        }
+    }
+
+    /// Lets a closed run go when nobody needs it any more.
+    pub(super) fn forget_if_over(&mut self, run_id: RunId) {
+        let over = self.runs.get(&run_id).is_some_and(|run| !run.execution.is_open() && run.is_at_rest() && run.origin.is_none());
+        if over {
+            // The worker drops its own copy when it has sent the closing command.
+            if let Some(run) = self.runs.remove(&run_id) {
+                self.memory.remove(run.memory_bytes);
+                if self.current.get(&run.key) == Some(&run_id) {
+                    self.current.remove(&run.key);
+                }
+            }
+        }
+    }
+
+    /// A debt of a closed run is paid; when it was the last, the run has nothing left to do.
+    pub(super) fn paid(&mut self, debtor: &RunKey) {
+        let Some(run) = self.runs.get_mut(&debtor.run_id) else { return };
+        run.debts = run.debts.saturating_sub(1);
+        if run.debts == 0 && std::mem::take(&mut run.owes) {
+            let settled = crate::store::commit::Settled { shard: run.shard, run_id: debtor.run_id };
+            let _ = self.commits.send(Command::Settle(settled));
+        }
+        self.forget_if_over(debtor.run_id);
+    }
+}

@@ -1,0 +1,274 @@
+//! The owner: folds, decides, matches tasks with workers, and tells everybody what became durable.
+//!
+//! One task, no locks. It never waits: what takes time (the database) is done elsewhere and comes back as
+//! a message. The life of a request: a message -> [`history::decide`] -> records applied and staged
+//! ([`run::Run`]) -> a row on its way ([`settle`]) -> durable ([`durable`]) -> effects, answers.
+
+mod answers;
+mod deliver;
+pub(crate) mod describe;
+mod durable;
+mod loading;
+mod memory;
+mod ops;
+mod queues;
+mod run;
+mod settle;
+mod start;
+mod timers;
+
+use std::{
+    collections::{BinaryHeap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use history::{
+    EventId, RunId, Timestamp, WorkflowId,
+    decide::{ChildClosed, RequestCancel, Signal, StartWorkflow, Terminate},
+    event::StartChildFailedCause,
+    task::{FromWorker, ToWorker, WorkerHello},
+};
+use sqlx::PgPool;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+pub(crate) use queues::SessionId;
+use run::Run;
+
+use crate::{
+    Closed, Description, Error, Started,
+    clock::Clock,
+    committer::{Command, Outcome},
+    store::{
+        self,
+        load::{Namespaces, Ns},
+    },
+};
+
+/// Names a workflow inside the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) namespace: Ns,
+    pub(crate) workflow_id: WorkflowId,
+}
+
+impl Key {
+    pub(crate) fn shard(&self) -> i16 {
+        crate::shard::of(&self.namespace.name, &self.workflow_id)
+    }
+}
+
+/// One run, as others inside the engine address it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct RunKey {
+    pub(crate) key: Key,
+    pub(crate) run_id: RunId,
+}
+
+/// Who waits for a start.
+#[derive(Debug)]
+pub(crate) enum StartReply {
+    /// A client, perhaps for the result as well.
+    Caller {
+        /// The answer to the start.
+        reply: oneshot::Sender<Result<Started, Error>>,
+        /// The end of the run.
+        closed: Option<oneshot::Sender<Result<Closed, Error>>>,
+    },
+    /// A parent.
+    Parent {
+        /// The parent.
+        parent: RunKey,
+        /// Its initiated event.
+        initiated_event_id: EventId,
+        /// The start, to be sent again when the engine could not do it now.
+        start: Box<StartWorkflow>,
+        /// The child's namespace.
+        namespace: Ns,
+    },
+}
+
+/// Who waits for an operation.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// Nobody.
+    None,
+    /// A client.
+    Caller(oneshot::Sender<Result<(), Error>>),
+    /// A workflow that sent a signal or a cancellation.
+    External {
+        /// The sender.
+        source: RunKey,
+        /// Its initiated event.
+        initiated_event_id: EventId,
+        /// Whether it was a cancellation.
+        cancel: bool,
+    },
+    /// A closed run that owed this.
+    Debt(RunKey),
+}
+
+/// An operation on a workflow that exists.
+#[derive(Debug)]
+pub(crate) enum Op {
+    Signal { signal: Box<Signal>, reply: Reply },
+    RequestCancel { cancel: Box<RequestCancel>, reply: Reply },
+    Terminate { terminate: Box<Terminate>, reply: Reply },
+    /// From another workflow, and only if it is the parent.
+    OnlyChildOf { parent: RunId, op: Box<Op> },
+    Describe { reply: oneshot::Sender<Result<Description, Error>> },
+    WaitClosed { reply: oneshot::Sender<Result<Closed, Error>> },
+    WaitEvents { after: EventId, reply: oneshot::Sender<Result<RunId, Error>> },
+    ChildStarted { initiated_event_id: EventId, child: RunId },
+    ChildStartFailed { initiated_event_id: EventId, cause: StartChildFailedCause },
+    ChildClosed { closed: Box<ChildClosed>, reply: Reply },
+    ExternalAnswered { initiated_event_id: EventId, cancel: bool, failed: Option<history::event::ExternalFailedCause> },
+    Worker { session: SessionId, answer: Box<FromWorker> },
+    /// A deadline may have passed, or it is loaded for what it still has to do.
+    Look,
+}
+
+/// What the owner is told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Start { namespace: Ns, request: Box<StartWorkflow>, reply: StartReply },
+    On { key: Key, run_id: Option<RunId>, op: Op },
+    Connect { session: SessionId, namespace: Ns, hello: WorkerHello, tasks: mpsc::UnboundedSender<ToWorker> },
+    Worker { session: SessionId, answer: FromWorker },
+    Disconnect { session: SessionId },
+    Committed(Outcome),
+    Loaded { key: Key, run_id: Option<RunId>, loaded: Result<Option<Box<store::load::Loaded>>, store::Error> },
+    /// Deadlines of parked runs, read ahead.
+    Parked { due: Vec<(i16, RunId, Timestamp)>, until: Timestamp },
+    HistoryRead { run_id: RunId, incarnation: u64, events: Result<Vec<Arc<history::Event>>, store::Error> },
+    /// Answer when all open runs are folded.
+    Ready { reply: oneshot::Sender<()> },
+    /// Commit what is under way, then end.
+    Stop,
+}
+
+/// What an owner needs to begin.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) pool: PgPool,
+    pub(crate) namespaces: Namespaces,
+    pub(crate) memory_bytes: usize,
+    pub(crate) park_after: std::time::Duration,
+}
+
+/// The owner's state.
+pub(crate) struct Owner {
+    setup: Setup,
+    /// To itself, for what is done elsewhere.
+    sender: mpsc::WeakUnboundedSender<Message>,
+    commits: mpsc::UnboundedSender<Command>,
+    /// What the owner tells itself; done before anything else.
+    local: VecDeque<Message>,
+    runs: HashMap<RunId, Box<Run>>,
+    /// The latest run of each workflow in memory.
+    current: HashMap<Key, RunId>,
+    /// What waits for a run that is being read.
+    loading: HashMap<(Key, Option<RunId>), Vec<Message>>,
+    queues: queues::Queues,
+    timers: BinaryHeap<timers::Wake>,
+    /// Runs whose staged records wait for a workflow task's commands, in the order of their deadlines.
+    holds: VecDeque<(Instant, RunId)>,
+    memory: memory::Memory,
+    incarnations: u64,
+    /// Until when the deadlines of parked runs are known.
+    parked_until: Timestamp,
+    reading_parked: bool,
+    stopping: bool,
+}
+
+/// Owns until the committer or everybody else hangs up.
+///
+/// # Errors
+/// When the open runs can't be read.
+pub(crate) async fn run(
+    setup: Setup,
+    mut inbox: mpsc::UnboundedReceiver<Message>,
+    sender: mpsc::UnboundedSender<Message>,
+    commits: mpsc::UnboundedSender<Command>,
+) -> Result<(), store::Error> {
+    let mut owner = Owner {
+        setup,
+        sender: sender.downgrade(),
+        commits,
+        local: VecDeque::new(),
+        runs: HashMap::new(),
+        current: HashMap::new(),
+        loading: HashMap::new(),
+        queues: queues::Queues::default(),
+        timers: BinaryHeap::new(),
+        holds: VecDeque::new(),
+        memory: memory::Memory::new(),
+        incarnations: 0,
+        parked_until: Timestamp(0),
+        reading_parked: false,
+        stopping: false,
+    };
+    drop(sender);
+    owner.take_over().await?;
+    let mut messages = Vec::with_capacity(256);
+    while !(owner.stopping && owner.is_quiet()) {
+        let wait = tokio::time::sleep_until(owner.next_wake());
+        tokio::select! {
+            biased;
+            received = inbox.recv_many(&mut messages, 256) => {
+                if received == 0 {
+                    break;
+                }
+                for message in messages.drain(..) {
+                    owner.handle(message);
+                    owner.handle_local();
+                }
+            }
+            () = wait => {}
+        }
+        owner.wake();
+        owner.handle_local();
+    }
+    Ok(())
+}
+
+impl Owner {
+    fn now(&self) -> Timestamp {
+        self.setup.clock.now()
+    }
+
+    fn handle_local(&mut self) {
+        while let Some(message) = self.local.pop_front() {
+            self.handle(message);
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Start { reply, .. } if self.stopping => self.answer_start(reply, Err(STOPPING)),
+            Message::Start { namespace, request, reply } => self.start(namespace, request, reply),
+            Message::On { key, run_id, op } => self.on(key, run_id, op),
+            Message::Connect { session, namespace, hello, tasks } => self.connect(session, namespace, hello, tasks),
+            Message::Worker { session, answer } => self.worker_answered(session, answer),
+            Message::Disconnect { session } => self.disconnect(session),
+            Message::Committed(outcome) => self.committed(outcome),
+            Message::Loaded { key, run_id, loaded } => self.loaded(key, run_id, loaded),
+            Message::Parked { due, until } => self.parked_read(due, until),
+            Message::HistoryRead { run_id, incarnation, events } => self.history_read(run_id, incarnation, events),
+            // Messages are handled after `take_over`, so all open runs are folded.
+            Message::Ready { reply } => drop(reply.send(())),
+            Message::Stop => self.stopping = true,
+        }
+    }
+
+    /// Says whether nothing is under way.
+    fn is_quiet(&self) -> bool {
+        self.runs.values().all(|run| run.is_durable() && run.task_out.is_none())
+    }
+}
+
+/// The answer to new work while the process stops.
+const STOPPING: Error = Error::Unavailable("the engine is stopping");

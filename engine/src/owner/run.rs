@@ -1,0 +1,329 @@
+//! One run in the owner's memory: its fold, and what is not yet durable of it.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use history::{
+    Event, EventId, Execution, Record, RunId, Timestamp, WorkflowId,
+    chain::{self, Hash},
+    decide::{Effect, StartWorkflow},
+};
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{Key, Reply, SessionId, StartReply};
+use crate::{
+    Closed, Description, Error,
+    store::{
+        commit::{CloseRow, HistoryRow, Item, StartRow},
+        load::Loaded,
+    },
+};
+
+/// What is to be done when a row is durable.
+#[derive(Debug)]
+pub(crate) enum After {
+    /// What a decision asked for.
+    Effect(Effect),
+    /// Hand out an attempt whose start had to be durable first.
+    HandOut { session: SessionId, scheduled_event_id: EventId, attempt: u32 },
+    /// Answer.
+    Reply { reply: Reply, answer: Result<(), Error> },
+    /// Answer a start of this id by another request.
+    Started { reply: StartReply, answer: Result<crate::Started, Error> },
+}
+
+/// A start that is not durable yet. If its id turns out to be taken, it is decided again.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) request: Box<StartWorkflow>,
+    pub(crate) reply: StartReply,
+}
+
+/// One run in the owner's memory.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) key: Key,
+    pub(crate) shard: i16,
+    pub(crate) execution: Execution,
+    /// The number of this folding: what was handed out by an earlier one is refused.
+    pub(crate) incarnation: u64,
+
+    /// Events from `tail_from` on, without a gap: what the worker that caches the run has not seen.
+    pub(crate) tail: Vec<Arc<Event>>,
+    pub(crate) tail_from: EventId,
+    /// The worker that caches the run.
+    pub(crate) affinity: Option<SessionId>,
+    /// The worker that has its workflow task.
+    pub(crate) task_out: Option<SessionId>,
+    /// Its workflow task waits in a queue.
+    pub(crate) in_backlog: bool,
+    /// Its history is being read, to be sent to a worker in full.
+    pub(crate) reading: bool,
+    /// Until when what is staged waits for the workflow task's commands.
+    pub(crate) hold_until: Option<Instant>,
+
+    /// Records that are applied but not on their way to the database.
+    staged: Vec<Record>,
+    staged_first: EventId,
+    /// Notes that ride on the next row if they are still of use then.
+    pub(crate) riding: Vec<Record>,
+    pub(crate) start_row: Option<StartRow>,
+    pub(crate) origin: Option<Origin>,
+    /// The run that follows, to be written together with this one's close.
+    pub(crate) successor: Option<RunId>,
+    close_staged: bool,
+    next_seq: i32,
+    hash: Hash,
+    /// Rows on their way: number and last event.
+    flying: VecDeque<(i32, EventId)>,
+    durable_event_id: EventId,
+    after: VecDeque<(i32, After)>,
+
+    pub(crate) closed_waiters: Vec<oneshot::Sender<Result<Closed, Error>>>,
+    pub(crate) event_waiters: Vec<(EventId, oneshot::Sender<Result<RunId, Error>>)>,
+    pub(crate) describe_waiters: Vec<oneshot::Sender<Result<Description, Error>>>,
+
+    /// Some delivery failed and is to be repeated.
+    pub(crate) redeliver: bool,
+    /// When it is next looked at for deadlines.
+    pub(crate) wakes_at: Option<Timestamp>,
+    /// Its row in `parked` is on its way.
+    pub(crate) parking: bool,
+    /// It has a row in `parked` that the next commit is to delete.
+    pub(crate) parked_row: bool,
+    /// It has a row in `outbox`, and this many deliveries are not yet answered.
+    pub(crate) debts: u32,
+    pub(crate) owes: bool,
+    pub(crate) bytes: u64,
+    /// What it counted for in the owner's memory when last looked at.
+    pub(crate) memory_bytes: usize,
+    pub(crate) touched_at: Instant,
+}
+
+impl Run {
+    /// Returns a run of which nothing is recorded.
+    pub(crate) fn new(key: Key, shard: i16, run_id: RunId, incarnation: u64, now: Instant) -> Self {
+        let execution = Execution::new(key.namespace.name.clone(), run_id);
+        Self {
+            key,
+            shard,
+            execution,
+            incarnation,
+            tail: Vec::new(),
+            tail_from: EventId::FIRST,
+            affinity: None,
+            task_out: None,
+            in_backlog: false,
+            reading: false,
+            hold_until: None,
+            staged: Vec::new(),
+            staged_first: EventId::FIRST,
+            riding: Vec::new(),
+            start_row: None,
+            origin: None,
+            successor: None,
+            close_staged: false,
+            next_seq: 0,
+            hash: chain::GENESIS,
+            flying: VecDeque::new(),
+            durable_event_id: EventId::NONE,
+            after: VecDeque::new(),
+            closed_waiters: Vec::new(),
+            event_waiters: Vec::new(),
+            describe_waiters: Vec::new(),
+            redeliver: false,
+            wakes_at: None,
+            parking: false,
+            parked_row: false,
+            debts: 0,
+            owes: false,
+            bytes: 0,
+            memory_bytes: 0,
+            touched_at: now,
+        }
+    }
+
+    /// Returns a run that was folded from its rows.
+    pub(crate) fn loaded(key: Key, shard: i16, loaded: Loaded, incarnation: u64, now: Instant) -> Self {
+        let run_id = loaded.execution.run_id();
+        let mut run = Self::new(key, shard, run_id, incarnation, now);
+        let next = loaded.execution.next_event_id();
+        run.tail_from = loaded.events.first().map_or(next, |event| event.id);
+        run.tail = loaded.events;
+        run.durable_event_id = EventId(next.0 - 1);
+        run.staged_first = next;
+        run.close_staged = !loaded.execution.is_open();
+        run.execution = loaded.execution;
+        run.next_seq = loaded.rows;
+        run.hash = loaded.hash;
+        run.bytes = loaded.bytes;
+        run.parked_row = loaded.parked;
+        run.owes = loaded.owes;
+        run
+    }
+
+    pub(crate) fn run_id(&self) -> RunId {
+        self.execution.run_id()
+    }
+
+    pub(crate) fn workflow_id(&self) -> &WorkflowId {
+        &self.key.workflow_id
+    }
+
+    /// Applies a record and stages it for the next row.
+    pub(crate) fn stage(&mut self, record: Record) -> Result<(), history::execution::Corrupt> {
+        self.execution.apply(&record)?;
+        if let Some(event) = record.event() {
+            self.tail.push(Arc::clone(event));
+        }
+        self.staged.push(record);
+        Ok(())
+    }
+
+    /// Says whether records are staged.
+    pub(crate) fn has_staged(&self) -> bool {
+        !self.staged.is_empty()
+    }
+
+    /// Says whether everything that is known of the run is in the database.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.staged.is_empty() && self.flying.is_empty()
+    }
+
+    /// Says whether rows are on their way.
+    pub(crate) fn is_flying(&self) -> bool {
+        !self.flying.is_empty()
+    }
+
+    /// Says whether any row of it was ever committed.
+    pub(crate) fn was_committed(&self) -> bool {
+        self.durable_event_id != EventId::NONE
+    }
+
+    /// Returns the last event that may be shown outside.
+    pub(crate) fn durable_event_id(&self) -> EventId {
+        self.durable_event_id
+    }
+
+    /// Does something when all that is applied now is durable; gives it back when it is so already.
+    pub(crate) fn when_durable(&mut self, after: After) -> Option<After> {
+        let seq = if self.has_staged() {
+            self.next_seq
+        } else if let Some((seq, _)) = self.flying.back() {
+            *seq
+        } else {
+            return Some(after);
+        };
+        self.after.push_back((seq, after));
+        None
+    }
+
+    /// Does something when what is staged now, or next, is durable.
+    pub(crate) fn with_next_row(&mut self, after: After) {
+        self.after.push_back((self.next_seq, after));
+    }
+
+    /// Makes the staged records a row, and returns what is to be committed with it.
+    pub(crate) fn flush(&mut self, mut riding: Vec<Record>) -> Item {
+        let mut item = Item {
+            shard: self.shard,
+            namespace: self.key.namespace.id,
+            workflow_id: self.key.workflow_id.clone(),
+            incarnation: self.incarnation,
+            rows: Vec::with_capacity(1),
+            starts: Vec::new(),
+            closes: Vec::new(),
+            unpark: std::mem::take(&mut self.parked_row).then(|| self.run_id()),
+            park: None,
+            owes: None,
+        };
+        self.flush_into(&mut item, &mut riding);
+        item
+    }
+
+    /// Adds this run's staged records to an item, as one row.
+    pub(crate) fn flush_into(&mut self, item: &mut Item, riding: &mut Vec<Record>) {
+        riding.append(&mut self.staged);
+        // Our own types have no key or value that JSON could refuse.
+        let records = serde_json::to_string(riding).unwrap_or_default();
+        let first_event_id = self.staged_first;
+        let row = chain::Row {
+            version: chain::VERSION,
+            namespace: self.key.namespace.name.as_str(),
+            run_id: self.run_id().0,
+            seq: self.next_seq,
+            first_event_id: first_event_id.0,
+            records: &records,
+        };
+        self.hash = chain::hash(&self.hash, row);
+        self.bytes += records.len() as u64;
+        item.rows.push(HistoryRow { run_id: self.run_id(), seq: self.next_seq, first_event_id: first_event_id.0, records, hash: self.hash });
+        item.starts.extend(self.start_row.take());
+        self.staged_first = self.execution.next_event_id();
+        self.flying.push_back((self.next_seq, EventId(self.staged_first.0 - 1)));
+        self.next_seq += 1;
+        self.hold_until = None;
+        if let (false, Some(closed)) = (self.close_staged, self.execution.close_event()) {
+            self.close_staged = true;
+            item.closes.push(CloseRow {
+                run_id: self.run_id(),
+                status: i16::try_from(self.execution.status().number()).unwrap_or_default(),
+                closed_at: closed.at,
+                history_length: closed.id.0,
+            });
+            if self.debts > 0 {
+                self.owes = true;
+                item.owes = Some(self.run_id());
+            }
+        }
+    }
+
+    /// Takes note that a row is durable, and returns what was to be done then.
+    pub(crate) fn committed(&mut self, seq: i32) -> Vec<After> {
+        while let Some((flown, last)) = self.flying.front().copied() {
+            if flown > seq {
+                break;
+            }
+            self.durable_event_id = last;
+            self.flying.pop_front();
+        }
+        let mut due = Vec::new();
+        while self.after.front().is_some_and(|(at, _)| *at <= seq) {
+            due.extend(self.after.pop_front().map(|(_, after)| after));
+        }
+        due
+    }
+
+    /// Returns everything that waits for rows which will never be durable.
+    pub(crate) fn give_up(&mut self) -> Vec<After> {
+        self.after.drain(..).map(|(_, after)| after).collect()
+    }
+
+    /// Returns how the run ended, once that is durable.
+    pub(crate) fn closed(&self) -> Option<Closed> {
+        let event = self.execution.close_event()?;
+        (event.id <= self.durable_event_id).then(|| Closed {
+            run_id: self.run_id(),
+            status: self.execution.status(),
+            event: Arc::clone(event),
+        })
+    }
+
+    /// Says whether it may leave memory: nothing is under way, nobody waits, and nothing is handed out.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.is_durable()
+            && self.after.is_empty()
+            && self.task_out.is_none()
+            && !self.reading
+            && self.debts == 0
+            && self.closed_waiters.is_empty()
+            && self.event_waiters.is_empty()
+            && self.describe_waiters.is_empty()
+    }
+
+    /// Returns the bytes it takes, about.
+    pub(crate) fn size(&self) -> usize {
+        /// What an event takes that is kept for the worker: the enum, its strings, the allocator's share.
+        const EVENT: usize = 400;
+        size_of::<Self>() + self.execution.memory_bytes() + self.tail.len() * EVENT
+    }
+}

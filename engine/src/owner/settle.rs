@@ -1,0 +1,289 @@
+//! What follows a change of a run: its task to a worker, its records on their way.
+
+use std::sync::Arc;
+
+use history::{
+    Event, RunId,
+    decide::{self, Decision, Effect, StartWorkflowTask},
+    event::TaskQueueKind,
+    task::{ToWorker, WorkflowTask, WorkflowTaskToken},
+};
+use tokio::time::Instant;
+
+use super::{
+    Message, Owner,
+    queues::{Kind, SessionId},
+    run::After,
+};
+use crate::{
+    committer::Command,
+    limits::{ATTEMPT_NOTED_AFTER, HOLD},
+    store,
+};
+
+impl Owner {
+    /// Applies and stages what was decided; what it asks for is done when it is durable.
+    pub(super) fn record(&mut self, run_id: RunId, decision: Decision) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        run.touched_at = Instant::now();
+        for record in decision.records {
+            if let Err(corrupt) = run.stage(record) {
+                // The core refuses its own decision: a bug in it. The run is folded again from what is durable.
+                tracing::error!(error = &corrupt as &dyn std::error::Error, %run_id, "a decision can't be applied");
+                return self.fold_again(run_id, "a decision can't be applied");
+            }
+        }
+        for effect in decision.effects {
+            match effect {
+                // Told by the state itself, see `settle`: it need not wait for the commit.
+                Effect::DispatchWorkflowTask { .. } => {}
+                Effect::StartNewRun { run_id: successor, start } => self.start_successor(run_id, successor, &start),
+                effect => {
+                    let Some(run) = self.runs.get_mut(&run_id) else { return };
+                    if matches!(effect, Effect::NotifyParent { .. } | Effect::CloseChild { .. }) {
+                        run.debts += 1;
+                    }
+                    run.with_next_row(After::Effect(effect));
+                }
+            }
+        }
+    }
+
+    /// Begins the run that follows one that closes; both are written together.
+    fn start_successor(&mut self, run_id: RunId, successor: RunId, start: &decide::StartWorkflow) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        run.successor = Some(successor);
+        let (key, incarnation) = (run.key.clone(), run.incarnation);
+        let now = self.now();
+        match decide::start(&key.namespace.name, successor, start, now) {
+            Ok(decision) => {
+                self.insert_started(key, successor, start, Some(run_id), incarnation);
+                self.record(successor, decision);
+            }
+            Err(rejection) => {
+                tracing::error!(error = &rejection as &dyn std::error::Error, %run_id, "the run that follows can't be started");
+                self.fold_again(run_id, "the run that follows can't be started");
+            }
+        }
+    }
+
+    /// Does what the run's state asks for: hands its workflow task out, and sends its records on their way
+    /// unless they wait for that task's commands.
+    pub(super) fn settle(&mut self, run_id: RunId) {
+        self.hand_out_workflow_task(run_id);
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        if run.has_staged() {
+            let now = Instant::now();
+            let held = run.task_out.is_some() && run.hold_until.is_some_and(|until| now < until);
+            if !held {
+                self.flush(run_id);
+            }
+        }
+        self.schedule_wake(run_id);
+        self.weigh(run_id);
+    }
+
+    /// Sends the staged records to the committer, and those of the run that follows with them.
+    pub(super) fn flush(&mut self, run_id: RunId) {
+        let now = self.now();
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        if !run.has_staged() {
+            return;
+        }
+        let riding = riding(run, now);
+        let mut item = run.flush(riding);
+        let successor = run.successor.take();
+        if let Some(successor) = successor
+            && let Some(next) = self.runs.get_mut(&successor)
+        {
+            next.flush_into(&mut item, &mut Vec::new());
+        }
+        // A committer that has ended takes the owner with it.
+        let _ = self.commits.send(Command::Commit(item));
+        if let Some(successor) = successor {
+            self.settle(successor);
+        }
+    }
+
+    /// Hands the run's workflow task to a worker, if one waits to be handed out and everything before it is durable.
+    fn hand_out_workflow_task(&mut self, run_id: RunId) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(task) = run.execution.workflow_task() else { return };
+        // Speculation is one workflow task deep: what this task is built on may be staged, but nothing before it.
+        if !task.is_ready() || run.in_backlog || run.reading || run.is_flying() || self.stopping {
+            return;
+        }
+        let (scheduled_event_id, attempt, kind) = (task.scheduled_event_id, task.attempt, task.kind);
+        let queue = (run.key.namespace.clone(), task.task_queue.clone());
+        let affinity = run.affinity;
+        let session = match affinity {
+            Some(session) if kind == TaskQueueKind::Normal && self.queues.can_take(session, Kind::Workflow) => Some(session),
+            _ => self.queues.free(&queue, Kind::Workflow),
+        };
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(session) = session else {
+            run.in_backlog = true;
+            self.queues.wait_workflow(queue, run_id);
+            return;
+        };
+        let partial = affinity == Some(session) && run.tail_from <= run.execution.previous_started_event_id().next();
+        if !partial && run.tail_from != history::EventId::FIRST {
+            return self.read_history(run_id);
+        }
+        self.send_workflow_task(run_id, session, StartedTask { scheduled_event_id, attempt, partial });
+    }
+
+    fn send_workflow_task(&mut self, run_id: RunId, session: SessionId, task: StartedTask) {
+        let now = self.now();
+        let Some(identity) = self.queues.session(session).map(|session| session.hello.identity.clone()) else { return };
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let request = StartWorkflowTask {
+            scheduled_event_id: task.scheduled_event_id,
+            attempt: task.attempt,
+            identity: Some(identity),
+            history_bytes: run.bytes,
+        };
+        let decision = match decide::start_workflow_task(&run.execution, &request, now) {
+            Ok(decision) => decision,
+            Err(rejection) => {
+                tracing::error!(error = &rejection as &dyn std::error::Error, %run_id, "a workflow task can't be started");
+                return;
+            }
+        };
+        self.record(run_id, decision);
+        self.post_workflow_task(run_id, session, task.partial);
+    }
+
+    /// Sends a started workflow task to a worker: the events that are new to it, or all of them.
+    fn post_workflow_task(&mut self, run_id: RunId, session: SessionId, partial: bool) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(task) = run.execution.workflow_task() else { return };
+        let Some(started) = &task.started else { return };
+        let previous = run.execution.previous_started_event_id();
+        let first = if partial { previous.next() } else { history::EventId::FIRST };
+        let mut events: Vec<Arc<Event>> = run.tail.iter().filter(|event| event.id >= first).cloned().collect();
+        events.extend(run.execution.transient_events());
+        let message = WorkflowTask {
+            token: WorkflowTaskToken {
+                namespace: run.key.namespace.name.clone(),
+                workflow_id: run.key.workflow_id.clone(),
+                run_id,
+                scheduled_event_id: task.scheduled_event_id,
+                started_event_id: started.started_event_id,
+                attempt: task.attempt,
+                incarnation: run.incarnation,
+            },
+            workflow_type: run.execution.workflow_type().clone(),
+            previous_started_event_id: previous,
+            events,
+        };
+        run.task_out = Some(session);
+        let until = Instant::now() + HOLD;
+        run.hold_until = Some(until);
+        self.holds.push_back((until, run_id));
+        if let Some(session) = self.queues.session(session) {
+            session.take_workflow(run_id);
+        }
+        if !self.queues.send(session, ToWorker::WorkflowTask(message)) {
+            self.disconnect(session);
+        }
+    }
+
+    /// Reads the whole history of a run, of which all but the tail is durable, to send it to a worker that has not cached it.
+    pub(super) fn read_history(&mut self, run_id: RunId) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        run.reading = true;
+        let (shard, incarnation, limit) = (run.shard, run.incarnation, usize::MAX);
+        let pool = self.setup.pool.clone();
+        let Some(sender) = self.sender.upgrade() else { return };
+        tokio::spawn(async move {
+            let events = store::load::history_page(&pool, shard, run_id, history::EventId::NONE, limit).await;
+            // An owner that has ended does not need it.
+            let _ = sender.send(Message::HistoryRead { run_id, incarnation, events });
+        });
+    }
+
+    pub(super) fn history_read(&mut self, run_id: RunId, incarnation: u64, events: Result<Vec<Arc<Event>>, store::Error>) {
+        let Some(run) = self.runs.get_mut(&run_id).filter(|run| run.incarnation == incarnation) else { return };
+        run.reading = false;
+        match events {
+            Ok(mut events) => {
+                // What became durable while it was read is in both.
+                let tail_from = run.tail_from;
+                events.retain(|event| event.id < tail_from);
+                events.append(&mut run.tail);
+                run.tail = events;
+                run.tail_from = history::EventId::FIRST;
+                self.post_again(run_id);
+                self.settle(run_id);
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, %run_id, "a history can't be read; trying again");
+                let key = run.key.clone();
+                self.later(Message::On { key, run_id: Some(run_id), op: super::Op::Look });
+            }
+        }
+    }
+
+    /// Sends a workflow task that is started but with nobody, because its worker had evicted the run.
+    fn post_again(&mut self, run_id: RunId) {
+        let Some(run) = self.runs.get(&run_id) else { return };
+        let started = run.execution.workflow_task().is_some_and(|task| task.started.is_some());
+        if !started || run.task_out.is_some() {
+            return;
+        }
+        let queue = (run.key.namespace.clone(), run.execution.task_queue().clone());
+        match self.queues.free(&queue, Kind::Workflow) {
+            Some(session) => self.post_workflow_task(run_id, session, false),
+            None => {
+                let decision = decide::lose_workflow_task(&run.execution, self.now());
+                self.carry_out(run_id, decision, super::Reply::None);
+            }
+        }
+    }
+
+    /// Sends the rows on their way that have waited long enough for commands.
+    pub(super) fn end_holds(&mut self) {
+        let now = Instant::now();
+        while self.holds.front().is_some_and(|(until, _)| *until <= now) {
+            let Some((until, run_id)) = self.holds.pop_front() else { return };
+            if self.runs.get(&run_id).is_some_and(|run| run.hold_until == Some(until)) {
+                self.flush(run_id);
+            }
+        }
+    }
+}
+
+/// A workflow task about to be handed out.
+struct StartedTask {
+    scheduled_event_id: history::EventId,
+    attempt: u32,
+    /// The worker has the run cached and gets only what is new.
+    partial: bool,
+}
+
+/// Returns the notes that go along with the next row: attempts that still run and have run long, and the last heartbeats.
+fn riding(run: &mut super::Run, now: history::Timestamp) -> Vec<history::Record> {
+    if run.riding.is_empty() {
+        return Vec::new();
+    }
+    let execution = &run.execution;
+    let mut riding = Vec::new();
+    run.riding.retain(|record| {
+        let history::Record::Note(noted) = record else { return false };
+        let (scheduled_event_id, attempt) = match &noted.note {
+            history::Note::ActivityAttemptStarted { scheduled_event_id, attempt, .. } => (*scheduled_event_id, Some(*attempt)),
+            history::Note::ActivityHeartbeat { scheduled_event_id, .. } => (*scheduled_event_id, None),
+            _ => return false,
+        };
+        let runs = execution
+            .activity(scheduled_event_id)
+            .is_some_and(|activity| activity.is_started() && attempt.is_none_or(|attempt| attempt == activity.attempt));
+        let long = now.since(noted.at) >= ATTEMPT_NOTED_AFTER || attempt.is_none();
+        if runs && long {
+            riding.push(record.clone());
+        }
+        runs && !long
+    });
+    riding
+}

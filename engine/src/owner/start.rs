@@ -1,0 +1,174 @@
+//! A start: of a new id at once, of a known one by its policies, of an unknown one in the hope that it is new.
+//!
+//! Whether an id was ever used is not asked beforehand. The commit itself finds out: it writes nothing
+//! of a run whose id means another one ([`crate::store::commit`]), and the start is decided again with that run at hand.
+
+use history::{
+    RunId,
+    decide::{self, Existing, OnExisting, Rejection, StartWorkflow, Terminate},
+    event::StartChildFailedCause,
+};
+use tokio::time::Instant;
+use uuid::{NoContext, Uuid};
+
+use super::{
+    Key, Message, Op, Owner, RunKey, StartReply,
+    run::{After, Origin, Run},
+};
+use crate::{
+    Error, Started,
+    store::{commit::StartRow, load::Ns},
+};
+
+impl Owner {
+    pub(super) fn start(&mut self, namespace: Ns, request: Box<StartWorkflow>, reply: StartReply) {
+        let key = Key { namespace: namespace.clone(), workflow_id: request.workflow_id.clone() };
+        if let Some(waiting) = self.loading.get_mut(&(key.clone(), None)) {
+            waiting.push(Message::Start { namespace, request, reply });
+            return;
+        }
+        match self.current.get(&key).copied() {
+            Some(existing) => self.start_on_existing(key, existing, request, reply),
+            None => self.start_new(key, request, reply, None),
+        }
+    }
+
+    /// Returns a new run id of this moment.
+    pub(super) fn new_run_id(&self) -> RunId {
+        let now = u64::try_from(self.now().0).unwrap_or(0);
+        let nanos = u32::try_from(now % 1_000_000 * 1000).unwrap_or(0);
+        RunId(Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, now / 1_000_000, nanos)))
+    }
+
+    fn start_on_existing(&mut self, key: Key, existing: RunId, request: Box<StartWorkflow>, reply: StartReply) {
+        let Some(run) = self.runs.get(&existing) else {
+            self.current.remove(&key);
+            return self.start_new(key, request, reply, None);
+        };
+        let started = run.execution.started();
+        let on_existing = decide::start_on_existing(
+            &Existing {
+                workflow_id: &key.workflow_id,
+                run_id: existing,
+                status: run.execution.status(),
+                start_request_id: started.request_id.as_ref(),
+                started_at: run.execution.started_at(),
+            },
+            &request,
+        );
+        match on_existing {
+            Ok(OnExisting::StartNew) => self.start_new(key, request, reply, Some(existing)),
+            Ok(OnExisting::UseExisting { run_id, started }) => {
+                self.answer_when_durable(existing, reply, Ok(Started { run_id, started }));
+            }
+            Ok(OnExisting::TerminateThenStart) => {
+                let terminate = Terminate {
+                    reason: "a new run was started with a policy that terminates the one before".to_owned(),
+                    details: history::Payloads::default(),
+                    identity: request.identity.clone(),
+                };
+                let now = self.now();
+                if let Some(run) = self.runs.get(&existing) {
+                    let decision = decide::terminate(&run.execution, &terminate, now);
+                    // A rejection means that it is closed by now, which is as good.
+                    if let Ok(decision) = decision {
+                        self.record(existing, decision);
+                        self.settle(existing);
+                    }
+                }
+                self.start_new(key, request, reply, Some(existing));
+            }
+            Err(rejection) => self.answer_when_durable(existing, reply, Err(rejection.into())),
+        }
+    }
+
+    /// Answers when what the answer says of a run is durable.
+    fn answer_when_durable(&mut self, run_id: RunId, reply: StartReply, answer: Result<Started, Error>) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        if let Some(after) = run.when_durable(After::Started { reply, answer }) {
+            self.do_after(run_id, after);
+        }
+    }
+
+    /// Starts a run of an id that means `previous` now, or nothing.
+    pub(super) fn start_new(&mut self, key: Key, request: Box<StartWorkflow>, reply: StartReply, previous: Option<RunId>) {
+        let (now, run_id) = (self.now(), self.new_run_id());
+        let decision = match decide::start(&key.namespace.name, run_id, &request, now) {
+            Ok(decision) => decision,
+            Err(rejection) => return self.answer_start(reply, Err(rejection.into())),
+        };
+        self.incarnations += 1;
+        let incarnation = self.incarnations;
+        self.insert_started(key, run_id, &request, previous, incarnation);
+        if let Some(run) = self.runs.get_mut(&run_id) {
+            run.origin = Some(Origin { request, reply });
+        }
+        self.record(run_id, decision);
+        self.settle(run_id);
+    }
+
+    /// Puts a run into memory whose start is about to be recorded.
+    pub(super) fn insert_started(&mut self, key: Key, run_id: RunId, request: &StartWorkflow, previous: Option<RunId>, incarnation: u64) {
+        let shard = key.shard();
+        let mut run = Box::new(Run::new(key.clone(), shard, run_id, incarnation, Instant::now()));
+        run.start_row = Some(StartRow {
+            run_id,
+            workflow_type: request.workflow_type.clone(),
+            task_queue: request.task_queue.clone(),
+            first_run_id: request.continued.as_ref().map_or(run_id, |continued| continued.first_execution_run_id),
+            parent: request.parent.as_ref().map(|parent| parent.execution.clone()),
+            request_id: Some(request.request_id.clone()),
+            previous_run_id: previous,
+            started_at: self.now(),
+        });
+        self.current.insert(key, run_id);
+        self.remember(run_id);
+        self.runs.insert(run_id, run);
+    }
+
+    /// Tells whoever asked for a start what came of it.
+    pub(super) fn answer_start(&mut self, reply: StartReply, answer: Result<Started, Error>) {
+        match reply {
+            StartReply::Caller { reply, closed } => {
+                if let (Ok(started), Some(closed)) = (&answer, closed)
+                    && let Some(run) = self.runs.get_mut(&started.run_id)
+                {
+                    match run.closed() {
+                        Some(end) => drop(closed.send(Ok(end))),
+                        None => run.closed_waiters.push(closed),
+                    }
+                }
+                // Whoever hung up does not want to know.
+                let _ = reply.send(answer);
+            }
+            StartReply::Parent { parent, initiated_event_id, start, namespace } => {
+                let RunKey { key, run_id } = parent;
+                let op = match answer {
+                    Ok(started) => Op::ChildStarted { initiated_event_id, child: started.run_id },
+                    Err(Error::Rejected(Rejection::WorkflowAlreadyStarted { .. } | Rejection::WorkflowIdReuseRefused { .. })) => {
+                        Op::ChildStartFailed { initiated_event_id, cause: StartChildFailedCause::WorkflowAlreadyExists }
+                    }
+                    Err(error) => {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "a child could not be started; trying again");
+                        let parent = RunKey { key, run_id };
+                        let reply = StartReply::Parent { parent, initiated_event_id, start: start.clone(), namespace: namespace.clone() };
+                        return self.later(Message::Start { namespace, request: start, reply });
+                    }
+                };
+                self.local.push_back(Message::On { key, run_id: Some(run_id), op });
+            }
+        }
+    }
+
+    /// Sends a message to itself in a while.
+    pub(super) fn later(&self, message: Message) {
+        /// Long enough not to spin, short enough for a workflow that waits.
+        const WHILE: std::time::Duration = std::time::Duration::from_millis(200);
+        let Some(sender) = self.sender.upgrade() else { return };
+        tokio::spawn(async move {
+            tokio::time::sleep(WHILE).await;
+            // An owner that has ended leaves this to the next one.
+            let _ = sender.send(message);
+        });
+    }
+}

@@ -1,0 +1,138 @@
+//! Deadlines: the earliest of each run in one heap, looked at when its time comes.
+
+use std::cmp::Ordering;
+
+use history::{RunId, Timestamp, decide};
+use tokio::time::Instant;
+
+use super::{Message, Owner, Reply};
+use crate::{limits::PARKED_HORIZON, store};
+
+/// When to look at a run. A stale one costs a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wake {
+    at: Timestamp,
+    shard: i16,
+    run_id: RunId,
+}
+
+impl Ord for Wake {
+    /// The earliest is the greatest, because the heap gives the greatest first.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.run_id).cmp(&(self.at, self.run_id))
+    }
+}
+
+impl PartialOrd for Wake {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Owner {
+    /// Sees to it that the run is looked at when its earliest deadline comes.
+    pub(super) fn schedule_wake(&mut self, run_id: RunId) {
+        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(at) = run.execution.next_deadline() else { return };
+        if run.wakes_at.is_none_or(|known| at < known) {
+            run.wakes_at = Some(at);
+            self.timers.push(Wake { at, shard: run.shard, run_id });
+        }
+    }
+
+    /// Returns when there is next something to do without being told.
+    pub(super) fn next_wake(&self) -> Instant {
+        let now = Instant::now();
+        let timer = self.timers.peek().map(|wake| {
+            // A timer of the runtime has steps of a millisecond; it never ends early.
+            now + wake.at.since(self.now())
+        });
+        let hold = self.holds.front().map(|(until, _)| *until);
+        [timer, hold].into_iter().flatten().fold(self.memory.next_round(), Instant::min)
+    }
+
+    /// Does what is due.
+    pub(super) fn wake(&mut self) {
+        self.end_holds();
+        let now = self.now();
+        while self.timers.peek().is_some_and(|wake| wake.at <= now) {
+            let Some(wake) = self.timers.pop() else { break };
+            match self.runs.get_mut(&wake.run_id) {
+                Some(run) => {
+                    if run.wakes_at == Some(wake.at) {
+                        run.wakes_at = None;
+                    }
+                    self.fire_due(wake.run_id);
+                    self.settle(wake.run_id);
+                }
+                None if self.memory.left(wake.run_id) => self.wake_parked(wake.shard, wake.run_id),
+                None => {}
+            }
+        }
+        self.make_room();
+        if !self.reading_parked && self.parked_until.since(now) < PARKED_HORIZON / 2 {
+            self.read_parked();
+        }
+    }
+
+    /// Fires every deadline of a run that has come, the earliest first.
+    pub(super) fn fire_due(&mut self, run_id: RunId) {
+        if self.runs.get(&run_id).is_some_and(|run| run.redeliver) {
+            self.deliver_outstanding(run_id);
+        }
+        loop {
+            let (now, new_run_id) = (self.now(), self.new_run_id());
+            let Some(run) = self.runs.get_mut(&run_id) else { return };
+            if run.execution.next_deadline().is_none_or(|at| at > now) {
+                return;
+            }
+            let had_task = run.execution.workflow_task().is_some_and(|task| task.started.is_some());
+            let decision = decide::fire_due(&run.execution, new_run_id, now);
+            if had_task && decision.records.iter().any(ends_workflow_task) {
+                run.task_out = None;
+                run.affinity = None;
+            }
+            if decision.records.is_empty() && decision.effects.is_empty() {
+                tracing::error!(%run_id, "a deadline passed and nothing was due: a bug");
+                return;
+            }
+            self.carry_out(run_id, Ok(decision), Reply::None);
+        }
+    }
+
+    /// Reads the deadlines of parked runs ahead.
+    pub(super) fn read_parked(&mut self) {
+        let Some(sender) = self.sender.upgrade() else { return };
+        self.reading_parked = true;
+        let until = self.now().after(PARKED_HORIZON.into());
+        let pool = self.setup.pool.clone();
+        tokio::spawn(async move {
+            let due = store::load::select_parked_due(&pool, until).await.unwrap_or_else(|error| {
+                tracing::error!(error = &error as &dyn std::error::Error, "the deadlines of parked runs can't be read; trying again");
+                Vec::new()
+            });
+            // An owner that has ended does not need them.
+            let _ = sender.send(Message::Parked { due, until });
+        });
+    }
+
+    pub(super) fn parked_read(&mut self, due: Vec<(i16, RunId, Timestamp)>, until: Timestamp) {
+        self.reading_parked = false;
+        self.parked_until = until;
+        for (shard, run_id, at) in due {
+            if !self.runs.contains_key(&run_id) {
+                self.memory.leave(run_id);
+                self.timers.push(Wake { at, shard, run_id });
+            }
+        }
+    }
+}
+
+/// Says whether a record ends the workflow task that a worker has.
+fn ends_workflow_task(record: &history::Record) -> bool {
+    use history::EventKind as K;
+    match record {
+        history::Record::Event(event) => matches!(event.kind, K::WorkflowTaskTimedOut(_) | K::WorkflowTaskFailed(_)),
+        history::Record::Note(noted) => matches!(noted.note, history::Note::WorkflowTaskAttemptFailed { .. }),
+    }
+}

@@ -1,0 +1,489 @@
+//! The commit path: one pipelined round trip a batch, fenced, a few statements over arrays.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::{FutureExt as _, future::join_all};
+use history::{RunId, chain::Hash, ids::WorkflowId};
+use tokio_postgres::{Client, Statement, types::Type};
+use uuid::Uuid;
+
+use super::Error;
+
+/// A row of `history`.
+#[derive(Debug)]
+pub(crate) struct HistoryRow {
+    pub(crate) run_id: RunId,
+    pub(crate) seq: i32,
+    pub(crate) first_event_id: i64,
+    pub(crate) records: String,
+    pub(crate) hash: Hash,
+}
+
+/// A row of `execution` and what it does to `current_run`.
+#[derive(Debug)]
+pub(crate) struct StartRow {
+    pub(crate) run_id: RunId,
+    pub(crate) workflow_type: history::WorkflowType,
+    pub(crate) task_queue: history::TaskQueue,
+    pub(crate) first_run_id: RunId,
+    pub(crate) parent: Option<history::WorkflowExecution>,
+    pub(crate) request_id: Option<history::RequestId>,
+    /// The run that the id meant before, as the owner knows it.
+    pub(crate) previous_run_id: Option<RunId>,
+    pub(crate) started_at: history::Timestamp,
+}
+
+/// What a close changes in `execution`.
+#[derive(Debug)]
+pub(crate) struct CloseRow {
+    pub(crate) run_id: RunId,
+    pub(crate) status: i16,
+    pub(crate) closed_at: history::Timestamp,
+    pub(crate) history_length: i64,
+}
+
+/// A run whose debts are all paid: its row of `outbox` may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Settled {
+    pub(crate) shard: i16,
+    pub(crate) run_id: RunId,
+}
+
+/// What is committed or refused as a whole: all rows of one workflow id.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) shard: i16,
+    pub(crate) namespace: i16,
+    pub(crate) workflow_id: WorkflowId,
+    /// The folding that decided this; what belongs to a dropped one is not written.
+    pub(crate) incarnation: u64,
+    pub(crate) rows: Vec<HistoryRow>,
+    pub(crate) starts: Vec<StartRow>,
+    pub(crate) closes: Vec<CloseRow>,
+    /// The run has a row in `parked` that is not true any more.
+    pub(crate) unpark: Option<RunId>,
+    /// The run leaves memory until then.
+    pub(crate) park: Option<(RunId, Option<history::Timestamp>)>,
+    /// This run closes and owes others something.
+    pub(crate) owes: Option<RunId>,
+}
+
+impl Item {
+    /// Returns the bytes it counts for in a batch.
+    pub(crate) fn bytes(&self) -> usize {
+        self.rows.iter().map(|row| row.records.len() + 128).sum()
+    }
+}
+
+/// How a batch ended that did not fail.
+#[derive(Debug, Default)]
+pub(crate) struct Conflicts(
+    /// The runs that were not started, because their id means another run than the owner knew. Nothing of their items was written.
+    pub(crate) HashSet<RunId>,
+);
+
+/// A connection that commits through one slot.
+pub(crate) struct Connection {
+    client: Client,
+    /// The server process behind it.
+    pub(crate) backend: i32,
+    slot: i16,
+    owner: Uuid,
+    epoch: i64,
+    statements: Statements,
+}
+
+struct Statements {
+    fence: Statement,
+    current: Statement,
+    execution: Statement,
+    close: Statement,
+    history: Statement,
+    park: Statement,
+    unpark: Statement,
+    outbox: Statement,
+    settle: Statement,
+}
+
+const FENCE: &str = "SELECT fence($1, $2, $3, $4)";
+
+// A second run of the same id is stopped here: the row must be absent, or mean the run that the owner knows.
+const CURRENT: &str = "
+    INSERT INTO current_run AS c (shard, namespace, workflow_id, run_id, previous_run_id)
+    SELECT * FROM unnest($1::smallint[], $2::smallint[], $3::text[], $4::uuid[], $5::uuid[])
+    ON CONFLICT (shard, namespace, workflow_id) DO UPDATE
+    SET run_id = EXCLUDED.run_id, previous_run_id = EXCLUDED.previous_run_id
+    WHERE c.run_id = EXCLUDED.previous_run_id
+    RETURNING c.run_id";
+
+// What belongs to a start that lost its id is filtered out here, and below by the absence of this row.
+const EXECUTION: &str = "
+    INSERT INTO execution (shard, run_id, namespace, workflow_id, workflow_type, task_queue, first_run_id,
+                           parent_run_id, parent_workflow_id, request_id, started_at, status)
+    SELECT u.shard, u.run_id, u.namespace, u.workflow_id, u.workflow_type, u.task_queue, u.first_run_id,
+           u.parent_run_id, u.parent_workflow_id, u.request_id,
+           timestamptz 'epoch' + u.started_at * interval '1 microsecond', 1
+    FROM unnest($1::smallint[], $2::uuid[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::uuid[],
+                $8::uuid[], $9::text[], $10::text[], $11::bigint[], $12::uuid[])
+         AS u (shard, run_id, namespace, workflow_id, workflow_type, task_queue, first_run_id,
+               parent_run_id, parent_workflow_id, request_id, started_at, claim)
+    WHERE EXISTS (
+        SELECT FROM current_run c
+        WHERE c.shard = u.shard AND c.namespace = u.namespace AND c.workflow_id = u.workflow_id AND c.run_id = u.claim
+    )";
+
+const HISTORY: &str = "
+    INSERT INTO history (shard, run_id, seq, first_event_id, version, records, hash)
+    SELECT u.shard, u.run_id, u.seq, u.first_event_id, $7, u.records, u.hash
+    FROM unnest($1::smallint[], $2::uuid[], $3::integer[], $4::bigint[], $5::text[], $6::bytea[], $8::uuid[])
+         AS u (shard, run_id, seq, first_event_id, records, hash, claim)
+    WHERE u.claim IS NULL OR EXISTS (SELECT FROM execution e WHERE e.shard = u.shard AND e.run_id = u.claim)";
+
+const CLOSE: &str = "
+    UPDATE execution e
+    SET status = u.status, closed_at = timestamptz 'epoch' + u.closed_at * interval '1 microsecond',
+        history_length = u.history_length
+    FROM unnest($1::smallint[], $2::uuid[], $3::smallint[], $4::bigint[], $5::bigint[])
+         AS u (shard, run_id, status, closed_at, history_length)
+    WHERE e.shard = u.shard AND e.run_id = u.run_id";
+
+const PARK: &str = "
+    INSERT INTO parked (shard, run_id, due_at)
+    SELECT u.shard, u.run_id, timestamptz 'epoch' + u.due_at * interval '1 microsecond'
+    FROM unnest($1::smallint[], $2::uuid[], $3::bigint[]) AS u (shard, run_id, due_at)
+    ON CONFLICT (shard, run_id) DO UPDATE SET due_at = EXCLUDED.due_at";
+
+const UNPARK: &str = "
+    DELETE FROM parked p
+    USING unnest($1::smallint[], $2::uuid[]) AS u (shard, run_id)
+    WHERE p.shard = u.shard AND p.run_id = u.run_id";
+
+const OUTBOX: &str = "
+    INSERT INTO outbox (shard, run_id)
+    SELECT u.shard, u.run_id
+    FROM unnest($1::smallint[], $2::uuid[], $3::uuid[]) AS u (shard, run_id, claim)
+    WHERE u.claim IS NULL OR EXISTS (SELECT FROM execution e WHERE e.shard = u.shard AND e.run_id = u.claim)";
+
+const SETTLE: &str = "
+    DELETE FROM outbox o
+    USING unnest($1::smallint[], $2::uuid[]) AS u (shard, run_id)
+    WHERE o.shard = u.shard AND o.run_id = u.run_id";
+
+impl Connection {
+    /// Opens the connection and prepares its statements.
+    pub(crate) async fn open(url: &str, slot: i16, owner: Uuid, epoch: i64) -> Result<Self, Error> {
+        let client = super::connect::client(url).await?;
+        // Without row estimates for `unnest`, a generic plan would turn joins into scans of whole tables.
+        client
+            .batch_execute(
+                "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
+                 SET plan_cache_mode = force_generic_plan; SET jit = off; SET synchronous_commit = on",
+            )
+            .await?;
+        let backend = client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
+        let statements = Statements {
+            fence: client.prepare_typed(FENCE, &[Type::INT2, Type::UUID, Type::INT8, Type::INT8]).await?,
+            current: client.prepare(CURRENT).await?,
+            execution: client.prepare(EXECUTION).await?,
+            close: client.prepare(CLOSE).await?,
+            history: client.prepare(HISTORY).await?,
+            park: client.prepare(PARK).await?,
+            unpark: client.prepare(UNPARK).await?,
+            outbox: client.prepare(OUTBOX).await?,
+            settle: client.prepare(SETTLE).await?,
+        };
+        Ok(Self { client, backend, slot, owner, epoch, statements })
+    }
+
+    /// Commits items as batch number `batch`, in one round trip, if this process still owns the slot.
+    ///
+    /// # Errors
+    /// An error that the server answered means that nothing was written; a lost connection leaves that open.
+    pub(crate) async fn commit(
+        &self,
+        batch: i64,
+        items: &[Item],
+        settled: &[Settled],
+    ) -> Result<Conflicts, tokio_postgres::Error> {
+        let columns = Columns::of(items, settled);
+        let s = &self.statements;
+        let client = &self.client;
+        let mut steps = Vec::with_capacity(10);
+        steps.push(async move { client.batch_execute("BEGIN").await.map(|()| Vec::new()) }.boxed());
+        let fence = (self.slot, self.owner, self.epoch, batch);
+        steps.push(
+            async move {
+                let (slot, owner, epoch, batch) = fence;
+                client.query(&s.fence, &[&slot, &owner, &epoch, &batch]).await.map(|_| Vec::new())
+            }
+            .boxed(),
+        );
+        let c = &columns;
+        if !c.starts.shard.is_empty() {
+            let x = &c.starts;
+            let claims = &c.claims;
+            steps.push(
+                async move {
+                    client.query(&s.current, &[&claims.shard, &claims.namespace, &claims.workflow_id, &claims.run_id, &claims.previous]).await
+                }
+                .boxed(),
+            );
+            steps.push(
+                async move {
+                    client
+                        .execute(
+                            &s.execution,
+                            &[
+                                &x.shard, &x.run_id, &x.namespace, &x.workflow_id, &x.workflow_type, &x.task_queue,
+                                &x.first_run_id, &x.parent_run_id, &x.parent_workflow_id, &x.request_id, &x.started_at, &x.claim,
+                            ],
+                        )
+                        .await
+                        .map(|_| Vec::new())
+                }
+                .boxed(),
+            );
+        }
+        if !c.history.shard.is_empty() {
+            let x = &c.history;
+            steps.push(
+                async move {
+                    client
+                        .execute(
+                            &s.history,
+                            &[&x.shard, &x.run_id, &x.seq, &x.first_event_id, &x.records, &x.hash, &history::chain::VERSION, &x.claim],
+                        )
+                        .await
+                        .map(|_| Vec::new())
+                }
+                .boxed(),
+            );
+        }
+        if !c.closes.shard.is_empty() {
+            let x = &c.closes;
+            steps.push(
+                async move {
+                    client
+                        .execute(&s.close, &[&x.shard, &x.run_id, &x.status, &x.closed_at, &x.history_length])
+                        .await
+                        .map(|_| Vec::new())
+                }
+                .boxed(),
+            );
+        }
+        if !c.outbox.shard.is_empty() {
+            let x = &c.outbox;
+            steps.push(
+                async move {
+                    client
+                        .execute(&s.outbox, &[&x.shard, &x.run_id, &x.claim])
+                        .await
+                        .map(|_| Vec::new())
+                }
+                .boxed(),
+            );
+        }
+        if !c.parked.shard.is_empty() {
+            let x = &c.parked;
+            steps.push(
+                async move { client.execute(&s.park, &[&x.shard, &x.run_id, &x.due_at]).await.map(|_| Vec::new()) }.boxed(),
+            );
+        }
+        if !c.unparked.0.is_empty() {
+            let x = &c.unparked;
+            steps.push(async move { client.execute(&s.unpark, &[&x.0, &x.1]).await.map(|_| Vec::new()) }.boxed());
+        }
+        if !c.settled.0.is_empty() {
+            let x = &c.settled;
+            steps.push(async move { client.execute(&s.settle, &[&x.0, &x.1]).await.map(|_| Vec::new()) }.boxed());
+        }
+        steps.push(async move { client.batch_execute("COMMIT").await.map(|()| Vec::new()) }.boxed());
+
+        // `join_all` polls in order, so the requests leave in order and in one write; every answer is looked
+        // at, because the driver reports success for a COMMIT that the server answered with ROLLBACK.
+        let mut winners = None;
+        let mut failed: Option<tokio_postgres::Error> = None;
+        for result in join_all(steps).await {
+            match result {
+                Ok(rows) if !rows.is_empty() => {
+                    winners = Some(rows.iter().map(|row| RunId(row.get(0))).collect::<HashSet<_>>());
+                }
+                Ok(_) => {}
+                // The first error is the cause; the others say that the transaction is aborted.
+                Err(error) => {
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let winners = winners.unwrap_or_default();
+        Ok(Conflicts(columns.claims.run_id.iter().map(|id| RunId(*id)).filter(|id| !winners.contains(id)).collect()))
+    }
+}
+
+/// Items as the columns of their statements.
+#[derive(Default)]
+struct Columns<'a> {
+    claims: Claims<'a>,
+    starts: Starts<'a>,
+    history: Rows<'a>,
+    closes: Closes,
+    parked: Parked,
+    unparked: (Vec<i16>, Vec<Uuid>),
+    outbox: Outbox,
+    settled: (Vec<i16>, Vec<Uuid>),
+}
+
+#[derive(Default)]
+struct Claims<'a> {
+    shard: Vec<i16>,
+    namespace: Vec<i16>,
+    workflow_id: Vec<&'a str>,
+    run_id: Vec<Uuid>,
+    previous: Vec<Option<Uuid>>,
+}
+
+#[derive(Default)]
+struct Starts<'a> {
+    shard: Vec<i16>,
+    run_id: Vec<Uuid>,
+    namespace: Vec<i16>,
+    workflow_id: Vec<&'a str>,
+    workflow_type: Vec<&'a str>,
+    task_queue: Vec<&'a str>,
+    first_run_id: Vec<Uuid>,
+    parent_run_id: Vec<Option<Uuid>>,
+    parent_workflow_id: Vec<Option<&'a str>>,
+    request_id: Vec<&'a str>,
+    started_at: Vec<i64>,
+    claim: Vec<Uuid>,
+}
+
+#[derive(Default)]
+struct Rows<'a> {
+    shard: Vec<i16>,
+    run_id: Vec<Uuid>,
+    seq: Vec<i32>,
+    first_event_id: Vec<i64>,
+    records: Vec<&'a str>,
+    hash: Vec<&'a [u8]>,
+    claim: Vec<Option<Uuid>>,
+}
+
+#[derive(Default)]
+struct Closes {
+    shard: Vec<i16>,
+    run_id: Vec<Uuid>,
+    status: Vec<i16>,
+    closed_at: Vec<i64>,
+    history_length: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Parked {
+    shard: Vec<i16>,
+    run_id: Vec<Uuid>,
+    due_at: Vec<Option<i64>>,
+}
+
+#[derive(Default)]
+struct Outbox {
+    shard: Vec<i16>,
+    run_id: Vec<Uuid>,
+    claim: Vec<Option<Uuid>>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(items: &'a [Item], settled: &[Settled]) -> Self {
+        let mut columns = Self::default();
+        // What a start in this batch must win for the other rows of its workflow to be written.
+        let mut claims: HashMap<(i16, &str), Uuid> = HashMap::new();
+        for item in items {
+            let workflow = (item.namespace, item.workflow_id.as_str());
+            if let (Some(first), Some(last)) = (item.starts.first(), item.starts.last()) {
+                claims.insert(workflow, last.run_id.0);
+                columns.claims.push(item, last.run_id.0, first.previous_run_id.map(|id| id.0));
+            }
+            let claim = claims.get(&workflow).copied();
+            for start in &item.starts {
+                columns.starts.push(item, start, claim.unwrap_or(start.run_id.0));
+            }
+            for row in &item.rows {
+                columns.history.push(item.shard, row, claim);
+            }
+            for close in &item.closes {
+                columns.closes.push(item.shard, close);
+            }
+            if let Some(run_id) = item.owes {
+                columns.outbox.shard.push(item.shard);
+                columns.outbox.run_id.push(run_id.0);
+                columns.outbox.claim.push(claim);
+            }
+            if let Some((run_id, due_at)) = item.park {
+                columns.parked.shard.push(item.shard);
+                columns.parked.run_id.push(run_id.0);
+                columns.parked.due_at.push(due_at.map(|at| at.0));
+            }
+            if let Some(run_id) = item.unpark {
+                columns.unparked.0.push(item.shard);
+                columns.unparked.1.push(run_id.0);
+            }
+        }
+        for key in settled {
+            columns.settled.0.push(key.shard);
+            columns.settled.1.push(key.run_id.0);
+        }
+        columns
+    }
+}
+
+impl<'a> Claims<'a> {
+    fn push(&mut self, item: &'a Item, run_id: Uuid, previous: Option<Uuid>) {
+        self.shard.push(item.shard);
+        self.namespace.push(item.namespace);
+        self.workflow_id.push(item.workflow_id.as_str());
+        self.run_id.push(run_id);
+        self.previous.push(previous);
+    }
+}
+
+impl<'a> Starts<'a> {
+    fn push(&mut self, item: &'a Item, start: &'a StartRow, claim: Uuid) {
+        self.shard.push(item.shard);
+        self.run_id.push(start.run_id.0);
+        self.namespace.push(item.namespace);
+        self.workflow_id.push(item.workflow_id.as_str());
+        self.workflow_type.push(start.workflow_type.as_str());
+        self.task_queue.push(start.task_queue.as_str());
+        self.first_run_id.push(start.first_run_id.0);
+        self.parent_run_id.push(start.parent.as_ref().map(|parent| parent.run_id.0));
+        self.parent_workflow_id.push(start.parent.as_ref().map(|parent| parent.workflow_id.as_str()));
+        self.request_id.push(start.request_id.as_ref().map_or("", |id| id.as_str()));
+        self.started_at.push(start.started_at.0);
+        self.claim.push(claim);
+    }
+}
+
+impl<'a> Rows<'a> {
+    fn push(&mut self, shard: i16, row: &'a HistoryRow, claim: Option<Uuid>) {
+        self.shard.push(shard);
+        self.run_id.push(row.run_id.0);
+        self.seq.push(row.seq);
+        self.first_event_id.push(row.first_event_id);
+        self.records.push(&row.records);
+        self.hash.push(&row.hash);
+        self.claim.push(claim);
+    }
+}
+
+impl Closes {
+    fn push(&mut self, shard: i16, close: &CloseRow) {
+        self.shard.push(shard);
+        self.run_id.push(close.run_id.0);
+        self.status.push(close.status);
+        self.closed_at.push(close.closed_at.0);
+        self.history_length.push(close.history_length);
+    }
+}

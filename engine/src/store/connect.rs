@@ -1,0 +1,59 @@
+//! How the engine reaches its database.
+
+use std::{str::FromStr as _, time::Duration};
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use super::Error;
+
+/// The connections for everything but commits. Few: readers, audits and maintenance wait for each other rather than load the server.
+const POOL_CONNECTIONS: u32 = 8;
+/// The oldest supported server.
+const OLDEST: i32 = 150_000;
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+
+/// Opens the pool for everything but commits.
+pub(crate) async fn pool(url: &str) -> Result<sqlx::PgPool, Error> {
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|error| Error::Address(error.to_string()))?
+        .application_name("coreason");
+    let pool = PgPoolOptions::new()
+        .max_connections(POOL_CONNECTIONS)
+        .acquire_timeout(Duration::from_secs(30))
+        .connect_with(options)
+        .await?;
+    let version = sqlx::query_scalar!(r#"SELECT current_setting('server_version_num')::integer AS "version!""#)
+        .fetch_one(&pool)
+        .await?;
+    if version < OLDEST {
+        return Err(Error::OldServer(version / 10_000));
+    }
+    Ok(pool)
+}
+
+/// Brings the schema up to this binary's.
+///
+/// # Errors
+/// [`Error::NewerSchema`] when the database has a migration that this binary does not know.
+pub(crate) async fn migrate(pool: &sqlx::PgPool) -> Result<(), Error> {
+    match MIGRATIONS.run(pool).await {
+        Ok(()) => Ok(()),
+        Err(sqlx::migrate::MigrateError::VersionMissing(version)) => Err(Error::NewerSchema(version)),
+        Err(error) => Err(Error::Migrate(Box::new(error))),
+    }
+}
+
+/// Opens a connection of tokio-postgres and drives it in the background until it ends.
+pub(crate) async fn client(url: &str) -> Result<tokio_postgres::Client, Error> {
+    let mut config =
+        tokio_postgres::Config::from_str(url).map_err(|error| Error::Address(error.to_string()))?;
+    config.application_name("coreason-committer").connect_timeout(Duration::from_secs(5));
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "a database connection ended");
+        }
+    });
+    Ok(client)
+}

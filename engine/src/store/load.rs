@@ -1,0 +1,284 @@
+//! Reads of runs: one that is cold, all that are open at takeover, pages of a history.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use history::{Event, EventId, Execution, Namespace, Record, RunId, Timestamp, WorkflowId, chain::Hash};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::Error;
+
+/// A namespace, as rows and as users know it.
+#[derive(Debug, Clone)]
+pub(crate) struct Ns {
+    pub(crate) id: i16,
+    pub(crate) name: Namespace,
+}
+
+impl PartialEq for Ns {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Ns {}
+
+impl std::hash::Hash for Ns {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
+    }
+}
+
+/// The namespaces of this database, by name.
+#[derive(Debug, Clone)]
+pub(crate) struct Namespaces(Arc<RwLock<HashMap<Namespace, i16>>>);
+
+impl Namespaces {
+    /// Reads them all.
+    pub(crate) async fn load(pool: &PgPool) -> Result<Self, Error> {
+        let rows = sqlx::query!("SELECT id, name FROM namespace").fetch_all(pool).await?;
+        let by_name = rows.into_iter().map(|row| (Namespace::known(row.name), row.id)).collect();
+        Ok(Self(Arc::new(RwLock::new(by_name))))
+    }
+
+    /// Returns the namespace of that name.
+    pub(crate) fn get(&self, name: &Namespace) -> Result<Ns, crate::Error> {
+        let by_name = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        match by_name.get_key_value(name) {
+            Some((name, id)) => Ok(Ns { id: *id, name: name.clone() }),
+            None => Err(crate::Error::NamespaceNotFound(name.clone())),
+        }
+    }
+
+    /// Returns the namespace of that number.
+    pub(crate) fn by_id(&self, id: i16) -> Option<Ns> {
+        let by_name = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        by_name.iter().find(|(_, known)| **known == id).map(|(name, _)| Ns { id, name: name.clone() })
+    }
+}
+
+/// A run, folded from its rows.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) workflow_id: WorkflowId,
+    pub(crate) execution: Execution,
+    /// The whole history, when a workflow task waits for it; else empty.
+    pub(crate) events: Vec<Arc<Event>>,
+    pub(crate) rows: i32,
+    pub(crate) hash: Hash,
+    pub(crate) bytes: u64,
+    /// Whether its id means this run.
+    pub(crate) current: bool,
+    /// Whether it has a row in `parked`.
+    pub(crate) parked: bool,
+    /// Whether it has a row in `outbox`.
+    pub(crate) owes: bool,
+}
+
+/// A run to be folded.
+#[derive(Debug)]
+pub(crate) struct Header {
+    shard: i16,
+    run_id: Uuid,
+    namespace: i16,
+    workflow_id: String,
+    current: bool,
+    parked: bool,
+    owes: bool,
+}
+
+/// Returns a run by its id, or the run that a workflow id means now.
+pub(crate) async fn load(
+    pool: &PgPool,
+    namespace: &Ns,
+    shard: i16,
+    workflow_id: &WorkflowId,
+    run_id: Option<RunId>,
+) -> Result<Option<Loaded>, Error> {
+    let header = sqlx::query_as!(
+        Header,
+        r#"SELECT e.shard, e.run_id, e.namespace, e.workflow_id, c.run_id = e.run_id AS "current!",
+                  EXISTS (SELECT FROM parked p WHERE p.shard = e.shard AND p.run_id = e.run_id) AS "parked!",
+                  EXISTS (SELECT FROM outbox o WHERE o.shard = e.shard AND o.run_id = e.run_id) AS "owes!"
+           FROM current_run c
+           JOIN execution e ON e.shard = c.shard AND e.run_id = coalesce($4, c.run_id)
+           WHERE c.shard = $1 AND c.namespace = $2 AND c.workflow_id = $3
+             AND e.namespace = c.namespace AND e.workflow_id = c.workflow_id"#,
+        shard,
+        namespace.id,
+        workflow_id.as_str(),
+        run_id.map(|id| id.0),
+    )
+    .fetch_optional(pool)
+    .await?;
+    let Some(header) = header else { return Ok(None) };
+    Ok(fold(pool, &namespace.name, vec![header]).await?.pop())
+}
+
+/// Returns the namespace and workflow id of a run.
+pub(crate) async fn workflow_of(pool: &PgPool, shard: i16, run_id: RunId) -> Result<Option<(i16, WorkflowId)>, Error> {
+    let row = sqlx::query!("SELECT namespace, workflow_id FROM execution WHERE shard = $1 AND run_id = $2", shard, run_id.0)
+        .fetch_optional(pool)
+        .await?;
+    Ok(row.map(|row| (row.namespace, WorkflowId::known(row.workflow_id))))
+}
+
+/// Returns the runs to be folded at takeover, after a given one: open and not parked, or closed and still owing.
+pub(crate) async fn select_hot(pool: &PgPool, after: Option<RunId>, limit: usize) -> Result<Vec<Header>, Error> {
+    Ok(sqlx::query_as!(
+        Header,
+        r#"SELECT h.shard AS "shard!", h.run_id AS "run_id!", h.namespace AS "namespace!", h.workflow_id AS "workflow_id!",
+                  coalesce(c.run_id = h.run_id, false) AS "current!", false AS "parked!", h.owes AS "owes!"
+           FROM (
+               SELECT e.shard, e.run_id, e.namespace, e.workflow_id, false AS owes
+               FROM execution e
+               WHERE e.closed_at IS NULL
+                 AND NOT EXISTS (SELECT FROM parked p WHERE p.shard = e.shard AND p.run_id = e.run_id)
+               UNION ALL
+               SELECT e.shard, e.run_id, e.namespace, e.workflow_id, true
+               FROM outbox o JOIN execution e USING (shard, run_id)
+           ) h
+           LEFT JOIN current_run c ON c.shard = h.shard AND c.namespace = h.namespace AND c.workflow_id = h.workflow_id
+           WHERE $1::uuid IS NULL OR h.run_id > $1
+           ORDER BY h.run_id
+           LIMIT $2"#,
+        after.map(|id| id.0),
+        i64::try_from(limit).unwrap_or(i64::MAX),
+    )
+    .fetch_all(pool)
+    .await?)
+}
+
+impl Header {
+    /// Returns the run's id.
+    pub(crate) fn run_id(&self) -> RunId {
+        RunId(self.run_id)
+    }
+
+    /// Returns the number of the run's namespace.
+    pub(crate) fn namespace(&self) -> i16 {
+        self.namespace
+    }
+}
+
+/// Folds runs of one namespace from their rows.
+pub(crate) async fn fold(pool: &PgPool, namespace: &Namespace, headers: Vec<Header>) -> Result<Vec<Loaded>, Error> {
+    let shards: Vec<i16> = headers.iter().map(|header| header.shard).collect();
+    let run_ids: Vec<Uuid> = headers.iter().map(|header| header.run_id).collect();
+    let rows = sqlx::query!(
+        r#"SELECT h.run_id, h.seq, h.records, h.hash
+           FROM unnest($1::smallint[], $2::uuid[]) AS u (shard, run_id)
+           JOIN history h ON h.shard = u.shard AND h.run_id = u.run_id
+           ORDER BY h.run_id, h.seq"#,
+        &shards,
+        &run_ids,
+    )
+    .fetch_all(pool)
+    .await?;
+    let namespace = namespace.clone();
+    let folding = tokio::task::spawn_blocking(move || {
+        let mut by_run: HashMap<Uuid, Vec<(i32, String, Vec<u8>)>> = HashMap::with_capacity(headers.len());
+        for row in rows {
+            by_run.entry(row.run_id).or_default().push((row.seq, row.records, row.hash));
+        }
+        headers
+            .into_iter()
+            .map(|header| {
+                let rows = by_run.remove(&header.run_id).unwrap_or_default();
+                fold_one(&namespace, header, &rows)
+            })
+            .collect::<Result<Vec<_>, Error>>()
+    });
+    folding.await.map_err(|error| Error::Corrupt { table: "history", row: "a batch of runs".to_owned(), problem: error.to_string() })?
+}
+
+fn fold_one(namespace: &Namespace, header: Header, rows: &[(i32, String, Vec<u8>)]) -> Result<Loaded, Error> {
+    let run_id = RunId(header.run_id);
+    let corrupt = |seq: i32, problem: String| Error::Corrupt { table: "history", row: format!("run {run_id} row {seq}"), problem };
+    let mut execution = Execution::new(namespace.clone(), run_id);
+    let mut events = Vec::new();
+    let (mut bytes, mut hash) = (0, history::chain::GENESIS);
+    for (expected, (seq, records, row_hash)) in (0..).zip(rows) {
+        if *seq != expected {
+            return Err(corrupt(expected, format!("missing; row {seq} follows")));
+        }
+        let records_read: Vec<Record> = serde_json::from_str(records).map_err(|error| corrupt(*seq, error.to_string()))?;
+        for record in &records_read {
+            execution.apply(record).map_err(|error| corrupt(*seq, error.to_string()))?;
+            events.extend(record.event().cloned());
+        }
+        bytes += records.len() as u64;
+        hash = row_hash.as_slice().try_into().map_err(|_| corrupt(*seq, "the hash has another length than 32".to_owned()))?;
+    }
+    if rows.is_empty() {
+        return Err(corrupt(0, "missing: the run has no history".to_owned()));
+    }
+    if execution.workflow_task().is_none() {
+        events = Vec::new();
+    }
+    Ok(Loaded {
+        workflow_id: WorkflowId::known(&header.workflow_id),
+        execution,
+        events,
+        rows: i32::try_from(rows.len()).unwrap_or(i32::MAX),
+        hash,
+        bytes,
+        current: header.current,
+        parked: header.parked,
+        owes: header.owes,
+    })
+}
+
+/// Returns at most `limit` events of a run after `after`.
+pub(crate) async fn history_page(
+    pool: &PgPool,
+    shard: i16,
+    run_id: RunId,
+    after: EventId,
+    limit: usize,
+) -> Result<Vec<Arc<Event>>, Error> {
+    // The row that holds the first wanted event starts at or before it.
+    let rows = sqlx::query!(
+        r#"SELECT seq, records FROM history
+           WHERE shard = $1 AND run_id = $2
+             AND seq >= coalesce((SELECT max(seq) FROM history WHERE shard = $1 AND run_id = $2 AND first_event_id <= $3), 0)
+           ORDER BY seq
+           LIMIT $4"#,
+        shard,
+        run_id.0,
+        after.next().0,
+        i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1),
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut events = Vec::new();
+    for row in rows {
+        let records: Vec<Record> = serde_json::from_str(&row.records).map_err(|error| Error::Corrupt {
+            table: "history",
+            row: format!("run {run_id} row {}", row.seq),
+            problem: error.to_string(),
+        })?;
+        events.extend(records.iter().filter_map(|record| record.event().filter(|event| event.id > after)).cloned());
+        if events.len() >= limit {
+            events.truncate(limit);
+            break;
+        }
+    }
+    Ok(events)
+}
+
+/// Returns the parked runs that are due before a moment, with their shard and deadline.
+pub(crate) async fn select_parked_due(pool: &PgPool, before: Timestamp) -> Result<Vec<(i16, RunId, Timestamp)>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT shard, run_id, (extract(epoch FROM due_at) * 1000000)::bigint AS "due_at!"
+           FROM parked
+           WHERE due_at < timestamptz 'epoch' + $1::bigint * interval '1 microsecond'"#,
+        before.0,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.shard, RunId(row.run_id), Timestamp(row.due_at))).collect())
+}

@@ -1,0 +1,179 @@
+//! The tables `ownership`, `slot` and `batch_log`: who may write, and what was written.
+
+use std::{collections::HashSet, time::Duration};
+
+use history::{RunId, Timestamp};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Error, commit::Item};
+use crate::limits::BATCH_LOG_KEPT;
+
+/// The advisory lock that the owner's session holds; a killed owner lets go of it at once. The number is ASCII for "coreason".
+const OWNER_LOCK: i64 = 0x636f_7265_6173_6f6e;
+
+/// The row of `ownership`, as a standby sees it.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) owner: Option<Uuid>,
+    pub(crate) address: String,
+    pub(crate) expired: bool,
+}
+
+/// Returns who owns the shards.
+pub(crate) async fn select_owner(connection: &mut PgConnection) -> Result<Seen, Error> {
+    Ok(sqlx::query_as!(
+        Seen,
+        r#"SELECT owner, address, lease_until < clock_timestamp() AS "expired!" FROM ownership"#
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
+/// Waits for the owner's lock, for as long as it takes. It is held by the session.
+pub(crate) async fn lock(connection: &mut PgConnection) -> Result<(), Error> {
+    sqlx::query!("SELECT pg_advisory_lock($1)", OWNER_LOCK).execute(connection).await?;
+    Ok(())
+}
+
+/// Ends the recorded backends of the owner before, so that nothing of it is still under way, and waits until they are gone.
+pub(crate) async fn end_recorded_backends(connection: &mut PgConnection) -> Result<(), Error> {
+    // A pid may have been given to another session since, so only sessions of ours are ended.
+    sqlx::query!(
+        r#"SELECT pg_terminate_backend(a.pid, 5000) AS "ended!"
+           FROM ownership o, pg_stat_activity a
+           WHERE a.pid = ANY (o.backends) AND a.pid <> pg_backend_pid() AND a.application_name LIKE 'coreason%'"#
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(())
+}
+
+/// Takes the shards and returns the new epoch. Waits for a batch under way, because that one holds its slot's row.
+pub(crate) async fn take(connection: &mut PgConnection, owner: Uuid, address: &str, lease: Duration) -> Result<i64, Error> {
+    use sqlx::Connection as _;
+    let mut transaction = connection.begin().await?;
+    let epoch = sqlx::query_scalar!(
+        "UPDATE ownership
+         SET epoch = epoch + 1, owner = $1, address = $2, backends = ARRAY[pg_backend_pid()],
+             lease_until = clock_timestamp() + $3 * interval '1 second'
+         RETURNING epoch",
+        owner,
+        address,
+        lease.as_secs_f64(),
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    sqlx::query!("UPDATE slot SET owner = $1, epoch = $2", owner, epoch).execute(&mut *transaction).await?;
+    sqlx::query!("DELETE FROM batch_log WHERE epoch < $1", epoch).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(epoch)
+}
+
+/// Renews the lease and returns the database's time; `None` when the shards belong to somebody else.
+pub(crate) async fn renew(connection: &mut PgConnection, owner: Uuid, epoch: i64, lease: Duration) -> Result<Option<Timestamp>, Error> {
+    let now = sqlx::query_scalar!(
+        r#"UPDATE ownership
+           SET lease_until = clock_timestamp() + $3 * interval '1 second'
+           WHERE owner = $1 AND epoch = $2
+           RETURNING (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS "now!""#,
+        owner,
+        epoch,
+        lease.as_secs_f64(),
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(now.map(Timestamp))
+}
+
+/// Ends the lease, so that another process need not wait for it.
+pub(crate) async fn release(connection: &mut PgConnection, owner: Uuid, epoch: i64) -> Result<(), Error> {
+    sqlx::query!("UPDATE ownership SET lease_until = '-infinity' WHERE owner = $1 AND epoch = $2", owner, epoch)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Deletes the numbers of old batches.
+pub(crate) async fn delete_old_batches(connection: &mut PgConnection) -> Result<(), Error> {
+    sqlx::query!(
+        "DELETE FROM batch_log b
+         USING (SELECT slot, epoch, max(batch) AS latest FROM batch_log GROUP BY slot, epoch) AS l
+         WHERE b.slot = l.slot AND b.epoch = l.epoch AND b.batch < l.latest - $1::bigint",
+        BATCH_LOG_KEPT
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Records a backend of the owner, for a taker to end.
+pub(crate) async fn record_backend(url: &str, owner: Uuid, epoch: i64, backend: i32) -> Result<(), Error> {
+    let client = super::connect::client(url).await?;
+    client
+        .execute(
+            "UPDATE ownership SET backends = backends || $3 WHERE owner = $1 AND epoch = $2",
+            &[&owner, &epoch, &backend],
+        )
+        .await?;
+    Ok(())
+}
+
+/// What became of a batch whose answer was lost.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is there.
+    Committed,
+    /// It is not there and never will be.
+    NotCommitted,
+    /// Another process owns the slot.
+    Fenced,
+    /// A batch that was acknowledged before is missing: this is an earlier state of the database.
+    Behind,
+}
+
+/// Ends the backend that had the batch, waits for its end by locking its slot, and looks for the batch's number.
+pub(crate) async fn fate(url: &str, backend: i32, slot: i16, owner: Uuid, epoch: i64, batch: i64, last: i64) -> Result<Fate, Error> {
+    let mut client = super::connect::client(url).await?;
+    client
+        .execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid = $1 AND application_name LIKE 'coreason%'",
+            &[&backend],
+        )
+        .await?;
+    let transaction = client.transaction().await?;
+    let row = transaction.query_one("SELECT owner, epoch FROM slot WHERE n = $1 FOR UPDATE", &[&slot]).await?;
+    if row.get::<_, Option<Uuid>>(0) != Some(owner) || row.get::<_, i64>(1) != epoch {
+        return Ok(Fate::Fenced);
+    }
+    let row = transaction
+        .query_one(
+            "SELECT count(*) FILTER (WHERE batch = $3) = 1, $4 = 0 OR count(*) FILTER (WHERE batch = $4) = 1
+             FROM batch_log WHERE slot = $1 AND epoch = $2 AND batch IN ($3, $4)",
+            &[&slot, &epoch, &batch, &last],
+        )
+        .await?;
+    transaction.commit().await?;
+    Ok(match (row.get(0), row.get(1)) {
+        (_, false) => Fate::Behind,
+        (true, true) => Fate::Committed,
+        (false, true) => Fate::NotCommitted,
+    })
+}
+
+/// Returns the runs of a committed batch that did not get their id.
+pub(crate) async fn conflicts(url: &str, items: &[Item]) -> Result<HashSet<RunId>, Error> {
+    let client = super::connect::client(url).await?;
+    let mut conflicts = HashSet::new();
+    for item in items {
+        for start in &item.starts {
+            let row = client
+                .query_opt("SELECT 1 FROM execution WHERE shard = $1 AND run_id = $2", &[&item.shard, &start.run_id.0])
+                .await?;
+            if row.is_none() {
+                conflicts.insert(start.run_id);
+            }
+        }
+    }
+    Ok(conflicts)
+}
