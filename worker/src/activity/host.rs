@@ -1,0 +1,132 @@
+//! The attempts that run on this worker.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use history::{
+    Failure,
+    task::{ActivityTask, ActivityTaskToken, FromWorker},
+};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, mpsc::UnboundedSender},
+};
+
+use super::{
+    Attempt, Dependencies, Entry,
+    running::{Key, Running},
+};
+use crate::error::application;
+
+/// The activities of a worker, by name.
+pub(crate) type Activities = HashMap<&'static str, Entry>;
+
+/// Starts attempts, cancels them, and knows which are still running.
+pub(crate) struct Host {
+    activities: Activities,
+    pub(super) dependencies: Dependencies,
+    pub(super) runtime: Handle,
+    answers: UnboundedSender<FromWorker>,
+    running: Mutex<HashMap<Key, Arc<Running>>>,
+    /// Told when the last attempt ends.
+    idle: Notify,
+}
+
+impl Host {
+    pub(crate) fn new(
+        activities: Activities,
+        dependencies: Dependencies,
+        runtime: Handle,
+        answers: UnboundedSender<FromWorker>,
+    ) -> Self {
+        Self {
+            activities,
+            dependencies,
+            runtime,
+            answers,
+            running: Mutex::default(),
+            idle: Notify::new(),
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<Key, Arc<Running>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts an attempt.
+    pub(crate) fn start(self: &Arc<Self>, task: Box<ActivityTask>) {
+        let Some(entry) = self.activities.get(task.activity_type.as_str()) else {
+            let failure = Box::new(self.unknown(&task));
+            self.send(FromWorker::ActivityTaskFailed {
+                token: task.token,
+                failure,
+            });
+            return;
+        };
+        let key = Key::of(&task.token);
+        let running = Arc::new(Running::new(task, self.clone()));
+        self.running().insert(key, running.clone());
+        (entry.run)(Attempt::new(running));
+    }
+
+    /// Tells an attempt that it is canceled.
+    pub(crate) fn cancel(&self, token: &ActivityTaskToken) {
+        let running = self.running().get(&Key::of(token)).cloned();
+        if let Some(running) = running {
+            running.request_cancel();
+        }
+    }
+
+    /// Cancels all attempts and answers for them, so that they are repeated elsewhere without waiting for a timeout.
+    pub(crate) fn give_up(&self) {
+        let running: Vec<_> = self.running().values().cloned().collect();
+        for running in running {
+            running.fail(Box::new(application(
+                "the worker left before the activity ended".to_owned(),
+                "WorkerShutdown".to_owned(),
+            )));
+            running.request_cancel();
+        }
+    }
+
+    /// Waits until no attempt runs.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let idle = self.idle.notified();
+            if self.running().is_empty() {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    /// Forgets an attempt; says whether it was still to be answered for.
+    pub(super) fn forget(&self, key: Key) -> bool {
+        let mut running = self.running();
+        let known = running.remove(&key).is_some();
+        if known && running.is_empty() {
+            self.idle.notify_waiters();
+        }
+        known
+    }
+
+    pub(super) fn send(&self, answer: FromWorker) {
+        // An engine that is gone gives the attempt to another worker.
+        let _ = self.answers.send(answer);
+    }
+
+    fn unknown(&self, task: &ActivityTask) -> Failure {
+        let mut names: Vec<&str> = self.activities.keys().copied().collect();
+        names.sort_unstable();
+        application(
+            format!(
+                "this worker has no activity `{}`; it has {}",
+                task.activity_type,
+                if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+            ),
+            "ActivityNotRegistered".to_owned(),
+        )
+    }
+}

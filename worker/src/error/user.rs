@@ -1,0 +1,105 @@
+//! Errors of the user's own that survive from the activity to the workflow and from the child to the parent.
+
+use std::time::Duration;
+
+use history::{Failure, FailureInfo, Millis, Payload, Payloads};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{ActivityError, ChildError, Error, application, cause_of, is_canceled, type_name};
+
+/// An error of your own that the caller gets back as it was: `impl UserError for PayError {}` is enough.
+///
+/// It is recorded as an application failure: [`kind`](Self::kind) is its type, the value itself stands in the details.
+pub trait UserError:
+    std::error::Error + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+    /// Says whether the retry policy may repeat what failed with it.
+    fn retryable(&self) -> bool {
+        true
+    }
+
+    /// Returns the name by which retry policies and people know it; the name of the type unless told.
+    fn kind(&self) -> String {
+        type_name::<Self>()
+    }
+
+    /// Returns the time after which to repeat, if it knows better than the policy.
+    fn retry_after(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// What workflows and activities may fail with: [`Error`], or any [`UserError`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be the error of a workflow or an activity",
+    label = "return `coreason::Result<T>`, or `impl UserError for {Self} {{}}`",
+    note = "a `UserError` is a `std::error::Error` that is also `Serialize` and `Deserialize`"
+)]
+pub trait Fails: Sized + Send + 'static {
+    /// What a workflow gets when it called an activity that fails with it.
+    type AtActivity;
+    /// What a workflow gets when it started a child that fails with it.
+    type AtChild;
+
+    /// Returns what is recorded of it.
+    fn into_failure(self) -> Box<Failure>;
+    /// Returns what the caller of an activity gets of what is recorded.
+    fn at_activity(failure: Failure) -> Self::AtActivity;
+    /// Returns what the parent of a child gets of what is recorded.
+    fn at_child(failure: Failure) -> Self::AtChild;
+}
+
+impl Fails for Error {
+    type AtActivity = Self;
+    type AtChild = Self;
+
+    fn into_failure(self) -> Box<Failure> {
+        Self::into_failure(self)
+    }
+
+    fn at_activity(failure: Failure) -> Self {
+        Self::from_failure(failure)
+    }
+
+    fn at_child(failure: Failure) -> Self {
+        Self::from_failure(failure)
+    }
+}
+
+impl<E: UserError> Fails for E {
+    type AtActivity = ActivityError<E>;
+    type AtChild = ChildError<E>;
+
+    fn into_failure(self) -> Box<Failure> {
+        let mut failure = application(self.to_string(), String::new());
+        failure.cause = cause_of(&self);
+        failure.info = FailureInfo::Application {
+            kind: self.kind(),
+            non_retryable: !self.retryable(),
+            details: Payload::json(&self).map_or_else(|_| Payloads::default(), Payloads::one),
+            next_retry_delay: self.retry_after().map(Millis::from),
+        };
+        Box::new(failure)
+    }
+
+    fn at_activity(failure: Failure) -> ActivityError<E> {
+        ActivityError::of(failure)
+    }
+
+    fn at_child(failure: Failure) -> ChildError<E> {
+        ChildError::of(failure)
+    }
+}
+
+/// Reads the user's error out of what a call recorded, if its cause is one.
+pub(super) fn read<E: UserError>(call: &Failure) -> Option<E> {
+    match &call.cause.as_deref()?.info {
+        FailureInfo::Application { details, .. } => details.0.first()?.read().ok(),
+        _ => None,
+    }
+}
+
+/// Says whether the direct cause of a failed call is a cancellation.
+pub(super) fn canceled(call: &Failure) -> bool {
+    is_canceled(call)
+}

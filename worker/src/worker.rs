@@ -1,0 +1,379 @@
+//! The worker: what it can run, and how much of it at once.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    io, process,
+    time::{Duration, Instant},
+};
+
+use history::{
+    Identity, Namespace, TaskQueue,
+    ids::InvalidId,
+    task::{FromWorker, ToWorker, WorkerHello},
+};
+use tokio::{
+    runtime::Handle,
+    sync::mpsc::{UnboundedReceiver, UnboundedSender},
+    time,
+};
+
+use crate::{
+    activity::{self, Activities, ActivityContext, Dependencies, Host},
+    definition::{ActivityDefinition, Need, WorkflowDefinition},
+    driver::{self, Driver, Message, SLOW, Workflows},
+};
+
+/// The workflow tasks a worker takes at once, unless told. They wait for one thread, so more would only time out there.
+pub const WORKFLOW_SLOTS: u32 = 100;
+/// The activities a worker runs at once, unless told: enough to wait for many models and databases.
+pub const ACTIVITY_SLOTS: u32 = 200;
+/// The runs whose code a worker keeps between tasks, unless told: some 3 KiB each, so 30 MiB. One more costs a replay.
+pub const CACHED_RUNS: usize = 10_000;
+/// How long a worker that leaves waits for its activities, unless told.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many messages are taken from the engine at a time.
+const BATCH: usize = 64;
+
+/// The two ends of a worker's connection to its engine, in this process or through a socket.
+#[derive(Debug)]
+pub struct Connection {
+    /// What the engine sends. Its slots bound it.
+    pub tasks: UnboundedReceiver<ToWorker>,
+    /// What the engine is answered.
+    pub answers: UnboundedSender<FromWorker>,
+}
+
+/// Runs workflows and activities of one task queue.
+///
+/// ```
+/// # extern crate worker as coreason;
+/// use worker::prelude::*;
+///
+/// #[activity]
+/// async fn greet(name: String) -> Result<String> {
+///     Ok(format!("Hello, {name}!"))
+/// }
+///
+/// #[workflow]
+/// async fn hello(wf: Workflow, name: String) -> Result<String> {
+///     wf.call(greet, name).await
+/// }
+///
+/// # fn main() {
+/// let worker = Worker::new("hello").workflow(hello).activity(greet);
+/// assert_eq!(worker.check(), Ok(()));
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Worker {
+    task_queue: String,
+    namespace: String,
+    identity: Option<String>,
+    workflows: Workflows,
+    activities: Activities,
+    dependencies: Dependencies,
+    /// Names that were registered twice.
+    twice: Vec<String>,
+    workflow_slots: u32,
+    activity_slots: u32,
+    cached_runs: usize,
+    drain_timeout: Duration,
+}
+
+/// Why a worker can't run.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// An activity takes something by reference that the worker does not have.
+    #[error("activity `{activity}` takes &{dependency}, which the worker does not have; add it: Worker::new(..).with(..)")]
+    MissingDependency {
+        /// The activity.
+        activity: &'static str,
+        /// The type it takes.
+        dependency: &'static str,
+    },
+    /// Two workflows or two activities have one name.
+    #[error("{0} is registered twice; give one of them another name: #[activity(name = \"..\")]")]
+    NameTwice(String),
+    /// A name is not legal.
+    #[error("{0}")]
+    InvalidName(#[from] InvalidId),
+    /// The thread for workflow code could not be started.
+    #[error("the thread for workflow code could not be started: {0}")]
+    Thread(String),
+}
+
+impl Worker {
+    /// Returns a worker of that task queue that can run nothing yet.
+    pub fn new(task_queue: impl Into<String>) -> Self {
+        Self {
+            task_queue: task_queue.into(),
+            namespace: "default".to_owned(),
+            identity: None,
+            workflows: HashMap::new(),
+            activities: HashMap::new(),
+            dependencies: Dependencies::default(),
+            twice: Vec::new(),
+            workflow_slots: WORKFLOW_SLOTS,
+            activity_slots: ACTIVITY_SLOTS,
+            cached_runs: CACHED_RUNS,
+            drain_timeout: DRAIN_TIMEOUT,
+        }
+    }
+
+    /// Adds a workflow.
+    #[must_use]
+    pub fn workflow<W: WorkflowDefinition>(mut self, workflow: W) -> Self {
+        let _ = workflow;
+        let entry = driver::Entry {
+            name: W::NAME,
+            start: |workflow, input| Ok(W::start(workflow, W::decode(input)?)),
+        };
+        if self.workflows.insert(W::NAME, entry).is_some() {
+            self.twice.push(format!("workflow `{}`", W::NAME));
+        }
+        self
+    }
+
+    /// Adds an activity.
+    #[must_use]
+    pub fn activity<A: ActivityDefinition>(mut self, activity: A) -> Self {
+        let _ = activity;
+        let entry = activity::Entry {
+            name: A::NAME,
+            needs: A::NEEDS,
+            run: A::run,
+        };
+        if self.activities.insert(A::NAME, entry).is_some() {
+            self.twice.push(format!("activity `{}`", A::NAME));
+        }
+        self
+    }
+
+    /// Adds what activities take by reference; one value per type.
+    #[must_use]
+    pub fn with<T: Send + Sync + 'static>(mut self, dependency: T) -> Self {
+        self.dependencies.insert(dependency);
+        self
+    }
+
+    /// Serves another namespace than `default`.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// Is known by another name than `pid@host`.
+    #[must_use]
+    pub fn identity(mut self, identity: impl Into<String>) -> Self {
+        self.identity = Some(identity.into());
+        self
+    }
+
+    /// Takes at most that many workflow tasks at once.
+    #[must_use]
+    pub fn workflow_slots(mut self, most: u32) -> Self {
+        self.workflow_slots = most;
+        self
+    }
+
+    /// Runs at most that many activities at once.
+    #[must_use]
+    pub fn activity_slots(mut self, most: u32) -> Self {
+        self.activity_slots = most;
+        self
+    }
+
+    /// Keeps the code of at most that many runs between their tasks.
+    #[must_use]
+    pub fn cached_runs(mut self, most: usize) -> Self {
+        self.cached_runs = most;
+        self
+    }
+
+    /// Waits that long for its activities when it leaves.
+    #[must_use]
+    pub fn drain_timeout(mut self, most: Duration) -> Self {
+        self.drain_timeout = most;
+        self
+    }
+
+    /// Says what keeps the worker from running, if anything.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self) -> Result<(), BuildError> {
+        if let Some(name) = self.twice.first() {
+            return Err(BuildError::NameTwice(name.clone()));
+        }
+        let context = std::any::TypeId::of::<ActivityContext>();
+        let met = |need: &Need| (need.id)() == context || self.dependencies.meets(need);
+        let mut activities: Vec<_> = self.activities.values().collect();
+        activities.sort_by_key(|activity| activity.name);
+        for activity in activities {
+            if let Some(need) = activity.needs.iter().find(|need| !met(need)) {
+                return Err(BuildError::MissingDependency {
+                    activity: activity.name,
+                    dependency: (need.name)(),
+                });
+            }
+        }
+        self.names().map(|_| ())
+    }
+
+    fn names(&self) -> Result<(Identity, Namespace, TaskQueue), BuildError> {
+        let identity = match &self.identity {
+            Some(identity) => Identity::new(identity)?,
+            None => Identity::known(own_identity()),
+        };
+        Ok((
+            identity,
+            Namespace::new(&self.namespace)?,
+            TaskQueue::new(&self.task_queue)?,
+        ))
+    }
+
+    /// Returns what the worker says of itself when it connects.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn hello(&self) -> Result<WorkerHello, BuildError> {
+        self.check()?;
+        let (identity, namespace, task_queue) = self.names()?;
+        let slots = |most: u32, none: bool| if none { 0 } else { most };
+        Ok(WorkerHello {
+            identity,
+            namespace,
+            task_queue,
+            workflow_slots: slots(self.workflow_slots, self.workflows.is_empty()),
+            activity_slots: slots(self.activity_slots, self.activities.is_empty()),
+        })
+    }
+
+    /// Runs until the engine is gone or `shutdown` is done. Then it takes no new tasks, waits for the activities it has
+    /// up to the drain timeout, and gives up those that are left, so that they are repeated elsewhere.
+    ///
+    /// Runs inside a tokio runtime; activities run on it, workflow code on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub async fn run(
+        self,
+        connection: Connection,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), BuildError> {
+        self.check()?;
+        let Connection { tasks, answers } = connection;
+        let driver = Driver::spawn(self.workflows, self.cached_runs, answers.clone())
+            .map_err(|error: io::Error| BuildError::Thread(error.to_string()))?;
+        let host = Host::new(
+            self.activities,
+            self.dependencies,
+            Handle::current(),
+            answers.clone(),
+        );
+        let desk = Desk {
+            tasks,
+            answers,
+            host: host.into(),
+            driver,
+        };
+        desk.serve(shutdown, self.drain_timeout).await;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("task_queue", &self.task_queue)
+            .field("workflows", &self.workflows.keys())
+            .field("activities", &self.activities.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Takes what the engine sends and gives it to the driver or the host.
+struct Desk {
+    tasks: UnboundedReceiver<ToWorker>,
+    answers: UnboundedSender<FromWorker>,
+    host: std::sync::Arc<Host>,
+    driver: Driver,
+}
+
+impl Desk {
+    async fn serve(mut self, shutdown: impl Future<Output = ()>, drain_timeout: Duration) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let mut watch = time::interval(SLOW);
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                taken = self.tasks.recv_many(&mut batch, BATCH) => match taken {
+                    0 => return self.lost(),
+                    _ => batch.drain(..).for_each(|message| self.take(message)),
+                },
+                _ = watch.tick() => self.driver.watch.look(Instant::now()),
+            }
+        }
+        // An engine that is gone needs no notice.
+        let _ = self.answers.send(FromWorker::Draining);
+        if time::timeout(drain_timeout, self.drain()).await.is_err() {
+            tracing::warn!(?drain_timeout, "activities still run after the drain timeout; they are given up");
+        }
+        self.host.give_up();
+    }
+
+    fn take(&self, message: ToWorker) {
+        let message = match message {
+            ToWorker::ActivityTask(task) => return self.host.start(task),
+            ToWorker::CancelActivity(token) => return self.host.cancel(&token),
+            ToWorker::WorkflowTask(task) => Message::Task(task),
+            ToWorker::Evict(run_id) => Message::Evict(run_id),
+        };
+        if self.driver.messages.send(message).is_err() {
+            tracing::error!("the thread for workflow code has ended");
+        }
+    }
+
+    /// Works off what has come, until nothing is left.
+    async fn drain(&mut self) {
+        loop {
+            while let Ok(message) = self.tasks.try_recv() {
+                self.take(message);
+            }
+            let host = self.host.clone();
+            tokio::select! {
+                biased;
+                message = self.tasks.recv() => match message {
+                    Some(message) => self.take(message),
+                    None => break,
+                },
+                () = host.idle() => break,
+            }
+        }
+        let (closed, _) = std::sync::mpsc::channel();
+        self.driver.messages = closed;
+        // The thread may have ended before.
+        let _ = (&mut self.driver.ended).await;
+    }
+
+    /// Nobody takes the answers of what still runs.
+    fn lost(&self) {
+        tracing::info!("the engine has closed the connection");
+        self.host.give_up();
+    }
+}
+
+/// Returns `pid@host`.
+fn own_identity() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| std::env::var("HOSTNAME").map_err(io::Error::other))
+        .unwrap_or_else(|_| "localhost".to_owned());
+    let host: String = host.chars().filter(|c| !c.is_control()).take(253).collect();
+    format!("{}@{host}", process::id())
+}
