@@ -109,6 +109,7 @@ impl Error {
                 | Rejection::WorkflowIdReuseRefused { .. }
                 | Rejection::TaskAlreadyStarted
                 | Rejection::TooManySignals(_)
+                | Rejection::HistoryTooLong(_)
                 | Rejection::CancellationAlreadyRequested
                 | Rejection::CancellationNotRequested,
             )) => StatusCode::CONFLICT,
@@ -159,7 +160,7 @@ impl Error {
         }
     }
 
-    fn envelope(&self) -> Envelope<'_> {
+    pub(crate) fn envelope(&self) -> Envelope<'_> {
         let mut body = Body {
             code: self.code(),
             message: self.to_string(),
@@ -180,7 +181,7 @@ impl Error {
 
 /// What every error looks like on the wire.
 #[derive(Serialize)]
-struct Envelope<'a> {
+pub(crate) struct Envelope<'a> {
     error: Body<'a>,
 }
 
@@ -212,6 +213,3 @@ impl IntoResponse for Error {
         response
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -83,6 +83,10 @@ impl Json {
     /// Reads the body; an empty one as `{}`. What `T` borrows is not copied.
     pub(crate) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
         let text: &[u8] = if self.0.is_empty() { b"{}" } else { &self.0 };
+        // A derived reader would take a list as the fields in their order.
+        if text.trim_ascii_start().first() == Some(&b'[') {
+            return Err(Error::InvalidBody("expected an object, found a list".to_owned()));
+        }
         serde_json::from_slice(text).map_err(|error| Error::InvalidBody(error.to_string()))
     }
 }

@@ -37,6 +37,9 @@ mod demo;
 mod dev;
 mod log;
 
+#[cfg(test)]
+mod tests;
+
 pub use app::App;
 pub use router::router;
 

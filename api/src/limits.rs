@@ -10,6 +10,6 @@ pub const LIST_PAGE: u32 = 100;
 /// The most runs in a page of a list.
 pub const LIST_PAGE_MAX: u32 = 1000;
 /// How many events a page of a history has unless told.
-pub const HISTORY_PAGE: u32 = 200;
+pub const HISTORY_PAGE: usize = 200;
 /// How long open requests get to end at shutdown, once the engine has answered them.
 pub const HTTP_DRAIN: Duration = Duration::from_secs(5);

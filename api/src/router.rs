@@ -37,6 +37,3 @@ async fn route_not_found(request: Request) -> Error {
 async fn method_not_allowed(request: Request) -> Error {
     Error::MethodNotAllowed { method: request.method().to_string(), path: request.uri().path().to_owned() }
 }
-
-#[cfg(test)]
-mod tests;

@@ -67,18 +67,13 @@ impl Verify {
 
 /// Audits a database: of that URL, or the embedded one of a data directory, which is started for it if need be.
 pub(crate) async fn verify(database_url: Option<String>, data_dir: Option<PathBuf>, scope: Scope) -> Result<Report, Error> {
-    let embedded = match database_url {
-        Some(_) => None,
-        None => {
-            let data_dir = data_dir.unwrap_or_else(postgres::default_data_dir);
-            Some(postgres::Server::start(postgres::Options { data_dir, bin_dir: None, port: None }).await?)
-        }
-    };
-    let url = database_url.as_deref().or(embedded.as_ref().map(postgres::Server::url)).unwrap_or_default();
-    let report = audited(url, scope).await;
-    if let Some(server) = embedded {
-        server.stop().await?;
+    if let Some(url) = database_url {
+        return audited(&url, scope).await;
     }
+    let data_dir = data_dir.unwrap_or_else(postgres::default_data_dir);
+    let server = postgres::Server::start(postgres::Options { data_dir, bin_dir: None, port: None }).await?;
+    let report = audited(server.url(), scope).await;
+    server.stop().await?;
     report
 }
 

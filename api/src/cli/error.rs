@@ -84,7 +84,7 @@ impl Error {
     }
 
     /// Returns all of it in one line.
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let mut line = format!("{self} [{}]", self.code());
         if let Some(advice) = self.advice() {
             line.push_str("; ");

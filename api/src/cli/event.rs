@@ -112,7 +112,7 @@ fn said(value: &Value) -> Option<String> {
 /// Returns a list of payloads as JSON.
 fn payloads(value: &Value) -> Option<String> {
     let list = value.get("payloads")?.as_array()?;
-    let texts: Vec<String> = list.iter().filter_map(|payload| decoded(payload)).collect();
+    let texts: Vec<String> = list.iter().filter_map(decoded).collect();
     (!texts.is_empty()).then(|| texts.join(","))
 }
 

@@ -3,6 +3,7 @@
 mod audit;
 mod client;
 mod error;
+mod event;
 mod table;
 mod workflow;
 
@@ -17,8 +18,11 @@ use worker::Worker;
 
 use crate::{demo, dev};
 
+pub(crate) use audit::verify;
 pub(crate) use client::{Answer, Client};
 pub(crate) use error::Error;
+pub(crate) use event::Event;
+pub(crate) use table::one_line;
 
 /// Success.
 const OK: u8 = 0;

@@ -26,20 +26,19 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Writes the table; nothing when it has no rows.
+    /// Says whether there is no row under the heading.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.len() < 2
+    }
+
+    /// Writes the heading and the rows.
     pub(crate) fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        if self.rows.len() < 2 {
-            return Ok(());
-        }
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
         let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
         for row in &self.rows {
-            let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(&format!("{cell:width$}  "));
-            }
-            writeln!(out, "{}", line.trim_end())?;
+            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            writeln!(out, "{}", cells.join("  ").trim_end())?;
         }
         Ok(())
     }

@@ -21,9 +21,9 @@ use super::Error;
 use crate::postgres;
 
 /// How long a start may take: an initialisation, or the recovery of a killed Postgres, on a slow disk.
-const READY_MAX: Duration = Duration::from_secs(120);
+const READY_MAX: Duration = Duration::from_mins(2);
 /// How long a stop may take.
-const STOP_MAX: Duration = Duration::from_secs(60);
+const STOP_MAX: Duration = Duration::from_mins(1);
 /// How often it is asked whether it is ready.
 const LOOK: Duration = Duration::from_millis(50);
 /// How much of the log is shown when the server does not start.

@@ -18,7 +18,7 @@ use crate::app::App;
 use database::Database;
 pub(crate) use error::Error;
 use serve::Server;
-use shutdown::Shutdown;
+pub(crate) use shutdown::Shutdown;
 
 /// How to run.
 #[derive(Debug, Clone, clap::Args)]

@@ -26,6 +26,11 @@ impl Shutdown {
         Ok(Self { asked })
     }
 
+    /// Says whether somebody has asked to stop.
+    pub(crate) fn is_asked(&self) -> bool {
+        *self.asked.borrow()
+    }
+
     /// Waits until somebody asks to stop.
     pub(crate) async fn asked(&mut self) {
         if self.asked.wait_for(|asked| *asked).await.is_err() {

@@ -36,7 +36,8 @@ pub(crate) async fn cancel(
     body: Json,
 ) -> Result<Response, Error> {
     let cancel = body.read::<CancelBody<'_>>()?.request()?;
-    app.engine()?.request_cancel(&run.address(of)?, cancel).await?;
+    let address = run.address(of)?;
+    app.engine()?.request_cancel(&address, cancel).await?;
     Ok(reply::json(StatusCode::OK, &reply::Done {}))
 }
 

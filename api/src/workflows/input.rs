@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use history::{Identity, Payload, Payloads, RequestId};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize as _, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::error::Error;

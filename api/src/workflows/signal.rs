@@ -41,7 +41,8 @@ pub(crate) async fn signal(
     body: Json,
 ) -> Result<Response, Error> {
     let signal = body.read::<SignalBody<'_>>()?.request()?;
-    app.engine()?.signal(&run.address(of)?, signal).await?;
+    let address = run.address(of)?;
+    app.engine()?.signal(&address, signal).await?;
     Ok(reply::json(StatusCode::OK, &reply::Done {}))
 }
 

@@ -105,6 +105,9 @@ struct StartBody<'a> {
 
 impl StartBody<'_> {
     fn request(self) -> Result<StartWorkflow, Error> {
+        if matches!(self.workflow_id.as_deref(), Some("." | "..")) {
+            return Err(Error::InvalidBody("workflowId is `.` or `..`, which no URL can address; give another one".to_owned()));
+        }
         let fresh = (self.workflow_id.is_none() || self.request_id.is_none()).then(|| uuid::Uuid::new_v4().to_string());
         let named = |given: &Option<Cow<'_, str>>| given.as_deref().or(fresh.as_deref()).unwrap_or_default().to_owned();
         Ok(StartWorkflow {

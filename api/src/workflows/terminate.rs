@@ -37,7 +37,8 @@ pub(crate) async fn terminate(
     body: Json,
 ) -> Result<Response, Error> {
     let terminate = body.read::<TerminateBody<'_>>()?.request()?;
-    app.engine()?.terminate(&run.address(of)?, terminate).await?;
+    let address = run.address(of)?;
+    app.engine()?.terminate(&address, terminate).await?;
     Ok(reply::json(StatusCode::OK, &reply::Done {}))
 }
 

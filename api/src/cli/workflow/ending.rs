@@ -9,7 +9,7 @@ use super::Session;
 use crate::cli::{Answer, Error};
 
 /// How long a server may be away while a command waits: a takeover or a restart takes less.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,7 +21,7 @@ struct Outcome {
 }
 
 #[derive(Deserialize)]
-struct Failure {
+pub(super) struct Failure {
     message: String,
     #[serde(rename = "type", default)]
     kind: String,
@@ -30,7 +30,7 @@ struct Failure {
 
 impl Failure {
     /// Returns the failure and its causes in one line.
-    fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         let own = if self.kind.is_empty() { self.message.clone() } else { format!("{} ({})", self.message, self.kind) };
         match &self.cause {
             Some(cause) => format!("{own}: {}", cause.line()),

@@ -7,13 +7,16 @@ use serde::Deserialize;
 use super::Session;
 use crate::cli::{Error, table::Table};
 
+/// Every status that a run can have.
+const STATUSES: [&str; 7] = ["Running", "Completed", "Failed", "Canceled", "Terminated", "ContinuedAsNew", "TimedOut"];
+
 #[derive(clap::Args)]
 pub(super) struct List {
     /// Only runs of this type.
     #[arg(long = "type", value_name = "TYPE")]
     workflow_type: Option<String>,
-    /// Only runs with this status: Running, Completed, Failed, Canceled, Terminated, ContinuedAsNew, TimedOut.
-    #[arg(long)]
+    /// Only runs with this status.
+    #[arg(long, value_parser = STATUSES)]
     status: Option<String>,
     /// The most runs to show.
     #[arg(long, default_value_t = 20)]

@@ -75,7 +75,7 @@ struct Session {
 }
 
 impl Args {
-    pub(super) async fn run(self) -> std::result::Result<(), Error> {
+    pub(super) async fn run(self) -> Result<(), Error> {
         let session = Session { client: Client::new(&self.address, &self.namespace)?, json: self.json };
         match self.verb {
             Verb::Start(verb) => verb.run(session).await,
@@ -91,7 +91,7 @@ impl Args {
 }
 
 /// Reads an argument that is JSON.
-fn json_argument(name: &str, text: &str) -> std::result::Result<Box<RawValue>, Error> {
+fn json_argument(name: &str, text: &str) -> Result<Box<RawValue>, Error> {
     serde_json::from_str(text).map_err(|error| {
         Error::Usage(format!("{name} is not JSON: {error}; quote it for the shell, as in {name} '{{\"a\":1}}' or {name} '\"text\"'"))
     })

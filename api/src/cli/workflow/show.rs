@@ -16,7 +16,7 @@ use crate::cli::{
 };
 
 /// How long a server may be away while the history is followed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The most characters of an event's details.
 const DETAILS_MAX: usize = 110;
 

@@ -31,11 +31,11 @@ pub(super) struct Start {
     /// The most time for the whole chain of runs.
     #[arg(long, value_name = "DURATION")]
     execution_timeout: Option<Human>,
-    /// Whether the id may have been used before: AllowDuplicate, AllowDuplicateFailedOnly, RejectDuplicate.
-    #[arg(long, value_name = "POLICY")]
+    /// Whether the id may have been used before.
+    #[arg(long, value_name = "POLICY", value_parser = ["AllowDuplicate", "AllowDuplicateFailedOnly", "RejectDuplicate"])]
     reuse_policy: Option<String>,
-    /// What happens if the id is in use: Fail, UseExisting, TerminateExisting.
-    #[arg(long, value_name = "POLICY")]
+    /// What happens if the id is in use.
+    #[arg(long, value_name = "POLICY", value_parser = ["Fail", "UseExisting", "TerminateExisting"])]
     conflict_policy: Option<String>,
     /// Names the request, so that its repetition has no second effect.
     #[arg(long)]
@@ -64,7 +64,7 @@ struct Body<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Started {
+struct Answer {
     workflow_id: String,
     run_id: String,
     started: bool,
@@ -73,16 +73,16 @@ struct Started {
 impl Start {
     pub(super) async fn run(self, session: Session) -> Result<(), Error> {
         let answer = session.client.post(&["workflows"], &[], &self.body()?).await?;
-        let started: Started = answer.read()?;
+        let start: Answer = answer.read()?;
         if self.wait {
-            return ending::wait(&session, &started.workflow_id, Some(&started.run_id)).await;
+            return ending::wait(&session, &start.workflow_id, Some(&start.run_id)).await;
         }
         let mut out = std::io::stdout().lock();
         if session.json {
             writeln!(out, "{}", answer.text)?;
         } else {
-            let what = if started.started { "started" } else { "already running:" };
-            writeln!(out, "{what} {} (run {})", started.workflow_id, started.run_id)?;
+            let what = if start.started { "started" } else { "already running:" };
+            writeln!(out, "{what} {} (run {})", start.workflow_id, start.run_id)?;
         }
         Ok(())
     }

@@ -1,0 +1,145 @@
+//! `coreason workflow describe`.
+
+use std::io::{self, Write};
+
+use serde::Deserialize;
+
+use super::{Run, Session, ending::Failure};
+use crate::cli::{
+    Error,
+    table::{Table, one_line},
+};
+
+#[derive(clap::Args)]
+pub(super) struct Describe {
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Description {
+    workflow_id: String,
+    run_id: String,
+    workflow_type: String,
+    task_queue: String,
+    status: String,
+    started_at: String,
+    closed_at: Option<String>,
+    history_length: i64,
+    history_bytes: u64,
+    parent: Option<Parent>,
+    cancel_requested: bool,
+    pending_workflow_task: Option<WorkflowTask>,
+    pending_activities: Vec<Activity>,
+    pending_timers: Vec<Timer>,
+    pending_children: Vec<Child>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Parent {
+    workflow_id: String,
+    run_id: String,
+}
+
+#[derive(Deserialize)]
+struct WorkflowTask {
+    attempt: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "they are Temporal's names")]
+struct Activity {
+    activity_id: String,
+    activity_type: String,
+    state: String,
+    attempt: u32,
+    next_attempt_at: Option<String>,
+    last_failure: Option<Failure>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Timer {
+    timer_id: String,
+    fires_at: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Child {
+    workflow_id: String,
+    run_id: Option<String>,
+    workflow_type: String,
+}
+
+impl Describe {
+    pub(super) async fn run(self, session: Session) -> Result<(), Error> {
+        let answer = session.client.get(&["workflows", &self.run.workflow_id], &self.run.query()).await?;
+        let mut out = io::stdout().lock();
+        if session.json {
+            writeln!(out, "{}", answer.text)?;
+            return Ok(());
+        }
+        let run: Description = answer.read()?;
+        run.write_facts(&mut out)?;
+        run.write_pending(&mut out)?;
+        Ok(())
+    }
+}
+
+impl Description {
+    fn write_facts(&self, out: &mut impl Write) -> io::Result<()> {
+        let facts = [
+            ("workflow id", Some(self.workflow_id.clone())),
+            ("run id", Some(self.run_id.clone())),
+            ("type", Some(self.workflow_type.clone())),
+            ("task queue", Some(self.task_queue.clone())),
+            ("status", Some(self.status.clone())),
+            ("started", Some(self.started_at.clone())),
+            ("closed", self.closed_at.clone()),
+            ("history", Some(format!("{} events, {} bytes", self.history_length, self.history_bytes))),
+            ("parent", self.parent.as_ref().map(|parent| format!("{} (run {})", parent.workflow_id, parent.run_id))),
+            ("cancel", self.cancel_requested.then(|| "requested".to_owned())),
+            ("workflow task", self.pending_workflow_task.as_ref().map(|task| format!("pending, attempt {}", task.attempt))),
+        ];
+        for (name, value) in facts {
+            if let Some(value) = value {
+                writeln!(out, "{name:14}{}", one_line(&value))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_pending(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut activities = Table::new(&["ACTIVITY", "ID", "STATE", "ATTEMPT", "NEXT ATTEMPT", "LAST FAILURE"]);
+        for activity in &self.pending_activities {
+            activities.row([
+                activity.activity_type.clone(),
+                activity.activity_id.clone(),
+                activity.state.clone(),
+                activity.attempt.to_string(),
+                activity.next_attempt_at.clone().unwrap_or_default(),
+                activity.last_failure.as_ref().map(Failure::line).unwrap_or_default(),
+            ]);
+        }
+        let mut timers = Table::new(&["TIMER", "FIRES"]);
+        for timer in &self.pending_timers {
+            timers.row([timer.timer_id.clone(), timer.fires_at.clone()]);
+        }
+        let mut children = Table::new(&["CHILD", "WORKFLOW ID", "RUN ID"]);
+        for child in &self.pending_children {
+            let run_id = child.run_id.clone().unwrap_or_default();
+            children.row([child.workflow_type.clone(), child.workflow_id.clone(), run_id]);
+        }
+        for table in [activities, timers, children] {
+            if !table.is_empty() {
+                writeln!(out)?;
+                table.write(out)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! The worker of the process: connected whenever this process owns the shards.
+
+use std::time::Duration;
+
+use engine::{Engine, limits::DRAIN};
+use tokio::{
+    select,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use worker::Worker;
+
+use super::Shutdown;
+
+/// How long to wait after a connection that was refused, as between two owners.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// What the worker gets beyond its own drain before it is dropped.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Runs the worker until the shutdown.
+pub(super) fn start(engine: Engine, worker: Worker, shutdown: Shutdown) -> JoinHandle<()> {
+    tokio::spawn(async move { connected(&engine, &worker, &shutdown).await })
+}
+
+/// Connects, and again after each loss of ownership, until the shutdown has drained it.
+async fn connected(engine: &Engine, worker: &Worker, shutdown: &Shutdown) {
+    let mut asked = shutdown.clone();
+    loop {
+        select! {
+            () = engine.owning() => {}
+            () = asked.asked() => return,
+        }
+        match engine.connect_worker(worker.hello()) {
+            Ok(connection) => {
+                let mut asked = shutdown.clone();
+                worker.run(connection, async move { asked.asked().await }).await;
+            }
+            Err(error) => tracing::debug!(%error, "the worker can't connect"),
+        }
+        if asked.is_asked() {
+            return;
+        }
+        sleep(AGAIN_AFTER).await;
+    }
+}
+
+/// Waits for the worker to finish what it has, as long as [`DRAIN`] allows.
+pub(super) async fn drained(working: JoinHandle<()>) {
+    let abort = working.abort_handle();
+    if timeout(DRAIN + GRACE, working).await.is_err() {
+        tracing::warn!("the worker did not finish in time; what it had is done again after the next start");
+        abort.abort();
+    }
+}
