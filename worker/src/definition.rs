@@ -135,7 +135,10 @@ impl Need {
 
 /// The options of an activity's definition.
 #[derive(Debug)]
-#[expect(missing_docs, reason = "each is documented at the call option of its name")]
+#[expect(
+    missing_docs,
+    reason = "each is documented at the call option of its name"
+)]
 pub struct ActivityDefaults {
     pub schedule_to_close: Option<Duration>,
     pub schedule_to_start: Option<Duration>,
@@ -146,7 +149,10 @@ pub struct ActivityDefaults {
 
 /// The retry options of an activity's definition.
 #[derive(Debug)]
-#[expect(missing_docs, reason = "each is documented at the method of `Retry` of its name")]
+#[expect(
+    missing_docs,
+    reason = "each is documented at the method of `Retry` of its name"
+)]
 pub struct RetryDefaults {
     pub max_attempts: Option<u32>,
     pub initial: Option<Duration>,
@@ -176,7 +182,10 @@ impl RetryDefaults {
 
 /// The options of a workflow's definition, for those who start it.
 #[derive(Debug)]
-#[expect(missing_docs, reason = "each is documented at the child option of its name")]
+#[expect(
+    missing_docs,
+    reason = "each is documented at the child option of its name"
+)]
 pub struct WorkflowDefaults {
     pub task_timeout: Option<Duration>,
     pub run_timeout: Option<Duration>,
@@ -200,7 +209,11 @@ pub struct DecodeError {
 #[doc(hidden)]
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Payload, EncodeError> {
     let payload = Payload::json(value)?;
-    Ok(if payload.data == "null" { Payload::null() } else { payload })
+    Ok(if payload.data == "null" {
+        Payload::null()
+    } else {
+        payload
+    })
 }
 
 /// Returns one argument; one that was not given is null.

@@ -87,7 +87,9 @@ pub struct Worker {
 #[non_exhaustive]
 pub enum BuildError {
     /// An activity takes something by reference that the worker does not have.
-    #[error("activity `{activity}` takes &{dependency}, which the worker does not have; add it: Worker::new(..).with(..)")]
+    #[error(
+        "activity `{activity}` takes &{dependency}, which the worker does not have; add it: Worker::new(..).with(..)"
+    )]
     MissingDependency {
         /// The activity.
         activity: &'static str,
@@ -323,7 +325,10 @@ impl Desk {
         // An engine that is gone needs no notice.
         let _ = self.answers.send(FromWorker::Draining);
         if time::timeout(drain_timeout, self.drain()).await.is_err() {
-            tracing::warn!(?drain_timeout, "activities still run after the drain timeout; they are given up");
+            tracing::warn!(
+                ?drain_timeout,
+                "activities still run after the drain timeout; they are given up"
+            );
         }
         self.host.give_up();
     }

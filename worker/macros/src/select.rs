@@ -26,8 +26,11 @@ impl Parse for Select {
             input.parse::<Token![=]>()?;
             let future = Expr::parse_without_eager_brace(input)?;
             input.parse::<Token![=>]>()?;
-            let body: Expr = input.parse()?;
-            let block = matches!(body, Expr::Block(_) | Expr::If(_) | Expr::Match(_));
+            let body = Expr::parse_with_earlier_boundary_rule(input)?;
+            let block = matches!(
+                body,
+                Expr::Block(_) | Expr::If(_) | Expr::Match(_) | Expr::Loop(_) | Expr::While(_)
+            );
             branches.push(Branch {
                 pattern,
                 future,

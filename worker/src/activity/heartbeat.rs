@@ -67,9 +67,9 @@ impl State {
 
 impl Throttle {
     pub(super) fn new(timeout: Millis) -> Self {
-        let interval = timeout
-            .non_zero()
-            .map_or(UNTIMED_INTERVAL, |timeout| Duration::from(timeout).mul_f64(0.8));
+        let interval = timeout.non_zero().map_or(UNTIMED_INTERVAL, |timeout| {
+            Duration::from(timeout).mul_f64(0.8)
+        });
         Self {
             interval,
             state: Mutex::default(),
@@ -88,7 +88,10 @@ impl Throttle {
                 let running = running.clone();
                 running.host.runtime.clone().spawn(async move {
                     tokio::time::sleep(wait).await;
-                    if let Some(details) = running.heartbeats.state(|state| state.timer(Instant::now())) {
+                    if let Some(details) = running
+                        .heartbeats
+                        .state(|state| state.timer(Instant::now()))
+                    {
                         send(&running, details);
                     }
                 });
@@ -126,7 +129,10 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut state = State::default();
-        assert_eq!(state.beat(details(1), interval, at(0)), Next::Send(details(1)));
+        assert_eq!(
+            state.beat(details(1), interval, at(0)),
+            Next::Send(details(1))
+        );
         assert_eq!(
             state.beat(details(2), interval, at(3)),
             Next::After(Duration::from_secs(5))
@@ -134,6 +140,9 @@ mod tests {
         assert_eq!(state.beat(details(3), interval, at(4)), Next::Nothing);
         assert_eq!(state.timer(at(8)), Some(details(3)));
         assert_eq!(state.timer(at(16)), None);
-        assert_eq!(state.beat(details(4), interval, at(16)), Next::Send(details(4)));
+        assert_eq!(
+            state.beat(details(4), interval, at(16)),
+            Next::Send(details(4))
+        );
     }
 }

@@ -124,7 +124,11 @@ impl Host {
             format!(
                 "this worker has no activity `{}`; it has {}",
                 task.activity_type,
-                if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+                if names.is_empty() {
+                    "none".to_owned()
+                } else {
+                    names.join(", ")
+                }
             ),
             "ActivityNotRegistered".to_owned(),
         )

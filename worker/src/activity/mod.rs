@@ -82,7 +82,8 @@ impl Attempt {
         let running = self.running;
         let future = body(scope, input);
         running.host.runtime.clone().spawn(async move {
-            let outcome = Supervised::new(&running, !sees_cancellation, std::pin::pin!(future)).await;
+            let outcome =
+                Supervised::new(&running, !sees_cancellation, std::pin::pin!(future)).await;
             end::<A>(&running, outcome);
         });
     }

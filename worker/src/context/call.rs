@@ -156,11 +156,15 @@ impl<A: ActivityDefinition> Call<A> {
                 }
                 EventKind::ActivityTaskFailed(failed) => failed.failure.clone(),
                 EventKind::ActivityTaskTimedOut(timed_out) => timed_out.failure.clone(),
-                EventKind::ActivityTaskCanceled(canceled) => canceled_failure(canceled.details.clone()),
+                EventKind::ActivityTaskCanceled(canceled) => {
+                    canceled_failure(canceled.details.clone())
+                }
                 other => Failure::application(other.name(), "UnexpectedEvent", true),
             },
         };
-        Some(Err(A::Error::at_activity(around::<A>(failure, done, scheduled))))
+        Some(Err(A::Error::at_activity(around::<A>(
+            failure, done, scheduled,
+        ))))
     }
 }
 
@@ -216,22 +220,33 @@ fn command<A: ActivityDefinition>(input: Payloads) -> ScheduleActivityTask {
         schedule_to_start_timeout: names::timeout(defaults.schedule_to_start),
         start_to_close_timeout: names::timeout(defaults.start_to_close),
         heartbeat_timeout: names::timeout(defaults.heartbeat),
-        retry_policy: defaults.retry.as_ref().map(definition::RetryDefaults::policy),
+        retry_policy: defaults
+            .retry
+            .as_ref()
+            .map(definition::RetryDefaults::policy),
     }
 }
 
 /// Returns the failure of the call around that of the activity, as Temporal's SDKs do.
-fn around<A: ActivityDefinition>(cause: Failure, done: &Done, scheduled: Option<&Event>) -> Failure {
+fn around<A: ActivityDefinition>(
+    cause: Failure,
+    done: &Done,
+    scheduled: Option<&Event>,
+) -> Failure {
     let (started_event_id, identity, retry_state) = match done {
         Done::Event(event) => match &event.kind {
-            EventKind::ActivityTaskFailed(e) => (e.started_event_id, e.identity.clone(), e.retry_state),
+            EventKind::ActivityTaskFailed(e) => {
+                (e.started_event_id, e.identity.clone(), e.retry_state)
+            }
             EventKind::ActivityTaskTimedOut(e) => (e.started_event_id, None, e.retry_state),
             _ => (EventId::NONE, None, RetryState::Unspecified),
         },
         Done::Canceled => (EventId::NONE, None, RetryState::CancelRequested),
     };
     let (scheduled_event_id, activity_id) = match scheduled.map(|event| (event.id, &event.kind)) {
-        Some((id, EventKind::ActivityTaskScheduled(scheduled))) => (id, scheduled.activity_id.clone()),
+        Some((id, EventKind::ActivityTaskScheduled(scheduled))) => {
+            (id, scheduled.activity_id.clone())
+        }
         _ => (EventId::NONE, names::activity_unnamed()),
     };
     let mut failure = Failure::new(

@@ -18,8 +18,9 @@ use history::{
 };
 
 use super::{
-    External, names,
+    External,
     external::Delivery,
+    names,
     operation::{Done, Kind, OpId},
     state::{Halt, RunState},
 };
@@ -30,10 +31,8 @@ use crate::{
 };
 
 /// What awaiting a child returns.
-pub type ChildOutcome<W> = Result<
-    <W as WorkflowDefinition>::Output,
-    <<W as WorkflowDefinition>::Error as Fails>::AtChild,
->;
+pub type ChildOutcome<W> =
+    Result<<W as WorkflowDefinition>::Output, <<W as WorkflowDefinition>::Error as Fails>::AtChild>;
 
 /// A child workflow to be started; see [`Workflow::child`](super::Workflow::child). Awaited, it returns the result.
 ///
@@ -345,7 +344,9 @@ fn end<W: WorkflowDefinition>(state: &RunState, op: OpId, done: &Done) -> Option
                 retry_state = failed.retry_state;
                 failed.failure.clone()
             }
-            EventKind::ChildWorkflowExecutionCanceled(canceled) => canceled_failure(canceled.details.clone()),
+            EventKind::ChildWorkflowExecutionCanceled(canceled) => {
+                canceled_failure(canceled.details.clone())
+            }
             EventKind::ChildWorkflowExecutionTimedOut(timed_out) => {
                 retry_state = timed_out.retry_state;
                 Failure::timed_out(TimeoutType::StartToClose, Payloads::default())
@@ -387,10 +388,18 @@ fn around<W: WorkflowDefinition>(
     };
     let (run, started_event_id) = match done {
         Done::Event(event) => match &event.kind {
-            EventKind::ChildWorkflowExecutionFailed(e) => (Some(&e.workflow_execution), e.started_event_id),
-            EventKind::ChildWorkflowExecutionCanceled(e) => (Some(&e.workflow_execution), e.started_event_id),
-            EventKind::ChildWorkflowExecutionTimedOut(e) => (Some(&e.workflow_execution), e.started_event_id),
-            EventKind::ChildWorkflowExecutionTerminated(e) => (Some(&e.workflow_execution), e.started_event_id),
+            EventKind::ChildWorkflowExecutionFailed(e) => {
+                (Some(&e.workflow_execution), e.started_event_id)
+            }
+            EventKind::ChildWorkflowExecutionCanceled(e) => {
+                (Some(&e.workflow_execution), e.started_event_id)
+            }
+            EventKind::ChildWorkflowExecutionTimedOut(e) => {
+                (Some(&e.workflow_execution), e.started_event_id)
+            }
+            EventKind::ChildWorkflowExecutionTerminated(e) => {
+                (Some(&e.workflow_execution), e.started_event_id)
+            }
             _ => (None, EventId::NONE),
         },
         Done::Canceled => (None, EventId::NONE),

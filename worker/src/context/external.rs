@@ -90,7 +90,11 @@ impl External {
         self.signal_encoded(name, encode(message))
     }
 
-    fn signal_encoded(&self, name: &str, message: Result<history::Payload, EncodeError>) -> Delivery {
+    fn signal_encoded(
+        &self,
+        name: &str,
+        message: Result<history::Payload, EncodeError>,
+    ) -> Delivery {
         let command = self.workflow_id.clone().and_then(|workflow_id| {
             let signal_name = SignalName::new(name)
                 .map_err(|error| NotDelivered::InvalidId(error.to_string()))?;
@@ -167,14 +171,20 @@ impl Future for Delivery {
             Done::Canceled => None,
             Done::Event(event) => match &event.kind {
                 EventKind::SignalExternalWorkflowExecutionFailed(failed) => Some(failed.cause),
-                EventKind::RequestCancelExternalWorkflowExecutionFailed(failed) => Some(failed.cause),
+                EventKind::RequestCancelExternalWorkflowExecutionFailed(failed) => {
+                    Some(failed.cause)
+                }
                 _ => None,
             },
         };
         Poll::Ready(match cause {
             None => Ok(()),
-            Some(ExternalFailedCause::ExternalWorkflowExecutionNotFound) => Err(NotDelivered::NotFound),
-            Some(ExternalFailedCause::SignalCountLimitExceeded) => Err(NotDelivered::TooManySignals),
+            Some(ExternalFailedCause::ExternalWorkflowExecutionNotFound) => {
+                Err(NotDelivered::NotFound)
+            }
+            Some(ExternalFailedCause::SignalCountLimitExceeded) => {
+                Err(NotDelivered::TooManySignals)
+            }
             Some(_) => Err(NotDelivered::Other),
         })
     }

@@ -2,9 +2,7 @@
 
 use std::time::SystemTime;
 
-use history::{
-    EventId, Namespace, RunId, TaskQueue, WorkflowExecution, WorkflowId, WorkflowType,
-};
+use history::{EventId, Namespace, RunId, TaskQueue, WorkflowExecution, WorkflowId, WorkflowType};
 
 use super::{names, state::RunState};
 

@@ -141,8 +141,8 @@ impl Workflow {
         let input = W::encode(&input);
         async move {
             state.halt(match input {
-                Ok(input) => Halt::ContinueAsNew(Command::ContinueAsNewWorkflowExecution(Box::new(
-                    ContinueAsNewWorkflowExecution {
+                Ok(input) => Halt::ContinueAsNew(Command::ContinueAsNewWorkflowExecution(
+                    Box::new(ContinueAsNewWorkflowExecution {
                         workflow_type: Some(W::workflow_type()),
                         task_queue: None,
                         input,
@@ -154,8 +154,8 @@ impl Workflow {
                         header: Header::new(),
                         memo: Memo::new(),
                         search_attributes: SearchAttributes::new(),
-                    },
-                ))),
+                    }),
+                )),
                 Err(error) => Halt::Fail(names::misfit(&error, W::NAME)),
             });
             std::future::pending().await

@@ -75,7 +75,10 @@ pub(super) fn misfit(error: &(dyn std::error::Error + 'static), what: &str) -> B
 }
 
 /// Returns the failure of a call that could not be asked for, in the place where its cause would stand.
-pub(super) fn refused(activity_type: &ActivityType, error: &(dyn std::error::Error + 'static)) -> Failure {
+pub(super) fn refused(
+    activity_type: &ActivityType,
+    error: &(dyn std::error::Error + 'static),
+) -> Failure {
     let mut failure = application(
         format!("activity `{activity_type}` was not scheduled: {error}"),
         "InvalidCall".to_owned(),

@@ -44,7 +44,10 @@ impl Random {
         // Lemire's method: the high half of a product, drawn again where the low half would favour some numbers.
         loop {
             let product = u128::from(self.next()) * u128::from(width);
-            #[expect(clippy::cast_possible_truncation, reason = "the halves are what is wanted")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "the halves are what is wanted"
+            )]
             let (high, low) = ((product >> 64) as u64, product as u64);
             if low >= width.wrapping_neg() % width {
                 return range.start + high;
@@ -72,8 +75,14 @@ mod tests {
     fn the_numbers_of_a_run_never_change() {
         let mut random = random();
         let numbers = [random.next(), random.next(), random.within(&(10..20))];
-        assert_eq!(numbers, [0, 0, 0]);
-        assert_eq!(random.uuid().to_string(), "");
+        assert_eq!(
+            numbers,
+            [4_125_427_701_130_966_214, 10_419_958_213_984_258_208, 18]
+        );
+        assert_eq!(
+            random.uuid().to_string(),
+            "565871d4-5add-4199-8904-cbb3aa2e308d"
+        );
     }
 
     #[test]

@@ -120,7 +120,9 @@ impl<T> Drop for Receive<T> {
 fn read<T: DeserializeOwned>(event: &Event) -> Option<T> {
     static NONE: Payloads = Payloads(Vec::new());
     let (name, input) = match &event.kind {
-        EventKind::WorkflowExecutionSignaled(signal) => (signal.signal_name.as_str(), &signal.input),
+        EventKind::WorkflowExecutionSignaled(signal) => {
+            (signal.signal_name.as_str(), &signal.input)
+        }
         other => (other.name(), &NONE),
     };
     match definition::argument(input, 0) {

@@ -32,7 +32,10 @@ impl Facts {
     pub(crate) fn started(&self) -> &WorkflowExecutionStarted {
         match &self.first.kind {
             EventKind::WorkflowExecutionStarted(started) => started,
-            other => unreachable!("a run is built on WorkflowExecutionStarted, not {}", other.name()),
+            other => unreachable!(
+                "a run is built on WorkflowExecutionStarted, not {}",
+                other.name()
+            ),
         }
     }
 
@@ -373,7 +376,10 @@ impl RunState {
     /// Keeps what is needed to meet the event of the command that closes the run.
     pub(crate) fn expect_close(&self, command: &Command) {
         if let Some(ask) = Ask::of_command(command) {
-            self.inner.borrow_mut().sent.push_back(Sent { ask, op: None });
+            self.inner
+                .borrow_mut()
+                .sent
+                .push_back(Sent { ask, op: None });
         }
     }
 

@@ -43,7 +43,11 @@ impl<T> Cache<T> {
 
     fn drop_oldest(&mut self) {
         while let Some((used, run_id)) = self.order.pop_front() {
-            if self.runs.get(&run_id).is_some_and(|(last, _)| *last == used) {
+            if self
+                .runs
+                .get(&run_id)
+                .is_some_and(|(last, _)| *last == used)
+            {
                 self.runs.remove(&run_id);
                 return;
             }

@@ -112,11 +112,14 @@ impl Turns {
         let run_id = task.token.run_id;
         self.watch.begin(run_id, &task.workflow_type);
         // User code is guarded where it runs; this guard is for the driver itself.
-        let outcome = panics::catch(|_| false, || {
-            let mut run = self.run(&task)?;
-            let progress = run.process(&task.events)?;
-            Ok((run, progress))
-        })
+        let outcome = panics::catch(
+            |_| false,
+            || {
+                let mut run = self.run(&task)?;
+                let progress = run.process(&task.events)?;
+                Ok((run, progress))
+            },
+        )
         .unwrap_or_else(|panic| Err(TaskFailure::unhandled(Box::new(panic_failure(panic)))));
         self.watch.end();
         let token = task.token;
@@ -169,7 +172,11 @@ impl Turns {
             format!(
                 "this worker has no workflow `{}`; it has {}",
                 task.workflow_type,
-                if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+                if names.is_empty() {
+                    "none".to_owned()
+                } else {
+                    names.join(", ")
+                }
             ),
         )
     }

@@ -47,7 +47,8 @@ impl TaskFailure {
         Self::new(
             WorkflowTaskFailedCause::ResetStickyTaskQueue,
             "NotCached",
-            "the run is not cached here up to these events; send its history from the first".to_owned(),
+            "the run is not cached here up to these events; send its history from the first"
+                .to_owned(),
         )
     }
 
@@ -84,7 +85,8 @@ pub(super) struct Progress {
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
-    pub(crate) start: fn(Workflow, &history::Payloads) -> Result<Coroutine, crate::definition::DecodeError>,
+    pub(crate) start:
+        fn(Workflow, &history::Payloads) -> Result<Coroutine, crate::definition::DecodeError>,
 }
 
 pub(super) struct Run {
@@ -100,7 +102,9 @@ impl Run {
     pub(super) fn begin(entry: Entry, task: &WorkflowTask) -> Result<Self, TaskFailure> {
         let token = &task.token;
         let first = match task.events.first() {
-            Some(first) if matches!(first.kind, EventKind::WorkflowExecutionStarted(_)) => first.clone(),
+            Some(first) if matches!(first.kind, EventKind::WorkflowExecutionStarted(_)) => {
+                first.clone()
+            }
             _ => return Err(TaskFailure::resend()),
         };
         let root = RootWaker::new();
@@ -110,7 +114,10 @@ impl Run {
         let coroutine = guard(|| (entry.start)(Workflow::new(state.clone()), &started.input))?
             .map_err(|error| {
                 let mut failure = application(
-                    format!("the input of workflow `{}` can't be read: {error}", entry.name),
+                    format!(
+                        "the input of workflow `{}` can't be read: {error}",
+                        entry.name
+                    ),
                     "PayloadMismatch".to_owned(),
                 );
                 failure.cause = cause_of(&error);
@@ -187,8 +194,14 @@ impl Run {
         for _ in 0..POLLS_MAX {
             self.refuse_foreign()?;
             self.root.take_woken();
-            let Self { coroutine, state, .. } = self;
-            let polled = guard(|| coroutine.as_mut().poll(&mut Context::from_waker(&state.root)))?;
+            let Self {
+                coroutine, state, ..
+            } = self;
+            let polled = guard(|| {
+                coroutine
+                    .as_mut()
+                    .poll(&mut Context::from_waker(&state.root))
+            })?;
             match self.state.take_halt() {
                 Some(Halt::ContinueAsNew(command)) => return Ok(Some(command)),
                 Some(Halt::Fail(failure)) => return Err(TaskFailure::unhandled(failure)),
@@ -228,7 +241,10 @@ impl Run {
     fn stuck(&mut self) -> TaskFailure {
         let coroutine = &mut self.coroutine;
         let names = foreign::names(|waker| {
-            let _ = panics::catch(|_| false, || coroutine.as_mut().poll(&mut Context::from_waker(waker)));
+            let _ = panics::catch(
+                |_| false,
+                || coroutine.as_mut().poll(&mut Context::from_waker(waker)),
+            );
         });
         let what = match &names[..] {
             [] => "a future of somebody else".to_owned(),

@@ -1,0 +1,138 @@
+//! Signals as channels.
+
+use std::time::Duration;
+
+use serde_json::json;
+use worker::prelude::*;
+
+use crate::support::Script;
+
+#[signal]
+#[derive(Debug)]
+struct Approve {
+    by: String,
+}
+
+#[signal(name = "stop-now")]
+struct Stop;
+
+#[workflow]
+async fn three(wf: Workflow) -> Result<Vec<String>> {
+    let approvals = wf.signals::<Approve>();
+    let mut names = Vec::new();
+    for _ in 0..3 {
+        names.push(approvals.recv().await?.by);
+    }
+    Ok(names)
+}
+
+#[workflow]
+async fn approval(wf: Workflow) -> Result<String> {
+    let (approvals, stops) = (wf.signals::<Approve>(), wf.signals::<Stop>());
+    select! {
+        approve = approvals.recv() => Ok(format!("approved by {}", approve?.by)),
+        stop = stops.recv() => stop.map(|Stop| "stopped".to_owned()).map_err(Error::from),
+        slept = wf.sleep(Duration::from_secs(3600)) => {
+            slept?;
+            Ok("nobody came".to_owned())
+        }
+    }
+}
+
+#[workflow]
+async fn tells_others(wf: Workflow) -> Result<String> {
+    let other = wf.external("other");
+    other
+        .signal(&Approve {
+            by: "me".to_owned(),
+        })
+        .await?;
+    let outcome = wf.external("gone").cancel().await;
+    Ok(outcome.unwrap_err().to_string())
+}
+
+fn start(workflow: &str) -> Script {
+    let worker = Worker::new("q")
+        .workflow(three)
+        .workflow(approval)
+        .workflow(tells_others);
+    Script::start(worker, workflow, &[])
+}
+
+#[tokio::test]
+async fn signals_come_in_the_order_they_were_sent_also_those_before_anybody_asked() {
+    let mut run = start("three");
+    run.signaled("approve", json!({ "by": "ann" }));
+    run.signaled("approve", json!({ "by": "bob" }));
+    assert_eq!(run.turn().await, [""; 0]);
+    run.signaled("approve", json!({ "by": "cleo" }));
+    assert_eq!(
+        run.turn().await,
+        ["CompleteWorkflowExecution [\"ann\",\"bob\",\"cleo\"]"]
+    );
+    run.replays().await;
+}
+
+#[tokio::test]
+async fn a_signal_of_another_shape_is_passed_over() {
+    let mut run = start("three");
+    run.signaled("approve", json!({ "by": 5 }));
+    for by in ["ann", "bob", "cleo"] {
+        run.signaled("approve", json!({ "by": by }));
+    }
+    assert_eq!(
+        run.turn().await,
+        ["CompleteWorkflowExecution [\"ann\",\"bob\",\"cleo\"]"]
+    );
+    run.replays().await;
+}
+
+#[tokio::test]
+async fn a_deadline_passes_without_a_signal() {
+    let mut run = start("approval");
+    assert_eq!(run.turn().await, ["StartTimer #1 3600000ms"]);
+    run.timer_fired("1");
+    assert_eq!(
+        run.turn().await,
+        ["CompleteWorkflowExecution \"nobody came\""]
+    );
+    run.replays().await;
+}
+
+#[tokio::test]
+async fn a_signal_beats_the_deadline_and_a_named_one_comes_on_its_own_channel() {
+    let mut run = start("approval");
+    run.turn().await;
+    run.signaled("stop-now", json!(null));
+    assert_eq!(run.turn().await, ["CompleteWorkflowExecution \"stopped\""]);
+    run.replays().await;
+}
+
+#[tokio::test]
+async fn signals_and_cancellations_to_others_say_whether_they_arrived() {
+    let mut run = start("tells_others");
+    assert_eq!(
+        run.turn().await,
+        ["SignalExternalWorkflowExecution other approve {\"by\":\"me\"}"]
+    );
+    run.event(
+        "ExternalWorkflowExecutionSignaled",
+        json!({ "initiated_event_id": 5, "namespace": "default", "workflow_id": "other" }),
+    );
+    assert_eq!(
+        run.turn().await,
+        ["RequestCancelExternalWorkflowExecution gone"]
+    );
+    run.event(
+        "RequestCancelExternalWorkflowExecutionFailed",
+        json!({
+            "cause": "ExternalWorkflowExecutionNotFound", "workflow_task_completed_event_id": 9,
+            "namespace": "default", "workflow_id": "gone", "initiated_event_id": 10,
+        }),
+    );
+    assert_eq!(
+        run.turn().await,
+        ["CompleteWorkflowExecution \"there is no open workflow of that id\""]
+    );
+    run.replays().await;
+}
