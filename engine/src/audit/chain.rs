@@ -62,7 +62,11 @@ impl Run {
     /// Checks the next row.
     pub(super) fn check(&mut self, row: &Row) {
         if self.is_empty() && row.namespace.is_none() {
-            self.find(None, Problem::WithoutExecution, "the run has a history, but is not in execution".to_owned());
+            self.find(
+                None,
+                Problem::WithoutExecution,
+                "the run has a history, but is not in execution".to_owned(),
+            );
         }
         self.rows += 1;
         self.history_length = row.history_length;
@@ -76,10 +80,18 @@ impl Run {
         if let (Some(length), Some(next)) = (self.history_length, self.next_event_id)
             && next - 1 != length
         {
-            let sentence = format!("the run closed with {length} events, and its history has {}", next - 1);
+            let sentence = format!(
+                "the run closed with {length} events, and its history has {}",
+                next - 1
+            );
             self.find(None, Problem::Removed, sentence);
         }
-        Done { rows: self.rows, events: self.events, findings: self.findings, wrong: self.wrong }
+        Done {
+            rows: self.rows,
+            events: self.events,
+            findings: self.findings,
+            wrong: self.wrong,
+        }
     }
 
     fn check_seq(&mut self, row: &Row) {
@@ -92,7 +104,11 @@ impl Run {
             self.previous = None;
             self.next_event_id = None;
         } else if row.seq < self.next_seq {
-            self.find(Some(row.seq), Problem::Inserted, "rows are numbered from 0".to_owned());
+            self.find(
+                Some(row.seq),
+                Problem::Inserted,
+                "rows are numbered from 0".to_owned(),
+            );
         }
         self.next_seq = row.seq.saturating_add(1);
     }
@@ -102,10 +118,20 @@ impl Run {
         let stored: Option<Hash> = row.hash.as_slice().try_into().ok();
         let previous = std::mem::replace(&mut self.previous, stored);
         // Nothing can be said of a row after one that is missing, nor without the namespace, which is under the hash.
-        let (Some(previous), Some(namespace)) = (previous, &row.namespace) else { return };
+        let (Some(previous), Some(namespace)) = (previous, &row.namespace) else {
+            return;
+        };
         let shift = [self.shift, self.shift - 1, self.shift + 1]
             .into_iter()
-            .find(|shift| stored == Some(hash_at(row, namespace, row.seq.saturating_add(*shift), &previous)));
+            .find(|shift| {
+                stored
+                    == Some(hash_at(
+                        row,
+                        namespace,
+                        row.seq.saturating_add(*shift),
+                        &previous,
+                    ))
+            });
         match shift {
             Some(shift) => self.shift = shift,
             None => self.wrong.push(row.seq),
@@ -115,7 +141,10 @@ impl Run {
     /// Checks that the row can be read and that its events follow those before it.
     fn check_records(&mut self, row: &Row) {
         if row.version != VERSION {
-            let sentence = format!("the row has the stored form {}, and this binary knows only {VERSION}", row.version);
+            let sentence = format!(
+                "the row has the stored form {}, and this binary knows only {VERSION}",
+                row.version
+            );
             self.find(Some(row.seq), Problem::Unreadable, sentence);
             self.next_event_id = None;
             return;
@@ -123,7 +152,11 @@ impl Run {
         let records: Vec<Record> = match serde_json::from_str(&row.records) {
             Ok(records) => records,
             Err(error) => {
-                self.find(Some(row.seq), Problem::Unreadable, format!("the row can't be read: {error}"));
+                self.find(
+                    Some(row.seq),
+                    Problem::Unreadable,
+                    format!("the row can't be read: {error}"),
+                );
                 self.next_event_id = None;
                 return;
             }
@@ -132,9 +165,21 @@ impl Run {
         if row.first_event_id != expected {
             let (problem, sentence) = if row.first_event_id > expected {
                 let last = row.first_event_id - 1;
-                (Problem::Removed, format!("the row begins with event {}; events {expected} to {last} are missing", last + 1))
+                (
+                    Problem::Removed,
+                    format!(
+                        "the row begins with event {}; events {expected} to {last} are missing",
+                        last + 1
+                    ),
+                )
             } else {
-                (Problem::EventIds, format!("the row begins with event {}, where event {expected} comes next", row.first_event_id))
+                (
+                    Problem::EventIds,
+                    format!(
+                        "the row begins with event {}, where event {expected} comes next",
+                        row.first_event_id
+                    ),
+                )
             };
             self.find(Some(row.seq), problem, sentence);
         }
@@ -153,7 +198,13 @@ impl Run {
 
     fn find(&mut self, seq: Option<i32>, problem: Problem, sentence: String) {
         let (shard, run_id) = self.key;
-        self.findings.push(Finding { shard, run_id: RunId(run_id), seq, problem, sentence });
+        self.findings.push(Finding {
+            shard,
+            run_id: RunId(run_id),
+            seq,
+            problem,
+            sentence,
+        });
     }
 }
 

@@ -18,9 +18,6 @@ use crate::store::{
 mod chain;
 mod origin;
 
-#[cfg(test)]
-mod tests;
-
 /// The most findings that a report lists; the others are counted.
 pub const FINDINGS_MAX: usize = 10_000;
 /// How many rows one statement reads. They are taken one by one; a statement that ends soon lets vacuum go on.
@@ -89,7 +86,13 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} shard {} run {}", self.problem.code(), self.shard, self.run_id)?;
+        write!(
+            f,
+            "{} shard {} run {}",
+            self.problem.code(),
+            self.shard,
+            self.run_id
+        )?;
         if let Some(seq) = self.seq {
             write!(f, " row {seq}")?;
         }
@@ -157,7 +160,9 @@ async fn verify_rows(pool: &PgPool, report: &mut Report) -> Result<(), store::Er
         while let Some(row) = page.try_next().await? {
             rows += 1;
             place = row.place();
-            if run.as_ref().is_none_or(|run| run.key() != (row.shard, row.run_id))
+            if run
+                .as_ref()
+                .is_none_or(|run| run.key() != (row.shard, row.run_id))
                 && let Some(done) = run.replace(chain::Run::new((row.shard, row.run_id)))
             {
                 finish(pool, done, report).await?;
@@ -200,7 +205,9 @@ async fn finish(pool: &PgPool, run: chain::Run, report: &mut Report) -> Result<(
     report.events += done.events;
     let mut findings = done.findings;
     if let Some((from, to)) = origin::window(&done.wrong) {
-        let rows: Vec<Row> = store::audit::rows_of(pool, key, from, to).try_collect().await?;
+        let rows: Vec<Row> = store::audit::rows_of(pool, key, from, to)
+            .try_collect()
+            .await?;
         findings.extend(origin::explain(&rows, &done.wrong));
     }
     findings.sort_by_key(|finding| finding.seq);

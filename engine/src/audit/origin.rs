@@ -47,43 +47,76 @@ pub(super) fn explain(rows: &[Row], wrong: &[i32]) -> Vec<Finding> {
     }
     if let Some(last) = rows.last() {
         for seq in wrong.iter().filter(|seq| **seq > last.seq) {
-            findings.push(finding(last, *seq, Problem::Changed, "the row is not what was committed here".to_owned()));
+            findings.push(finding(
+                last,
+                *seq,
+                Problem::Changed,
+                "the row is not what was committed here".to_owned(),
+            ));
         }
     }
     findings
 }
 
 fn finding(row: &Row, seq: i32, problem: Problem, sentence: String) -> Finding {
-    Finding { shard: row.shard, run_id: RunId(row.run_id), seq: Some(seq), problem, sentence }
+    Finding {
+        shard: row.shard,
+        run_id: RunId(row.run_id),
+        seq: Some(seq),
+        problem,
+        sentence,
+    }
 }
 
 /// Says what was done to the row at a place in the window, if anything.
-fn verdict(at: usize, rows: &[Row], origins: &[Option<Origin>], wrong: &[i32]) -> Option<(Problem, String)> {
+fn verdict(
+    at: usize,
+    rows: &[Row],
+    origins: &[Option<Origin>],
+    wrong: &[i32],
+) -> Option<(Problem, String)> {
     let place = i32::try_from(at).ok()?;
     let next = origins.get(at + 1).copied().flatten();
     // The next row was committed directly after the one before this: this one was put between them.
     let skipped = next.is_some_and(|next| next.after == place - 1 && next.seq < rows[at + 1].seq);
     match origins[at] {
-        None if skipped => Some((Problem::Inserted, "the row was put in; it was never committed here".to_owned())),
-        Some(origin) if skipped && origin.after == place - 1 => {
-            Some((Problem::Inserted, "the row was put in; the next one was committed in its place".to_owned()))
-        }
+        None if skipped => Some((
+            Problem::Inserted,
+            "the row was put in; it was never committed here".to_owned(),
+        )),
+        Some(origin) if skipped && origin.after == place - 1 => Some((
+            Problem::Inserted,
+            "the row was put in; the next one was committed in its place".to_owned(),
+        )),
         None if !wrong.contains(&rows[at].seq) => None,
         None if next.is_some_and(|next| next.after == place && next.seq > rows[at + 1].seq) => {
-            Some((Problem::Removed, "a row before this one was taken out, and the rest numbered anew".to_owned()))
+            Some((
+                Problem::Removed,
+                "a row before this one was taken out, and the rest numbered anew".to_owned(),
+            ))
         }
-        None => Some((Problem::Changed, "the row, or the one before it, is not what was committed".to_owned())),
+        None => Some((
+            Problem::Changed,
+            "the row, or the one before it, is not what was committed".to_owned(),
+        )),
         // It follows the row that it was committed after, or the one before it was put in.
         Some(origin) if origin.after == place - 1 || origin.seq == rows[at].seq => None,
-        Some(origin) if origin.after == place - 2 && is_inserted(at.wrapping_sub(1), origins) => None,
-        Some(origin) => Some((Problem::Reordered, format!("the row was committed as row {}", origin.seq))),
+        Some(origin) if origin.after == place - 2 && is_inserted(at.wrapping_sub(1), origins) => {
+            None
+        }
+        Some(origin) => Some((
+            Problem::Reordered,
+            format!("the row was committed as row {}", origin.seq),
+        )),
     }
 }
 
 /// Says whether the row at a place was put in, when the next one was committed after the row before it.
 fn is_inserted(at: usize, origins: &[Option<Origin>]) -> bool {
     let before = i32::try_from(at).map_or(-1, |place| place - 1);
-    origins.get(at).is_some_and(|origin| origin.is_none_or(|origin| origin.after == before))
+    origins
+        .get(at)
+        .is_some_and(|origin| origin.is_none_or(|origin| origin.after == before))
 }
 
 /// Returns where a row was committed, if its hash comes out right anywhere near.
@@ -91,10 +124,12 @@ fn origin(row: &Row, rows: &[Row]) -> Option<Origin> {
     let stored: Hash = row.hash.as_slice().try_into().ok()?;
     let namespace = row.namespace.as_deref()?;
     let start = (-1, GENESIS);
-    let places = rows
-        .iter()
-        .enumerate()
-        .filter_map(|(at, row)| Some((i32::try_from(at).ok()?, row.hash.as_slice().try_into().ok()?)));
+    let places = rows.iter().enumerate().filter_map(|(at, row)| {
+        Some((
+            i32::try_from(at).ok()?,
+            row.hash.as_slice().try_into().ok()?,
+        ))
+    });
     let places: Vec<(i32, Hash)> = std::iter::once(start).chain(places).collect();
     near(row.seq).find_map(|seq| {
         places

@@ -59,7 +59,12 @@ pub(crate) fn rows_after(
 }
 
 /// Returns the rows of one run from one number to another, in order.
-pub(crate) fn rows_of(pool: &PgPool, (shard, run_id): Key, from: i32, to: i32) -> impl Stream<Item = Result<Row, Error>> + '_ {
+pub(crate) fn rows_of(
+    pool: &PgPool,
+    (shard, run_id): Key,
+    from: i32,
+    to: i32,
+) -> impl Stream<Item = Result<Row, Error>> + '_ {
     sqlx::query_as!(
         Row,
         r#"SELECT h.shard AS "shard!", h.run_id AS "run_id!", h.seq AS "seq!", h.first_event_id AS "first_event_id!",
@@ -93,7 +98,11 @@ pub(crate) async fn shards_of(pool: &PgPool, run_id: Uuid) -> Result<Vec<i16>, E
 }
 
 /// Returns at most `limit` runs of `execution` after a given one that have no row in `history`.
-pub(crate) async fn runs_without_history(pool: &PgPool, after: Key, limit: i64) -> Result<Vec<Key>, Error> {
+pub(crate) async fn runs_without_history(
+    pool: &PgPool,
+    after: Key,
+    limit: i64,
+) -> Result<Vec<Key>, Error> {
     let rows = sqlx::query!(
         "SELECT e.shard, e.run_id
          FROM execution e
@@ -107,5 +116,8 @@ pub(crate) async fn runs_without_history(pool: &PgPool, after: Key, limit: i64) 
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.shard, row.run_id)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.shard, row.run_id))
+        .collect())
 }

@@ -1,6 +1,8 @@
 //! Lists of runs, from `execution`.
 
-use history::{Namespace, RunId, Status, TaskQueue, Timestamp, WorkflowExecution, WorkflowId, WorkflowType};
+use history::{
+    Namespace, RunId, Status, TaskQueue, Timestamp, WorkflowExecution, WorkflowId, WorkflowType,
+};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -49,7 +51,11 @@ pub struct Summary {
 ///
 /// # Errors
 /// When the database fails or a row has a status that does not exist.
-pub async fn list(pool: &PgPool, namespace_id: i16, filter: &ListFilter) -> Result<Vec<Summary>, sqlx::Error> {
+pub async fn list(
+    pool: &PgPool,
+    namespace_id: i16,
+    filter: &ListFilter,
+) -> Result<Vec<Summary>, sqlx::Error> {
     let rows = match &filter.workflow_id {
         Some(workflow_id) => select_by_workflow_id(pool, namespace_id, workflow_id, filter).await?,
         None => select_by_start(pool, namespace_id, filter).await?,
@@ -57,7 +63,11 @@ pub async fn list(pool: &PgPool, namespace_id: i16, filter: &ListFilter) -> Resu
     rows.into_iter().map(Row::summary).collect()
 }
 
-async fn select_by_start(pool: &PgPool, namespace_id: i16, filter: &ListFilter) -> Result<Vec<Row>, sqlx::Error> {
+async fn select_by_start(
+    pool: &PgPool,
+    namespace_id: i16,
+    filter: &ListFilter,
+) -> Result<Vec<Row>, sqlx::Error> {
     sqlx::query_as!(
         Row,
         r#"SELECT run_id, workflow_id, workflow_type, task_queue, status, history_length, parent_run_id, parent_workflow_id,
@@ -86,7 +96,9 @@ async fn select_by_workflow_id(
     workflow_id: &str,
     filter: &ListFilter,
 ) -> Result<Vec<Row>, sqlx::Error> {
-    let Some(name) = sqlx::query_scalar!("SELECT name FROM namespace WHERE id = $1", namespace_id).fetch_optional(pool).await?
+    let Some(name) = sqlx::query_scalar!("SELECT name FROM namespace WHERE id = $1", namespace_id)
+        .fetch_optional(pool)
+        .await?
     else {
         return Ok(Vec::new());
     };
@@ -119,7 +131,9 @@ fn before(filter: &ListFilter) -> Uuid {
 }
 
 fn status(filter: &ListFilter) -> Option<i16> {
-    filter.status.and_then(|status| i16::try_from(status.number()).ok())
+    filter
+        .status
+        .and_then(|status| i16::try_from(status.number()).ok())
 }
 
 fn limit(filter: &ListFilter) -> i64 {
@@ -142,12 +156,22 @@ struct Row {
 impl Row {
     fn summary(self) -> Result<Summary, sqlx::Error> {
         let run_id = RunId(self.run_id);
-        let status = Status::numbered(i32::from(self.status))
-            .ok_or_else(|| sqlx::Error::Decode(format!("table execution, run {run_id}: there is no status {}", self.status).into()))?;
-        let parent = self.parent_workflow_id.zip(self.parent_run_id).map(|(workflow_id, run_id)| WorkflowExecution {
-            workflow_id: WorkflowId::known(workflow_id),
-            run_id: RunId(run_id),
-        });
+        let status = Status::numbered(i32::from(self.status)).ok_or_else(|| {
+            sqlx::Error::Decode(
+                format!(
+                    "table execution, run {run_id}: there is no status {}",
+                    self.status
+                )
+                .into(),
+            )
+        })?;
+        let parent =
+            self.parent_workflow_id
+                .zip(self.parent_run_id)
+                .map(|(workflow_id, run_id)| WorkflowExecution {
+                    workflow_id: WorkflowId::known(workflow_id),
+                    run_id: RunId(run_id),
+                });
         Ok(Summary {
             workflow_id: WorkflowId::known(self.workflow_id),
             run_id,

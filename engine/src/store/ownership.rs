@@ -112,7 +112,7 @@ pub(crate) async fn record_backend(url: &str, owner: Uuid, epoch: i64, backend: 
     let client = super::connect::client(url).await?;
     client
         .execute(
-            "UPDATE ownership SET backends = backends || $3 WHERE owner = $1 AND epoch = $2",
+            "UPDATE ownership SET backends = backends || $3::integer WHERE owner = $1 AND epoch = $2",
             &[&owner, &epoch, &backend],
         )
         .await?;
@@ -148,7 +148,7 @@ pub(crate) async fn fate(url: &str, backend: i32, slot: i16, owner: Uuid, epoch:
     }
     let row = transaction
         .query_one(
-            "SELECT count(*) FILTER (WHERE batch = $3) = 1, $4 = 0 OR count(*) FILTER (WHERE batch = $4) = 1
+            "SELECT count(*) FILTER (WHERE batch = $3) = 1, $4::bigint = 0 OR count(*) FILTER (WHERE batch = $4) = 1
              FROM batch_log WHERE slot = $1 AND epoch = $2 AND batch IN ($3, $4)",
             &[&slot, &epoch, &batch, &last],
         )

@@ -25,7 +25,9 @@ impl Week {
     /// Returns the week of a moment and those after it.
     fn from(now: Timestamp) -> impl Iterator<Item = Self> {
         let number = (now.0.div_euclid(1000) - FIRST_MONDAY_MS).div_euclid(WEEK_MS);
-        (0..WEEKS).map(move |week| Self { start_ms: FIRST_MONDAY_MS + (number + week) * WEEK_MS })
+        (0..WEEKS).map(move |week| Self {
+            start_ms: FIRST_MONDAY_MS + (number + week) * WEEK_MS,
+        })
     }
 
     /// Returns the smallest `UUIDv7` of the week: 48 bits of milliseconds, then zeros.
@@ -35,7 +37,10 @@ impl Week {
 
     /// Returns the smallest `UUIDv7` after the week.
     fn end(self) -> Uuid {
-        Self { start_ms: self.start_ms + WEEK_MS }.first()
+        Self {
+            start_ms: self.start_ms + WEEK_MS,
+        }
+        .first()
     }
 
     /// Returns the partition's name: `history_w` and the number of the week since the first Monday of 1970.
@@ -49,14 +54,19 @@ impl Week {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn ensure_partitions(pool: &PgPool, now: Timestamp) -> Result<(), sqlx::Error> {
+pub(crate) async fn ensure_partitions(pool: &PgPool, now: Timestamp) -> Result<(), sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let mut created = false;
     for week in Week::from(now) {
         match create(&mut connection, week).await {
             Ok(is_new) => created |= is_new,
-            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(LOCK_NOT_AVAILABLE) => {
-                tracing::warn!(partition = week.table(), "not created, because history is being read; its rows go to history_default");
+            Err(sqlx::Error::Database(error))
+                if error.code().as_deref() == Some(LOCK_NOT_AVAILABLE) =>
+            {
+                tracing::warn!(
+                    partition = week.table(),
+                    "not created, because history is being read; its rows go to history_default"
+                );
             }
             Err(error) => return Err(error),
         }
@@ -66,7 +76,10 @@ pub async fn ensure_partitions(pool: &PgPool, now: Timestamp) -> Result<(), sqlx
         let pool = pool.clone();
         tokio::spawn(async move {
             if let Err(error) = analyze(&pool).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "history could not be analysed");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "history could not be analysed"
+                );
             }
         });
     }
@@ -85,17 +98,23 @@ async fn create(connection: &mut PgConnection, week: Week) -> Result<bool, sqlx:
     for statement in [
         LOCK_TIMEOUT.to_owned(),
         format!("CREATE TABLE {table} (LIKE history INCLUDING ALL)"),
-        format!("ALTER TABLE history ATTACH PARTITION {table} FOR VALUES FROM ('{first}') TO ('{end}')"),
+        format!(
+            "ALTER TABLE history ATTACH PARTITION {table} FOR VALUES FROM ('{first}') TO ('{end}')"
+        ),
     ] {
         // Names and bounds are made of numbers, and no statement of this kind takes parameters.
-        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
+        sqlx::raw_sql(AssertSqlSafe(statement))
+            .execute(&mut *transaction)
+            .await?;
     }
     transaction.commit().await?;
     Ok(true)
 }
 
 async fn exists(connection: &mut PgConnection, table: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT to_regclass($1) IS NOT NULL AS "exists!""#, table).fetch_one(connection).await
+    sqlx::query_scalar!(r#"SELECT to_regclass($1) IS NOT NULL AS "exists!""#, table)
+        .fetch_one(connection)
+        .await
 }
 
 async fn default_holds(connection: &mut PgConnection, week: Week) -> Result<bool, sqlx::Error> {
