@@ -254,14 +254,24 @@ $$;
 COMMENT ON FUNCTION stored_first_event IS 'The first record of a run, as stored.';
 
 CREATE FUNCTION stored_last_event(run_shard smallint, run uuid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
-    -- From the end, row by row: the order is that of the key, so the limit ends it before the rest is decoded.
-    SELECT r.value
-    FROM history h
-    CROSS JOIN LATERAL jsonb_array_elements(stored_records(h.version, h.records)) WITH ORDINALITY AS r (value, n)
-    WHERE h.shard = run_shard AND h.run_id = run AND jsonb_typeof(r.value -> 'e') = 'object'
-    ORDER BY h.seq DESC, r.n DESC
-    LIMIT 1
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    stored record;
+    last jsonb;
+BEGIN
+    -- From the end, row by row, so that a long history is not decoded: rows that hold only notes are few.
+    FOR stored IN SELECT h.version, h.records FROM history h WHERE h.shard = run_shard AND h.run_id = run ORDER BY h.seq DESC LOOP
+        SELECT r.value INTO last
+        FROM jsonb_array_elements(stored_records(stored.version, stored.records)) WITH ORDINALITY AS r (value, n)
+        WHERE jsonb_typeof(r.value -> 'e') = 'object'
+        ORDER BY r.n DESC
+        LIMIT 1;
+        IF FOUND THEN
+            RETURN last;
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END
 $$;
 COMMENT ON FUNCTION stored_last_event IS 'The last event of a run, as stored.';
 
