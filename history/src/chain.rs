@@ -178,7 +178,7 @@ mod tests {
                 &GENESIS,
                 row(r#"[{"id":1,"t":0,"e":{"TimerFired":{"$p":null}}}]"#)
             )),
-            "PINNED"
+            "c39b1504020a5bcb9767a7c45fad052357aaea5aac52e3edb0a0148cc69550e2"
         );
     }
 }

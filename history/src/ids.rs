@@ -157,10 +157,6 @@ impl EventId {
     }
 
     /// Says whether this is "none", for serde.
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde's skip_serializing_if passes a reference"
-    )]
     pub fn is_none(&self) -> bool {
         self.0 == 0
     }

@@ -3,6 +3,8 @@
 //! Nothing here does I/O, reads a clock, draws a random number or awaits. State is the fold of
 //! records ([`Execution::apply`]); a request becomes records through one function of [`decide`].
 
+#![warn(missing_docs)]
+
 pub mod ids;
 pub mod time;
 
@@ -22,6 +24,9 @@ pub mod replay;
 
 pub mod decide;
 pub mod execution;
+
+#[cfg(test)]
+mod tests;
 
 pub use command::Command;
 pub use event::{Event, EventKind};

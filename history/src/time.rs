@@ -44,10 +44,6 @@ impl Millis {
     }
 
     /// Says whether it is zero, for serde.
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde's skip_serializing_if passes a reference"
-    )]
     pub fn is_zero(&self) -> bool {
         self.0 == 0
     }

@@ -1,7 +1,7 @@
 //! Activities: attempts start, end, say that they are alive, and are lost.
 
 use crate::{
-    decide::{Decision, Rejection, draft::Draft, failure_problem, payload_problem},
+    decide::{Decision, Effect, Rejection, draft::Draft, failure_problem, payload_problem},
     event::{
         ActivityTaskCanceled, ActivityTaskCompleted, ActivityTaskFailed, ActivityTaskStarted,
         ActivityTaskTimedOut, EventKind,
@@ -89,8 +89,12 @@ pub fn start_activity_task(
     now: Timestamp,
 ) -> Result<Decision, Rejection> {
     let activity = open_attempt(exec, request.scheduled_event_id, request.attempt)?;
-    if activity.is_started() {
-        return Err(Rejection::TaskAlreadyStarted);
+    match activity.state {
+        AttemptState::Scheduled { .. } => {}
+        AttemptState::Started { .. } => return Err(Rejection::TaskAlreadyStarted),
+        AttemptState::Backoff { .. } | AttemptState::Ended => {
+            return Err(Rejection::ActivityTaskNotFound);
+        }
     }
     let mut draft = Draft::new(exec, now);
     draft.note(Note::ActivityAttemptStarted {
@@ -232,8 +236,21 @@ pub fn lose_activity_task(
     Ok(timed_out(exec, activity, TimeoutType::Heartbeat, now))
 }
 
-/// Says what the passing of a timeout leads to.
+/// Says what the passing of a timeout leads to. The worker is told, for it may still be at it.
 pub(super) fn timed_out(
+    exec: &Execution,
+    activity: &ActivityState,
+    timeout_type: TimeoutType,
+    now: Timestamp,
+) -> Decision {
+    let mut decision = timeout(exec, activity, timeout_type, now);
+    if activity.is_started() {
+        decision.effects.push(Effect::cancel_activity(activity));
+    }
+    decision
+}
+
+fn timeout(
     exec: &Execution,
     activity: &ActivityState,
     timeout_type: TimeoutType,

@@ -22,7 +22,11 @@ use crate::{
 /// How a workflow task ends without completion.
 pub(super) enum TaskEnd {
     /// It failed.
-    Failed(WorkflowTaskFailedCause, Option<Failure>, Option<Identity>),
+    Failed(
+        WorkflowTaskFailedCause,
+        Option<Box<Failure>>,
+        Option<Identity>,
+    ),
     /// A timeout passed.
     TimedOut(TimeoutType),
 }
@@ -189,7 +193,7 @@ impl<'a> Draft<'a> {
                 self.note(Note::WorkflowTaskAttemptFailed {
                     attempt: task.attempt,
                     cause: WorkflowTaskAttemptCause::Failed(cause),
-                    failure: failure.map(Box::new),
+                    failure,
                 });
             }
             TaskEnd::TimedOut(timeout_type) if task.transient => {
@@ -204,7 +208,7 @@ impl<'a> Draft<'a> {
                     scheduled_event_id,
                     started_event_id,
                     cause,
-                    failure,
+                    failure: failure.map(|failure| *failure),
                     identity,
                     base_run_id: None,
                     new_run_id: None,
@@ -300,10 +304,9 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn refuse(self, refusal: Rejection) -> Decision {
-        Decision {
-            refusal: Some(refusal),
-            ..self.finish()
-        }
+        let mut decision = self.finish();
+        decision.refusal.get_or_insert(refusal);
+        decision
     }
 }
 

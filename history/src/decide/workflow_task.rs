@@ -176,14 +176,14 @@ fn refuse(
     now: Timestamp,
 ) -> Decision {
     let Refused { cause, message } = refused;
-    let failure = Failure::new(
-        message.clone(),
-        FailureInfo::Server {
-            non_retryable: true,
-        },
-    );
+    let failure = server_failure(message.clone());
     let draft = failed(exec, TaskEnd::Failed(cause, Some(failure), identity), now);
     draft.refuse(Rejection::WorkflowTaskRefused { cause, message })
+}
+
+fn server_failure(message: String) -> Box<Failure> {
+    let non_retryable = true;
+    Box::new(Failure::new(message, FailureInfo::Server { non_retryable }))
 }
 
 /// Records that workflow code could not run: it is tried again, later and later.
@@ -203,15 +203,8 @@ pub fn fail_workflow_task(
     )?;
     let failure = request.failure.as_ref().map(|failure| {
         failure_problem(failure).map_or_else(
-            || failure.clone(),
-            |problem| {
-                Failure::new(
-                    format!("the failure {problem}"),
-                    FailureInfo::Server {
-                        non_retryable: true,
-                    },
-                )
-            },
+            || Box::new(failure.clone()),
+            |problem| server_failure(format!("the failure {problem}")),
         )
     });
     let end = TaskEnd::Failed(request.cause, failure, request.identity.clone());
@@ -221,8 +214,11 @@ pub fn fail_workflow_task(
 /// Ends the workflow task whose worker is gone, as if its timeout had passed.
 ///
 /// # Errors
-/// [`Rejection::WorkflowTaskNotFound`] when no worker has it.
+/// [`Rejection::WorkflowClosed`], [`Rejection::WorkflowTaskNotFound`] when no worker has it.
 pub fn lose_workflow_task(exec: &Execution, now: Timestamp) -> Result<Decision, Rejection> {
+    if !exec.is_open() {
+        return Err(Rejection::WorkflowClosed);
+    }
     let is_with_worker = exec
         .workflow_task()
         .is_some_and(|task| task.started.is_some());

@@ -92,13 +92,10 @@ impl ActivityState {
         matches!(self.state, AttemptState::Backoff { .. })
     }
 
-    /// Says whether this attempt may still be answered.
+    /// Says whether this attempt may still be answered. One that nobody is known to have may be: the note of its start
+    /// may be lost.
     pub fn is_open(&self, attempt: u32) -> bool {
-        self.attempt == attempt
-            && matches!(
-                self.state,
-                AttemptState::Scheduled { .. } | AttemptState::Started { .. }
-            )
+        self.attempt == attempt && self.state != AttemptState::Ended
     }
 }
 

@@ -20,7 +20,9 @@ impl Execution {
             Record::Event(event) => self.apply_event(event),
             Record::Note(noted) => self.apply_note(noted),
         };
-        outcome.map_err(|problem| Corrupt::new(self, record, problem))
+        outcome.map_err(|problem| Corrupt::new(self, record, problem))?;
+        self.last_record_at = self.last_record_at.max(record.at());
+        Ok(())
     }
 
     fn apply_event(&mut self, event: &Arc<Event>) -> Result<(), &'static str> {
@@ -51,23 +53,15 @@ impl Execution {
         if let Some(status) = closing(kind) {
             return self.run_closed(event, status);
         }
-        match kind {
-            EventKind::WorkflowTaskScheduled(_)
-            | EventKind::WorkflowTaskStarted(_)
-            | EventKind::WorkflowTaskCompleted(_)
-            | EventKind::WorkflowTaskTimedOut(_)
-            | EventKind::WorkflowTaskFailed(_) => self.apply_workflow_task(event),
-            _ => match by_command(kind) {
-                Some(completed) => {
-                    self.follows_completion(completed)?;
-                    self.apply_command_event(event)
-                }
-                None => {
-                    self.may_arrive()?;
-                    self.apply_arrival(event)
-                }
-            },
+        if is_of_workflow_task(kind) {
+            return self.apply_workflow_task(event);
         }
+        if let Some(completed) = by_command(kind) {
+            self.follows_completion(completed)?;
+            return self.apply_command_event(event);
+        }
+        self.may_arrive()?;
+        self.apply_arrival(event)
     }
 
     fn run_started(&mut self, event: &Arc<Event>, attributes: &WorkflowExecutionStarted) {
@@ -176,8 +170,12 @@ impl Execution {
         match kind {
             EventKind::ActivityTaskStarted(attributes) => {
                 self.change_activity(attributes.scheduled_event_id, |activity| {
+                    if !activity.started_event_id.is_none() {
+                        return Err("the activity has its started event");
+                    }
                     activity.started_event_id = event.id;
-                })
+                    Ok(())
+                })?
             }
             EventKind::ActivityTaskCompleted(attributes) => {
                 self.activity_ended(attributes.scheduled_event_id, attributes.started_event_id)
@@ -303,7 +301,7 @@ impl Execution {
 
     /// Returns the moment a record made now has: time never runs back.
     pub(crate) fn at(&self, now: Timestamp) -> Timestamp {
-        now.max(self.last_event_at)
+        now.max(self.last_record_at)
     }
 }
 
@@ -311,6 +309,17 @@ fn upsert(bytes: &mut usize, facts: &mut crate::event::Memo, changes: &crate::ev
     *bytes -= memory::facts_bytes(facts);
     merge(facts, changes);
     *bytes += memory::facts_bytes(facts);
+}
+
+fn is_of_workflow_task(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::WorkflowTaskScheduled(_)
+            | EventKind::WorkflowTaskStarted(_)
+            | EventKind::WorkflowTaskCompleted(_)
+            | EventKind::WorkflowTaskTimedOut(_)
+            | EventKind::WorkflowTaskFailed(_)
+    )
 }
 
 /// Returns the status that an event closes the run with.

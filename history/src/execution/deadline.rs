@@ -89,8 +89,8 @@ impl Execution {
         self.deadline().map(|(at, _)| at)
     }
 
-    /// Returns what happens next by time alone. At equal times: workflow tasks, then activities and timers by
-    /// event id, then the run.
+    /// Returns what happens next by time alone. At equal times the end of the run comes first, then workflow tasks, then
+    /// activities and timers by event id.
     pub(crate) fn deadline(&self) -> Option<(Timestamp, Deadline)> {
         if !self.is_open() {
             return None;
@@ -109,7 +109,7 @@ impl Execution {
             };
             Some((*at, deadline))
         });
-        [first_task, task, pending, self.expiry()]
+        [self.expiry(), first_task, task, pending]
             .into_iter()
             .flatten()
             .min_by_key(|(at, _)| *at)

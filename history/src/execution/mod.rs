@@ -28,6 +28,7 @@ pub use status::Status;
 pub use timer::TimerState;
 pub use workflow_task::{WorkflowTaskStart, WorkflowTaskState};
 
+pub(crate) use apply::closing;
 pub(crate) use buffer::Buffered;
 pub(crate) use deadline::{ActivityDeadline, Deadline};
 pub(crate) use memory::event_bytes;
@@ -56,6 +57,8 @@ pub struct Execution {
     close_event: Option<Arc<Event>>,
     next_event_id: EventId,
     last_event_at: Timestamp,
+    /// The latest time of all records: what is recorded next is no earlier.
+    last_record_at: Timestamp,
 
     workflow_task: Option<Box<WorkflowTaskState>>,
     sticky: Option<Box<Sticky>>,
@@ -139,6 +142,7 @@ impl Execution {
             close_event: None,
             next_event_id: EventId::FIRST,
             last_event_at: Timestamp::default(),
+            last_record_at: Timestamp::default(),
             workflow_task: None,
             sticky: None,
             awaits_first_task: false,

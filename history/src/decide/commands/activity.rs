@@ -8,9 +8,9 @@ use crate::{
         ActivityTaskCancelRequested, ActivityTaskCanceled, ActivityTaskScheduled,
         WorkflowTaskFailedCause as Cause,
     },
+    execution::{ActivityState, AttemptState},
     ids::EventId,
     payload::Payloads,
-    retry::RetryPolicy,
     time::Millis,
 };
 
@@ -25,7 +25,7 @@ impl Turn<'_, '_> {
         let before = self
             .exec
             .activity_named(id)
-            .map(crate::execution::ActivityState::scheduled_event_id);
+            .map(ActivityState::scheduled_event_id);
         let in_use = before.is_some_and(|event_id| !self.ended.contains(&event_id));
         if in_use || self.scheduled.contains_key(id) {
             return refused(
@@ -91,10 +91,7 @@ impl Turn<'_, '_> {
             start_to_close_timeout: timeouts.start_to_close,
             heartbeat_timeout: timeouts.heartbeat,
             workflow_task_completed_event_id: self.completed,
-            retry_policy: RetryPolicy {
-                maximum_interval: retry_policy.maximum_interval,
-                ..retry_policy
-            },
+            retry_policy,
         })
     }
 
@@ -172,7 +169,7 @@ impl Turn<'_, '_> {
                 self.draft.effects.push(Effect::cancel_activity(activity));
             }
             // Its end is buffered and follows.
-            Some(activity) if activity.state == crate::execution::AttemptState::Ended => {}
+            Some(activity) if activity.state == AttemptState::Ended => {}
             Some(_) | None => {
                 self.cancel_unstarted(scheduled_event_id, requested);
                 match of_this_turn {

@@ -2,14 +2,15 @@
 
 use super::{Refused, Turn, check, check_size, refused};
 use crate::{
-    command::ContinueAsNewWorkflowExecution,
+    command::{Command, ContinueAsNewWorkflowExecution},
     decide::{
         ChildOutcome, close::close, duration_problem, facts_problem, failure_problem, next_run,
         payload_problem, start_problem,
     },
     event::{
-        ContinueAsNewInitiator, WorkflowExecutionCanceled, WorkflowExecutionCompleted,
-        WorkflowExecutionContinuedAsNew, WorkflowExecutionFailed, WorkflowTaskFailedCause as Cause,
+        ContinueAsNewInitiator, Memo, SearchAttributes, WorkflowExecutionCanceled,
+        WorkflowExecutionCompleted, WorkflowExecutionContinuedAsNew, WorkflowExecutionFailed,
+        WorkflowTaskFailedCause as Cause,
     },
     execution::merge,
     failure::{Failure, RetryState},
@@ -18,6 +19,17 @@ use crate::{
     retry::Next,
     time::Millis,
 };
+
+/// Returns the cause that Temporal has for a closing command with bad attributes.
+pub(super) fn bad_attributes(command: &Command) -> Cause {
+    match command {
+        Command::CompleteWorkflowExecution { .. } => Cause::BadCompleteWorkflowExecutionAttributes,
+        Command::FailWorkflowExecution { .. } => Cause::BadFailWorkflowExecutionAttributes,
+        Command::CancelWorkflowExecution { .. } => Cause::BadCancelWorkflowExecutionAttributes,
+        Command::ContinueAsNewWorkflowExecution(_) => Cause::BadContinueAsNewAttributes,
+        _ => Cause::UnhandledCommand,
+    }
+}
 
 impl Turn<'_, '_> {
     /// Refuses to close over events that workflow code has not seen.
@@ -79,7 +91,8 @@ impl Turn<'_, '_> {
         match next {
             Next::RetryAt(at) => {
                 self.close(None);
-                let start = next_run::retry(self.exec, failure.clone(), at, self.draft.at);
+                let mut start = next_run::retry(self.exec, failure.clone(), at, self.draft.at);
+                (start.memo, start.search_attributes) = self.facts();
                 self.draft.start_new_run(self.new_run_id, start);
             }
             Next::Final(_) => self.close(Some(ChildOutcome::Failed(failure.clone(), retry_state))),
@@ -115,9 +128,8 @@ impl Turn<'_, '_> {
         command: &ContinueAsNewWorkflowExecution,
     ) -> WorkflowExecutionContinuedAsNew {
         let started = self.exec.started();
-        let mut memo = self.exec.memo();
+        let (mut memo, mut search_attributes) = self.facts();
         merge(&mut memo, &command.memo);
-        let mut search_attributes = self.exec.search_attributes();
         merge(&mut search_attributes, &command.search_attributes);
         let or = |given: Millis, own: Millis| given.non_zero().unwrap_or(own);
         let initiator = match command.initiator {
@@ -146,6 +158,15 @@ impl Turn<'_, '_> {
             memo,
             search_attributes,
         }
+    }
+
+    /// Returns the memo and the search attributes as this turn leaves them.
+    fn facts(&self) -> (Memo, SearchAttributes) {
+        let mut memo = self.exec.memo();
+        merge(&mut memo, &self.memo);
+        let mut search_attributes = self.exec.search_attributes();
+        merge(&mut search_attributes, &self.search_attributes);
+        (memo, search_attributes)
     }
 
     /// Returns how long the new run waits: longer than asked for if this one was very short.

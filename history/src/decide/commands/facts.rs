@@ -41,6 +41,7 @@ impl Turn<'_, '_> {
                     return refused(Cause::BadSearchAttributes, "there is no search attribute");
                 }
                 check_size("search_attributes", facts_problem(search_attributes))?;
+                self.search_attributes.extend(search_attributes.clone());
                 self.draft.event(UpsertWorkflowSearchAttributes {
                     workflow_task_completed_event_id: self.completed,
                     search_attributes: search_attributes.clone(),
@@ -54,6 +55,7 @@ impl Turn<'_, '_> {
                     );
                 }
                 check_size("upserted_memo", facts_problem(upserted_memo))?;
+                self.memo.extend(upserted_memo.clone());
                 self.draft.event(WorkflowPropertiesModified {
                     workflow_task_completed_event_id: self.completed,
                     upserted_memo: upserted_memo.clone(),

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     command::Command,
     decide::{Effect, draft::Draft},
-    event::{EventKind, WorkflowTaskFailedCause as Cause},
+    event::{EventKind, Memo, SearchAttributes, WorkflowTaskFailedCause as Cause},
     execution::Execution,
     ids::{ActivityId, EventId, RunId, TimerId},
     limits::PENDING_MAX,
@@ -67,6 +67,10 @@ pub(super) struct Turn<'t, 'a> {
     timers: BTreeMap<TimerId, EventId>,
     /// Timers canceled in this turn.
     canceled_timers: BTreeSet<EventId>,
+    /// What changed of the memo in this turn.
+    memo: Memo,
+    /// What changed of the search attributes in this turn.
+    search_attributes: SearchAttributes,
     children: usize,
     signals: usize,
     cancels: usize,
@@ -87,6 +91,8 @@ impl<'t, 'a> Turn<'t, 'a> {
             cancel_requested: BTreeSet::new(),
             timers: BTreeMap::new(),
             canceled_timers: BTreeSet::new(),
+            memo: Memo::new(),
+            search_attributes: SearchAttributes::new(),
             children: exec.children().len(),
             signals: exec.external_signals().len(),
             cancels: exec.external_cancels().len(),
@@ -95,12 +101,12 @@ impl<'t, 'a> Turn<'t, 'a> {
 
     /// Carries the commands out, in order, or says what is wrong with the first that can't be.
     pub(super) fn carry_out(&mut self, commands: &[Command]) -> Result<(), Refused> {
-        for command in commands {
-            if self.closed {
+        for (at, command) in commands.iter().enumerate() {
+            if command.closes() && at + 1 < commands.len() {
                 return refused(
-                    Cause::UnhandledCommand,
+                    close::bad_attributes(command),
                     format!(
-                        "{} comes after a command that closes the run; such a command must be the last",
+                        "{}: it closes the run, so it must be the last command",
                         command.name()
                     ),
                 );
