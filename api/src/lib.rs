@@ -2,15 +2,15 @@
 //!
 //! Ten lines and `cargo run` are a whole system:
 //!
-//! ```ignore
+//! ```no_run
 //! use coreason::prelude::*;
 //!
 //! #[workflow]
-//! async fn hello(ctx: Context, name: String) -> Result<String> {
+//! async fn hello(_: Workflow, name: String) -> Result<String> {
 //!     Ok(format!("Hello, {name}!"))
 //! }
 //!
-//! fn main() -> std::process::ExitCode {
+//! fn main() -> ExitCode {
 //!     coreason::run(Worker::new("default").workflow(hello))
 //! }
 //! ```
@@ -42,6 +42,9 @@ mod tests;
 
 pub use app::App;
 pub use router::router;
+
+/// The Rust SDK; [`prelude`] has what most programs need of it.
+pub use worker;
 
 /// What a program with workflows and activities needs.
 pub mod prelude {

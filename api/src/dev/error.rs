@@ -17,6 +17,9 @@ pub(crate) enum Error {
         doing: &'static str,
         source: io::Error,
     },
+    /// The program's worker.
+    #[error(transparent)]
+    Worker(#[from] worker::BuildError),
     /// The embedded Postgres.
     #[error(transparent)]
     Postgres(#[from] crate::postgres::Error),
@@ -31,6 +34,7 @@ impl Error {
         match self {
             Self::Listen { .. } => "LISTEN_FAILED",
             Self::Io { .. } => "IO_FAILED",
+            Self::Worker(_) => "WORKER_INVALID",
             Self::Postgres(error) => error.code(),
             Self::Engine(error) => error.code(),
         }

@@ -38,14 +38,19 @@ pub(crate) struct Options {
     /// The folder with the Postgres binaries to embed; one is looked for unless given.
     #[arg(long, value_name = "BIN_DIR")]
     postgres: Option<PathBuf>,
-    /// The namespace that the worker serves.
-    #[arg(long, env = "COREASON_NAMESPACE", default_value = "default")]
-    namespace: history::Namespace,
+    /// The namespace that the worker serves; the one its program names unless given.
+    #[arg(long, env = "COREASON_NAMESPACE")]
+    namespace: Option<history::Namespace>,
 }
 
 /// Runs until SIGTERM or SIGINT; a second one ends the process at once.
 pub(crate) async fn run(options: Options, worker: Worker) -> Result<(), Error> {
     crate::log::to_stderr();
+    let worker = match &options.namespace {
+        Some(namespace) => worker.namespace(namespace.as_str()),
+        None => worker,
+    };
+    worker.check()?;
     let mut shutdown = Shutdown::on_signals()?;
     let listener = TcpListener::bind(options.listen)
         .await
@@ -70,7 +75,7 @@ pub(crate) async fn run(options: Options, worker: Worker) -> Result<(), Error> {
             return Err(error);
         }
     };
-    let working = work::start(engine.clone(), worker.in_namespace(options.namespace), shutdown.clone());
+    let working = work::start(engine.clone(), worker, shutdown.clone());
     select! {
         () = engine.owning() => announce::ready(address, &database)?,
         () = shutdown.asked() => {}

@@ -8,9 +8,9 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
-use worker::Worker;
+use worker::{Connection, Worker};
 
-use super::Shutdown;
+use super::{Error, Shutdown};
 
 /// How long to wait after a connection that was refused, as between two owners.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
@@ -30,18 +30,21 @@ async fn connected(engine: &Engine, worker: &Worker, shutdown: &Shutdown) {
             () = engine.owning() => {}
             () = asked.asked() => return,
         }
-        match engine.connect_worker(worker.hello()) {
-            Ok(connection) => {
-                let mut asked = shutdown.clone();
-                worker.run(connection, async move { asked.asked().await }).await;
-            }
-            Err(error) => tracing::debug!(%error, "the worker can't connect"),
+        if let Err(error) = connect(engine, worker, shutdown).await {
+            tracing::warn!(%error, code = error.code(), "the worker can't work");
         }
         if asked.is_asked() {
             return;
         }
         sleep(AGAIN_AFTER).await;
     }
+}
+
+/// Connects and runs until the engine is gone or the shutdown has drained the worker. What it had cached goes with it.
+async fn connect(engine: &Engine, worker: &Worker, shutdown: &Shutdown) -> Result<(), Error> {
+    let (answers, tasks) = engine.connect_worker(worker.hello()?)?;
+    let mut asked = shutdown.clone();
+    Ok(worker.clone().run(Connection { tasks, answers }, async move { asked.asked().await }).await?)
 }
 
 /// Waits for the worker to finish what it has, as long as [`DRAIN`] allows.
