@@ -23,6 +23,11 @@ pub const FINDINGS_MAX: usize = 10_000;
 /// How many rows one statement reads. They are taken one by one; a statement that ends soon lets vacuum go on.
 const PAGE_ROWS: i64 = 1000;
 
+/// Opens a database to be audited, as it is: nothing is migrated.
+pub async fn connect(url: &str) -> Result<PgPool, store::Error> {
+    store::connect::pool(url).await
+}
+
 /// What is audited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {

@@ -11,82 +11,82 @@ use super::Error;
 
 /// A row of `history`.
 #[derive(Debug)]
-pub(crate) struct HistoryRow {
-    pub(crate) run_id: RunId,
-    pub(crate) seq: i32,
-    pub(crate) first_event_id: i64,
-    pub(crate) records: String,
-    pub(crate) hash: Hash,
+pub struct HistoryRow {
+    pub run_id: RunId,
+    pub seq: i32,
+    pub first_event_id: i64,
+    pub records: String,
+    pub hash: Hash,
 }
 
 /// A row of `execution` and what it does to `current_run`.
 #[derive(Debug)]
-pub(crate) struct StartRow {
-    pub(crate) run_id: RunId,
-    pub(crate) workflow_type: history::WorkflowType,
-    pub(crate) task_queue: history::TaskQueue,
-    pub(crate) first_run_id: RunId,
-    pub(crate) parent: Option<history::WorkflowExecution>,
-    pub(crate) request_id: Option<history::RequestId>,
+pub struct StartRow {
+    pub run_id: RunId,
+    pub workflow_type: history::WorkflowType,
+    pub task_queue: history::TaskQueue,
+    pub first_run_id: RunId,
+    pub parent: Option<history::WorkflowExecution>,
+    pub request_id: Option<history::RequestId>,
     /// The run that the id meant before, as the owner knows it.
-    pub(crate) previous_run_id: Option<RunId>,
-    pub(crate) started_at: history::Timestamp,
+    pub previous_run_id: Option<RunId>,
+    pub started_at: history::Timestamp,
 }
 
 /// What a close changes in `execution`.
 #[derive(Debug)]
-pub(crate) struct CloseRow {
-    pub(crate) run_id: RunId,
-    pub(crate) status: i16,
-    pub(crate) closed_at: history::Timestamp,
-    pub(crate) history_length: i64,
+pub struct CloseRow {
+    pub run_id: RunId,
+    pub status: i16,
+    pub closed_at: history::Timestamp,
+    pub history_length: i64,
 }
 
 /// A run whose debts are all paid: its row of `outbox` may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Settled {
-    pub(crate) shard: i16,
-    pub(crate) run_id: RunId,
+pub struct Settled {
+    pub shard: i16,
+    pub run_id: RunId,
 }
 
 /// What is committed or refused as a whole: all rows of one workflow id.
 #[derive(Debug)]
-pub(crate) struct Item {
-    pub(crate) shard: i16,
-    pub(crate) namespace: i16,
-    pub(crate) workflow_id: WorkflowId,
+pub struct Item {
+    pub shard: i16,
+    pub namespace: i16,
+    pub workflow_id: WorkflowId,
     /// The folding that decided this; what belongs to a dropped one is not written.
-    pub(crate) incarnation: u64,
-    pub(crate) rows: Vec<HistoryRow>,
-    pub(crate) starts: Vec<StartRow>,
-    pub(crate) closes: Vec<CloseRow>,
+    pub incarnation: u64,
+    pub rows: Vec<HistoryRow>,
+    pub starts: Vec<StartRow>,
+    pub closes: Vec<CloseRow>,
     /// The run has a row in `parked` that is not true any more.
-    pub(crate) unpark: Option<RunId>,
+    pub unpark: Option<RunId>,
     /// The run leaves memory until then.
-    pub(crate) park: Option<(RunId, Option<history::Timestamp>)>,
+    pub park: Option<(RunId, Option<history::Timestamp>)>,
     /// This run closes and owes others something.
-    pub(crate) owes: Option<RunId>,
+    pub owes: Option<RunId>,
 }
 
 impl Item {
     /// Returns the bytes it counts for in a batch.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.rows.iter().map(|row| row.records.len() + 128).sum()
     }
 }
 
 /// How a batch ended that did not fail.
 #[derive(Debug, Default)]
-pub(crate) struct Conflicts(
+pub struct Conflicts(
     /// The runs that were not started, because their id means another run than the owner knew. Nothing of their items was written.
-    pub(crate) HashSet<RunId>,
+    pub HashSet<RunId>,
 );
 
 /// A connection that commits through one slot.
-pub(crate) struct Connection {
+pub struct Connection {
     client: Client,
     /// The server process behind it.
-    pub(crate) backend: i32,
+    pub backend: i32,
     slot: i16,
     owner: Uuid,
     epoch: i64,
@@ -171,7 +171,7 @@ const SETTLE: &str = "
 
 impl Connection {
     /// Opens the connection and prepares its statements.
-    pub(crate) async fn open(url: &str, slot: i16, owner: Uuid, epoch: i64) -> Result<Self, Error> {
+    pub async fn open(url: &str, slot: i16, owner: Uuid, epoch: i64) -> Result<Self, Error> {
         let client = super::connect::client(url).await?;
         // Without row estimates for `unnest`, a generic plan would turn joins into scans of whole tables.
         client
@@ -199,7 +199,7 @@ impl Connection {
     ///
     /// # Errors
     /// An error that the server answered means that nothing was written; a lost connection leaves that open.
-    pub(crate) async fn commit(
+    pub async fn commit(
         &self,
         batch: i64,
         items: &[Item],

@@ -1,7 +1,7 @@
 //! All SQL, a file per table or concern. The commit path and cold loads use tokio-postgres; the rest uses sqlx.
 
 pub(crate) mod audit;
-pub(crate) mod commit;
+pub mod commit;
 pub(crate) mod connect;
 pub mod list;
 pub(crate) mod load;

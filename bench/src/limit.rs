@@ -1,0 +1,184 @@
+//! The limit: a bare script that replays the very arrays which the engine committed, through the engine's own
+//! statements and fence, with as many workflows in flight and nothing else to do.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use engine::store::commit::{CloseRow, Connection, HistoryRow, Item, StartRow};
+use history::{RequestId, RunId, TaskQueue, Timestamp, WorkflowId, WorkflowType};
+use uuid::Uuid;
+
+use crate::load::{Figures, median};
+
+/// How many workflows are replayed in one measurement.
+const WORKFLOWS: i64 = 20_000;
+/// How many commits of one row are measured.
+const COMMITS: i64 = 2000;
+/// The slots that the script writes through: none of the engine's own.
+const SLOTS: [i16; 2] = [6, 7];
+
+/// What a bare script reaches.
+pub(crate) struct Limits {
+    /// A commit of one row, one after the other.
+    pub(crate) one_row: Figures,
+    /// One-activity workflows, two commits each.
+    pub(crate) replay: Figures,
+}
+
+/// Measures both on the database that the engine has just filled.
+pub(crate) async fn measure(url: &str, in_flight: usize, repeats: usize) -> Result<Limits> {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
+    tokio::spawn(connection);
+    let owner = Uuid::new_v4();
+    client.execute("UPDATE slot SET owner = $1, epoch = 1 WHERE n >= 6", &[&owner]).await?;
+    let recorded = Recorded::read(&client).await?;
+    let mut lanes = Vec::new();
+    for slot in SLOTS {
+        lanes.push(Lane { connection: Connection::open(url, slot, owner, 1).await?, batch: 0 });
+    }
+    let mut one_row = Vec::new();
+    let mut replays = Vec::new();
+    for _ in 0..repeats {
+        one_row.push(single(&mut lanes[0], &recorded).await?);
+        replays.push(replay(&mut lanes, &recorded, in_flight).await?);
+    }
+    Ok(Limits { one_row: median(one_row), replay: median(replays) })
+}
+
+/// One workflow as it was committed.
+struct Recorded {
+    workflow_type: String,
+    task_queue: String,
+    /// The rows of its history: text, hash and first event.
+    rows: Vec<(String, [u8; 32], i64)>,
+    history_length: i64,
+}
+
+impl Recorded {
+    /// Reads a workflow of one activity that took two commits.
+    async fn read(client: &tokio_postgres::Client) -> Result<Self> {
+        let run = client
+            .query_opt(
+                "SELECT shard, run_id, workflow_type, task_queue, history_length FROM execution e
+                 WHERE status = 2 AND history_length = 11
+                   AND (SELECT count(*) FROM history h WHERE h.shard = e.shard AND h.run_id = e.run_id) = 2
+                 ORDER BY run_id DESC LIMIT 1",
+                &[],
+            )
+            .await?
+            .context("the engine has not run a workflow of one activity in two commits; measure one first")?;
+        let rows = client
+            .query(
+                "SELECT records, hash, first_event_id FROM history WHERE shard = $1 AND run_id = $2 ORDER BY seq",
+                &[&run.get::<_, i16>(0), &run.get::<_, Uuid>(1)],
+            )
+            .await?;
+        let rows = rows
+            .iter()
+            .map(|row| Ok((row.get(0), row.get::<_, Vec<u8>>(1).try_into().ok().context("a hash of 32 bytes")?, row.get(2))))
+            .collect::<Result<_>>()?;
+        Ok(Self { workflow_type: run.get(2), task_queue: run.get(3), rows, history_length: run.get(4) })
+    }
+
+    fn start(&self) -> Item {
+        let run_id = RunId(Uuid::now_v7());
+        let id = Uuid::new_v4();
+        let mut item = self.row(run_id, &WorkflowId::known(id.to_string()), 0);
+        item.starts.push(StartRow {
+            run_id,
+            workflow_type: WorkflowType::known(&self.workflow_type),
+            task_queue: TaskQueue::known(&self.task_queue),
+            first_run_id: run_id,
+            parent: None,
+            request_id: Some(RequestId::known(id.to_string())),
+            previous_run_id: None,
+            started_at: Timestamp(0),
+        });
+        item
+    }
+
+    fn end(&self, start: &Item) -> Item {
+        let run_id = start.rows[0].run_id;
+        let mut item = self.row(run_id, &start.workflow_id, 1);
+        item.closes.push(CloseRow { run_id, status: 2, closed_at: Timestamp(1), history_length: self.history_length });
+        item
+    }
+
+    fn row(&self, run_id: RunId, workflow_id: &WorkflowId, n: usize) -> Item {
+        let (records, hash, first_event_id) = &self.rows[n];
+        Item {
+            shard: i16::try_from(run_id.0.as_u128() % 1024).unwrap_or_default(),
+            namespace: 1,
+            workflow_id: workflow_id.clone(),
+            incarnation: 0,
+            rows: vec![HistoryRow {
+                run_id,
+                seq: i32::try_from(n).unwrap_or_default(),
+                first_event_id: *first_event_id,
+                records: records.clone(),
+                hash: *hash,
+            }],
+            starts: Vec::new(),
+            closes: Vec::new(),
+            unpark: None,
+            park: None,
+            owes: None,
+        }
+    }
+}
+
+/// A slot and its last batch.
+struct Lane {
+    connection: Connection,
+    batch: i64,
+}
+
+impl Lane {
+    async fn commit(&mut self, items: &[Item]) -> Result<()> {
+        self.batch += 1;
+        let conflicts = self.connection.commit(self.batch, items, &[]).await?;
+        anyhow::ensure!(conflicts.0.is_empty(), "the script's ids are new");
+        Ok(())
+    }
+}
+
+/// Commits one row after the other.
+async fn single(lane: &mut Lane, recorded: &Recorded) -> Result<Figures> {
+    let begun = Instant::now();
+    let mut latencies = Vec::new();
+    let start = recorded.start();
+    lane.commit(std::slice::from_ref(&start)).await?;
+    for n in 0..COMMITS {
+        let mut item = recorded.end(&start);
+        item.closes.clear();
+        item.rows[0].seq = i32::try_from(n).unwrap_or_default() + 1;
+        let sent = Instant::now();
+        lane.commit(&[item]).await?;
+        latencies.push(sent.elapsed());
+    }
+    Ok(Figures::of(begun.elapsed(), vec![latencies]))
+}
+
+/// Replays workflows: half of those in flight on each connection, each a commit for its start and one for its end.
+async fn replay(lanes: &mut [Lane], recorded: &Recorded, in_flight: usize) -> Result<Figures> {
+    let begun = Instant::now();
+    let share = in_flight / lanes.len();
+    let each = usize::try_from(WORKFLOWS).unwrap_or_default() / lanes.len();
+    let running = lanes.iter_mut().map(|lane| async move {
+        let mut latencies = Vec::new();
+        while latencies.len() < each {
+            let sent = Instant::now();
+            let starts: Vec<Item> = (0..share).map(|_| recorded.start()).collect();
+            lane.commit(&starts).await?;
+            let ends: Vec<Item> = starts.iter().map(|start| recorded.end(start)).collect();
+            lane.commit(&ends).await?;
+            latencies.extend(std::iter::repeat_n(sent.elapsed(), share));
+        }
+        anyhow::Ok(latencies)
+    });
+    let mut running: Vec<_> = running.collect();
+    let (second, first) = (running.pop().context("two lanes")?, running.pop().context("two lanes")?);
+    let (first, second) = tokio::join!(first, second);
+    let time: Duration = begun.elapsed();
+    Ok(Figures::of(time, vec![first?, second?]))
+}

@@ -1,0 +1,25 @@
+//! What is run: a number of activities in a row, each of which adds one.
+
+use coreason::prelude::*;
+
+/// The bench's task queue.
+pub(crate) const QUEUE: &str = "bench";
+
+#[activity]
+async fn add_one(n: u32) -> Result<u32> {
+    Ok(n + 1)
+}
+
+#[workflow]
+async fn sequence(wf: Workflow, activities: u32) -> Result<u32> {
+    let mut n = 0;
+    while n < activities {
+        n = wf.call(add_one, n).await?;
+    }
+    Ok(n)
+}
+
+/// Returns the worker.
+pub(crate) fn worker() -> Worker {
+    Worker::new(QUEUE).workflow(sequence).activity(add_one).workflow_slots(1000).activity_slots(1000)
+}
