@@ -29,7 +29,7 @@ pub trait ActivityDefinition: Copy + 'static {
     /// Returns the name, made once.
     fn activity_type() -> ActivityType;
     /// Returns the payloads of the arguments.
-    fn encode(input: &Self::Input) -> Result<Payloads, EncodeError>;
+    fn encode(input: Self::Input) -> Result<Payloads, EncodeError>;
     /// Returns the arguments of the payloads.
     fn decode(payloads: &Payloads) -> Result<Self::Input, DecodeError>;
     /// Starts an attempt.
@@ -56,7 +56,7 @@ pub trait WorkflowDefinition: Copy + 'static {
     /// Returns the name, made once.
     fn workflow_type() -> WorkflowType;
     /// Returns the payloads of the arguments.
-    fn encode(input: &Self::Input) -> Result<Payloads, EncodeError>;
+    fn encode(input: Self::Input) -> Result<Payloads, EncodeError>;
     /// Returns the arguments of the payloads.
     fn decode(payloads: &Payloads) -> Result<Self::Input, DecodeError>;
     /// Returns the workflow's code, not yet polled.
@@ -216,12 +216,14 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Payload, EncodeError> 
     })
 }
 
-/// Returns one argument; one that was not given is null.
+/// Returns one argument. One that was not given is null, or the struct of which nothing must be given.
 #[doc(hidden)]
 pub fn argument<T: DeserializeOwned>(payloads: &Payloads, at: usize) -> Result<T, DecodeError> {
     match payloads.0.get(at) {
         Some(payload) => payload.read(),
-        None => Payload::null().read(),
+        None => Payload::null()
+            .read()
+            .or_else(|_| Payload::json_text("{}").read()),
     }
     .map_err(|source| DecodeError { at, source })
 }

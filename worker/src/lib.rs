@@ -17,6 +17,9 @@ pub mod definition;
 pub mod error;
 pub mod options;
 
+pub mod activities;
+pub mod workflows;
+
 mod driver;
 mod panics;
 mod worker;

@@ -9,8 +9,8 @@ use crate::{
     options::{self, Options},
 };
 
-pub(crate) fn expand(mut options: Options, function: ItemFn) -> syn::Result<TokenStream> {
-    function::check(&function, "an activity")?;
+pub(crate) fn expand(mut options: Options, function: &ItemFn) -> syn::Result<TokenStream> {
+    function::check(function, "an activity")?;
     let sdk = options.sdk()?;
     let ident = &function.sig.ident;
     let name = options::name(options.text("name")?, &ident.to_string(), ident.span())?;
@@ -18,8 +18,8 @@ pub(crate) fn expand(mut options: Options, function: ItemFn) -> syn::Result<Toke
     let blocking = options.flag("blocking")?;
     options.finish()?;
 
-    let declaration = function::declare(&function);
-    let parameters = function::parameters(&function);
+    let declaration = function::declare(function);
+    let parameters = function::parameters(function);
     let (references, values): (Vec<&Type>, Vec<&Type>) = parameters
         .iter()
         .partition(|parameter| matches!(parameter, Type::Reference(_)));
@@ -32,19 +32,17 @@ pub(crate) fn expand(mut options: Options, function: ItemFn) -> syn::Result<Toke
         .collect();
     let inputs = Inputs::new(values);
     let (input, pattern, codec) = (inputs.ty(), inputs.pattern(), inputs.codec(&sdk));
-    let result = function::result(&function);
+    let result = function::result(function);
     let mut names = inputs.names().iter();
     let arguments: Vec<TokenStream> = parameters
         .iter()
-        .map(|parameter| match parameter {
-            Type::Reference(reference) => {
+        .map(|parameter| {
+            if let Type::Reference(reference) = parameter {
                 let injected = &reference.elem;
-                quote!(__scope.get::<#injected>())
+                return quote!(__scope.get::<#injected>());
             }
-            _ => {
-                let name = names.next();
-                quote!(#name)
-            }
+            let name = names.next();
+            quote!(#name)
         })
         .collect();
     let run = match (function.sig.asyncness.is_some(), blocking) {

@@ -30,11 +30,13 @@ pub(crate) fn check(function: &ItemFn, what: &str) -> syn::Result<()> {
 
 /// Returns the types of the parameters.
 pub(crate) fn parameters(function: &ItemFn) -> Vec<&Type> {
-    let typed = |parameter| match parameter {
-        &FnArg::Typed(ref typed) => Some(&*typed.ty),
-        FnArg::Receiver(_) => None,
-    };
-    function.sig.inputs.iter().filter_map(typed).collect()
+    let mut types = Vec::new();
+    for parameter in &function.sig.inputs {
+        if let FnArg::Typed(typed) = parameter {
+            types.push(&*typed.ty);
+        }
+    }
+    types
 }
 
 /// Returns the type of the function's result.
@@ -66,7 +68,7 @@ pub(crate) fn declare(function: &ItemFn) -> TokenStream {
 
         impl #name {
             /// The function as it was written, to be called directly.
-            #[allow(dead_code, clippy::unused_async, clippy::needless_pass_by_value)]
+            #[allow(dead_code, clippy::unused_async, clippy::needless_pass_by_value, clippy::unnecessary_wraps)]
             #(#others)*
             #vis #body #block
         }
@@ -112,8 +114,8 @@ impl<'a> Inputs<'a> {
         let (names, types, pattern) = (&self.names, &self.types, self.pattern());
         let at = 0..types.len();
         quote! {
-            fn encode(#pattern: &Self::Input) -> ::core::result::Result<#sdk::__private::Payloads, #sdk::__private::EncodeError> {
-                ::core::result::Result::Ok(#sdk::__private::Payloads(::std::vec![#(#sdk::__private::encode(#names)?),*]))
+            fn encode(#pattern: Self::Input) -> ::core::result::Result<#sdk::__private::Payloads, #sdk::__private::EncodeError> {
+                ::core::result::Result::Ok(#sdk::__private::Payloads(::std::vec![#(#sdk::__private::encode(&#names)?),*]))
             }
 
             fn decode(__payloads: &#sdk::__private::Payloads) -> ::core::result::Result<Self::Input, #sdk::__private::DecodeError> {

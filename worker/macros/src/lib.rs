@@ -21,7 +21,7 @@ use options::Options;
 pub fn activity(options: TokenStream, item: TokenStream) -> TokenStream {
     let options = parse_macro_input!(options as Options);
     let function = parse_macro_input!(item as ItemFn);
-    activity::expand(options, function)
+    activity::expand(options, &function)
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
 }
@@ -31,7 +31,7 @@ pub fn activity(options: TokenStream, item: TokenStream) -> TokenStream {
 pub fn workflow(options: TokenStream, item: TokenStream) -> TokenStream {
     let options = parse_macro_input!(options as Options);
     let function = parse_macro_input!(item as ItemFn);
-    workflow::expand(options, function)
+    workflow::expand(options, &function)
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
 }
@@ -49,5 +49,5 @@ pub fn signal(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Waits for the first of several futures, polled in the order written; see `worker::prelude`.
 #[proc_macro]
 pub fn select(input: TokenStream) -> TokenStream {
-    select::expand(parse_macro_input!(input as select::Select)).into()
+    select::expand(&parse_macro_input!(input as select::Select)).into()
 }

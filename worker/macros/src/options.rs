@@ -58,13 +58,11 @@ impl Options {
 
     /// Takes `name = "30s"` as an `Option<Duration>` expression.
     pub(crate) fn duration(&mut self, name: &'static str) -> syn::Result<TokenStream> {
-        Ok(match self.text(name)? {
-            Some(text) => {
-                let duration = duration::expand(&text)?;
-                quote!(::core::option::Option::Some(#duration))
-            }
-            None => quote!(::core::option::Option::None),
-        })
+        let Some(text) = self.text(name)? else {
+            return Ok(quote!(::core::option::Option::None));
+        };
+        let duration = duration::expand(&text)?;
+        Ok(quote!(::core::option::Option::Some(#duration)))
     }
 
     /// Takes `name = 5` as an `Option` expression of a number.
@@ -102,7 +100,7 @@ impl Options {
     /// Takes `name(...)`.
     pub(crate) fn nested(&mut self, name: &'static str) -> syn::Result<Option<Self>> {
         self.take(name)?
-            .map(|meta| meta.require_list().and_then(|list| list.parse_args()))
+            .map(|meta| meta.require_list().and_then(syn::MetaList::parse_args))
             .transpose()
     }
 

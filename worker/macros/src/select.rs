@@ -50,7 +50,7 @@ impl Parse for Select {
 }
 
 /// Polls in the order written, drops all futures, and only then runs the winner's body.
-pub(crate) fn expand(select: Select) -> TokenStream {
+pub(crate) fn expand(select: &Select) -> TokenStream {
     let ident = |kind: &str, at: usize| format_ident!("{kind}{at}", span = Span::mixed_site());
     let count = select.branches.len();
     let variants: Vec<_> = (0..count).map(|at| ident("B", at)).collect();

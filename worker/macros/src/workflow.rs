@@ -9,8 +9,8 @@ use crate::{
     options::{self, Options},
 };
 
-pub(crate) fn expand(mut options: Options, function: ItemFn) -> syn::Result<TokenStream> {
-    function::check(&function, "a workflow")?;
+pub(crate) fn expand(mut options: Options, function: &ItemFn) -> syn::Result<TokenStream> {
+    function::check(function, "a workflow")?;
     if function.sig.asyncness.is_none() {
         return Err(syn::Error::new(
             function.sig.fn_token.span(),
@@ -25,22 +25,23 @@ pub(crate) fn expand(mut options: Options, function: ItemFn) -> syn::Result<Toke
     let execution_timeout = options.duration("execution_timeout")?;
     options.finish()?;
 
-    let parameters = function::parameters(&function);
+    let parameters = function::parameters(function);
     let Some((context, values)) = parameters.split_first() else {
         return Err(syn::Error::new(
             function.sig.span(),
             "the first parameter of a workflow is its context: `wf: Workflow`",
         ));
     };
-    let context = match context {
-        Type::Reference(_) => quote!(&__workflow),
-        _ => quote!(__workflow),
+    let context = if let Type::Reference(_) = context {
+        quote!(&__workflow)
+    } else {
+        quote!(__workflow)
     };
-    let declaration = function::declare(&function);
+    let declaration = function::declare(function);
     let inputs = Inputs::new(values.to_vec());
     let (input, pattern, codec) = (inputs.ty(), inputs.pattern(), inputs.codec(&sdk));
     let names = inputs.names();
-    let result = function::result(&function);
+    let result = function::result(function);
 
     Ok(quote! {
         #declaration

@@ -20,7 +20,7 @@ use running::{Running, Supervised};
 use crate::{
     definition::{self, ActivityDefinition},
     driver::panic_failure,
-    error::{Fails, application, cause_of, is_canceled},
+    error::{Fails as _, application, cause_of, is_canceled},
     panics::{self, Panic},
 };
 
@@ -124,11 +124,13 @@ impl Attempt {
     }
 }
 
-/// Answers for an attempt that ended; `None` for one that was dropped because it was canceled.
-fn end<A: ActivityDefinition>(
-    running: &Running,
-    outcome: Option<Result<Result<A::Output, A::Error>, Panic>>,
-) {
+/// How the code of an attempt ended: it returned or panicked, or was dropped because it was canceled.
+type End<A> = Option<
+    Result<Result<<A as ActivityDefinition>::Output, <A as ActivityDefinition>::Error>, Panic>,
+>;
+
+/// Answers for an attempt that ended.
+fn end<A: ActivityDefinition>(running: &Running, outcome: End<A>) {
     match outcome {
         None => running.cancel(Payloads::default()),
         Some(Ok(Ok(output))) => match definition::encode(&output) {

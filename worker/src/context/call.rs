@@ -27,7 +27,7 @@ use crate::{
 
 /// The time for one attempt where neither the definition nor the call gives one: long enough for a slow model's answer.
 /// An attempt whose worker is lost is noticed sooner, by the worker's session.
-pub const START_TO_CLOSE_DEFAULT: Duration = Duration::from_secs(600);
+pub const START_TO_CLOSE_DEFAULT: Duration = Duration::from_mins(10);
 
 /// A call to an activity; see [`Workflow::call`](super::Workflow::call). Options given here win over the definition's.
 ///
@@ -49,14 +49,14 @@ enum Stage {
 }
 
 impl<A: ActivityDefinition> Call<A> {
-    pub(super) fn new(state: Rc<RunState>, _: A, input: &A::Input) -> Self {
-        let stage = match A::encode(input) {
+    pub(super) fn new(state: Rc<RunState>, _: A, input: A::Input) -> Self {
+        let begun = match A::encode(input) {
             Ok(input) => Stage::New(Box::new(command::<A>(input))),
             Err(error) => Stage::Refused(Box::new(names::refused(&A::activity_type(), &error))),
         };
         Self {
             state,
-            stage,
+            stage: begun,
             cancellation: Cancellation::default(),
             activity: PhantomData,
         }

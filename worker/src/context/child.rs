@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// What awaiting a child returns.
-pub type ChildOutcome<W> =
+type ChildOutcome<W> =
     Result<<W as WorkflowDefinition>::Output, <<W as WorkflowDefinition>::Error as Fails>::AtChild>;
 
 /// A child workflow to be started; see [`Workflow::child`](super::Workflow::child). Awaited, it returns the result.
@@ -53,14 +53,14 @@ enum Stage {
 }
 
 impl<W: WorkflowDefinition> Child<W> {
-    pub(super) fn new(state: Rc<RunState>, _: W, input: &W::Input) -> Self {
-        let stage = match W::encode(input) {
+    pub(super) fn new(state: Rc<RunState>, _: W, input: W::Input) -> Self {
+        let begun = match W::encode(input) {
             Ok(input) => Stage::New(Box::new(command::<W>(input))),
             Err(error) => Stage::Refused(names::misfit(&error, W::NAME)),
         };
         Self {
             state,
-            stage,
+            stage: begun,
             cancellation: Cancellation::Wait,
             workflow: PhantomData,
         }

@@ -65,7 +65,7 @@ impl Workflow {
     ///
     /// Several arguments are a tuple, none are `()`.
     pub fn call<A: ActivityDefinition>(&self, activity: A, input: A::Input) -> Call<A> {
-        Call::new(self.state.clone(), activity, &input)
+        Call::new(self.state.clone(), activity, input)
     }
 
     /// Waits on a durable timer. It never fires early, and fires late only while no engine runs.
@@ -86,7 +86,7 @@ impl Workflow {
     /// Starts a child workflow and waits for its result: `wf.child(index_batch, files).await`. Options go before the
     /// `await`; [`start`](Child::start) returns a handle instead.
     pub fn child<W: WorkflowDefinition>(&self, workflow: W, input: W::Input) -> Child<W> {
-        Child::new(self.state.clone(), workflow, &input)
+        Child::new(self.state.clone(), workflow, input)
     }
 
     /// Returns a handle to another workflow of this namespace, to signal or cancel it.
@@ -138,7 +138,7 @@ impl Workflow {
     ) -> impl Future<Output = T> + use<W, T> {
         let _ = workflow;
         let state = self.state.clone();
-        let input = W::encode(&input);
+        let input = W::encode(input);
         async move {
             state.halt(match input {
                 Ok(input) => Halt::ContinueAsNew(Command::ContinueAsNewWorkflowExecution(

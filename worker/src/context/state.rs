@@ -229,17 +229,13 @@ impl RunState {
     ) -> Poll<Done> {
         let mut inner = self.inner.borrow_mut();
         let operation = inner.get(op);
-        match done(operation) {
-            Some(done) => {
-                operation.waiting = false;
-                Poll::Ready(done)
-            }
-            None => {
-                operation.waiting = true;
-                self.register(operation, context.waker());
-                Poll::Pending
-            }
+        let done = done(operation);
+        operation.waiting = done.is_none();
+        if let Some(done) = done {
+            return Poll::Ready(done);
         }
+        self.register(operation, context.waker());
+        Poll::Pending
     }
 
     /// Keeps a combinator's waker. The root's own needs no keeping: the root is polled after every turn's events.

@@ -157,12 +157,12 @@ async fn code_that_finishes_all_the_same_is_completed() {
 async fn the_last_heartbeat_goes_out_before_a_failure_and_reaches_the_next_attempt() {
     let (mut hosted, _) = hosted();
     hosted.attempt_with("beats", &[], |task| {
-        task.heartbeat_timeout = Millis::seconds(10)
+        task.heartbeat_timeout = Millis::seconds(10);
     });
     for expected in [1, 3] {
         match hosted.answer().await {
             FromWorker::ActivityHeartbeat { details, .. } => {
-                assert_eq!(value(&details), json!(expected))
+                assert_eq!(value(&details), json!(expected));
             }
             other => panic!("{other:?}"),
         }

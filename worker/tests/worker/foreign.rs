@@ -33,7 +33,7 @@ async fn is_woken_by_a_thread(wf: Workflow) -> Result<u32> {
     let (sender, receiver) = oneshot::channel::<u32>();
     *SENDER.lock().unwrap() = Some(sender);
     select! {
-        received = receiver => Ok(received?),
+        number = receiver => Ok(number?),
         slept = wf.sleep(Duration::from_secs(9)) => { slept?; Ok(0) }
     }
 }
@@ -41,12 +41,12 @@ async fn is_woken_by_a_thread(wf: Workflow) -> Result<u32> {
 #[workflow]
 async fn channels_inside(wf: Workflow) -> Result<u32> {
     let (sender, receiver) = oneshot::channel::<u32>();
-    let (received, slept) = join!(receiver, async {
+    let (number, slept) = join!(receiver, async {
         wf.sleep(Duration::from_secs(9)).await?;
         sender.send(5).map_err(|_| Error::new("nobody listens"))
     });
     slept?;
-    Ok(received?)
+    Ok(number?)
 }
 
 #[workflow]

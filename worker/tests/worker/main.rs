@@ -3,6 +3,13 @@
 //! `support::Script` plays the engine. Every turn that a test plays is replayed at its end from the whole history by
 //! a fresh worker, which must ask for the same.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    reason = "clippy knows test functions, but not what they share; JSON literals are given away"
+)]
+
 extern crate worker as coreason;
 
 mod activities;
@@ -12,6 +19,7 @@ mod drain;
 mod errors;
 mod foreign;
 mod hello;
+mod index_folder;
 mod many;
 mod registration;
 mod replay;

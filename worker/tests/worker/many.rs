@@ -16,7 +16,7 @@ async fn work(n: u32) -> Result<u32> {
 async fn first_wins(wf: Workflow) -> Result<String> {
     let said = select! {
         done = wf.call(work, 1) => format!("work said {}", done?),
-        _ = wf.sleep(Duration::from_secs(60)) => "too late".to_owned(),
+        _ = wf.sleep(Duration::from_mins(1)) => "too late".to_owned(),
     };
     wf.call(work, 2).await?;
     Ok(said)

@@ -32,7 +32,7 @@ async fn approval(wf: Workflow) -> Result<String> {
     select! {
         approve = approvals.recv() => Ok(format!("approved by {}", approve?.by)),
         stop = stops.recv() => stop.map(|Stop| "stopped".to_owned()).map_err(Error::from),
-        slept = wf.sleep(Duration::from_secs(3600)) => {
+        slept = wf.sleep(Duration::from_hours(1)) => {
             slept?;
             Ok("nobody came".to_owned())
         }

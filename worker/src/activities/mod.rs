@@ -1,0 +1,3 @@
+//! Built-in activities.
+
+pub mod file;
