@@ -50,7 +50,7 @@ impl Execution {
         event: &Arc<Event>,
         kind: &EventKind,
     ) -> Result<(), &'static str> {
-        if let Some(status) = closing(kind) {
+        if let Some(status) = Status::closed_by(kind) {
             return self.run_closed(event, status);
         }
         if is_of_workflow_task(kind) {
@@ -320,19 +320,6 @@ fn is_of_workflow_task(kind: &EventKind) -> bool {
             | EventKind::WorkflowTaskTimedOut(_)
             | EventKind::WorkflowTaskFailed(_)
     )
-}
-
-/// Returns the status that an event closes the run with.
-pub(crate) fn closing(kind: &EventKind) -> Option<Status> {
-    Some(match kind {
-        EventKind::WorkflowExecutionCompleted(_) => Status::Completed,
-        EventKind::WorkflowExecutionFailed(_) => Status::Failed,
-        EventKind::WorkflowExecutionTimedOut(_) => Status::TimedOut,
-        EventKind::WorkflowExecutionCanceled(_) => Status::Canceled,
-        EventKind::WorkflowExecutionTerminated(_) => Status::Terminated,
-        EventKind::WorkflowExecutionContinuedAsNew(_) => Status::ContinuedAsNew,
-        _ => return None,
-    })
 }
 
 /// Returns the completion whose command made an event of this type.

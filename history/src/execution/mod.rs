@@ -28,7 +28,6 @@ pub use status::Status;
 pub use timer::TimerState;
 pub use workflow_task::{WorkflowTaskStart, WorkflowTaskState};
 
-pub(crate) use apply::closing;
 pub(crate) use buffer::Buffered;
 pub(crate) use deadline::{ActivityDeadline, Deadline};
 pub(crate) use memory::event_bytes;

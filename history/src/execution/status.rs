@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::EventKind;
+
 /// The status of a run. Temporal: `WorkflowExecutionStatus`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Status {
@@ -69,6 +71,19 @@ impl Status {
         Self::ALL
             .into_iter()
             .find(|status| status.number() == number)
+    }
+
+    /// Returns the status that an event leaves a run in, if it closes it.
+    pub fn closed_by(kind: &EventKind) -> Option<Self> {
+        Some(match kind {
+            EventKind::WorkflowExecutionCompleted(_) => Self::Completed,
+            EventKind::WorkflowExecutionFailed(_) => Self::Failed,
+            EventKind::WorkflowExecutionCanceled(_) => Self::Canceled,
+            EventKind::WorkflowExecutionTerminated(_) => Self::Terminated,
+            EventKind::WorkflowExecutionContinuedAsNew(_) => Self::ContinuedAsNew,
+            EventKind::WorkflowExecutionTimedOut(_) => Self::TimedOut,
+            _ => return None,
+        })
     }
 
     /// Says whether the run is open.

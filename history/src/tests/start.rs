@@ -159,19 +159,19 @@ fn policies_say_what_a_used_id_means() {
     let running = Err("WORKFLOW_ALREADY_STARTED");
     let reuse = Err("WORKFLOW_ID_REUSE_REFUSED");
     let table = [
-        (OPEN, AllowDuplicate, Fail, running.clone()),
-        (OPEN, AllowDuplicate, UseExisting, existing.clone()),
-        (OPEN, AllowDuplicate, TerminateExisting, terminate.clone()),
-        (OPEN, RejectDuplicate, Fail, running.clone()),
+        (OPEN, AllowDuplicate, Fail, running),
+        (OPEN, AllowDuplicate, UseExisting, existing),
+        (OPEN, AllowDuplicate, TerminateExisting, terminate),
+        (OPEN, RejectDuplicate, Fail, running),
         (OPEN, AllowDuplicateFailedOnly, UseExisting, existing),
         (OPEN, TerminateIfRunning, Fail, terminate),
-        (UNHAPPY, AllowDuplicate, Fail, new.clone()),
-        (UNHAPPY, AllowDuplicateFailedOnly, Fail, new.clone()),
-        (UNHAPPY, TerminateIfRunning, Fail, new.clone()),
-        (UNHAPPY, RejectDuplicate, UseExisting, reuse.clone()),
-        (HAPPY, AllowDuplicate, Fail, new.clone()),
+        (UNHAPPY, AllowDuplicate, Fail, new),
+        (UNHAPPY, AllowDuplicateFailedOnly, Fail, new),
+        (UNHAPPY, TerminateIfRunning, Fail, new),
+        (UNHAPPY, RejectDuplicate, UseExisting, reuse),
+        (HAPPY, AllowDuplicate, Fail, new),
         (HAPPY, TerminateIfRunning, Fail, new),
-        (HAPPY, AllowDuplicateFailedOnly, Fail, reuse.clone()),
+        (HAPPY, AllowDuplicateFailedOnly, Fail, reuse),
         (HAPPY, RejectDuplicate, Fail, reuse),
     ];
     for (statuses, reuse_policy, conflict_policy, expected) in table {

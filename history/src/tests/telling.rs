@@ -114,6 +114,32 @@ fn attributes(story: &Story, kind: &EventKind) -> String {
         }
         EventKind::WorkflowTaskTimedOut(a) => a.timeout_type.as_str().to_owned(),
         EventKind::WorkflowTaskFailed(a) => format!("{:?}", a.cause),
+        EventKind::TimerStarted(a) => format!("{} {}", a.timer_id, span(a.start_to_fire_timeout)),
+        EventKind::TimerFired(a) => a.timer_id.to_string(),
+        EventKind::TimerCanceled(a) => a.timer_id.to_string(),
+        EventKind::WorkflowExecutionSignaled(a) => a.signal_name.to_string(),
+        EventKind::WorkflowExecutionTerminated(a) => format!("({})", a.reason),
+        EventKind::WorkflowExecutionFailed(a) => format!("{:?}", a.retry_state),
+        EventKind::WorkflowExecutionTimedOut(a) => format!("{:?}", a.retry_state),
+        EventKind::WorkflowExecutionContinuedAsNew(a) => {
+            let facts = a.memo.iter().chain(&a.search_attributes).fold(
+                String::new(),
+                |text, (key, value)| {
+                    format!("{text} {key}={}", String::from_utf8_lossy(&value.data))
+                },
+            );
+            format!(
+                "{:?}{}{facts}",
+                a.initiator,
+                optional("backoff", &span(a.backoff_start_interval))
+            )
+        }
+        _ => attributes_of_pending(story, kind),
+    }
+}
+
+fn attributes_of_pending(story: &Story, kind: &EventKind) -> String {
+    match kind {
         EventKind::ActivityTaskScheduled(a) => {
             format!(
                 "{}{}{}{}{}",
@@ -159,26 +185,6 @@ fn attributes(story: &Story, kind: &EventKind) -> String {
         EventKind::ActivityTaskCancelRequested(a) => subject(story, a.scheduled_event_id),
         EventKind::ActivityTaskCanceled(a) => {
             ended(story, a.scheduled_event_id, a.started_event_id)
-        }
-        EventKind::TimerStarted(a) => format!("{} {}", a.timer_id, span(a.start_to_fire_timeout)),
-        EventKind::TimerFired(a) => a.timer_id.to_string(),
-        EventKind::TimerCanceled(a) => a.timer_id.to_string(),
-        EventKind::WorkflowExecutionSignaled(a) => a.signal_name.to_string(),
-        EventKind::WorkflowExecutionTerminated(a) => format!("({})", a.reason),
-        EventKind::WorkflowExecutionFailed(a) => format!("{:?}", a.retry_state),
-        EventKind::WorkflowExecutionTimedOut(a) => format!("{:?}", a.retry_state),
-        EventKind::WorkflowExecutionContinuedAsNew(a) => {
-            let facts = a.memo.iter().chain(&a.search_attributes).fold(
-                String::new(),
-                |text, (key, value)| {
-                    format!("{text} {key}={}", String::from_utf8_lossy(&value.data))
-                },
-            );
-            format!(
-                "{:?}{}{facts}",
-                a.initiator,
-                optional("backoff", &span(a.backoff_start_interval))
-            )
         }
         EventKind::StartChildWorkflowExecutionInitiated(a) => a.workflow_id.to_string(),
         EventKind::StartChildWorkflowExecutionFailed(a) => {
