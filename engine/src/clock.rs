@@ -16,13 +16,17 @@ pub(crate) struct Clock {
 
 /// Returns the microseconds since boot, time asleep included.
 fn boot_micros() -> i64 {
-    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |time| time.tv_sec() * 1_000_000 + time.tv_nsec() / 1000)
+    clock_gettime(ClockId::CLOCK_BOOTTIME)
+        .map_or(0, |time| time.tv_sec() * 1_000_000 + time.tv_nsec() / 1000)
 }
 
 impl Clock {
     /// Returns a clock that says `now` at this moment.
     pub(crate) fn set_to(now: Timestamp) -> Self {
-        Self { offset: AtomicI64::new(now.0 - boot_micros()), last: AtomicI64::new(now.0) }
+        Self {
+            offset: AtomicI64::new(now.0 - boot_micros()),
+            last: AtomicI64::new(now.0),
+        }
     }
 
     /// Takes a new sample of Postgres's time.

@@ -86,8 +86,13 @@ pub(crate) async fn run(
     const RIDE: Duration = Duration::from_secs(1);
 
     let mut gathered = Gathered::default();
-    let mut idle: Vec<Lane> = connections.into_iter().enumerate().map(|(n, connection)| Lane::new(n, connection, setup.clone())).collect();
-    let mut under_way: FuturesUnordered<BoxFuture<'static, Result<(Lane, Outcome), Lost>>> = FuturesUnordered::new();
+    let mut idle: Vec<Lane> = connections
+        .into_iter()
+        .enumerate()
+        .map(|(n, connection)| Lane::new(n, connection, setup.clone()))
+        .collect();
+    let mut under_way: FuturesUnordered<BoxFuture<'static, Result<(Lane, Outcome), Lost>>> =
+        FuturesUnordered::new();
     let mut inbox = Vec::with_capacity(256);
     let mut open = true;
     while open || !under_way.is_empty() || !gathered.pending.is_empty() {
@@ -140,7 +145,8 @@ impl Gathered {
     /// hears of the first, and answers everybody who waits for it.
     fn take(&mut self, command: Command) {
         match command {
-            Command::Commit(item) if self.dead.get(&workflow(&item)) == Some(&item.incarnation) => {}
+            Command::Commit(item) if self.dead.get(&workflow(&item)) == Some(&item.incarnation) => {
+            }
             Command::Commit(item) => self.pending.push_back(item),
             Command::Settle(settled) => self.settled.push(settled),
             Command::Forget(workflow) => {
@@ -157,7 +163,9 @@ impl Gathered {
         let mut held_back: HashSet<Workflow> = HashSet::new();
         let (mut rows, mut bytes) = (0, 0);
         while rows < BATCH_ROWS_MAX && bytes < BATCH_BYTES_MAX {
-            let Some(item) = self.pending.pop_front() else { break };
+            let Some(item) = self.pending.pop_front() else {
+                break;
+            };
             let workflow = workflow(&item);
             let starts_twice = !item.starts.is_empty() && taken.contains_key(&workflow);
             if starts_twice || self.busy.contains(&workflow) || held_back.contains(&workflow) {
@@ -182,14 +190,19 @@ impl Gathered {
         for item in &outcome.committed {
             self.busy.remove(&workflow(item));
         }
-        for item in outcome.conflicting.iter().chain(outcome.refused.iter().map(|(item, _)| item)) {
+        for item in outcome
+            .conflicting
+            .iter()
+            .chain(outcome.refused.iter().map(|(item, _)| item))
+        {
             let workflow = workflow(item);
             self.busy.remove(&workflow);
             self.dead.insert(workflow, item.incarnation);
         }
         if !self.dead.is_empty() {
             let dead = &self.dead;
-            self.pending.retain(|item| dead.get(&workflow(item)) != Some(&item.incarnation));
+            self.pending
+                .retain(|item| dead.get(&workflow(item)) != Some(&item.incarnation));
         }
     }
 }
@@ -222,11 +235,17 @@ enum Verdict {
 
 /// Says what an error of a batch means.
 fn judge(error: &tokio_postgres::Error) -> Verdict {
-    let Some(answer) = error.as_db_error() else { return Verdict::Unknown };
+    let Some(answer) = error.as_db_error() else {
+        return Verdict::Unknown;
+    };
     if answer.code().code() == "CR001" {
         return Verdict::Fenced;
     }
-    if matches!(answer.parsed_severity(), Some(Severity::Fatal | Severity::Panic)) || answer.code() == &SqlState::ADMIN_SHUTDOWN {
+    if matches!(
+        answer.parsed_severity(),
+        Some(Severity::Fatal | Severity::Panic)
+    ) || answer.code() == &SqlState::ADMIN_SHUTDOWN
+    {
         return Verdict::Unknown;
     }
     match answer.code().code().get(..2) {
@@ -237,12 +256,22 @@ fn judge(error: &tokio_postgres::Error) -> Verdict {
 
 impl Lane {
     fn new(n: usize, connection: Connection, setup: Setup) -> Self {
-        Self { slot: i16::try_from(n).unwrap_or(i16::MAX), connection, setup, last: 0, next: 1 }
+        Self {
+            slot: i16::try_from(n).unwrap_or(i16::MAX),
+            connection,
+            setup,
+            last: 0,
+            next: 1,
+        }
     }
 
     /// Commits a batch, whatever it takes: tries again what may succeed, finds out what became of a lost
     /// answer, and singles out an item whose data the database refuses.
-    async fn commit(mut self, items: Vec<Item>, settled: Vec<Settled>) -> Result<(Self, Outcome), Lost> {
+    async fn commit(
+        mut self,
+        items: Vec<Item>,
+        settled: Vec<Settled>,
+    ) -> Result<(Self, Outcome), Lost> {
         let mut outcome = Outcome::default();
         let mut parts = vec![items];
         let mut settled = settled;
@@ -250,16 +279,23 @@ impl Lane {
             match self.commit_part(&part, &settled).await? {
                 Ok(conflicts) => {
                     settled.clear();
-                    let (conflicting, committed) = part.into_iter().partition::<Vec<_>, _>(|item| {
-                        item.starts.iter().any(|start| conflicts.contains(&start.run_id))
-                    });
+                    let (conflicting, committed) =
+                        part.into_iter().partition::<Vec<_>, _>(|item| {
+                            item.starts
+                                .iter()
+                                .any(|start| conflicts.contains(&start.run_id))
+                        });
                     let lost: HashSet<Workflow> = conflicting.iter().map(workflow).collect();
-                    let (more, committed) = committed.into_iter().partition::<Vec<_>, _>(|item| lost.contains(&workflow(item)));
+                    let (more, committed) = committed
+                        .into_iter()
+                        .partition::<Vec<_>, _>(|item| lost.contains(&workflow(item)));
                     outcome.committed.extend(committed);
                     outcome.conflicting.extend(conflicting);
                     outcome.conflicting.extend(more);
                 }
-                Err(problem) if part.len() <= 1 => outcome.refused.extend(part.into_iter().map(|item| (item, problem.clone()))),
+                Err(problem) if part.len() <= 1 => outcome
+                    .refused
+                    .extend(part.into_iter().map(|item| (item, problem.clone()))),
                 Err(_) => {
                     let mut first = part;
                     let second = first.split_off(first.len() / 2);
@@ -272,7 +308,11 @@ impl Lane {
     }
 
     /// Commits items in one transaction. The inner error is the database's word on their data.
-    async fn commit_part(&mut self, items: &[Item], settled: &[Settled]) -> Result<Result<HashSet<RunId>, String>, Lost> {
+    async fn commit_part(
+        &mut self,
+        items: &[Item],
+        settled: &[Settled],
+    ) -> Result<Result<HashSet<RunId>, String>, Lost> {
         let mut attempt = 1;
         loop {
             let batch = self.next;
@@ -287,17 +327,28 @@ impl Lane {
             match judge(&error) {
                 Verdict::Fenced => return Err(Lost::Fenced),
                 Verdict::Poison if !items.is_empty() => {
-                    return Ok(Err(error.as_db_error().map_or_else(|| error.to_string(), |answer| answer.message().to_owned())));
+                    return Ok(Err(error.as_db_error().map_or_else(
+                        || error.to_string(),
+                        |answer| answer.message().to_owned(),
+                    )));
                 }
                 Verdict::Poison | Verdict::TryAgain if attempt < BATCH_ATTEMPTS_MAX => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, attempt, "a batch failed and is tried again");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        attempt,
+                        "a batch failed and is tried again"
+                    );
                     // 10 ms, 20 ms, 40 ms, 80 ms.
                     tokio::time::sleep(Duration::from_millis(5 << attempt)).await;
                     attempt += 1;
                 }
                 Verdict::Poison | Verdict::TryAgain => return Err(Lost::Store(error.into())),
                 Verdict::Unknown => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, batch, "the answer to a batch was lost; looking for its fate");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        batch,
+                        "the answer to a batch was lost; looking for its fate"
+                    );
                     if let Some(conflicts) = self.find_out(batch, items).await? {
                         self.last = batch;
                         return Ok(Ok(conflicts));
@@ -308,12 +359,19 @@ impl Lane {
     }
 
     /// Opens the connection anew and returns what became of a batch whose answer was lost: its conflicts if it was committed.
-    async fn find_out(&mut self, batch: i64, items: &[Item]) -> Result<Option<HashSet<RunId>>, Lost> {
+    async fn find_out(
+        &mut self,
+        batch: i64,
+        items: &[Item],
+    ) -> Result<Option<HashSet<RunId>>, Lost> {
         let until = tokio::time::Instant::now() + self.setup.patience;
         loop {
             match self.try_to_find_out(batch, items).await {
                 Err(Lost::Store(error)) if tokio::time::Instant::now() < until => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the database can't be reached; trying again");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the database can't be reached; trying again"
+                    );
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
                 other => return other,
@@ -321,9 +379,24 @@ impl Lane {
         }
     }
 
-    async fn try_to_find_out(&mut self, batch: i64, items: &[Item]) -> Result<Option<HashSet<RunId>>, Lost> {
-        let Setup { url, owner, epoch, .. } = &self.setup;
-        let fate = store::ownership::fate(url, self.connection.backend, self.slot, *owner, *epoch, batch, self.last).await?;
+    async fn try_to_find_out(
+        &mut self,
+        batch: i64,
+        items: &[Item],
+    ) -> Result<Option<HashSet<RunId>>, Lost> {
+        let Setup {
+            url, owner, epoch, ..
+        } = &self.setup;
+        let fate = store::ownership::fate(
+            url,
+            self.connection.backend,
+            self.slot,
+            *owner,
+            *epoch,
+            batch,
+            self.last,
+        )
+        .await?;
         let conflicts = match fate {
             Fate::Fenced => return Err(Lost::Fenced),
             Fate::Behind => return Err(Lost::Behind(self.last)),

@@ -16,7 +16,13 @@ mod ownership;
 
 pub mod audit;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use history::{
     Event, EventId, Namespace, RunId, Status, WorkflowId,
@@ -125,6 +131,8 @@ struct Inner {
     pool: sqlx::PgPool,
     namespaces: store::load::Namespaces,
     role: watch::Receiver<ownership::State>,
+    /// How many requests wait for an answer.
+    waiting: AtomicUsize,
     stop: watch::Sender<bool>,
     stopped: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
@@ -140,9 +148,22 @@ impl Engine {
         let namespaces = store::load::Namespaces::load(&pool).await?;
         let (stop, stopping) = watch::channel(false);
         let (role_tx, role) = watch::channel(ownership::State::Standby { owner: None });
-        let task = tokio::spawn(ownership::run(config, pool.clone(), namespaces.clone(), role_tx, stopping));
+        let task = tokio::spawn(ownership::run(
+            config,
+            pool.clone(),
+            namespaces.clone(),
+            role_tx,
+            stopping,
+        ));
         Ok(Self {
-            inner: Arc::new(Inner { pool, namespaces, role, stop, stopped: tokio::sync::Mutex::new(Some(task)) }),
+            inner: Arc::new(Inner {
+                pool,
+                namespaces,
+                role,
+                waiting: AtomicUsize::new(0),
+                stop,
+                stopped: tokio::sync::Mutex::new(Some(task)),
+            }),
         })
     }
 
@@ -155,13 +176,17 @@ impl Engine {
     pub async fn owning(&self) {
         let mut role = self.inner.role.clone();
         // The sender lives as long as the ownership task; when that has ended, nobody will own again.
-        let _ = role.wait_for(|state| matches!(state, ownership::State::Owner { .. })).await;
+        let _ = role
+            .wait_for(|state| matches!(state, ownership::State::Owner { .. }))
+            .await;
     }
 
     /// Waits until this process does not own the shards any more.
     pub async fn disowned(&self) {
         let mut role = self.inner.role.clone();
-        let _ = role.wait_for(|state| matches!(state, ownership::State::Standby { .. })).await;
+        let _ = role
+            .wait_for(|state| matches!(state, ownership::State::Standby { .. }))
+            .await;
     }
 
     /// Returns the database's pool, for what only reads: audits and lists.
@@ -179,10 +204,17 @@ impl Engine {
     }
 
     /// Starts a workflow. Answers after the commit.
-    pub async fn start_workflow(&self, namespace: &Namespace, request: StartWorkflow) -> Result<Started, Error> {
+    pub async fn start_workflow(
+        &self,
+        namespace: &Namespace,
+        request: StartWorkflow,
+    ) -> Result<Started, Error> {
+        let _waits = self.wait()?;
         let (reply, answer) = oneshot::channel();
         self.start(namespace, request, reply, None)?;
-        answer.await.map_err(|_| Error::Unavailable("the engine lost its ownership"))?
+        answer
+            .await
+            .map_err(|_| Error::Unavailable("the engine lost its ownership"))?
     }
 
     /// Starts a workflow and waits for its end, at most for `wait`. Answers with `None` when it is still open then.
@@ -192,6 +224,7 @@ impl Engine {
         request: StartWorkflow,
         wait: Duration,
     ) -> Result<(Started, Option<Closed>), Error> {
+        let _waits = self.wait()?;
         let workflow_id = request.workflow_id.clone();
         let (reply, answer) = oneshot::channel();
         let (closed_reply, closed) = oneshot::channel();
@@ -204,11 +237,17 @@ impl Engine {
             Ok(closed) => Some(closed.map_err(lost)??),
             Err(_elapsed) => None,
         };
-        let Some(closed) = closed else { return Ok((started, None)) };
+        let Some(closed) = closed else {
+            return Ok((started, None));
+        };
         match new_run(&closed.event) {
             None => Ok((started, Some(closed))),
             Some(run_id) => {
-                let address = Address { namespace: namespace.clone(), workflow_id, run_id: Some(run_id) };
+                let address = Address {
+                    namespace: namespace.clone(),
+                    workflow_id,
+                    run_id: Some(run_id),
+                };
                 let left = until.saturating_duration_since(tokio::time::Instant::now());
                 Ok((started, self.result(&address, left).await?))
             }
@@ -223,7 +262,11 @@ impl Engine {
         closed: Option<oneshot::Sender<Result<Closed, Error>>>,
     ) -> Result<(), Error> {
         let namespace = self.inner.namespaces.get(namespace)?;
-        self.send(Message::Start { namespace, request: Box::new(request), reply: owner::StartReply::Caller { reply, closed } })
+        self.send(Message::Start {
+            namespace,
+            request: Box::new(request),
+            reply: owner::StartReply::Caller { reply, closed },
+        })
     }
 
     /// Waits for the end of a workflow, and of the runs that follow it, at most for `wait`. `None` when it is still open.
@@ -250,37 +293,82 @@ impl Engine {
 
     /// Returns the durable events after `after`, at most `limit` of them. When there is none yet and the
     /// run is open, waits for one, at most for `wait`.
-    pub async fn history(&self, address: &Address, after: EventId, limit: usize, wait: Duration) -> Result<HistoryPage, Error> {
+    pub async fn history(
+        &self,
+        address: &Address,
+        after: EventId,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<HistoryPage, Error> {
         let asked = self.ask(address, |reply| Op::WaitEvents { after, reply });
         let run_id = match tokio::time::timeout(wait.max(Duration::from_millis(1)), asked).await {
             Ok(run_id) => run_id?,
-            Err(_elapsed) => self.ask(address, |reply| Op::WaitEvents { after: EventId::NONE, reply }).await?,
+            Err(_elapsed) => {
+                self.ask(address, |reply| Op::WaitEvents {
+                    after: EventId::NONE,
+                    reply,
+                })
+                .await?
+            }
         };
         let shard = shard::of(&address.namespace, &address.workflow_id);
-        let page = store::load::history_page(&self.inner.pool, shard, run_id, after, limit.min(limits::HISTORY_PAGE_MAX)).await?;
+        let page = store::load::history_page(
+            &self.inner.pool,
+            shard,
+            run_id,
+            after,
+            limit.min(limits::HISTORY_PAGE_MAX),
+        )
+        .await?;
         let closed = page.last().is_some_and(|event| event.kind.closes());
-        Ok(HistoryPage { run_id, events: page, closed })
+        Ok(HistoryPage {
+            run_id,
+            events: page,
+            closed,
+        })
     }
 
     /// Sends a signal. Answers after the commit.
     pub async fn signal(&self, address: &Address, signal: Signal) -> Result<(), Error> {
-        self.ask(address, |reply| Op::Signal { signal: Box::new(signal), reply: owner::Reply::Caller(reply) }).await
+        self.ask(address, |reply| Op::Signal {
+            signal: Box::new(signal),
+            reply: owner::Reply::Caller(reply),
+        })
+        .await
     }
 
     /// Asks a workflow to cancel. Answers after the commit; the workflow decides.
-    pub async fn request_cancel(&self, address: &Address, cancel: RequestCancel) -> Result<(), Error> {
-        self.ask(address, |reply| Op::RequestCancel { cancel: Box::new(cancel), reply: owner::Reply::Caller(reply) }).await
+    pub async fn request_cancel(
+        &self,
+        address: &Address,
+        cancel: RequestCancel,
+    ) -> Result<(), Error> {
+        self.ask(address, |reply| Op::RequestCancel {
+            cancel: Box::new(cancel),
+            reply: owner::Reply::Caller(reply),
+        })
+        .await
     }
 
     /// Ends a workflow without asking it. Answers after the commit.
     pub async fn terminate(&self, address: &Address, terminate: Terminate) -> Result<(), Error> {
-        self.ask(address, |reply| Op::Terminate { terminate: Box::new(terminate), reply: owner::Reply::Caller(reply) }).await
+        self.ask(address, |reply| Op::Terminate {
+            terminate: Box::new(terminate),
+            reply: owner::Reply::Caller(reply),
+        })
+        .await
     }
 
     /// Lists runs, the newest first.
-    pub async fn list(&self, namespace: &Namespace, filter: &ListFilter) -> Result<Vec<Summary>, Error> {
+    pub async fn list(
+        &self,
+        namespace: &Namespace,
+        filter: &ListFilter,
+    ) -> Result<Vec<Summary>, Error> {
         let namespace = self.inner.namespaces.get(namespace)?;
-        Ok(store::list::list(&self.inner.pool, namespace.id, filter).await.map_err(store::Error::from)?)
+        Ok(store::list::list(&self.inner.pool, namespace.id, filter)
+            .await
+            .map_err(store::Error::from)?)
     }
 
     /// Connects a worker: what it answers goes into the sender, its tasks come out of the receiver. The receiver
@@ -288,14 +376,25 @@ impl Engine {
     pub fn connect_worker(
         &self,
         hello: WorkerHello,
-    ) -> Result<(mpsc::UnboundedSender<FromWorker>, mpsc::UnboundedReceiver<ToWorker>), Error> {
+    ) -> Result<
+        (
+            mpsc::UnboundedSender<FromWorker>,
+            mpsc::UnboundedReceiver<ToWorker>,
+        ),
+        Error,
+    > {
         let namespace = self.inner.namespaces.get(&hello.namespace)?;
         let (answers, mut answered) = mpsc::unbounded_channel();
         let (tasks, receiver) = mpsc::unbounded_channel();
         let session = owner::SessionId::new();
         let owner = self.sender()?;
         owner
-            .send(Message::Connect { session, namespace, hello, tasks })
+            .send(Message::Connect {
+                session,
+                namespace,
+                hello,
+                tasks,
+            })
             .map_err(|_| Error::Unavailable("the engine lost its ownership"))?;
         tokio::spawn(async move {
             while let Some(answer) = answered.recv().await {
@@ -310,23 +409,59 @@ impl Engine {
     }
 
     /// Sends an operation to a workflow and waits for its answer.
-    async fn ask<T>(&self, address: &Address, op: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Op) -> Result<T, Error> {
+    async fn ask<T>(
+        &self,
+        address: &Address,
+        op: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Op,
+    ) -> Result<T, Error> {
+        let _waits = self.wait()?;
         let namespace = self.inner.namespaces.get(&address.namespace)?;
         let (reply, answer) = oneshot::channel();
-        let key = owner::Key { namespace, workflow_id: address.workflow_id.clone() };
-        self.send(Message::On { key, run_id: address.run_id, op: op(reply) })?;
-        answer.await.map_err(|_| Error::Unavailable("the engine lost its ownership"))?
+        let key = owner::Key {
+            namespace,
+            workflow_id: address.workflow_id.clone(),
+        };
+        self.send(Message::On {
+            key,
+            run_id: address.run_id,
+            op: op(reply),
+        })?;
+        answer
+            .await
+            .map_err(|_| Error::Unavailable("the engine lost its ownership"))?
+    }
+
+    /// Counts a request that waits, until the guard is dropped.
+    fn wait(&self) -> Result<Waits<'_>, Error> {
+        let waits = Waits(&self.inner.waiting);
+        if self.inner.waiting.fetch_add(1, Ordering::Relaxed) >= limits::REQUESTS_MAX {
+            return Err(Error::Unavailable("too many requests wait for an answer"));
+        }
+        Ok(waits)
     }
 
     fn send(&self, message: Message) -> Result<(), Error> {
-        self.sender()?.send(message).map_err(|_| Error::Unavailable("the engine lost its ownership"))
+        self.sender()?
+            .send(message)
+            .map_err(|_| Error::Unavailable("the engine lost its ownership"))
     }
 
     fn sender(&self) -> Result<mpsc::UnboundedSender<Message>, Error> {
         match &*self.inner.role.borrow() {
             ownership::State::Owner { sender, .. } => Ok(sender.clone()),
-            ownership::State::Standby { owner } => Err(Error::NotOwner { owner: owner.clone() }),
+            ownership::State::Standby { owner } => Err(Error::NotOwner {
+                owner: owner.clone(),
+            }),
         }
+    }
+}
+
+/// One request that waits.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     Config, Role,
     clock::Clock,
     committer,
-    limits::COMMITTERS,
+    limits::{COMMITTERS, DRAIN},
     owner::{self, Message},
     store::{self, commit::Connection, load::Namespaces, ownership as table},
 };
@@ -21,7 +21,10 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) enum State {
     /// This process.
-    Owner { epoch: i64, sender: mpsc::UnboundedSender<Message> },
+    Owner {
+        epoch: i64,
+        sender: mpsc::UnboundedSender<Message>,
+    },
     /// Another one, or nobody yet.
     Standby { owner: Option<String> },
 }
@@ -30,7 +33,9 @@ impl State {
     pub(crate) fn role(&self) -> Role {
         match self {
             Self::Owner { epoch, .. } => Role::Owner { epoch: *epoch },
-            Self::Standby { owner } => Role::Standby { owner: owner.clone() },
+            Self::Standby { owner } => Role::Standby {
+                owner: owner.clone(),
+            },
         }
     }
 }
@@ -49,18 +54,23 @@ pub(crate) async fn run(
     mut stopping: watch::Receiver<bool>,
 ) {
     while !*stopping.borrow() {
-        let tenure = Tenure { config: &config, pool: &pool, namespaces: &namespaces, state: &state };
-        let ended = tokio::select! {
-            ended = tenure.serve(stopping.clone()) => ended,
-            _ = stopping.wait_for(|stop| *stop), if !matches!(*state.borrow(), State::Owner { .. }) => Ok(()),
+        let tenure = Tenure {
+            config: &config,
+            pool: &pool,
+            namespaces: &namespaces,
+            state: &state,
         };
+        let ended = tenure.serve(stopping.clone()).await;
         let owner = match &*state.borrow() {
             State::Standby { owner } => owner.clone(),
             State::Owner { .. } => None,
         };
         state.send_replace(State::Standby { owner });
         if let Err(error) = ended {
-            tracing::error!(error = &error as &dyn std::error::Error, "the ownership of the shards ended");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the ownership of the shards ended"
+            );
             // One try a second is enough while the database is away.
             let pause = tokio::time::sleep(Duration::from_secs(1));
             tokio::select! {
@@ -93,16 +103,24 @@ enum Ended {
 }
 
 impl Tenure<'_> {
-    async fn serve(&self, stopping: watch::Receiver<bool>) -> Result<(), Ended> {
+    async fn serve(&self, mut stopping: watch::Receiver<bool>) -> Result<(), Ended> {
         let lease = self.config.lease;
         let owner = Uuid::new_v4();
         let mut session = self.session().await?;
-        self.wait_for_lock(&mut session).await?;
+        tokio::select! {
+            locked = self.wait_for_lock(&mut session) => locked?,
+            _ = stopping.wait_for(|stop| *stop) => return Ok(()),
+        }
         table::end_recorded_backends(&mut session).await?;
         let epoch = table::take(&mut session, owner, &self.config.address, lease).await?;
         tracing::info!(epoch, "this process owns the shards");
 
-        let setup = committer::Setup { url: self.config.database_url.clone(), owner, epoch, patience: lease };
+        let setup = committer::Setup {
+            url: self.config.database_url.clone(),
+            owner,
+            epoch,
+            patience: lease,
+        };
         let mut connections = Vec::new();
         for n in 0..COMMITTERS {
             let slot = i16::try_from(n).unwrap_or(i16::MAX);
@@ -110,9 +128,13 @@ impl Tenure<'_> {
             table::record_backend(&setup.url, owner, epoch, connection.backend).await?;
             connections.push(connection);
         }
-        let now = table::renew(&mut session, owner, epoch, lease).await?.ok_or(Ended::Lease)?;
+        let now = table::renew(&mut session, owner, epoch, lease)
+            .await?
+            .ok_or(Ended::Lease)?;
         let clock = Arc::new(Clock::set_to(now));
-        store::partition::ensure_partitions(self.pool, now).await.map_err(store::Error::from)?;
+        store::partition::ensure_partitions(self.pool, now)
+            .await
+            .map_err(store::Error::from)?;
 
         let (commits, commands) = mpsc::unbounded_channel();
         let (sender, inbox) = mpsc::unbounded_channel();
@@ -136,12 +158,14 @@ impl Tenure<'_> {
             // When the owner has ended the answer fails as well, and its end is seen below.
             let _ = sender.send(Message::Ready { reply });
             if ready.await.is_ok() {
-                self.state.send_replace(State::Owner { epoch, sender: sender.clone() });
+                self.state.send_replace(State::Owner {
+                    epoch,
+                    sender: sender.clone(),
+                });
             }
             std::future::pending::<()>().await;
         };
         let renewing = renew(&mut session, owner, epoch, lease, &clock);
-        let mut stopping = stopping;
         tokio::select! {
             ended = renewing => return ended,
             ended = &mut tasks.committer => return Ok(ended??),
@@ -153,7 +177,12 @@ impl Tenure<'_> {
         self.state.send_replace(State::Standby { owner: None });
         let _ = sender.send(Message::Stop);
         drop(sender);
-        (&mut tasks.owner).await??;
+        if tokio::time::timeout(DRAIN, &mut tasks.owner).await.is_err() {
+            tracing::warn!(
+                "workers did not answer in time; what they had is done again by the next owner"
+            );
+            tasks.owner.abort();
+        }
         (&mut tasks.committer).await??;
         table::release(&mut session, owner, epoch).await?;
         Ok(())
@@ -161,8 +190,12 @@ impl Tenure<'_> {
 
     /// Opens the session that will hold the lock.
     async fn session(&self) -> Result<PgConnection, Ended> {
-        let options = (*self.pool.connect_options()).clone().application_name("coreason-owner");
-        Ok(PgConnection::connect_with(&options).await.map_err(store::Error::from)?)
+        let options = (*self.pool.connect_options())
+            .clone()
+            .application_name("coreason-owner");
+        Ok(PgConnection::connect_with(&options)
+            .await
+            .map_err(store::Error::from)?)
     }
 
     /// Waits for the owner's lock. When the lease of the holder has ended, ends the holder's sessions, the one with the lock among them.
@@ -182,7 +215,9 @@ impl Tenure<'_> {
                 table::end_recorded_backends(&mut other).await?;
             }
             drop(other);
-            if let Ok(locked) = tokio::time::timeout(lease_poll(self.config.lease), &mut locked).await {
+            if let Ok(locked) =
+                tokio::time::timeout(lease_poll(self.config.lease), &mut locked).await
+            {
                 return Ok(locked?);
             }
         }
@@ -203,11 +238,19 @@ impl Drop for Tasks {
 }
 
 /// Renews the lease until it can't be.
-async fn renew(session: &mut PgConnection, owner: Uuid, epoch: i64, lease: Duration, clock: &Clock) -> Result<(), Ended> {
+async fn renew(
+    session: &mut PgConnection,
+    owner: Uuid,
+    epoch: i64,
+    lease: Duration,
+    clock: &Clock,
+) -> Result<(), Ended> {
     let mut renewals = 0_u64;
     loop {
         tokio::time::sleep(lease / 3).await;
-        let now: Timestamp = table::renew(session, owner, epoch, lease).await?.ok_or(Ended::Lease)?;
+        let now: Timestamp = table::renew(session, owner, epoch, lease)
+            .await?
+            .ok_or(Ended::Lease)?;
         clock.sample(now);
         renewals += 1;
         if renewals.is_multiple_of(10) {

@@ -20,8 +20,18 @@ mod tests {
 
     #[test]
     fn the_shard_of_a_workflow_never_changes() {
-        let shard = |namespace, workflow_id| of(&Namespace::known(namespace), &WorkflowId::known(workflow_id));
-        let shards = [shard("default", "order-1"), shard("default", "order-2"), shard("other", "order-1"), shard("default", "Bestellung-ä")];
+        let shard = |namespace, workflow_id| {
+            of(
+                &Namespace::known(namespace),
+                &WorkflowId::known(workflow_id),
+            )
+        };
+        let shards = [
+            shard("default", "order-1"),
+            shard("default", "order-2"),
+            shard("other", "order-1"),
+            shard("default", "Bestellung-ä"),
+        ];
         assert_eq!(shards, [0, 0, 0, 0]);
     }
 }

@@ -13,7 +13,7 @@ use engine::{Config, Engine};
 use tokio::{net::TcpListener, select};
 use worker::Worker;
 
-use crate::app::App;
+use crate::{app::App, duration::Human};
 
 use database::Database;
 pub(crate) use error::Error;
@@ -41,6 +41,9 @@ pub(crate) struct Options {
     /// The namespace that the worker serves; the one its program names unless given.
     #[arg(long, env = "COREASON_NAMESPACE")]
     namespace: Option<history::Namespace>,
+    /// How long this process may be silent before another one on the same database takes over; 10s unless given.
+    #[arg(long, env = "COREASON_LEASE", value_name = "DURATION")]
+    lease: Option<Human>,
 }
 
 /// Runs until SIGTERM or SIGINT; a second one ends the process at once.
@@ -91,7 +94,11 @@ pub(crate) async fn run(options: Options, worker: Worker) -> Result<(), Error> {
 async fn start(options: &Options, address: SocketAddr, app: App) -> Result<(Database, Engine), Error> {
     let database = Database::open(options).await?;
     let advertised = options.advertise.clone().unwrap_or_else(|| format!("http://{address}"));
-    match Engine::open(Config::new(database.url(), advertised)).await {
+    let mut config = Config::new(database.url(), advertised);
+    if let Some(Human(lease)) = options.lease {
+        config.lease = lease;
+    }
+    match Engine::open(config).await {
         Ok(engine) => {
             app.opened(engine.clone());
             Ok((database, engine))

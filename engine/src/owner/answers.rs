@@ -3,8 +3,8 @@
 use history::{
     EventId, RunId,
     decide::{
-        self, CancelActivityTask, CompleteActivityTask, CompleteWorkflowTask, FailActivityTask, FailWorkflowTask, HeartbeatActivity,
-        StartActivityTask,
+        self, CancelActivityTask, CompleteActivityTask, CompleteWorkflowTask, FailActivityTask,
+        FailWorkflowTask, HeartbeatActivity, StartActivityTask,
     },
     event::WorkflowTaskFailedCause,
     task::{ActivityTask, ActivityTaskToken, FromWorker, ToWorker, WorkerHello, WorkflowTaskToken},
@@ -19,7 +19,13 @@ use super::{
 use crate::store::load::Ns;
 
 impl Owner {
-    pub(super) fn connect(&mut self, session: SessionId, namespace: Ns, hello: WorkerHello, tasks: mpsc::UnboundedSender<ToWorker>) {
+    pub(super) fn connect(
+        &mut self,
+        session: SessionId,
+        namespace: Ns,
+        hello: WorkerHello,
+        tasks: mpsc::UnboundedSender<ToWorker>,
+    ) {
         let queue = (namespace.clone(), hello.task_queue.clone());
         self.queues.connect(session, namespace, hello, tasks);
         self.refill(&queue);
@@ -27,18 +33,29 @@ impl Owner {
 
     /// Takes note that a worker is gone: what it had is lost and tried again.
     pub(super) fn disconnect(&mut self, session: SessionId) {
-        let Some(gone) = self.queues.disconnect(session) else { return };
+        let Some(gone) = self.queues.disconnect(session) else {
+            return;
+        };
         let now = self.now();
         for run_id in gone.workflow_tasks.into_keys() {
-            let Some(run) = self.runs.get_mut(&run_id).filter(|run| run.task_out == Some(session)) else { continue };
+            let Some(run) = self
+                .runs
+                .get_mut(&run_id)
+                .filter(|run| run.task_out == Some(session))
+            else {
+                continue;
+            };
             run.task_out = None;
             run.affinity = None;
             let decision = decide::lose_workflow_task(&run.execution, now);
             self.carry_out(run_id, decision, Reply::None);
         }
         for ((run_id, scheduled_event_id), attempt) in gone.activities {
-            let Some(run) = self.runs.get(&run_id) else { continue };
-            let decision = decide::lose_activity_task(&run.execution, scheduled_event_id, attempt, now);
+            let Some(run) = self.runs.get(&run_id) else {
+                continue;
+            };
+            let decision =
+                decide::lose_activity_task(&run.execution, scheduled_event_id, attempt, now);
             self.carry_out(run_id, decision, Reply::None);
         }
     }
@@ -46,13 +63,16 @@ impl Owner {
     /// Takes an answer to the run it is for.
     pub(super) fn worker_answered(&mut self, session: SessionId, answer: FromWorker) {
         let (namespace, workflow_id, run_id) = match &answer {
-            FromWorker::WorkflowTaskCompleted { token, .. } | FromWorker::WorkflowTaskFailed { token, .. } => {
+            FromWorker::WorkflowTaskCompleted { token, .. }
+            | FromWorker::WorkflowTaskFailed { token, .. } => {
                 (&token.namespace, &token.workflow_id, token.run_id)
             }
             FromWorker::ActivityTaskCompleted { token, .. }
             | FromWorker::ActivityTaskFailed { token, .. }
             | FromWorker::ActivityTaskCanceled { token, .. }
-            | FromWorker::ActivityHeartbeat { token, .. } => (&token.namespace, &token.workflow_id, token.run_id),
+            | FromWorker::ActivityHeartbeat { token, .. } => {
+                (&token.namespace, &token.workflow_id, token.run_id)
+            }
             FromWorker::Draining => {
                 if let Some(session) = self.queues.session(session) {
                     session.draining = true;
@@ -60,20 +80,35 @@ impl Owner {
                 return;
             }
         };
-        let Some(connected) = self.queues.session(session) else { return };
+        let Some(connected) = self.queues.session(session) else {
+            return;
+        };
         // A worker answers for its own namespace only.
         if *namespace != connected.hello.namespace {
             return self.free_slot(session, &answer);
         }
-        let key = Key { namespace: connected.queue.0.clone(), workflow_id: workflow_id.clone() };
-        self.on(key, Some(run_id), Op::Worker { session, answer: Box::new(answer) });
+        let key = Key {
+            namespace: connected.queue.0.clone(),
+            workflow_id: workflow_id.clone(),
+        };
+        self.on(
+            key,
+            Some(run_id),
+            Op::Worker {
+                session,
+                answer: Box::new(answer),
+            },
+        );
     }
 
     /// Frees the slot that an answered task had, and gives it to a task that waits.
     pub(super) fn free_slot(&mut self, session: SessionId, answer: &FromWorker) {
-        let Some(connected) = self.queues.session(session) else { return };
+        let Some(connected) = self.queues.session(session) else {
+            return;
+        };
         match answer {
-            FromWorker::WorkflowTaskCompleted { token, .. } | FromWorker::WorkflowTaskFailed { token, .. } => {
+            FromWorker::WorkflowTaskCompleted { token, .. }
+            | FromWorker::WorkflowTaskFailed { token, .. } => {
                 connected.free_workflow(token.run_id);
             }
             FromWorker::ActivityTaskCompleted { token, .. }
@@ -90,19 +125,28 @@ impl Owner {
     /// Gives tasks that wait to workers with free slots.
     fn refill(&mut self, queue: &QueueKey) {
         while self.queues.free(queue, Kind::Workflow).is_some() {
-            let Some(run_id) = self.queues.next_workflow(queue) else { break };
+            let Some(run_id) = self.queues.next_workflow(queue) else {
+                break;
+            };
             self.wake_run(run_id, None);
         }
         while self.queues.free(queue, Kind::Activity).is_some() {
-            let Some(waiting) = self.queues.next_activity(queue) else { break };
-            self.wake_run(waiting.run_id, Some((waiting.scheduled_event_id, waiting.attempt)));
+            let Some(waiting) = self.queues.next_activity(queue) else {
+                break;
+            };
+            self.wake_run(
+                waiting.run_id,
+                Some((waiting.scheduled_event_id, waiting.attempt)),
+            );
         }
     }
 
     /// Hands out a task of a run that waited in a queue. A run that is not in memory any more is over, or was read again and waits anew.
     fn wake_run(&mut self, run_id: RunId, activity: Option<(EventId, u32)>) {
         match activity {
-            Some((scheduled_event_id, attempt)) => self.hand_out_activity(run_id, scheduled_event_id, attempt),
+            Some((scheduled_event_id, attempt)) => {
+                self.hand_out_activity(run_id, scheduled_event_id, attempt)
+            }
             None => {
                 if let Some(run) = self.runs.get_mut(&run_id) {
                     run.in_backlog = false;
@@ -116,12 +160,22 @@ impl Owner {
     pub(super) fn answered(&mut self, run_id: RunId, session: SessionId, answer: FromWorker) {
         self.free_slot(session, &answer);
         let now = self.now();
-        let identity = self.queues.session(session).map(|session| session.hello.identity.clone());
+        let identity = self
+            .queues
+            .session(session)
+            .map(|session| session.hello.identity.clone());
         let new_run_id = self.new_run_id();
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
         let execution = &run.execution;
         let decision = match answer {
-            FromWorker::WorkflowTaskCompleted { token, commands, sdk_metadata, sticky } => {
+            FromWorker::WorkflowTaskCompleted {
+                token,
+                commands,
+                sdk_metadata,
+                sticky,
+            } => {
                 if !is_current(run, session, &token) {
                     self.evict(session, run_id);
                     return;
@@ -139,7 +193,9 @@ impl Owner {
                     new_run_id,
                 };
                 let decision = decide::complete_workflow_task(execution, &request, now);
-                let accepted = decision.as_ref().is_ok_and(|decision| decision.refusal.is_none());
+                let accepted = decision
+                    .as_ref()
+                    .is_ok_and(|decision| decision.refusal.is_none());
                 run.affinity = (sticky && accepted).then_some(session);
                 if accepted {
                     run.tail.retain(|event| event.id > token.started_event_id);
@@ -150,7 +206,11 @@ impl Owner {
                 self.carry_out_at_once(run_id, decision);
                 return;
             }
-            FromWorker::WorkflowTaskFailed { token, cause, failure } => {
+            FromWorker::WorkflowTaskFailed {
+                token,
+                cause,
+                failure,
+            } => {
                 if !is_current(run, session, &token) {
                     return;
                 }
@@ -173,15 +233,60 @@ impl Owner {
                 self.carry_out_at_once(run_id, decision);
                 return;
             }
-            FromWorker::ActivityTaskCompleted { token: ActivityTaskToken { scheduled_event_id, attempt, .. }, result } => {
-                decide::complete_activity_task(execution, &CompleteActivityTask { scheduled_event_id, attempt, result, identity }, now)
-            }
-            FromWorker::ActivityTaskFailed { token: ActivityTaskToken { scheduled_event_id, attempt, .. }, failure } => {
-                decide::fail_activity_task(execution, &FailActivityTask { scheduled_event_id, attempt, failure: *failure, identity }, now)
-            }
-            FromWorker::ActivityTaskCanceled { token: ActivityTaskToken { scheduled_event_id, attempt, .. }, details } => {
-                decide::cancel_activity_task(execution, &CancelActivityTask { scheduled_event_id, attempt, details, identity }, now)
-            }
+            FromWorker::ActivityTaskCompleted {
+                token:
+                    ActivityTaskToken {
+                        scheduled_event_id,
+                        attempt,
+                        ..
+                    },
+                result,
+            } => decide::complete_activity_task(
+                execution,
+                &CompleteActivityTask {
+                    scheduled_event_id,
+                    attempt,
+                    result,
+                    identity,
+                },
+                now,
+            ),
+            FromWorker::ActivityTaskFailed {
+                token:
+                    ActivityTaskToken {
+                        scheduled_event_id,
+                        attempt,
+                        ..
+                    },
+                failure,
+            } => decide::fail_activity_task(
+                execution,
+                &FailActivityTask {
+                    scheduled_event_id,
+                    attempt,
+                    failure: *failure,
+                    identity,
+                },
+                now,
+            ),
+            FromWorker::ActivityTaskCanceled {
+                token:
+                    ActivityTaskToken {
+                        scheduled_event_id,
+                        attempt,
+                        ..
+                    },
+                details,
+            } => decide::cancel_activity_task(
+                execution,
+                &CancelActivityTask {
+                    scheduled_event_id,
+                    attempt,
+                    details,
+                    identity,
+                },
+                now,
+            ),
             FromWorker::ActivityHeartbeat { token, details } => {
                 self.heartbeat(run_id, session, token, details);
                 return;
@@ -193,7 +298,11 @@ impl Owner {
     }
 
     /// Records what a workflow task led to and sends it on its way before another task is handed out.
-    fn carry_out_at_once(&mut self, run_id: RunId, decision: Result<decide::Decision, decide::Rejection>) {
+    fn carry_out_at_once(
+        &mut self,
+        run_id: RunId,
+        decision: Result<decide::Decision, decide::Rejection>,
+    ) {
         match decision {
             Ok(decision) => {
                 if let Some(refusal) = &decision.refusal {
@@ -202,7 +311,9 @@ impl Owner {
                 self.record(run_id, decision);
                 self.flush(run_id);
             }
-            Err(rejection) => tracing::debug!(%run_id, %rejection, "an answer to a workflow task came too late"),
+            Err(rejection) => {
+                tracing::debug!(%run_id, %rejection, "an answer to a workflow task came too late")
+            }
         }
         self.settle(run_id);
     }
@@ -212,16 +323,33 @@ impl Owner {
         self.queues.send(session, ToWorker::Evict(run_id));
     }
 
-    fn heartbeat(&mut self, run_id: RunId, session: SessionId, token: ActivityTaskToken, details: history::Payloads) {
+    fn heartbeat(
+        &mut self,
+        run_id: RunId,
+        session: SessionId,
+        token: ActivityTaskToken,
+        details: history::Payloads,
+    ) {
         let now = self.now();
-        let identity = self.queues.session(session).map(|session| session.hello.identity.clone());
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
-        let request = HeartbeatActivity { scheduled_event_id: token.scheduled_event_id, attempt: token.attempt, details, identity };
+        let identity = self
+            .queues
+            .session(session)
+            .map(|session| session.hello.identity.clone());
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
+        let request = HeartbeatActivity {
+            scheduled_event_id: token.scheduled_event_id,
+            attempt: token.attempt,
+            details,
+            identity,
+        };
         match decide::heartbeat_activity(&run.execution, &request, now) {
             Ok(decision) => {
                 for record in decision.records {
                     if run.execution.apply(&record).is_ok() {
-                        run.riding.retain(|other| !is_heartbeat_of(other, token.scheduled_event_id));
+                        run.riding
+                            .retain(|other| !is_heartbeat_of(other, token.scheduled_event_id));
                         run.riding.push(record);
                     }
                 }
@@ -233,29 +361,70 @@ impl Owner {
     }
 
     /// Hands an attempt to a worker, or lets it wait for one.
-    pub(super) fn hand_out_activity(&mut self, run_id: RunId, scheduled_event_id: EventId, attempt: u32) {
+    pub(super) fn hand_out_activity(
+        &mut self,
+        run_id: RunId,
+        scheduled_event_id: EventId,
+        attempt: u32,
+    ) {
         let now = self.now();
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
-        let Some(activity) = run.execution.activity(scheduled_event_id) else { return };
-        if activity.attempt != attempt || activity.is_started() || activity.is_backing_off() || self.stopping {
-            return;
-        }
-        let queue = (run.key.namespace.clone(), activity.attributes().task_queue.clone());
-        let once = activity.attributes().retry_policy.maximum_attempts == 1;
-        let Some(session) = self.queues.free(&queue, Kind::Activity) else {
-            self.queues.wait_activity(queue, WaitingActivity { run_id, scheduled_event_id, attempt });
+        let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
-        let Some(identity) = self.queues.session(session).map(|session| session.hello.identity.clone()) else { return };
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
-        let request = StartActivityTask { scheduled_event_id, attempt, identity: Some(identity) };
-        let Ok(decision) = decide::start_activity_task(&run.execution, &request, now) else { return };
+        let Some(activity) = run.execution.activity(scheduled_event_id) else {
+            return;
+        };
+        if activity.attempt != attempt
+            || activity.is_started()
+            || activity.is_backing_off()
+            || self.stopping
+        {
+            return;
+        }
+        let queue = (
+            run.key.namespace.clone(),
+            activity.attributes().task_queue.clone(),
+        );
+        let once = activity.attributes().retry_policy.maximum_attempts == 1;
+        let Some(session) = self.queues.free(&queue, Kind::Activity) else {
+            self.queues.wait_activity(
+                queue,
+                WaitingActivity {
+                    run_id,
+                    scheduled_event_id,
+                    attempt,
+                },
+            );
+            return;
+        };
+        let Some(identity) = self
+            .queues
+            .session(session)
+            .map(|session| session.hello.identity.clone())
+        else {
+            return;
+        };
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
+        let request = StartActivityTask {
+            scheduled_event_id,
+            attempt,
+            identity: Some(identity),
+        };
+        let Ok(decision) = decide::start_activity_task(&run.execution, &request, now) else {
+            return;
+        };
         if let Some(session) = self.queues.session(session) {
             session.take_activity(run_id, scheduled_event_id, attempt);
         }
         if once {
             // At most once: that the attempt started is durable before it starts.
-            run.with_next_row(After::HandOut { session, scheduled_event_id, attempt });
+            run.with_next_row(After::HandOut {
+                session,
+                scheduled_event_id,
+                attempt,
+            });
             self.carry_out(run_id, Ok(decision), Reply::None);
             return;
         }
@@ -271,11 +440,28 @@ impl Owner {
     }
 
     /// Sends a started attempt to its worker.
-    pub(super) fn send_activity(&mut self, run_id: RunId, session: SessionId, scheduled_event_id: EventId, attempt: u32) {
-        let Some(run) = self.runs.get(&run_id) else { return };
-        let Some(activity) = run.execution.activity(scheduled_event_id).filter(|activity| activity.attempt == attempt) else { return };
+    pub(super) fn send_activity(
+        &mut self,
+        run_id: RunId,
+        session: SessionId,
+        scheduled_event_id: EventId,
+        attempt: u32,
+    ) {
+        let Some(run) = self.runs.get(&run_id) else {
+            return;
+        };
+        let Some(activity) = run
+            .execution
+            .activity(scheduled_event_id)
+            .filter(|activity| activity.attempt == attempt)
+        else {
+            return;
+        };
         let attributes = activity.attributes();
-        let history::execution::AttemptState::Started { at: started_at, .. } = activity.state else { return };
+        let history::execution::AttemptState::Started { at: started_at, .. } = activity.state
+        else {
+            return;
+        };
         let task = ActivityTask {
             token: ActivityTaskToken {
                 namespace: run.key.namespace.name.clone(),
@@ -298,14 +484,24 @@ impl Owner {
             heartbeat_timeout: attributes.heartbeat_timeout,
             retry_policy: attributes.retry_policy.clone(),
         };
-        if !self.queues.send(session, ToWorker::ActivityTask(Box::new(task))) {
+        if !self
+            .queues
+            .send(session, ToWorker::ActivityTask(Box::new(task)))
+        {
             self.disconnect(session);
         }
     }
 
     /// Tells the worker of an attempt to stop.
-    pub(super) fn cancel_activity(&mut self, run_id: RunId, scheduled_event_id: EventId, attempt: u32) {
-        let Some(run) = self.runs.get(&run_id) else { return };
+    pub(super) fn cancel_activity(
+        &mut self,
+        run_id: RunId,
+        scheduled_event_id: EventId,
+        attempt: u32,
+    ) {
+        let Some(run) = self.runs.get(&run_id) else {
+            return;
+        };
         let token = ActivityTaskToken {
             namespace: run.key.namespace.name.clone(),
             workflow_id: run.key.workflow_id.clone(),

@@ -12,42 +12,109 @@ use crate::Error;
 impl Owner {
     /// Carries out an effect. Each may come twice, after a crash; receivers know what they have had.
     pub(super) fn deliver(&mut self, run_id: RunId, effect: Effect) {
-        let Some(run) = self.runs.get(&run_id) else { return };
-        let source = RunKey { key: run.key.clone(), run_id };
+        let Some(run) = self.runs.get(&run_id) else {
+            return;
+        };
+        let source = RunKey {
+            key: run.key.clone(),
+            run_id,
+        };
         match effect {
-            Effect::DispatchActivityTask { scheduled_event_id, attempt, .. } => self.hand_out_activity(run_id, scheduled_event_id, attempt),
-            Effect::CancelActivity { scheduled_event_id, attempt } => self.cancel_activity(run_id, scheduled_event_id, attempt),
-            Effect::StartChild { initiated_event_id, start, namespace } => match self.setup.namespaces.get(&namespace) {
+            Effect::DispatchActivityTask {
+                scheduled_event_id,
+                attempt,
+                ..
+            } => self.hand_out_activity(run_id, scheduled_event_id, attempt),
+            Effect::CancelActivity {
+                scheduled_event_id,
+                attempt,
+            } => self.cancel_activity(run_id, scheduled_event_id, attempt),
+            Effect::StartChild {
+                initiated_event_id,
+                start,
+                namespace,
+            } => match self.setup.namespaces.get(&namespace) {
                 Ok(namespace) => {
-                    let reply = StartReply::Parent { parent: source, initiated_event_id, start: start.clone(), namespace: namespace.clone() };
-                    self.local.push_back(Message::Start { namespace, request: start, reply });
+                    let reply = StartReply::Parent {
+                        parent: source,
+                        initiated_event_id,
+                        start: start.clone(),
+                        namespace: namespace.clone(),
+                    };
+                    self.local.push_back(Message::Start {
+                        namespace,
+                        request: start,
+                        reply,
+                    });
                 }
                 Err(_) => {
-                    let op = Op::ChildStartFailed { initiated_event_id, cause: history::event::StartChildFailedCause::NamespaceNotFound };
-                    self.local.push_back(Message::On { key: source.key, run_id: Some(run_id), op });
+                    let op = Op::ChildStartFailed {
+                        initiated_event_id,
+                        cause: history::event::StartChildFailedCause::NamespaceNotFound,
+                    };
+                    self.local.push_back(Message::On {
+                        key: source.key,
+                        run_id: Some(run_id),
+                        op,
+                    });
                 }
             },
-            Effect::SignalExternal { initiated_event_id, target, signal } => {
-                let reply = Reply::External { source, initiated_event_id, cancel: false };
+            Effect::SignalExternal {
+                initiated_event_id,
+                target,
+                signal,
+            } => {
+                let reply = Reply::External {
+                    source,
+                    initiated_event_id,
+                    cancel: false,
+                };
                 self.send_to(target, Op::Signal { signal, reply });
             }
-            Effect::CancelExternal { initiated_event_id, target, cancel } => {
-                let reply = Reply::External { source, initiated_event_id, cancel: true };
+            Effect::CancelExternal {
+                initiated_event_id,
+                target,
+                cancel,
+            } => {
+                let reply = Reply::External {
+                    source,
+                    initiated_event_id,
+                    cancel: true,
+                };
                 self.send_to(target, Op::RequestCancel { cancel, reply });
             }
             Effect::CloseChild { policy, target } => {
                 let reply = Reply::Debt(source);
                 let op = match policy {
-                    ParentClosePolicy::RequestCancel => Op::RequestCancel { cancel: Box::new(close_cancel(run_id)), reply },
-                    ParentClosePolicy::Terminate | ParentClosePolicy::Abandon => {
-                        Op::Terminate { terminate: Box::new(close_terminate()), reply }
-                    }
+                    ParentClosePolicy::RequestCancel => Op::RequestCancel {
+                        cancel: Box::new(close_cancel(run_id)),
+                        reply,
+                    },
+                    ParentClosePolicy::Terminate | ParentClosePolicy::Abandon => Op::Terminate {
+                        terminate: Box::new(close_terminate()),
+                        reply,
+                    },
                 };
                 self.send_to(target, op);
             }
-            Effect::NotifyParent { namespace, parent, closed } => {
-                let target = Target { namespace, workflow_id: parent.workflow_id, run_id: Some(parent.run_id), only_child_of: None };
-                self.send_to(target, Op::ChildClosed { closed, reply: Reply::Debt(source) });
+            Effect::NotifyParent {
+                namespace,
+                parent,
+                closed,
+            } => {
+                let target = Target {
+                    namespace,
+                    workflow_id: parent.workflow_id,
+                    run_id: Some(parent.run_id),
+                    only_child_of: None,
+                };
+                self.send_to(
+                    target,
+                    Op::ChildClosed {
+                        closed,
+                        reply: Reply::Debt(source),
+                    },
+                );
             }
             // Done when they were decided.
             Effect::DispatchWorkflowTask { .. } | Effect::StartNewRun { .. } => {}
@@ -55,14 +122,29 @@ impl Owner {
     }
 
     fn send_to(&mut self, target: Target, op: Op) {
-        let Target { namespace, workflow_id, run_id, only_child_of } = target;
+        let Target {
+            namespace,
+            workflow_id,
+            run_id,
+            only_child_of,
+        } = target;
         match self.setup.namespaces.get(&namespace) {
             Ok(namespace) => {
                 let op = match only_child_of {
-                    Some(parent) => Op::OnlyChildOf { parent, op: Box::new(op) },
+                    Some(parent) => Op::OnlyChildOf {
+                        parent,
+                        op: Box::new(op),
+                    },
                     None => op,
                 };
-                self.local.push_back(Message::On { key: Key { namespace, workflow_id }, run_id, op });
+                self.local.push_back(Message::On {
+                    key: Key {
+                        namespace,
+                        workflow_id,
+                    },
+                    run_id,
+                    op,
+                });
             }
             Err(error) => self.refuse(op, error),
         }
@@ -74,16 +156,27 @@ impl Owner {
         if let Some(run) = self.runs.get_mut(&run_id) {
             run.redeliver = true;
         }
-        self.later(Message::On { key, run_id: Some(run_id), op: Op::Look });
+        self.later(Message::On {
+            key,
+            run_id: Some(run_id),
+            op: Op::Look,
+        });
     }
 
     /// Delivers what is outstanding of a run that was just folded, or whose deliveries failed.
     pub(super) fn deliver_outstanding(&mut self, run_id: RunId) {
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
         run.redeliver = false;
         let outstanding = run.execution.outstanding();
         if !run.execution.is_open() {
-            let debts = outstanding.iter().filter(|effect| matches!(effect, Effect::NotifyParent { .. } | Effect::CloseChild { .. }));
+            let debts = outstanding.iter().filter(|effect| {
+                matches!(
+                    effect,
+                    Effect::NotifyParent { .. } | Effect::CloseChild { .. }
+                )
+            });
             run.debts = u32::try_from(debts.count()).unwrap_or(u32::MAX);
         }
         for effect in outstanding {
@@ -94,13 +187,23 @@ impl Owner {
     /// Refuses everything that waits for a run that is not there.
     pub(super) fn not_found(&mut self, message: Message) {
         if let Message::On { key, run_id, op } = message {
-            self.refuse(op, Error::WorkflowNotFound { workflow_id: key.workflow_id, run_id });
+            self.refuse(
+                op,
+                Error::WorkflowNotFound {
+                    workflow_id: key.workflow_id,
+                    run_id,
+                },
+            );
         }
     }
 }
 
 fn close_terminate() -> Terminate {
-    Terminate { reason: "by parent close policy".to_owned(), details: history::Payloads::default(), identity: None }
+    Terminate {
+        reason: "by parent close policy".to_owned(),
+        details: history::Payloads::default(),
+        identity: None,
+    }
 }
 
 fn close_cancel(parent: RunId) -> history::decide::RequestCancel {

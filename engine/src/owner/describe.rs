@@ -1,8 +1,8 @@
 //! What a run looks like from outside.
 
 use history::{
-    ActivityId, ActivityType, EventId, Failure, Identity, Payloads, RunId, Status, TaskQueue, TimerId, Timestamp, WorkflowExecution,
-    WorkflowId, WorkflowType,
+    ActivityId, ActivityType, EventId, Failure, Identity, Payloads, RunId, Status, TaskQueue,
+    TimerId, Timestamp, WorkflowExecution, WorkflowId, WorkflowType,
     event::{Memo, SearchAttributes},
     execution::AttemptState,
 };
@@ -120,7 +120,10 @@ pub(super) fn describe(run: &Run) -> Description {
         pending_activities: execution.activities().map(pending_activity).collect(),
         pending_timers: execution
             .timers()
-            .map(|timer| PendingTimer { timer_id: timer.timer_id.clone(), fires_at: timer.fires_at })
+            .map(|timer| PendingTimer {
+                timer_id: timer.timer_id.clone(),
+                fires_at: timer.fires_at,
+            })
             .collect(),
         pending_children: execution
             .children()
@@ -139,7 +142,9 @@ fn pending_activity(activity: &history::execution::ActivityState) -> PendingActi
     let (state, started_at, next_attempt_at, worker) = match &activity.state {
         AttemptState::Scheduled { .. } => ("Scheduled", None, None, None),
         AttemptState::Backoff { until } => ("Backoff", None, Some(*until), None),
-        AttemptState::Started { at, identity, .. } => ("Started", Some(*at), None, identity.clone()),
+        AttemptState::Started { at, identity, .. } => {
+            ("Started", Some(*at), None, identity.clone())
+        }
         AttemptState::Ended => ("Ended", None, None, None),
     };
     PendingActivity {

@@ -25,12 +25,24 @@ impl Owner {
 
     fn item_committed(&mut self, item: Item) {
         for start in &item.starts {
-            if let Some(origin) = self.runs.get_mut(&start.run_id).and_then(|run| run.origin.take()) {
-                self.answer_start(origin.reply, Ok(Started { run_id: start.run_id, started: true }));
+            if let Some(origin) = self
+                .runs
+                .get_mut(&start.run_id)
+                .and_then(|run| run.origin.take())
+            {
+                self.answer_start(
+                    origin.reply,
+                    Ok(Started {
+                        run_id: start.run_id,
+                        started: true,
+                    }),
+                );
             }
         }
         for row in item.rows {
-            let Some(run) = self.runs.get_mut(&row.run_id) else { continue };
+            let Some(run) = self.runs.get_mut(&row.run_id) else {
+                continue;
+            };
             let due = run.committed(row.seq);
             for after in due {
                 self.do_after(row.run_id, after);
@@ -48,7 +60,11 @@ impl Owner {
     pub(super) fn do_after(&mut self, run_id: RunId, after: After) {
         match after {
             After::Effect(effect) => self.deliver(run_id, effect),
-            After::HandOut { session, scheduled_event_id, attempt } => self.send_activity(run_id, session, scheduled_event_id, attempt),
+            After::HandOut {
+                session,
+                scheduled_event_id,
+                attempt,
+            } => self.send_activity(run_id, session, scheduled_event_id, attempt),
             After::Reply { reply, answer } => self.answer(reply, answer),
             After::Started { reply, answer } => self.answer_start(reply, answer),
         }
@@ -57,12 +73,24 @@ impl Owner {
     /// The id of a start means another run than the owner knew: the start is decided again with that run at hand.
     fn item_conflicts(&mut self, item: &Item) {
         for start in &item.starts {
-            let Some(mut run) = self.drop_run(start.run_id) else { continue };
-            self.give_up(&mut run, &|| Error::Unavailable("the workflow id is in use"));
-            let _ = self.commits.send(Command::Forget((item.namespace, item.workflow_id.clone())));
-            let Some(origin) = run.origin.take() else { continue };
+            let Some(mut run) = self.drop_run(start.run_id) else {
+                continue;
+            };
+            self.give_up(&mut run, &|| {
+                Error::Unavailable("the workflow id is in use")
+            });
+            let _ = self
+                .commits
+                .send(Command::Forget((item.namespace, item.workflow_id.clone())));
+            let Some(origin) = run.origin.take() else {
+                continue;
+            };
             let key = run.key.clone();
-            let message = Message::Start { namespace: key.namespace.clone(), request: origin.request, reply: origin.reply };
+            let message = Message::Start {
+                namespace: key.namespace.clone(),
+                request: origin.request,
+                reply: origin.reply,
+            };
             match self.loading.get_mut(&(key.clone(), None)) {
                 Some(waiting) => waiting.push(message),
                 None => self.load(key, None, vec![message]),
@@ -72,10 +100,17 @@ impl Owner {
 
     /// Nothing of an item was written: its runs are folded again from what is durable.
     fn not_written(&mut self, item: &Item, error: impl Fn() -> Error) {
-        let _ = self.commits.send(Command::Forget((item.namespace, item.workflow_id.clone())));
-        let runs: std::collections::BTreeSet<RunId> = item.rows.iter().map(|row| row.run_id).collect();
+        let _ = self
+            .commits
+            .send(Command::Forget((item.namespace, item.workflow_id.clone())));
+        let runs: std::collections::BTreeSet<RunId> =
+            item.rows.iter().map(|row| row.run_id).collect();
         for run_id in runs {
-            if self.runs.get(&run_id).is_some_and(|run| run.incarnation == item.incarnation) {
+            if self
+                .runs
+                .get(&run_id)
+                .is_some_and(|run| run.incarnation == item.incarnation)
+            {
                 self.fold_again_with(run_id, &error);
             }
         }
@@ -87,14 +122,24 @@ impl Owner {
     }
 
     fn fold_again_with(&mut self, run_id: RunId, error: &dyn Fn() -> Error) {
-        let Some(mut run) = self.drop_run(run_id) else { return };
+        let Some(mut run) = self.drop_run(run_id) else {
+            return;
+        };
         self.give_up(&mut run, error);
         if let Some(origin) = run.origin.take() {
             self.answer_start(origin.reply, Err(error()));
         }
         if run.was_committed() {
             let key = run.key.clone();
-            self.load(key.clone(), Some(run_id), vec![Message::On { key, run_id: Some(run_id), op: Op::Look }]);
+            self.load(
+                key.clone(),
+                Some(run_id),
+                vec![Message::On {
+                    key,
+                    run_id: Some(run_id),
+                    op: Op::Look,
+                }],
+            );
         }
     }
 
@@ -136,7 +181,9 @@ impl Owner {
 
     /// Lets a closed run go when nobody needs it any more.
     pub(super) fn forget_if_over(&mut self, run_id: RunId) {
-        let over = self.runs.get(&run_id).is_some_and(|run| !run.execution.is_open() && run.is_at_rest() && run.origin.is_none());
+        let over = self.runs.get(&run_id).is_some_and(|run| {
+            !run.execution.is_open() && run.is_at_rest() && run.origin.is_none()
+        });
         if over {
             // The worker drops its own copy when it has sent the closing command.
             if let Some(run) = self.runs.remove(&run_id) {
@@ -150,10 +197,15 @@ impl Owner {
 
     /// A debt of a closed run is paid; when it was the last, the run has nothing left to do.
     pub(super) fn paid(&mut self, debtor: &RunKey) {
-        let Some(run) = self.runs.get_mut(&debtor.run_id) else { return };
+        let Some(run) = self.runs.get_mut(&debtor.run_id) else {
+            return;
+        };
         run.debts = run.debts.saturating_sub(1);
         if run.debts == 0 && std::mem::take(&mut run.owes) {
-            let settled = crate::store::commit::Settled { shard: run.shard, run_id: debtor.run_id };
+            let settled = crate::store::commit::Settled {
+                shard: run.shard,
+                run_id: debtor.run_id,
+            };
             let _ = self.commits.send(Command::Settle(settled));
         }
         self.forget_if_over(debtor.run_id);

@@ -4,7 +4,11 @@ use history::{RunId, decide, execution::AttemptState};
 use tokio::time::Instant;
 
 use super::{Key, Message, Op, Owner, Reply, run::Run};
-use crate::{Error, limits::FOLD_BATCH, store::{self, load::Loaded}};
+use crate::{
+    Error,
+    limits::FOLD_BATCH,
+    store::{self, load::Loaded},
+};
 
 impl Owner {
     /// Folds all open runs that are not parked, and those that owe something, and puts them to work.
@@ -16,12 +20,20 @@ impl Owner {
             after = Some(last.run_id());
             let mut by_namespace = std::collections::BTreeMap::<i16, Vec<_>>::new();
             for header in headers {
-                by_namespace.entry(header.namespace()).or_default().push(header);
+                by_namespace
+                    .entry(header.namespace())
+                    .or_default()
+                    .push(header);
             }
             for (id, headers) in by_namespace {
-                let Some(namespace) = self.setup.namespaces.by_id(id) else { continue };
+                let Some(namespace) = self.setup.namespaces.by_id(id) else {
+                    continue;
+                };
                 for loaded in store::load::fold(&self.setup.pool, &namespace.name, headers).await? {
-                    let key = Key { namespace: namespace.clone(), workflow_id: loaded.workflow_id.clone() };
+                    let key = Key {
+                        namespace: namespace.clone(),
+                        workflow_id: loaded.workflow_id.clone(),
+                    };
                     let run_id = self.take_in(key, loaded);
                     self.lose_attempts(run_id);
                     self.put_to_work(run_id);
@@ -35,18 +47,34 @@ impl Owner {
 
     /// Reads a run, or the run that an id means; what waits for it is handled then.
     pub(super) fn load(&mut self, key: Key, run_id: Option<RunId>, waiting: Vec<Message>) {
-        let Some(sender) = self.sender.upgrade() else { return };
+        let Some(sender) = self.sender.upgrade() else {
+            return;
+        };
         let pool = self.setup.pool.clone();
         self.loading.insert((key.clone(), run_id), waiting);
         tokio::spawn(async move {
-            let loaded = store::load::load(&pool, &key.namespace, key.shard(), &key.workflow_id, run_id).await;
+            let loaded =
+                store::load::load(&pool, &key.namespace, key.shard(), &key.workflow_id, run_id)
+                    .await;
             // An owner that has ended does not need it.
-            let _ = sender.send(Message::Loaded { key, run_id, loaded: loaded.map(|loaded| loaded.map(Box::new)) });
+            let _ = sender.send(Message::Loaded {
+                key,
+                run_id,
+                loaded: loaded.map(|loaded| loaded.map(Box::new)),
+            });
         });
     }
 
-    pub(super) fn loaded(&mut self, key: Key, asked: Option<RunId>, loaded: Result<Option<Box<Loaded>>, store::Error>) {
-        let waiting = self.loading.remove(&(key.clone(), asked)).unwrap_or_default();
+    pub(super) fn loaded(
+        &mut self,
+        key: Key,
+        asked: Option<RunId>,
+        loaded: Result<Option<Box<Loaded>>, store::Error>,
+    ) {
+        let waiting = self
+            .loading
+            .remove(&(key.clone(), asked))
+            .unwrap_or_default();
         match loaded {
             Ok(Some(loaded)) => {
                 let run_id = loaded.execution.run_id();
@@ -66,7 +94,9 @@ impl Owner {
             Ok(None) => {
                 for message in waiting {
                     match message {
-                        Message::Start { request, reply, .. } => self.start_new(key.clone(), request, reply, None),
+                        Message::Start { request, reply, .. } => {
+                            self.start_new(key.clone(), request, reply, None)
+                        }
                         message => self.not_found(message),
                     }
                 }
@@ -75,8 +105,13 @@ impl Owner {
                 tracing::error!(error = &error as &dyn std::error::Error, workflow_id = %key.workflow_id, "a run can't be read");
                 for message in waiting {
                     match message {
-                        Message::Start { reply, .. } => self.answer_start(reply, Err(Error::Unavailable("the workflow can't be read"))),
-                        Message::On { op, .. } => self.refuse(op, Error::Unavailable("the workflow can't be read")),
+                        Message::Start { reply, .. } => self.answer_start(
+                            reply,
+                            Err(Error::Unavailable("the workflow can't be read")),
+                        ),
+                        Message::On { op, .. } => {
+                            self.refuse(op, Error::Unavailable("the workflow can't be read"))
+                        }
                         _ => {}
                     }
                 }
@@ -89,7 +124,13 @@ impl Owner {
         self.incarnations += 1;
         let run_id = loaded.execution.run_id();
         let current = loaded.current;
-        let run = Run::loaded(key.clone(), key.shard(), loaded, self.incarnations, Instant::now());
+        let run = Run::loaded(
+            key.clone(),
+            key.shard(),
+            loaded,
+            self.incarnations,
+            Instant::now(),
+        );
         if current && run.execution.is_open() {
             self.current.insert(key, run_id);
         }
@@ -102,8 +143,14 @@ impl Owner {
     /// would be built on another folding.
     fn put_to_work(&mut self, run_id: RunId) {
         let now = self.now();
-        let Some(run) = self.runs.get(&run_id) else { return };
-        if run.execution.workflow_task().is_some_and(|task| task.started.is_some()) {
+        let Some(run) = self.runs.get(&run_id) else {
+            return;
+        };
+        if run
+            .execution
+            .workflow_task()
+            .is_some_and(|task| task.started.is_some())
+        {
             let decision = decide::lose_workflow_task(&run.execution, now);
             self.carry_out(run_id, decision, Reply::None);
         }
@@ -115,7 +162,9 @@ impl Owner {
     /// Ends the attempts that the owner before had handed out: its workers lived in its process.
     fn lose_attempts(&mut self, run_id: RunId) {
         let now = self.now();
-        let Some(run) = self.runs.get(&run_id) else { return };
+        let Some(run) = self.runs.get(&run_id) else {
+            return;
+        };
         let started: Vec<_> = run
             .execution
             .activities()
@@ -123,25 +172,41 @@ impl Owner {
             .map(|activity| (activity.scheduled_event_id(), activity.attempt))
             .collect();
         for (scheduled_event_id, attempt) in started {
-            let Some(run) = self.runs.get(&run_id) else { return };
-            let decision = decide::lose_activity_task(&run.execution, scheduled_event_id, attempt, now);
+            let Some(run) = self.runs.get(&run_id) else {
+                return;
+            };
+            let decision =
+                decide::lose_activity_task(&run.execution, scheduled_event_id, attempt, now);
             self.carry_out(run_id, decision, Reply::None);
         }
     }
 
     /// Handles a parked run whose deadline came: its names are read first.
     pub(super) fn wake_parked(&mut self, shard: i16, run_id: RunId) {
-        let Some(sender) = self.sender.upgrade() else { return };
+        let Some(sender) = self.sender.upgrade() else {
+            return;
+        };
         let (pool, namespaces) = (self.setup.pool.clone(), self.setup.namespaces.clone());
         tokio::spawn(async move {
             match store::load::workflow_of(&pool, shard, run_id).await {
                 Ok(Some((namespace, workflow_id))) => {
-                    let Some(namespace) = namespaces.by_id(namespace) else { return };
+                    let Some(namespace) = namespaces.by_id(namespace) else {
+                        return;
+                    };
                     // An owner that has ended leaves this to the next one.
-                    let _ = sender.send(Message::On { key: Key { namespace, workflow_id }, run_id: Some(run_id), op: Op::Look });
+                    let _ = sender.send(Message::On {
+                        key: Key {
+                            namespace,
+                            workflow_id,
+                        },
+                        run_id: Some(run_id),
+                        op: Op::Look,
+                    });
                 }
                 Ok(None) => {}
-                Err(error) => tracing::error!(error = &error as &dyn std::error::Error, %run_id, "a parked run can't be read"),
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, %run_id, "a parked run can't be read")
+                }
             }
         });
     }

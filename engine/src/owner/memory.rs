@@ -26,7 +26,12 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn new() -> Self {
-        Self { bytes: 0, ring: VecDeque::new(), next_round: Instant::now() + ROUND, left: HashSet::new() }
+        Self {
+            bytes: 0,
+            ring: VecDeque::new(),
+            next_round: Instant::now() + ROUND,
+            left: HashSet::new(),
+        }
     }
 
     pub(super) fn next_round(&self) -> Instant {
@@ -57,7 +62,9 @@ impl Owner {
 
     /// Weighs a run again after a change.
     pub(super) fn weigh(&mut self, run_id: RunId) {
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
         let size = run.size();
         self.memory.bytes = self.memory.bytes - run.memory_bytes.min(self.memory.bytes) + size;
         run.memory_bytes = size;
@@ -76,8 +83,12 @@ impl Owner {
             if parked == PARK_BATCH {
                 break;
             }
-            let Some(run_id) = self.memory.ring.pop_front() else { return };
-            let Some(run) = self.runs.get_mut(&run_id) else { continue };
+            let Some(run_id) = self.memory.ring.pop_front() else {
+                return;
+            };
+            let Some(run) = self.runs.get_mut(&run_id) else {
+                continue;
+            };
             self.memory.ring.push_back(run_id);
             let idle = now.saturating_duration_since(run.touched_at) >= self.setup.park_after;
             if (idle || short) && run.execution.is_waiting() && run.is_at_rest() && !run.parking {
@@ -104,7 +115,9 @@ impl Owner {
 
     /// A run's row in `parked` is durable: it leaves memory, unless something has happened to it since.
     pub(super) fn parked(&mut self, run_id: RunId) {
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
         run.parking = false;
         if !(run.parked_row && run.execution.is_waiting() && run.is_at_rest()) {
             return;
@@ -114,7 +127,8 @@ impl Owner {
         }
         if let Some(session) = run.affinity {
             // A worker that is gone has forgotten the run anyway.
-            self.queues.send(session, history::task::ToWorker::Evict(run_id));
+            self.queues
+                .send(session, history::task::ToWorker::Evict(run_id));
         }
         if let Some(run) = self.runs.remove(&run_id) {
             self.memory.remove(run.memory_bytes);

@@ -113,19 +113,54 @@ pub(crate) enum Reply {
 /// An operation on a workflow that exists.
 #[derive(Debug)]
 pub(crate) enum Op {
-    Signal { signal: Box<Signal>, reply: Reply },
-    RequestCancel { cancel: Box<RequestCancel>, reply: Reply },
-    Terminate { terminate: Box<Terminate>, reply: Reply },
+    Signal {
+        signal: Box<Signal>,
+        reply: Reply,
+    },
+    RequestCancel {
+        cancel: Box<RequestCancel>,
+        reply: Reply,
+    },
+    Terminate {
+        terminate: Box<Terminate>,
+        reply: Reply,
+    },
     /// From another workflow, and only if it is the parent.
-    OnlyChildOf { parent: RunId, op: Box<Op> },
-    Describe { reply: oneshot::Sender<Result<Description, Error>> },
-    WaitClosed { reply: oneshot::Sender<Result<Closed, Error>> },
-    WaitEvents { after: EventId, reply: oneshot::Sender<Result<RunId, Error>> },
-    ChildStarted { initiated_event_id: EventId, child: RunId },
-    ChildStartFailed { initiated_event_id: EventId, cause: StartChildFailedCause },
-    ChildClosed { closed: Box<ChildClosed>, reply: Reply },
-    ExternalAnswered { initiated_event_id: EventId, cancel: bool, failed: Option<history::event::ExternalFailedCause> },
-    Worker { session: SessionId, answer: Box<FromWorker> },
+    OnlyChildOf {
+        parent: RunId,
+        op: Box<Op>,
+    },
+    Describe {
+        reply: oneshot::Sender<Result<Description, Error>>,
+    },
+    WaitClosed {
+        reply: oneshot::Sender<Result<Closed, Error>>,
+    },
+    WaitEvents {
+        after: EventId,
+        reply: oneshot::Sender<Result<RunId, Error>>,
+    },
+    ChildStarted {
+        initiated_event_id: EventId,
+        child: RunId,
+    },
+    ChildStartFailed {
+        initiated_event_id: EventId,
+        cause: StartChildFailedCause,
+    },
+    ChildClosed {
+        closed: Box<ChildClosed>,
+        reply: Reply,
+    },
+    ExternalAnswered {
+        initiated_event_id: EventId,
+        cancel: bool,
+        failed: Option<history::event::ExternalFailedCause>,
+    },
+    Worker {
+        session: SessionId,
+        answer: Box<FromWorker>,
+    },
     /// A deadline may have passed, or it is loaded for what it still has to do.
     Look,
 }
@@ -133,18 +168,49 @@ pub(crate) enum Op {
 /// What the owner is told.
 #[derive(Debug)]
 pub(crate) enum Message {
-    Start { namespace: Ns, request: Box<StartWorkflow>, reply: StartReply },
-    On { key: Key, run_id: Option<RunId>, op: Op },
-    Connect { session: SessionId, namespace: Ns, hello: WorkerHello, tasks: mpsc::UnboundedSender<ToWorker> },
-    Worker { session: SessionId, answer: FromWorker },
-    Disconnect { session: SessionId },
+    Start {
+        namespace: Ns,
+        request: Box<StartWorkflow>,
+        reply: StartReply,
+    },
+    On {
+        key: Key,
+        run_id: Option<RunId>,
+        op: Op,
+    },
+    Connect {
+        session: SessionId,
+        namespace: Ns,
+        hello: WorkerHello,
+        tasks: mpsc::UnboundedSender<ToWorker>,
+    },
+    Worker {
+        session: SessionId,
+        answer: FromWorker,
+    },
+    Disconnect {
+        session: SessionId,
+    },
     Committed(Outcome),
-    Loaded { key: Key, run_id: Option<RunId>, loaded: Result<Option<Box<store::load::Loaded>>, store::Error> },
+    Loaded {
+        key: Key,
+        run_id: Option<RunId>,
+        loaded: Result<Option<Box<store::load::Loaded>>, store::Error>,
+    },
     /// Deadlines of parked runs, read ahead.
-    Parked { due: Vec<(i16, RunId, Timestamp)>, until: Timestamp },
-    HistoryRead { run_id: RunId, incarnation: u64, events: Result<Vec<Arc<history::Event>>, store::Error> },
+    Parked {
+        due: Vec<(i16, RunId, Timestamp)>,
+        until: Timestamp,
+    },
+    HistoryRead {
+        run_id: RunId,
+        incarnation: u64,
+        events: Result<Vec<Arc<history::Event>>, store::Error>,
+    },
     /// Answer when all open runs are folded.
-    Ready { reply: oneshot::Sender<()> },
+    Ready {
+        reply: oneshot::Sender<()>,
+    },
     /// Commit what is under way, then end.
     Stop,
 }
@@ -248,16 +314,35 @@ impl Owner {
 
     fn handle(&mut self, message: Message) {
         match message {
-            Message::Start { reply, .. } if self.stopping => self.answer_start(reply, Err(STOPPING)),
-            Message::Start { namespace, request, reply } => self.start(namespace, request, reply),
+            Message::Start { reply, .. } if self.stopping => {
+                self.answer_start(reply, Err(STOPPING))
+            }
+            Message::Start {
+                namespace,
+                request,
+                reply,
+            } => self.start(namespace, request, reply),
             Message::On { key, run_id, op } => self.on(key, run_id, op),
-            Message::Connect { session, namespace, hello, tasks } => self.connect(session, namespace, hello, tasks),
+            Message::Connect {
+                session,
+                namespace,
+                hello,
+                tasks,
+            } => self.connect(session, namespace, hello, tasks),
             Message::Worker { session, answer } => self.worker_answered(session, answer),
             Message::Disconnect { session } => self.disconnect(session),
             Message::Committed(outcome) => self.committed(outcome),
-            Message::Loaded { key, run_id, loaded } => self.loaded(key, run_id, loaded),
+            Message::Loaded {
+                key,
+                run_id,
+                loaded,
+            } => self.loaded(key, run_id, loaded),
             Message::Parked { due, until } => self.parked_read(due, until),
-            Message::HistoryRead { run_id, incarnation, events } => self.history_read(run_id, incarnation, events),
+            Message::HistoryRead {
+                run_id,
+                incarnation,
+                events,
+            } => self.history_read(run_id, incarnation, events),
             // Messages are handled after `take_over`, so all open runs are folded.
             Message::Ready { reply } => drop(reply.send(())),
             Message::Stop => self.stopping = true,
@@ -266,7 +351,9 @@ impl Owner {
 
     /// Says whether nothing is under way.
     fn is_quiet(&self) -> bool {
-        self.runs.values().all(|run| run.is_durable() && run.task_out.is_none())
+        self.runs
+            .values()
+            .all(|run| run.is_durable() && run.task_out.is_none())
     }
 }
 

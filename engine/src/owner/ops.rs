@@ -5,23 +5,32 @@ use history::{
     decide::{self, Decision, Rejection},
 };
 
-use super::{
-    Key, Message, Op, Owner, Reply, RunKey,
-    run::After,
-};
+use super::{Key, Message, Op, Owner, Reply, RunKey, run::After};
 use crate::Error;
 
 impl Owner {
     /// Does an operation on a run, or on the latest run of an id.
     pub(super) fn on(&mut self, key: Key, run_id: Option<history::RunId>, op: Op) {
         let known = match run_id {
-            Some(run_id) => self.runs.get(&run_id).filter(|run| run.key == key).map(|_| run_id),
-            None => self.current.get(&key).copied().filter(|run_id| self.runs.contains_key(run_id)),
+            Some(run_id) => self
+                .runs
+                .get(&run_id)
+                .filter(|run| run.key == key)
+                .map(|_| run_id),
+            None => self
+                .current
+                .get(&key)
+                .copied()
+                .filter(|run_id| self.runs.contains_key(run_id)),
         };
         let waits_for = (key, run_id);
         match (known, self.loading.get_mut(&waits_for)) {
             (Some(run_id), _) => self.operate(run_id, op),
-            (None, Some(waiting)) => waiting.push(Message::On { key: waits_for.0, run_id, op }),
+            (None, Some(waiting)) => waiting.push(Message::On {
+                key: waits_for.0,
+                run_id,
+                op,
+            }),
             (None, None) => {
                 let (key, run_id) = waits_for;
                 self.load(key.clone(), run_id, vec![Message::On { key, run_id, op }]);
@@ -31,7 +40,9 @@ impl Owner {
 
     fn operate(&mut self, run_id: history::RunId, op: Op) {
         let now = self.now();
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
         let execution = &run.execution;
         match op {
             Op::Signal { signal, reply } => {
@@ -41,7 +52,11 @@ impl Owner {
             Op::RequestCancel { cancel, reply } => {
                 let decision = match decide::request_cancel(execution, &cancel, now) {
                     // Asked by a workflow, a cancellation that was requested already is one that arrived.
-                    Err(Rejection::CancellationAlreadyRequested) if !matches!(reply, Reply::Caller(_)) => Ok(Decision::default()),
+                    Err(Rejection::CancellationAlreadyRequested)
+                        if !matches!(reply, Reply::Caller(_)) =>
+                    {
+                        Ok(Decision::default())
+                    }
                     decision => decision,
                 };
                 self.carry_out(run_id, decision, reply);
@@ -51,11 +66,18 @@ impl Owner {
                 self.carry_out(run_id, decision, reply);
             }
             Op::OnlyChildOf { parent, op } => {
-                let is_child = execution.started().parent_workflow_execution.as_ref().is_some_and(|execution| execution.run_id == parent);
+                let is_child = execution
+                    .started()
+                    .parent_workflow_execution
+                    .as_ref()
+                    .is_some_and(|execution| execution.run_id == parent);
                 if is_child {
                     self.operate(run_id, *op);
                 } else {
-                    let error = Error::WorkflowNotFound { workflow_id: run.key.workflow_id.clone(), run_id: Some(run_id) };
+                    let error = Error::WorkflowNotFound {
+                        workflow_id: run.key.workflow_id.clone(),
+                        run_id: Some(run_id),
+                    };
                     self.refuse(*op, error);
                 }
             }
@@ -72,20 +94,32 @@ impl Owner {
                 run.event_waiters.push((after, reply));
                 self.answer_waiters(run_id);
             }
-            Op::ChildStarted { initiated_event_id, child } => {
+            Op::ChildStarted {
+                initiated_event_id,
+                child,
+            } => {
                 let decision = decide::child_started(execution, initiated_event_id, child, now);
                 self.carry_out(run_id, decision, Reply::None);
             }
-            Op::ChildStartFailed { initiated_event_id, cause } => {
-                let decision = decide::child_start_failed(execution, initiated_event_id, cause, now);
+            Op::ChildStartFailed {
+                initiated_event_id,
+                cause,
+            } => {
+                let decision =
+                    decide::child_start_failed(execution, initiated_event_id, cause, now);
                 self.carry_out(run_id, decision, Reply::None);
             }
             Op::ChildClosed { closed, reply } => {
                 let decision = decide::child_closed(execution, &closed, now);
                 self.carry_out(run_id, decision, reply);
             }
-            Op::ExternalAnswered { initiated_event_id, cancel, failed } => {
-                let decision = external_answered(execution, initiated_event_id, cancel, failed, now);
+            Op::ExternalAnswered {
+                initiated_event_id,
+                cancel,
+                failed,
+            } => {
+                let decision =
+                    external_answered(execution, initiated_event_id, cancel, failed, now);
                 self.carry_out(run_id, decision, Reply::None);
             }
             Op::Worker { session, answer } => self.answered(run_id, session, *answer),
@@ -98,27 +132,41 @@ impl Owner {
     }
 
     /// Records a decision and answers when it is durable, or when what it was decided on is.
-    pub(super) fn carry_out(&mut self, run_id: history::RunId, decision: Result<Decision, Rejection>, reply: Reply) {
+    pub(super) fn carry_out(
+        &mut self,
+        run_id: history::RunId,
+        decision: Result<Decision, Rejection>,
+        reply: Reply,
+    ) {
         let answer = match decision {
             Ok(mut decision) => {
-                let answer = decision.refusal.take().map_or(Ok(()), |refusal| Err(refusal.into()));
+                let answer = decision
+                    .refusal
+                    .take()
+                    .map_or(Ok(()), |refusal| Err(refusal.into()));
                 self.record(run_id, decision);
                 answer
             }
             Err(rejection) => Err(Error::from(rejection)),
         };
         let Some(run) = self.runs.get_mut(&run_id) else {
-            return self.answer(reply, Err(Error::Unavailable("the workflow was folded again")));
+            return self.answer(
+                reply,
+                Err(Error::Unavailable("the workflow was folded again")),
+            );
         };
         if let Some(after) = run.when_durable(After::Reply { reply, answer }) {
             self.do_after(run_id, after);
         }
         self.settle(run_id);
+        self.forget_if_over(run_id);
     }
 
     /// Answers everybody who waits for something that is true by now.
     pub(super) fn answer_waiters(&mut self, run_id: history::RunId) {
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
         // Whoever hung up does not want to know.
         if let Some(closed) = run.closed() {
             for waiter in run.closed_waiters.drain(..) {
@@ -151,26 +199,53 @@ impl Owner {
             Reply::None => {}
             // Whoever hung up does not want to know.
             Reply::Caller(reply) => drop(reply.send(answer)),
-            Reply::External { source, initiated_event_id, cancel } => {
+            Reply::External {
+                source,
+                initiated_event_id,
+                cancel,
+            } => {
                 let failed = match answer {
                     Ok(()) => None,
                     Err(Error::NamespaceNotFound(_)) => Some(Cause::NamespaceNotFound),
-                    Err(Error::Rejected(Rejection::TooManySignals(_))) => Some(Cause::SignalCountLimitExceeded),
-                    Err(Error::WorkflowNotFound { .. } | Error::Rejected(_)) => Some(Cause::ExternalWorkflowExecutionNotFound),
+                    Err(Error::Rejected(Rejection::TooManySignals(_))) => {
+                        Some(Cause::SignalCountLimitExceeded)
+                    }
+                    Err(Error::WorkflowNotFound { .. } | Error::Rejected(_)) => {
+                        Some(Cause::ExternalWorkflowExecutionNotFound)
+                    }
                     Err(error) => {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "a signal or cancellation was not delivered; trying again");
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "a signal or cancellation was not delivered; trying again"
+                        );
                         return self.deliver_again(&source);
                     }
                 };
                 let RunKey { key, run_id } = source;
-                let op = Op::ExternalAnswered { initiated_event_id, cancel, failed };
-                self.local.push_back(Message::On { key, run_id: Some(run_id), op });
+                let op = Op::ExternalAnswered {
+                    initiated_event_id,
+                    cancel,
+                    failed,
+                };
+                self.local.push_back(Message::On {
+                    key,
+                    run_id: Some(run_id),
+                    op,
+                });
             }
             Reply::Debt(debtor) => match answer {
                 // Whatever a receiver says that is not gone: the debt is paid, or nobody is there to pay it to.
-                Ok(()) | Err(Error::Rejected(_) | Error::WorkflowNotFound { .. } | Error::NamespaceNotFound(_)) => self.paid(&debtor),
+                Ok(())
+                | Err(
+                    Error::Rejected(_)
+                    | Error::WorkflowNotFound { .. }
+                    | Error::NamespaceNotFound(_),
+                ) => self.paid(&debtor),
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "a closed run's message was not delivered; trying again");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a closed run's message was not delivered; trying again"
+                    );
                     self.deliver_again(&debtor);
                 }
             },
@@ -181,7 +256,10 @@ impl Owner {
     pub(super) fn refuse(&mut self, op: Op, error: Error) {
         // Whoever hung up does not want to know.
         match op {
-            Op::Signal { reply, .. } | Op::RequestCancel { reply, .. } | Op::Terminate { reply, .. } | Op::ChildClosed { reply, .. } => {
+            Op::Signal { reply, .. }
+            | Op::RequestCancel { reply, .. }
+            | Op::Terminate { reply, .. }
+            | Op::ChildClosed { reply, .. } => {
                 self.answer(reply, Err(error));
             }
             Op::OnlyChildOf { op, .. } => self.refuse(*op, error),
@@ -206,8 +284,12 @@ fn external_answered(
 ) -> Result<Decision, Rejection> {
     match (cancel, failed) {
         (false, None) => decide::external_signaled(execution, initiated_event_id, now),
-        (false, Some(cause)) => decide::external_signal_failed(execution, initiated_event_id, cause, now),
+        (false, Some(cause)) => {
+            decide::external_signal_failed(execution, initiated_event_id, cause, now)
+        }
         (true, None) => decide::external_cancel_requested(execution, initiated_event_id, now),
-        (true, Some(cause)) => decide::external_cancel_failed(execution, initiated_event_id, cause, now),
+        (true, Some(cause)) => {
+            decide::external_cancel_failed(execution, initiated_event_id, cause, now)
+        }
     }
 }

@@ -73,9 +73,19 @@ pub(crate) struct Queues {
 
 impl Queues {
     /// Takes a worker in.
-    pub(crate) fn connect(&mut self, id: SessionId, namespace: Ns, hello: WorkerHello, tasks: mpsc::UnboundedSender<ToWorker>) {
+    pub(crate) fn connect(
+        &mut self,
+        id: SessionId,
+        namespace: Ns,
+        hello: WorkerHello,
+        tasks: mpsc::UnboundedSender<ToWorker>,
+    ) {
         let queue = (namespace, hello.task_queue.clone());
-        self.queues.entry(queue.clone()).or_default().sessions.push_back(id);
+        self.queues
+            .entry(queue.clone())
+            .or_default()
+            .sessions
+            .push_back(id);
         self.sessions.insert(
             id,
             Session {
@@ -106,7 +116,9 @@ impl Queues {
 
     /// Says whether this worker is here and can take a task of that kind now.
     pub(crate) fn can_take(&self, id: SessionId, kind: Kind) -> bool {
-        self.sessions.get(&id).is_some_and(|session| session.has_slot(kind))
+        self.sessions
+            .get(&id)
+            .is_some_and(|session| session.has_slot(kind))
     }
 
     /// Returns a worker of the queue with a free slot, in turn.
@@ -115,7 +127,11 @@ impl Queues {
         for _ in 0..queue.sessions.len() {
             let id = *queue.sessions.front()?;
             queue.sessions.rotate_left(1);
-            if self.sessions.get(&id).is_some_and(|session| session.has_slot(kind)) {
+            if self
+                .sessions
+                .get(&id)
+                .is_some_and(|session| session.has_slot(kind))
+            {
                 return Some(id);
             }
         }
@@ -124,12 +140,20 @@ impl Queues {
 
     /// Lets a workflow task wait.
     pub(crate) fn wait_workflow(&mut self, queue: QueueKey, run_id: RunId) {
-        self.queues.entry(queue).or_default().workflow_tasks.push_back(run_id);
+        self.queues
+            .entry(queue)
+            .or_default()
+            .workflow_tasks
+            .push_back(run_id);
     }
 
     /// Lets an activity wait.
     pub(crate) fn wait_activity(&mut self, queue: QueueKey, waiting: WaitingActivity) {
-        self.queues.entry(queue).or_default().activities.push_back(waiting);
+        self.queues
+            .entry(queue)
+            .or_default()
+            .activities
+            .push_back(waiting);
     }
 
     /// Returns the workflow task that has waited longest.
@@ -144,14 +168,23 @@ impl Queues {
 
     /// Tells a worker; says whether it is still there.
     pub(crate) fn send(&self, id: SessionId, message: ToWorker) -> bool {
-        self.sessions.get(&id).is_some_and(|session| session.tasks.send(message).is_ok())
+        self.sessions
+            .get(&id)
+            .is_some_and(|session| session.tasks.send(message).is_ok())
     }
 
     /// Returns the worker that runs this attempt.
-    pub(crate) fn runner(&self, run_id: RunId, scheduled_event_id: EventId, attempt: u32) -> Option<SessionId> {
+    pub(crate) fn runner(
+        &self,
+        run_id: RunId,
+        scheduled_event_id: EventId,
+        attempt: u32,
+    ) -> Option<SessionId> {
         self.sessions
             .iter()
-            .find(|(_, session)| session.activities.get(&(run_id, scheduled_event_id)) == Some(&attempt))
+            .find(|(_, session)| {
+                session.activities.get(&(run_id, scheduled_event_id)) == Some(&attempt)
+            })
             .map(|(id, _)| *id)
     }
 }
@@ -178,13 +211,24 @@ impl Session {
     }
 
     /// Takes a slot for an attempt.
-    pub(crate) fn take_activity(&mut self, run_id: RunId, scheduled_event_id: EventId, attempt: u32) {
+    pub(crate) fn take_activity(
+        &mut self,
+        run_id: RunId,
+        scheduled_event_id: EventId,
+        attempt: u32,
+    ) {
         self.activity_slots = self.activity_slots.saturating_sub(1);
-        self.activities.insert((run_id, scheduled_event_id), attempt);
+        self.activities
+            .insert((run_id, scheduled_event_id), attempt);
     }
 
     /// Frees the slot of an attempt.
-    pub(crate) fn free_activity(&mut self, run_id: RunId, scheduled_event_id: EventId, attempt: u32) {
+    pub(crate) fn free_activity(
+        &mut self,
+        run_id: RunId,
+        scheduled_event_id: EventId,
+        attempt: u32,
+    ) {
         if self.activities.get(&(run_id, scheduled_event_id)) == Some(&attempt) {
             self.activities.remove(&(run_id, scheduled_event_id));
         }

@@ -24,11 +24,21 @@ pub(crate) enum After {
     /// What a decision asked for.
     Effect(Effect),
     /// Hand out an attempt whose start had to be durable first.
-    HandOut { session: SessionId, scheduled_event_id: EventId, attempt: u32 },
+    HandOut {
+        session: SessionId,
+        scheduled_event_id: EventId,
+        attempt: u32,
+    },
     /// Answer.
-    Reply { reply: Reply, answer: Result<(), Error> },
+    Reply {
+        reply: Reply,
+        answer: Result<(), Error>,
+    },
     /// Answer a start of this id by another request.
-    Started { reply: StartReply, answer: Result<crate::Started, Error> },
+    Started {
+        reply: StartReply,
+        answer: Result<crate::Started, Error>,
+    },
 }
 
 /// A start that is not durable yet. If its id turns out to be taken, it is decided again.
@@ -143,7 +153,13 @@ impl Run {
     }
 
     /// Returns a run that was folded from its rows.
-    pub(crate) fn loaded(key: Key, shard: i16, loaded: Loaded, incarnation: u64, now: Instant) -> Self {
+    pub(crate) fn loaded(
+        key: Key,
+        shard: i16,
+        loaded: Loaded,
+        incarnation: u64,
+        now: Instant,
+    ) -> Self {
         let run_id = loaded.execution.run_id();
         let mut run = Self::new(key, shard, run_id, incarnation, now);
         let next = loaded.execution.next_event_id();
@@ -256,10 +272,17 @@ impl Run {
         };
         self.hash = chain::hash(&self.hash, row);
         self.bytes += records.len() as u64;
-        item.rows.push(HistoryRow { run_id: self.run_id(), seq: self.next_seq, first_event_id: first_event_id.0, records, hash: self.hash });
+        item.rows.push(HistoryRow {
+            run_id: self.run_id(),
+            seq: self.next_seq,
+            first_event_id: first_event_id.0,
+            records,
+            hash: self.hash,
+        });
         item.starts.extend(self.start_row.take());
         self.staged_first = self.execution.next_event_id();
-        self.flying.push_back((self.next_seq, EventId(self.staged_first.0 - 1)));
+        self.flying
+            .push_back((self.next_seq, EventId(self.staged_first.0 - 1)));
         self.next_seq += 1;
         self.hold_until = None;
         if let (false, Some(closed)) = (self.close_staged, self.execution.close_event()) {

@@ -6,6 +6,7 @@ use history::{
     Event, RunId,
     decide::{self, Decision, Effect, StartWorkflowTask},
     event::TaskQueueKind,
+    limits::HISTORY_BYTES_MAX,
     task::{ToWorker, WorkflowTask, WorkflowTaskToken},
 };
 use tokio::time::Instant;
@@ -24,7 +25,9 @@ use crate::{
 impl Owner {
     /// Applies and stages what was decided; what it asks for is done when it is durable.
     pub(super) fn record(&mut self, run_id: RunId, decision: Decision) {
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
         run.touched_at = Instant::now();
         for record in decision.records {
             if let Err(corrupt) = run.stage(record) {
@@ -37,10 +40,18 @@ impl Owner {
             match effect {
                 // Told by the state itself, see `settle`: it need not wait for the commit.
                 Effect::DispatchWorkflowTask { .. } => {}
-                Effect::StartNewRun { run_id: successor, start } => self.start_successor(run_id, successor, &start),
+                Effect::StartNewRun {
+                    run_id: successor,
+                    start,
+                } => self.start_successor(run_id, successor, &start),
                 effect => {
-                    let Some(run) = self.runs.get_mut(&run_id) else { return };
-                    if matches!(effect, Effect::NotifyParent { .. } | Effect::CloseChild { .. }) {
+                    let Some(run) = self.runs.get_mut(&run_id) else {
+                        return;
+                    };
+                    if matches!(
+                        effect,
+                        Effect::NotifyParent { .. } | Effect::CloseChild { .. }
+                    ) {
                         run.debts += 1;
                     }
                     run.with_next_row(After::Effect(effect));
@@ -51,7 +62,9 @@ impl Owner {
 
     /// Begins the run that follows one that closes; both are written together.
     fn start_successor(&mut self, run_id: RunId, successor: RunId, start: &decide::StartWorkflow) {
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
         run.successor = Some(successor);
         let (key, incarnation) = (run.key.clone(), run.incarnation);
         let now = self.now();
@@ -71,7 +84,9 @@ impl Owner {
     /// unless they wait for that task's commands.
     pub(super) fn settle(&mut self, run_id: RunId) {
         self.hand_out_workflow_task(run_id);
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
         if run.has_staged() {
             let now = Instant::now();
             let held = run.task_out.is_some() && run.hold_until.is_some_and(|until| now < until);
@@ -79,14 +94,40 @@ impl Owner {
                 self.flush(run_id);
             }
         }
+        self.end_if_too_large(run_id);
         self.schedule_wake(run_id);
         self.weigh(run_id);
+    }
+
+    /// Terminates a run whose history is larger than any may be.
+    fn end_if_too_large(&mut self, run_id: RunId) {
+        let now = self.now();
+        let Some(run) = self.runs.get(&run_id) else {
+            return;
+        };
+        if run.bytes <= HISTORY_BYTES_MAX || !run.execution.is_open() {
+            return;
+        }
+        let terminate = decide::Terminate {
+            reason: format!(
+                "the history has more than {HISTORY_BYTES_MAX} bytes, the most a run may have; continue as new before that"
+            ),
+            details: history::Payloads::default(),
+            identity: None,
+        };
+        // A rejection means that it is closed, which is as good.
+        if let Ok(decision) = decide::terminate(&run.execution, &terminate, now) {
+            self.record(run_id, decision);
+            self.flush(run_id);
+        }
     }
 
     /// Sends the staged records to the committer, and those of the run that follows with them.
     pub(super) fn flush(&mut self, run_id: RunId) {
         let now = self.now();
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
         if !run.has_staged() {
             return;
         }
@@ -107,36 +148,65 @@ impl Owner {
 
     /// Hands the run's workflow task to a worker, if one waits to be handed out and everything before it is durable.
     fn hand_out_workflow_task(&mut self, run_id: RunId) {
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
-        let Some(task) = run.execution.workflow_task() else { return };
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
+        let Some(task) = run.execution.workflow_task() else {
+            return;
+        };
         // Speculation is one workflow task deep: what this task is built on may be staged, but nothing before it.
         if !task.is_ready() || run.in_backlog || run.reading || run.is_flying() || self.stopping {
             return;
         }
-        let (scheduled_event_id, attempt, kind) = (task.scheduled_event_id, task.attempt, task.kind);
+        let (scheduled_event_id, attempt, kind) =
+            (task.scheduled_event_id, task.attempt, task.kind);
         let queue = (run.key.namespace.clone(), task.task_queue.clone());
         let affinity = run.affinity;
         let session = match affinity {
-            Some(session) if kind == TaskQueueKind::Normal && self.queues.can_take(session, Kind::Workflow) => Some(session),
+            Some(session)
+                if kind == TaskQueueKind::Normal
+                    && self.queues.can_take(session, Kind::Workflow) =>
+            {
+                Some(session)
+            }
             _ => self.queues.free(&queue, Kind::Workflow),
         };
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
         let Some(session) = session else {
             run.in_backlog = true;
             self.queues.wait_workflow(queue, run_id);
             return;
         };
-        let partial = affinity == Some(session) && run.tail_from <= run.execution.previous_started_event_id().next();
+        let partial = affinity == Some(session)
+            && run.tail_from <= run.execution.previous_started_event_id().next();
         if !partial && run.tail_from != history::EventId::FIRST {
             return self.read_history(run_id);
         }
-        self.send_workflow_task(run_id, session, StartedTask { scheduled_event_id, attempt, partial });
+        self.send_workflow_task(
+            run_id,
+            session,
+            StartedTask {
+                scheduled_event_id,
+                attempt,
+                partial,
+            },
+        );
     }
 
     fn send_workflow_task(&mut self, run_id: RunId, session: SessionId, task: StartedTask) {
         let now = self.now();
-        let Some(identity) = self.queues.session(session).map(|session| session.hello.identity.clone()) else { return };
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(identity) = self
+            .queues
+            .session(session)
+            .map(|session| session.hello.identity.clone())
+        else {
+            return;
+        };
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
         let request = StartWorkflowTask {
             scheduled_event_id: task.scheduled_event_id,
             attempt: task.attempt,
@@ -156,12 +226,25 @@ impl Owner {
 
     /// Sends a started workflow task to a worker: the events that are new to it, or all of them.
     fn post_workflow_task(&mut self, run_id: RunId, session: SessionId, partial: bool) {
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
-        let Some(task) = run.execution.workflow_task() else { return };
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
+        let Some(task) = run.execution.workflow_task() else {
+            return;
+        };
         let Some(started) = &task.started else { return };
         let previous = run.execution.previous_started_event_id();
-        let first = if partial { previous.next() } else { history::EventId::FIRST };
-        let mut events: Vec<Arc<Event>> = run.tail.iter().filter(|event| event.id >= first).cloned().collect();
+        let first = if partial {
+            previous.next()
+        } else {
+            history::EventId::FIRST
+        };
+        let mut events: Vec<Arc<Event>> = run
+            .tail
+            .iter()
+            .filter(|event| event.id >= first)
+            .cloned()
+            .collect();
         events.extend(run.execution.transient_events());
         let message = WorkflowTask {
             token: WorkflowTaskToken {
@@ -191,20 +274,41 @@ impl Owner {
 
     /// Reads the whole history of a run, of which all but the tail is durable, to send it to a worker that has not cached it.
     pub(super) fn read_history(&mut self, run_id: RunId) {
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
         run.reading = true;
         let (shard, incarnation, limit) = (run.shard, run.incarnation, usize::MAX);
         let pool = self.setup.pool.clone();
-        let Some(sender) = self.sender.upgrade() else { return };
+        let Some(sender) = self.sender.upgrade() else {
+            return;
+        };
         tokio::spawn(async move {
-            let events = store::load::history_page(&pool, shard, run_id, history::EventId::NONE, limit).await;
+            let events =
+                store::load::history_page(&pool, shard, run_id, history::EventId::NONE, limit)
+                    .await;
             // An owner that has ended does not need it.
-            let _ = sender.send(Message::HistoryRead { run_id, incarnation, events });
+            let _ = sender.send(Message::HistoryRead {
+                run_id,
+                incarnation,
+                events,
+            });
         });
     }
 
-    pub(super) fn history_read(&mut self, run_id: RunId, incarnation: u64, events: Result<Vec<Arc<Event>>, store::Error>) {
-        let Some(run) = self.runs.get_mut(&run_id).filter(|run| run.incarnation == incarnation) else { return };
+    pub(super) fn history_read(
+        &mut self,
+        run_id: RunId,
+        incarnation: u64,
+        events: Result<Vec<Arc<Event>>, store::Error>,
+    ) {
+        let Some(run) = self
+            .runs
+            .get_mut(&run_id)
+            .filter(|run| run.incarnation == incarnation)
+        else {
+            return;
+        };
         run.reading = false;
         match events {
             Ok(mut events) => {
@@ -220,19 +324,31 @@ impl Owner {
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, %run_id, "a history can't be read; trying again");
                 let key = run.key.clone();
-                self.later(Message::On { key, run_id: Some(run_id), op: super::Op::Look });
+                self.later(Message::On {
+                    key,
+                    run_id: Some(run_id),
+                    op: super::Op::Look,
+                });
             }
         }
     }
 
     /// Sends a workflow task that is started but with nobody, because its worker had evicted the run.
     fn post_again(&mut self, run_id: RunId) {
-        let Some(run) = self.runs.get(&run_id) else { return };
-        let started = run.execution.workflow_task().is_some_and(|task| task.started.is_some());
+        let Some(run) = self.runs.get(&run_id) else {
+            return;
+        };
+        let started = run
+            .execution
+            .workflow_task()
+            .is_some_and(|task| task.started.is_some());
         if !started || run.task_out.is_some() {
             return;
         }
-        let queue = (run.key.namespace.clone(), run.execution.task_queue().clone());
+        let queue = (
+            run.key.namespace.clone(),
+            run.execution.task_queue().clone(),
+        );
         match self.queues.free(&queue, Kind::Workflow) {
             Some(session) => self.post_workflow_task(run_id, session, false),
             None => {
@@ -246,8 +362,14 @@ impl Owner {
     pub(super) fn end_holds(&mut self) {
         let now = Instant::now();
         while self.holds.front().is_some_and(|(until, _)| *until <= now) {
-            let Some((until, run_id)) = self.holds.pop_front() else { return };
-            if self.runs.get(&run_id).is_some_and(|run| run.hold_until == Some(until)) {
+            let Some((until, run_id)) = self.holds.pop_front() else {
+                return;
+            };
+            if self
+                .runs
+                .get(&run_id)
+                .is_some_and(|run| run.hold_until == Some(until))
+            {
                 self.flush(run_id);
             }
         }
@@ -270,15 +392,25 @@ fn riding(run: &mut super::Run, now: history::Timestamp) -> Vec<history::Record>
     let execution = &run.execution;
     let mut riding = Vec::new();
     run.riding.retain(|record| {
-        let history::Record::Note(noted) = record else { return false };
+        let history::Record::Note(noted) = record else {
+            return false;
+        };
         let (scheduled_event_id, attempt) = match &noted.note {
-            history::Note::ActivityAttemptStarted { scheduled_event_id, attempt, .. } => (*scheduled_event_id, Some(*attempt)),
-            history::Note::ActivityHeartbeat { scheduled_event_id, .. } => (*scheduled_event_id, None),
+            history::Note::ActivityAttemptStarted {
+                scheduled_event_id,
+                attempt,
+                ..
+            } => (*scheduled_event_id, Some(*attempt)),
+            history::Note::ActivityHeartbeat {
+                scheduled_event_id, ..
+            } => (*scheduled_event_id, None),
             _ => return false,
         };
         let runs = execution
             .activity(scheduled_event_id)
-            .is_some_and(|activity| activity.is_started() && attempt.is_none_or(|attempt| attempt == activity.attempt));
+            .is_some_and(|activity| {
+                activity.is_started() && attempt.is_none_or(|attempt| attempt == activity.attempt)
+            });
         let long = now.since(noted.at) >= ATTEMPT_NOTED_AFTER || attempt.is_none();
         if runs && long {
             riding.push(record.clone());

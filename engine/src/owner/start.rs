@@ -22,9 +22,16 @@ use crate::{
 
 impl Owner {
     pub(super) fn start(&mut self, namespace: Ns, request: Box<StartWorkflow>, reply: StartReply) {
-        let key = Key { namespace: namespace.clone(), workflow_id: request.workflow_id.clone() };
+        let key = Key {
+            namespace: namespace.clone(),
+            workflow_id: request.workflow_id.clone(),
+        };
         if let Some(waiting) = self.loading.get_mut(&(key.clone(), None)) {
-            waiting.push(Message::Start { namespace, request, reply });
+            waiting.push(Message::Start {
+                namespace,
+                request,
+                reply,
+            });
             return;
         }
         match self.current.get(&key).copied() {
@@ -37,10 +44,20 @@ impl Owner {
     pub(super) fn new_run_id(&self) -> RunId {
         let now = u64::try_from(self.now().0).unwrap_or(0);
         let nanos = u32::try_from(now % 1_000_000 * 1000).unwrap_or(0);
-        RunId(Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, now / 1_000_000, nanos)))
+        RunId(Uuid::new_v7(uuid::Timestamp::from_unix(
+            NoContext,
+            now / 1_000_000,
+            nanos,
+        )))
     }
 
-    fn start_on_existing(&mut self, key: Key, existing: RunId, request: Box<StartWorkflow>, reply: StartReply) {
+    fn start_on_existing(
+        &mut self,
+        key: Key,
+        existing: RunId,
+        request: Box<StartWorkflow>,
+        reply: StartReply,
+    ) {
         let Some(run) = self.runs.get(&existing) else {
             self.current.remove(&key);
             return self.start_new(key, request, reply, None);
@@ -63,7 +80,8 @@ impl Owner {
             }
             Ok(OnExisting::TerminateThenStart) => {
                 let terminate = Terminate {
-                    reason: "a new run was started with a policy that terminates the one before".to_owned(),
+                    reason: "a new run was started with a policy that terminates the one before"
+                        .to_owned(),
                     details: history::Payloads::default(),
                     identity: request.identity.clone(),
                 };
@@ -83,15 +101,28 @@ impl Owner {
     }
 
     /// Answers when what the answer says of a run is durable.
-    fn answer_when_durable(&mut self, run_id: RunId, reply: StartReply, answer: Result<Started, Error>) {
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
+    fn answer_when_durable(
+        &mut self,
+        run_id: RunId,
+        reply: StartReply,
+        answer: Result<Started, Error>,
+    ) {
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
         if let Some(after) = run.when_durable(After::Started { reply, answer }) {
             self.do_after(run_id, after);
         }
     }
 
     /// Starts a run of an id that means `previous` now, or nothing.
-    pub(super) fn start_new(&mut self, key: Key, request: Box<StartWorkflow>, reply: StartReply, previous: Option<RunId>) {
+    pub(super) fn start_new(
+        &mut self,
+        key: Key,
+        request: Box<StartWorkflow>,
+        reply: StartReply,
+        previous: Option<RunId>,
+    ) {
         let (now, run_id) = (self.now(), self.new_run_id());
         let decision = match decide::start(&key.namespace.name, run_id, &request, now) {
             Ok(decision) => decision,
@@ -108,15 +139,34 @@ impl Owner {
     }
 
     /// Puts a run into memory whose start is about to be recorded.
-    pub(super) fn insert_started(&mut self, key: Key, run_id: RunId, request: &StartWorkflow, previous: Option<RunId>, incarnation: u64) {
+    pub(super) fn insert_started(
+        &mut self,
+        key: Key,
+        run_id: RunId,
+        request: &StartWorkflow,
+        previous: Option<RunId>,
+        incarnation: u64,
+    ) {
         let shard = key.shard();
-        let mut run = Box::new(Run::new(key.clone(), shard, run_id, incarnation, Instant::now()));
+        let mut run = Box::new(Run::new(
+            key.clone(),
+            shard,
+            run_id,
+            incarnation,
+            Instant::now(),
+        ));
         run.start_row = Some(StartRow {
             run_id,
             workflow_type: request.workflow_type.clone(),
             task_queue: request.task_queue.clone(),
-            first_run_id: request.continued.as_ref().map_or(run_id, |continued| continued.first_execution_run_id),
-            parent: request.parent.as_ref().map(|parent| parent.execution.clone()),
+            first_run_id: request
+                .continued
+                .as_ref()
+                .map_or(run_id, |continued| continued.first_execution_run_id),
+            parent: request
+                .parent
+                .as_ref()
+                .map(|parent| parent.execution.clone()),
             request_id: Some(request.request_id.clone()),
             previous_run_id: previous,
             started_at: self.now(),
@@ -141,21 +191,49 @@ impl Owner {
                 // Whoever hung up does not want to know.
                 let _ = reply.send(answer);
             }
-            StartReply::Parent { parent, initiated_event_id, start, namespace } => {
+            StartReply::Parent {
+                parent,
+                initiated_event_id,
+                start,
+                namespace,
+            } => {
                 let RunKey { key, run_id } = parent;
                 let op = match answer {
-                    Ok(started) => Op::ChildStarted { initiated_event_id, child: started.run_id },
-                    Err(Error::Rejected(Rejection::WorkflowAlreadyStarted { .. } | Rejection::WorkflowIdReuseRefused { .. })) => {
-                        Op::ChildStartFailed { initiated_event_id, cause: StartChildFailedCause::WorkflowAlreadyExists }
-                    }
+                    Ok(started) => Op::ChildStarted {
+                        initiated_event_id,
+                        child: started.run_id,
+                    },
+                    Err(Error::Rejected(
+                        Rejection::WorkflowAlreadyStarted { .. }
+                        | Rejection::WorkflowIdReuseRefused { .. },
+                    )) => Op::ChildStartFailed {
+                        initiated_event_id,
+                        cause: StartChildFailedCause::WorkflowAlreadyExists,
+                    },
                     Err(error) => {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "a child could not be started; trying again");
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "a child could not be started; trying again"
+                        );
                         let parent = RunKey { key, run_id };
-                        let reply = StartReply::Parent { parent, initiated_event_id, start: start.clone(), namespace: namespace.clone() };
-                        return self.later(Message::Start { namespace, request: start, reply });
+                        let reply = StartReply::Parent {
+                            parent,
+                            initiated_event_id,
+                            start: start.clone(),
+                            namespace: namespace.clone(),
+                        };
+                        return self.later(Message::Start {
+                            namespace,
+                            request: start,
+                            reply,
+                        });
                     }
                 };
-                self.local.push_back(Message::On { key, run_id: Some(run_id), op });
+                self.local.push_back(Message::On {
+                    key,
+                    run_id: Some(run_id),
+                    op,
+                });
             }
         }
     }
@@ -164,7 +242,9 @@ impl Owner {
     pub(super) fn later(&self, message: Message) {
         /// Long enough not to spin, short enough for a workflow that waits.
         const WHILE: std::time::Duration = std::time::Duration::from_millis(200);
-        let Some(sender) = self.sender.upgrade() else { return };
+        let Some(sender) = self.sender.upgrade() else {
+            return;
+        };
         tokio::spawn(async move {
             tokio::time::sleep(WHILE).await;
             // An owner that has ended leaves this to the next one.

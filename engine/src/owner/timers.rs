@@ -32,11 +32,19 @@ impl PartialOrd for Wake {
 impl Owner {
     /// Sees to it that the run is looked at when its earliest deadline comes.
     pub(super) fn schedule_wake(&mut self, run_id: RunId) {
-        let Some(run) = self.runs.get_mut(&run_id) else { return };
-        let Some(at) = run.execution.next_deadline() else { return };
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
+        let Some(at) = run.execution.next_deadline() else {
+            return;
+        };
         if run.wakes_at.is_none_or(|known| at < known) {
             run.wakes_at = Some(at);
-            self.timers.push(Wake { at, shard: run.shard, run_id });
+            self.timers.push(Wake {
+                at,
+                shard: run.shard,
+                run_id,
+            });
         }
     }
 
@@ -48,7 +56,10 @@ impl Owner {
             now + wake.at.since(self.now())
         });
         let hold = self.holds.front().map(|(until, _)| *until);
-        [timer, hold].into_iter().flatten().fold(self.memory.next_round(), Instant::min)
+        [timer, hold]
+            .into_iter()
+            .flatten()
+            .fold(self.memory.next_round(), Instant::min)
     }
 
     /// Does what is due.
@@ -82,11 +93,16 @@ impl Owner {
         }
         loop {
             let (now, new_run_id) = (self.now(), self.new_run_id());
-            let Some(run) = self.runs.get_mut(&run_id) else { return };
+            let Some(run) = self.runs.get_mut(&run_id) else {
+                return;
+            };
             if run.execution.next_deadline().is_none_or(|at| at > now) {
                 return;
             }
-            let had_task = run.execution.workflow_task().is_some_and(|task| task.started.is_some());
+            let had_task = run
+                .execution
+                .workflow_task()
+                .is_some_and(|task| task.started.is_some());
             let decision = decide::fire_due(&run.execution, new_run_id, now);
             if had_task && decision.records.iter().any(ends_workflow_task) {
                 run.task_out = None;
@@ -102,15 +118,22 @@ impl Owner {
 
     /// Reads the deadlines of parked runs ahead.
     pub(super) fn read_parked(&mut self) {
-        let Some(sender) = self.sender.upgrade() else { return };
+        let Some(sender) = self.sender.upgrade() else {
+            return;
+        };
         self.reading_parked = true;
         let until = self.now().after(PARKED_HORIZON.into());
         let pool = self.setup.pool.clone();
         tokio::spawn(async move {
-            let due = store::load::select_parked_due(&pool, until).await.unwrap_or_else(|error| {
-                tracing::error!(error = &error as &dyn std::error::Error, "the deadlines of parked runs can't be read; trying again");
-                Vec::new()
-            });
+            let due = store::load::select_parked_due(&pool, until)
+                .await
+                .unwrap_or_else(|error| {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the deadlines of parked runs can't be read; trying again"
+                    );
+                    Vec::new()
+                });
             // An owner that has ended does not need them.
             let _ = sender.send(Message::Parked { due, until });
         });
@@ -132,7 +155,12 @@ impl Owner {
 fn ends_workflow_task(record: &history::Record) -> bool {
     use history::EventKind as K;
     match record {
-        history::Record::Event(event) => matches!(event.kind, K::WorkflowTaskTimedOut(_) | K::WorkflowTaskFailed(_)),
-        history::Record::Note(noted) => matches!(noted.note, history::Note::WorkflowTaskAttemptFailed { .. }),
+        history::Record::Event(event) => matches!(
+            event.kind,
+            K::WorkflowTaskTimedOut(_) | K::WorkflowTaskFailed(_)
+        ),
+        history::Record::Note(noted) => {
+            matches!(noted.note, history::Note::WorkflowTaskAttemptFailed { .. })
+        }
     }
 }

@@ -38,17 +38,27 @@ pub(crate) fn rows_after(
     (shard, run_id, seq): (i16, Uuid, i32),
     limit: i64,
 ) -> impl Stream<Item = Result<Row, Error>> + '_ {
+    // The page is cut before execution is looked up, row by row: a merge join would read execution from its start for every page.
     sqlx::query_as!(
         Row,
         r#"SELECT h.shard AS "shard!", h.run_id AS "run_id!", h.seq AS "seq!", h.first_event_id AS "first_event_id!",
                   h.version AS "version!", h.records AS "records!", h.hash AS "hash!",
-                  n.name AS "namespace?", e.history_length AS "history_length?"
-           FROM history h
-           LEFT JOIN execution e ON e.shard = h.shard AND e.run_id = h.run_id
-           LEFT JOIN namespace n ON n.id = e.namespace
-           WHERE (h.shard, h.run_id, h.seq) > ($1, $2, $3)
-           ORDER BY h.shard, h.run_id, h.seq
-           LIMIT $4"#,
+                  e.name AS "namespace?", e.history_length AS "history_length?"
+           FROM (
+               SELECT shard, run_id, seq, first_event_id, version, records, hash
+               FROM history
+               WHERE (shard, run_id, seq) > ($1, $2, $3)
+               ORDER BY shard, run_id, seq
+               LIMIT $4
+           ) h
+           LEFT JOIN LATERAL (
+               SELECT n.name, e.history_length
+               FROM execution e
+               JOIN namespace n ON n.id = e.namespace
+               WHERE e.shard = h.shard AND e.run_id = h.run_id
+               OFFSET 0
+           ) e ON true
+           ORDER BY h.shard, h.run_id, h.seq"#,
         shard,
         run_id,
         seq,

@@ -180,9 +180,14 @@ impl Connection {
                  SET plan_cache_mode = force_generic_plan; SET jit = off; SET synchronous_commit = on",
             )
             .await?;
-        let backend = client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
+        let backend = client
+            .query_one("SELECT pg_backend_pid()", &[])
+            .await?
+            .get(0);
         let statements = Statements {
-            fence: client.prepare_typed(FENCE, &[Type::INT2, Type::UUID, Type::INT8, Type::INT8]).await?,
+            fence: client
+                .prepare_typed(FENCE, &[Type::INT2, Type::UUID, Type::INT8, Type::INT8])
+                .await?,
             current: client.prepare(CURRENT).await?,
             execution: client.prepare(EXECUTION).await?,
             close: client.prepare(CLOSE).await?,
@@ -192,7 +197,14 @@ impl Connection {
             outbox: client.prepare(OUTBOX).await?,
             settle: client.prepare(SETTLE).await?,
         };
-        Ok(Self { client, backend, slot, owner, epoch, statements })
+        Ok(Self {
+            client,
+            backend,
+            slot,
+            owner,
+            epoch,
+            statements,
+        })
     }
 
     /// Commits items as batch number `batch`, in one round trip, if this process still owns the slot.
@@ -214,7 +226,10 @@ impl Connection {
         steps.push(
             async move {
                 let (slot, owner, epoch, batch) = fence;
-                client.query(&s.fence, &[&slot, &owner, &epoch, &batch]).await.map(|_| Vec::new())
+                client
+                    .query(&s.fence, &[&slot, &owner, &epoch, &batch])
+                    .await
+                    .map(|_| Vec::new())
             }
             .boxed(),
         );
@@ -224,7 +239,18 @@ impl Connection {
             let claims = &c.claims;
             steps.push(
                 async move {
-                    client.query(&s.current, &[&claims.shard, &claims.namespace, &claims.workflow_id, &claims.run_id, &claims.previous]).await
+                    client
+                        .query(
+                            &s.current,
+                            &[
+                                &claims.shard,
+                                &claims.namespace,
+                                &claims.workflow_id,
+                                &claims.run_id,
+                                &claims.previous,
+                            ],
+                        )
+                        .await
                 }
                 .boxed(),
             );
@@ -234,8 +260,18 @@ impl Connection {
                         .execute(
                             &s.execution,
                             &[
-                                &x.shard, &x.run_id, &x.namespace, &x.workflow_id, &x.workflow_type, &x.task_queue,
-                                &x.first_run_id, &x.parent_run_id, &x.parent_workflow_id, &x.request_id, &x.started_at, &x.claim,
+                                &x.shard,
+                                &x.run_id,
+                                &x.namespace,
+                                &x.workflow_id,
+                                &x.workflow_type,
+                                &x.task_queue,
+                                &x.first_run_id,
+                                &x.parent_run_id,
+                                &x.parent_workflow_id,
+                                &x.request_id,
+                                &x.started_at,
+                                &x.claim,
                             ],
                         )
                         .await
@@ -251,7 +287,16 @@ impl Connection {
                     client
                         .execute(
                             &s.history,
-                            &[&x.shard, &x.run_id, &x.seq, &x.first_event_id, &x.records, &x.hash, &history::chain::VERSION, &x.claim],
+                            &[
+                                &x.shard,
+                                &x.run_id,
+                                &x.seq,
+                                &x.first_event_id,
+                                &x.records,
+                                &x.hash,
+                                &history::chain::VERSION,
+                                &x.claim,
+                            ],
                         )
                         .await
                         .map(|_| Vec::new())
@@ -264,7 +309,16 @@ impl Connection {
             steps.push(
                 async move {
                     client
-                        .execute(&s.close, &[&x.shard, &x.run_id, &x.status, &x.closed_at, &x.history_length])
+                        .execute(
+                            &s.close,
+                            &[
+                                &x.shard,
+                                &x.run_id,
+                                &x.status,
+                                &x.closed_at,
+                                &x.history_length,
+                            ],
+                        )
                         .await
                         .map(|_| Vec::new())
                 }
@@ -286,18 +340,41 @@ impl Connection {
         if !c.parked.shard.is_empty() {
             let x = &c.parked;
             steps.push(
-                async move { client.execute(&s.park, &[&x.shard, &x.run_id, &x.due_at]).await.map(|_| Vec::new()) }.boxed(),
+                async move {
+                    client
+                        .execute(&s.park, &[&x.shard, &x.run_id, &x.due_at])
+                        .await
+                        .map(|_| Vec::new())
+                }
+                .boxed(),
             );
         }
         if !c.unparked.0.is_empty() {
             let x = &c.unparked;
-            steps.push(async move { client.execute(&s.unpark, &[&x.0, &x.1]).await.map(|_| Vec::new()) }.boxed());
+            steps.push(
+                async move {
+                    client
+                        .execute(&s.unpark, &[&x.0, &x.1])
+                        .await
+                        .map(|_| Vec::new())
+                }
+                .boxed(),
+            );
         }
         if !c.settled.0.is_empty() {
             let x = &c.settled;
-            steps.push(async move { client.execute(&s.settle, &[&x.0, &x.1]).await.map(|_| Vec::new()) }.boxed());
+            steps.push(
+                async move {
+                    client
+                        .execute(&s.settle, &[&x.0, &x.1])
+                        .await
+                        .map(|_| Vec::new())
+                }
+                .boxed(),
+            );
         }
-        steps.push(async move { client.batch_execute("COMMIT").await.map(|()| Vec::new()) }.boxed());
+        steps
+            .push(async move { client.batch_execute("COMMIT").await.map(|()| Vec::new()) }.boxed());
 
         // `join_all` polls in order, so the requests leave in order and in one write; every answer is looked
         // at, because the driver reports success for a COMMIT that the server answered with ROLLBACK.
@@ -306,7 +383,11 @@ impl Connection {
         for result in join_all(steps).await {
             match result {
                 Ok(rows) if !rows.is_empty() => {
-                    winners = Some(rows.iter().map(|row| RunId(row.get(0))).collect::<HashSet<_>>());
+                    winners = Some(
+                        rows.iter()
+                            .map(|row| RunId(row.get(0)))
+                            .collect::<HashSet<_>>(),
+                    );
                 }
                 Ok(_) => {}
                 // The first error is the cause; the others say that the transaction is aborted.
@@ -319,7 +400,15 @@ impl Connection {
             return Err(error);
         }
         let winners = winners.unwrap_or_default();
-        Ok(Conflicts(columns.claims.run_id.iter().map(|id| RunId(*id)).filter(|id| !winners.contains(id)).collect()))
+        Ok(Conflicts(
+            columns
+                .claims
+                .run_id
+                .iter()
+                .map(|id| RunId(*id))
+                .filter(|id| !winners.contains(id))
+                .collect(),
+        ))
     }
 }
 
@@ -404,11 +493,15 @@ impl<'a> Columns<'a> {
             let workflow = (item.namespace, item.workflow_id.as_str());
             if let (Some(first), Some(last)) = (item.starts.first(), item.starts.last()) {
                 claims.insert(workflow, last.run_id.0);
-                columns.claims.push(item, last.run_id.0, first.previous_run_id.map(|id| id.0));
+                columns
+                    .claims
+                    .push(item, last.run_id.0, first.previous_run_id.map(|id| id.0));
             }
             let claim = claims.get(&workflow).copied();
             for start in &item.starts {
-                columns.starts.push(item, start, claim.unwrap_or(start.run_id.0));
+                columns
+                    .starts
+                    .push(item, start, claim.unwrap_or(start.run_id.0));
             }
             for row in &item.rows {
                 columns.history.push(item.shard, row, claim);
@@ -458,9 +551,16 @@ impl<'a> Starts<'a> {
         self.workflow_type.push(start.workflow_type.as_str());
         self.task_queue.push(start.task_queue.as_str());
         self.first_run_id.push(start.first_run_id.0);
-        self.parent_run_id.push(start.parent.as_ref().map(|parent| parent.run_id.0));
-        self.parent_workflow_id.push(start.parent.as_ref().map(|parent| parent.workflow_id.as_str()));
-        self.request_id.push(start.request_id.as_ref().map_or("", |id| id.as_str()));
+        self.parent_run_id
+            .push(start.parent.as_ref().map(|parent| parent.run_id.0));
+        self.parent_workflow_id.push(
+            start
+                .parent
+                .as_ref()
+                .map(|parent| parent.workflow_id.as_str()),
+        );
+        self.request_id
+            .push(start.request_id.as_ref().map_or("", |id| id.as_str()));
         self.started_at.push(start.started_at.0);
         self.claim.push(claim);
     }

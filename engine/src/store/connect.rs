@@ -23,9 +23,11 @@ pub(crate) async fn pool(url: &str) -> Result<sqlx::PgPool, Error> {
         .acquire_timeout(Duration::from_secs(30))
         .connect_with(options)
         .await?;
-    let version = sqlx::query_scalar!(r#"SELECT current_setting('server_version_num')::integer AS "version!""#)
-        .fetch_one(&pool)
-        .await?;
+    let version = sqlx::query_scalar!(
+        r#"SELECT current_setting('server_version_num')::integer AS "version!""#
+    )
+    .fetch_one(&pool)
+    .await?;
     if version < OLDEST {
         return Err(Error::OldServer(version / 10_000));
     }
@@ -39,7 +41,9 @@ pub(crate) async fn pool(url: &str) -> Result<sqlx::PgPool, Error> {
 pub(crate) async fn migrate(pool: &sqlx::PgPool) -> Result<(), Error> {
     match MIGRATIONS.run(pool).await {
         Ok(()) => Ok(()),
-        Err(sqlx::migrate::MigrateError::VersionMissing(version)) => Err(Error::NewerSchema(version)),
+        Err(sqlx::migrate::MigrateError::VersionMissing(version)) => {
+            Err(Error::NewerSchema(version))
+        }
         Err(error) => Err(Error::Migrate(Box::new(error))),
     }
 }
@@ -48,11 +52,16 @@ pub(crate) async fn migrate(pool: &sqlx::PgPool) -> Result<(), Error> {
 pub(crate) async fn client(url: &str) -> Result<tokio_postgres::Client, Error> {
     let mut config =
         tokio_postgres::Config::from_str(url).map_err(|error| Error::Address(error.to_string()))?;
-    config.application_name("coreason-committer").connect_timeout(Duration::from_secs(5));
+    config
+        .application_name("coreason-committer")
+        .connect_timeout(Duration::from_secs(5));
     let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "a database connection ended");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "a database connection ended"
+            );
         }
     });
     Ok(client)

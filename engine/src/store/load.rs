@@ -5,7 +5,9 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use history::{Event, EventId, Execution, Namespace, Record, RunId, Timestamp, WorkflowId, chain::Hash};
+use history::{
+    Event, EventId, Execution, Namespace, Record, RunId, Timestamp, WorkflowId, chain::Hash,
+};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -39,8 +41,13 @@ pub(crate) struct Namespaces(Arc<RwLock<HashMap<Namespace, i16>>>);
 impl Namespaces {
     /// Reads them all.
     pub(crate) async fn load(pool: &PgPool) -> Result<Self, Error> {
-        let rows = sqlx::query!("SELECT id, name FROM namespace").fetch_all(pool).await?;
-        let by_name = rows.into_iter().map(|row| (Namespace::known(row.name), row.id)).collect();
+        let rows = sqlx::query!("SELECT id, name FROM namespace")
+            .fetch_all(pool)
+            .await?;
+        let by_name = rows
+            .into_iter()
+            .map(|row| (Namespace::known(row.name), row.id))
+            .collect();
         Ok(Self(Arc::new(RwLock::new(by_name))))
     }
 
@@ -48,7 +55,10 @@ impl Namespaces {
     pub(crate) fn get(&self, name: &Namespace) -> Result<Ns, crate::Error> {
         let by_name = self.0.read().unwrap_or_else(PoisonError::into_inner);
         match by_name.get_key_value(name) {
-            Some((name, id)) => Ok(Ns { id: *id, name: name.clone() }),
+            Some((name, id)) => Ok(Ns {
+                id: *id,
+                name: name.clone(),
+            }),
             None => Err(crate::Error::NamespaceNotFound(name.clone())),
         }
     }
@@ -56,7 +66,13 @@ impl Namespaces {
     /// Returns the namespace of that number.
     pub(crate) fn by_id(&self, id: i16) -> Option<Ns> {
         let by_name = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        by_name.iter().find(|(_, known)| **known == id).map(|(name, _)| Ns { id, name: name.clone() })
+        by_name
+            .iter()
+            .find(|(_, known)| **known == id)
+            .map(|(name, _)| Ns {
+                id,
+                name: name.clone(),
+            })
     }
 }
 
@@ -114,20 +130,34 @@ pub(crate) async fn load(
     )
     .fetch_optional(pool)
     .await?;
-    let Some(header) = header else { return Ok(None) };
+    let Some(header) = header else {
+        return Ok(None);
+    };
     Ok(fold(pool, &namespace.name, vec![header]).await?.pop())
 }
 
 /// Returns the namespace and workflow id of a run.
-pub(crate) async fn workflow_of(pool: &PgPool, shard: i16, run_id: RunId) -> Result<Option<(i16, WorkflowId)>, Error> {
-    let row = sqlx::query!("SELECT namespace, workflow_id FROM execution WHERE shard = $1 AND run_id = $2", shard, run_id.0)
-        .fetch_optional(pool)
-        .await?;
+pub(crate) async fn workflow_of(
+    pool: &PgPool,
+    shard: i16,
+    run_id: RunId,
+) -> Result<Option<(i16, WorkflowId)>, Error> {
+    let row = sqlx::query!(
+        "SELECT namespace, workflow_id FROM execution WHERE shard = $1 AND run_id = $2",
+        shard,
+        run_id.0
+    )
+    .fetch_optional(pool)
+    .await?;
     Ok(row.map(|row| (row.namespace, WorkflowId::known(row.workflow_id))))
 }
 
 /// Returns the runs to be folded at takeover, after a given one: open and not parked, or closed and still owing.
-pub(crate) async fn select_hot(pool: &PgPool, after: Option<RunId>, limit: usize) -> Result<Vec<Header>, Error> {
+pub(crate) async fn select_hot(
+    pool: &PgPool,
+    after: Option<RunId>,
+    limit: usize,
+) -> Result<Vec<Header>, Error> {
     Ok(sqlx::query_as!(
         Header,
         r#"SELECT h.shard AS "shard!", h.run_id AS "run_id!", h.namespace AS "namespace!", h.workflow_id AS "workflow_id!",
@@ -165,7 +195,11 @@ impl Header {
 }
 
 /// Folds runs of one namespace from their rows.
-pub(crate) async fn fold(pool: &PgPool, namespace: &Namespace, headers: Vec<Header>) -> Result<Vec<Loaded>, Error> {
+pub(crate) async fn fold(
+    pool: &PgPool,
+    namespace: &Namespace,
+    headers: Vec<Header>,
+) -> Result<Vec<Loaded>, Error> {
     let shards: Vec<i16> = headers.iter().map(|header| header.shard).collect();
     let run_ids: Vec<Uuid> = headers.iter().map(|header| header.run_id).collect();
     let rows = sqlx::query!(
@@ -180,9 +214,13 @@ pub(crate) async fn fold(pool: &PgPool, namespace: &Namespace, headers: Vec<Head
     .await?;
     let namespace = namespace.clone();
     let folding = tokio::task::spawn_blocking(move || {
-        let mut by_run: HashMap<Uuid, Vec<(i32, String, Vec<u8>)>> = HashMap::with_capacity(headers.len());
+        let mut by_run: HashMap<Uuid, Vec<(i32, String, Vec<u8>)>> =
+            HashMap::with_capacity(headers.len());
         for row in rows {
-            by_run.entry(row.run_id).or_default().push((row.seq, row.records, row.hash));
+            by_run
+                .entry(row.run_id)
+                .or_default()
+                .push((row.seq, row.records, row.hash));
         }
         headers
             .into_iter()
@@ -192,12 +230,24 @@ pub(crate) async fn fold(pool: &PgPool, namespace: &Namespace, headers: Vec<Head
             })
             .collect::<Result<Vec<_>, Error>>()
     });
-    folding.await.map_err(|error| Error::Corrupt { table: "history", row: "a batch of runs".to_owned(), problem: error.to_string() })?
+    folding.await.map_err(|error| Error::Corrupt {
+        table: "history",
+        row: "a batch of runs".to_owned(),
+        problem: error.to_string(),
+    })?
 }
 
-fn fold_one(namespace: &Namespace, header: Header, rows: &[(i32, String, Vec<u8>)]) -> Result<Loaded, Error> {
+fn fold_one(
+    namespace: &Namespace,
+    header: Header,
+    rows: &[(i32, String, Vec<u8>)],
+) -> Result<Loaded, Error> {
     let run_id = RunId(header.run_id);
-    let corrupt = |seq: i32, problem: String| Error::Corrupt { table: "history", row: format!("run {run_id} row {seq}"), problem };
+    let corrupt = |seq: i32, problem: String| Error::Corrupt {
+        table: "history",
+        row: format!("run {run_id} row {seq}"),
+        problem,
+    };
     let mut execution = Execution::new(namespace.clone(), run_id);
     let mut events = Vec::new();
     let (mut bytes, mut hash) = (0, history::chain::GENESIS);
@@ -205,13 +255,19 @@ fn fold_one(namespace: &Namespace, header: Header, rows: &[(i32, String, Vec<u8>
         if *seq != expected {
             return Err(corrupt(expected, format!("missing; row {seq} follows")));
         }
-        let records_read: Vec<Record> = serde_json::from_str(records).map_err(|error| corrupt(*seq, error.to_string()))?;
+        let records_read: Vec<Record> =
+            serde_json::from_str(records).map_err(|error| corrupt(*seq, error.to_string()))?;
         for record in &records_read {
-            execution.apply(record).map_err(|error| corrupt(*seq, error.to_string()))?;
+            execution
+                .apply(record)
+                .map_err(|error| corrupt(*seq, error.to_string()))?;
             events.extend(record.event().cloned());
         }
         bytes += records.len() as u64;
-        hash = row_hash.as_slice().try_into().map_err(|_| corrupt(*seq, "the hash has another length than 32".to_owned()))?;
+        hash = row_hash
+            .as_slice()
+            .try_into()
+            .map_err(|_| corrupt(*seq, "the hash has another length than 32".to_owned()))?;
     }
     if rows.is_empty() {
         return Err(corrupt(0, "missing: the run has no history".to_owned()));
@@ -256,12 +312,18 @@ pub(crate) async fn history_page(
     .await?;
     let mut events = Vec::new();
     for row in rows {
-        let records: Vec<Record> = serde_json::from_str(&row.records).map_err(|error| Error::Corrupt {
-            table: "history",
-            row: format!("run {run_id} row {}", row.seq),
-            problem: error.to_string(),
-        })?;
-        events.extend(records.iter().filter_map(|record| record.event().filter(|event| event.id > after)).cloned());
+        let records: Vec<Record> =
+            serde_json::from_str(&row.records).map_err(|error| Error::Corrupt {
+                table: "history",
+                row: format!("run {run_id} row {}", row.seq),
+                problem: error.to_string(),
+            })?;
+        events.extend(
+            records
+                .iter()
+                .filter_map(|record| record.event().filter(|event| event.id > after))
+                .cloned(),
+        );
         if events.len() >= limit {
             events.truncate(limit);
             break;
@@ -271,7 +333,10 @@ pub(crate) async fn history_page(
 }
 
 /// Returns the parked runs that are due before a moment, with their shard and deadline.
-pub(crate) async fn select_parked_due(pool: &PgPool, before: Timestamp) -> Result<Vec<(i16, RunId, Timestamp)>, Error> {
+pub(crate) async fn select_parked_due(
+    pool: &PgPool,
+    before: Timestamp,
+) -> Result<Vec<(i16, RunId, Timestamp)>, Error> {
     let rows = sqlx::query!(
         r#"SELECT shard, run_id, (extract(epoch FROM due_at) * 1000000)::bigint AS "due_at!"
            FROM parked
@@ -280,5 +345,8 @@ pub(crate) async fn select_parked_due(pool: &PgPool, before: Timestamp) -> Resul
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.shard, RunId(row.run_id), Timestamp(row.due_at))).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.shard, RunId(row.run_id), Timestamp(row.due_at)))
+        .collect())
 }

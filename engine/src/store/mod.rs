@@ -28,7 +28,9 @@ pub enum Error {
         problem: String,
     },
     /// The database is newer than this binary.
-    #[error("the database has migration {0}, which this binary does not know; run the newer binary")]
+    #[error(
+        "the database has migration {0}, which this binary does not know; run the newer binary"
+    )]
     NewerSchema(i64),
     /// A migration failed.
     #[error("migration failed")]

@@ -32,7 +32,9 @@ pub(crate) async fn select_owner(connection: &mut PgConnection) -> Result<Seen, 
 
 /// Waits for the owner's lock, for as long as it takes. It is held by the session.
 pub(crate) async fn lock(connection: &mut PgConnection) -> Result<(), Error> {
-    sqlx::query!("SELECT pg_advisory_lock($1)", OWNER_LOCK).execute(connection).await?;
+    sqlx::query!("SELECT pg_advisory_lock($1)", OWNER_LOCK)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -50,7 +52,12 @@ pub(crate) async fn end_recorded_backends(connection: &mut PgConnection) -> Resu
 }
 
 /// Takes the shards and returns the new epoch. Waits for a batch under way, because that one holds its slot's row.
-pub(crate) async fn take(connection: &mut PgConnection, owner: Uuid, address: &str, lease: Duration) -> Result<i64, Error> {
+pub(crate) async fn take(
+    connection: &mut PgConnection,
+    owner: Uuid,
+    address: &str,
+    lease: Duration,
+) -> Result<i64, Error> {
     use sqlx::Connection as _;
     let mut transaction = connection.begin().await?;
     let epoch = sqlx::query_scalar!(
@@ -64,14 +71,23 @@ pub(crate) async fn take(connection: &mut PgConnection, owner: Uuid, address: &s
     )
     .fetch_one(&mut *transaction)
     .await?;
-    sqlx::query!("UPDATE slot SET owner = $1, epoch = $2", owner, epoch).execute(&mut *transaction).await?;
-    sqlx::query!("DELETE FROM batch_log WHERE epoch < $1", epoch).execute(&mut *transaction).await?;
+    sqlx::query!("UPDATE slot SET owner = $1, epoch = $2", owner, epoch)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query!("DELETE FROM batch_log WHERE epoch < $1", epoch)
+        .execute(&mut *transaction)
+        .await?;
     transaction.commit().await?;
     Ok(epoch)
 }
 
 /// Renews the lease and returns the database's time; `None` when the shards belong to somebody else.
-pub(crate) async fn renew(connection: &mut PgConnection, owner: Uuid, epoch: i64, lease: Duration) -> Result<Option<Timestamp>, Error> {
+pub(crate) async fn renew(
+    connection: &mut PgConnection,
+    owner: Uuid,
+    epoch: i64,
+    lease: Duration,
+) -> Result<Option<Timestamp>, Error> {
     let now = sqlx::query_scalar!(
         r#"UPDATE ownership
            SET lease_until = clock_timestamp() + $3 * interval '1 second'
@@ -87,10 +103,18 @@ pub(crate) async fn renew(connection: &mut PgConnection, owner: Uuid, epoch: i64
 }
 
 /// Ends the lease, so that another process need not wait for it.
-pub(crate) async fn release(connection: &mut PgConnection, owner: Uuid, epoch: i64) -> Result<(), Error> {
-    sqlx::query!("UPDATE ownership SET lease_until = '-infinity' WHERE owner = $1 AND epoch = $2", owner, epoch)
-        .execute(connection)
-        .await?;
+pub(crate) async fn release(
+    connection: &mut PgConnection,
+    owner: Uuid,
+    epoch: i64,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE ownership SET lease_until = '-infinity' WHERE owner = $1 AND epoch = $2",
+        owner,
+        epoch
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
@@ -108,7 +132,12 @@ pub(crate) async fn delete_old_batches(connection: &mut PgConnection) -> Result<
 }
 
 /// Records a backend of the owner, for a taker to end.
-pub(crate) async fn record_backend(url: &str, owner: Uuid, epoch: i64, backend: i32) -> Result<(), Error> {
+pub(crate) async fn record_backend(
+    url: &str,
+    owner: Uuid,
+    epoch: i64,
+    backend: i32,
+) -> Result<(), Error> {
     let client = super::connect::client(url).await?;
     client
         .execute(
@@ -133,7 +162,15 @@ pub(crate) enum Fate {
 }
 
 /// Ends the backend that had the batch, waits for its end by locking its slot, and looks for the batch's number.
-pub(crate) async fn fate(url: &str, backend: i32, slot: i16, owner: Uuid, epoch: i64, batch: i64, last: i64) -> Result<Fate, Error> {
+pub(crate) async fn fate(
+    url: &str,
+    backend: i32,
+    slot: i16,
+    owner: Uuid,
+    epoch: i64,
+    batch: i64,
+    last: i64,
+) -> Result<Fate, Error> {
     let mut client = super::connect::client(url).await?;
     client
         .execute(
@@ -142,7 +179,12 @@ pub(crate) async fn fate(url: &str, backend: i32, slot: i16, owner: Uuid, epoch:
         )
         .await?;
     let transaction = client.transaction().await?;
-    let row = transaction.query_one("SELECT owner, epoch FROM slot WHERE n = $1 FOR UPDATE", &[&slot]).await?;
+    let row = transaction
+        .query_one(
+            "SELECT owner, epoch FROM slot WHERE n = $1 FOR UPDATE",
+            &[&slot],
+        )
+        .await?;
     if row.get::<_, Option<Uuid>>(0) != Some(owner) || row.get::<_, i64>(1) != epoch {
         return Ok(Fate::Fenced);
     }
@@ -168,7 +210,10 @@ pub(crate) async fn conflicts(url: &str, items: &[Item]) -> Result<HashSet<RunId
     for item in items {
         for start in &item.starts {
             let row = client
-                .query_opt("SELECT 1 FROM execution WHERE shard = $1 AND run_id = $2", &[&item.shard, &start.run_id.0])
+                .query_opt(
+                    "SELECT 1 FROM execution WHERE shard = $1 AND run_id = $2",
+                    &[&item.shard, &start.run_id.0],
+                )
                 .await?;
             if row.is_none() {
                 conflicts.insert(start.run_id);

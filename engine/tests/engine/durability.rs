@@ -11,7 +11,10 @@ use crate::support::*;
 async fn an_engine_that_comes_back_goes_on_where_it_was() {
     let url = database().await;
     let first = owner(&url).await;
-    first.start_workflow(&namespace(), start("seq", "survivor")).await.unwrap();
+    first
+        .start_workflow(&namespace(), start("seq", "survivor"))
+        .await
+        .unwrap();
     first.close().await;
     let second = owner(&url).await;
     work(&second, sequence(2), echo());
@@ -22,18 +25,29 @@ async fn an_engine_that_comes_back_goes_on_where_it_was() {
 async fn a_standby_names_the_owner_and_takes_over_when_it_leaves() {
     let url = database().await;
     let first = owner_with(Config::new(&*url, "http://first")).await;
-    let second = Engine::open(Config::new(&*url, "http://second")).await.unwrap();
+    let second = Engine::open(Config::new(&*url, "http://second"))
+        .await
+        .unwrap();
     let named = async {
         loop {
-            match second.start_workflow(&namespace(), start("seq", "refused")).await.unwrap_err() {
+            match second
+                .start_workflow(&namespace(), start("seq", "refused"))
+                .await
+                .unwrap_err()
+            {
                 engine::Error::NotOwner { owner: Some(owner) } => break owner,
                 _ => tokio::task::yield_now().await,
             }
         }
     };
-    assert_eq!(tokio::time::timeout(PATIENCE, named).await.unwrap(), "http://first");
+    assert_eq!(
+        tokio::time::timeout(PATIENCE, named).await.unwrap(),
+        "http://first"
+    );
     first.close().await;
-    tokio::time::timeout(PATIENCE, second.owning()).await.expect("the standby takes over");
+    tokio::time::timeout(PATIENCE, second.owning())
+        .await
+        .expect("the standby takes over");
     assert!(matches!(second.role(), Role::Owner { epoch: 2 }));
 }
 
@@ -45,41 +59,79 @@ async fn a_lost_answer_is_looked_up_and_nothing_is_lost_or_doubled() {
     let runs: Vec<_> = (0..100)
         .map(|n| {
             let engine = engine.clone();
-            tokio::spawn(async move { engine.execute_workflow(&namespace(), start("seq", &format!("w{n}")), PATIENCE).await })
+            tokio::spawn(async move {
+                engine
+                    .execute_workflow(&namespace(), start("seq", &format!("w{n}")), PATIENCE)
+                    .await
+            })
         })
         .collect();
     for _ in 0..5 {
         execute(&url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'coreason-committer' AND datname = current_database()").await;
     }
     for run in runs {
-        assert_eq!(run.await.unwrap().unwrap().1.unwrap().status, Status::Completed);
+        assert_eq!(
+            run.await.unwrap().unwrap().1.unwrap().status,
+            Status::Completed
+        );
     }
-    assert!(matches!(engine.role(), Role::Owner { epoch: 1 }), "the ownership outlives its connections");
-    assert_eq!(number(&url, "SELECT count(*) FROM execution WHERE status = 2").await, 100);
+    assert!(
+        matches!(engine.role(), Role::Owner { epoch: 1 }),
+        "the ownership outlives its connections"
+    );
+    assert_eq!(
+        number(&url, "SELECT count(*) FROM execution WHERE status = 2").await,
+        100
+    );
     let completions = "SELECT count(*) FROM (SELECT regexp_matches(records, '\"ActivityTaskCompleted\":', 'g') FROM history) AS c";
-    assert_eq!(number(&url, completions).await, 300, "each activity is completed once");
+    assert_eq!(
+        number(&url, completions).await,
+        300,
+        "each activity is completed once"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poison_row_is_refused_and_its_neighbours_are_not() {
     let url = database().await;
     let engine = owner(&url).await;
-    execute(&url, "ALTER TABLE execution ADD CONSTRAINT no_poison CHECK (workflow_id <> 'poison')").await;
+    execute(
+        &url,
+        "ALTER TABLE execution ADD CONSTRAINT no_poison CHECK (workflow_id <> 'poison')",
+    )
+    .await;
     work(&engine, sequence(1), echo());
     let good: Vec<_> = (0..50)
         .map(|n| {
             let engine = engine.clone();
-            tokio::spawn(async move { engine.execute_workflow(&namespace(), start("seq", &format!("good{n}")), PATIENCE).await })
+            tokio::spawn(async move {
+                engine
+                    .execute_workflow(&namespace(), start("seq", &format!("good{n}")), PATIENCE)
+                    .await
+            })
         })
         .collect();
-    let poison = engine.start_workflow(&namespace(), start("seq", "poison")).await.unwrap_err();
+    let poison = engine
+        .start_workflow(&namespace(), start("seq", "poison"))
+        .await
+        .unwrap_err();
     assert_eq!(poison.code(), "DATA_REFUSED");
     for run in good {
-        assert_eq!(run.await.unwrap().unwrap().1.unwrap().status, Status::Completed);
+        assert_eq!(
+            run.await.unwrap().unwrap().1.unwrap().status,
+            Status::Completed
+        );
     }
     execute(&url, "ALTER TABLE execution DROP CONSTRAINT no_poison").await;
-    let (_, closed) = engine.execute_workflow(&namespace(), start("seq", "poison"), PATIENCE).await.unwrap();
-    assert_eq!(closed.unwrap().status, Status::Completed, "the id is good again when its data is");
+    let (_, closed) = engine
+        .execute_workflow(&namespace(), start("seq", "poison"), PATIENCE)
+        .await
+        .unwrap();
+    assert_eq!(
+        closed.unwrap().status,
+        Status::Completed,
+        "the id is good again when its data is"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +139,10 @@ async fn a_commit_by_a_stale_owner_writes_nothing() {
     let url = database().await;
     let engine = owner(&url).await;
     execute(&url, "UPDATE slot SET epoch = epoch + 1").await;
-    let refused = engine.start_workflow(&namespace(), start("seq", "late")).await.unwrap_err();
+    let refused = engine
+        .start_workflow(&namespace(), start("seq", "late"))
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), "UNAVAILABLE");
     assert_eq!(number(&url, "SELECT count(*) FROM history").await, 0);
     assert_eq!(number(&url, "SELECT count(*) FROM execution").await, 0);
@@ -99,13 +154,27 @@ async fn a_start_known_to_the_database_alone_is_found() {
     let request = start("seq", "known");
     let first = owner(&url).await;
     work(&first, sequence(1), echo());
-    let (started, _) = first.execute_workflow(&namespace(), request.clone(), PATIENCE).await.unwrap();
+    let (started, _) = first
+        .execute_workflow(&namespace(), request.clone(), PATIENCE)
+        .await
+        .unwrap();
     first.close().await;
     // The second engine has never heard of the id: the commit itself tells it.
     let second = owner(&url).await;
     work(&second, sequence(1), echo());
-    assert_eq!(second.start_workflow(&namespace(), request).await.unwrap().run_id, started.run_id, "the same request is the same run");
-    let (again, closed) = second.execute_workflow(&namespace(), start("seq", "known"), PATIENCE).await.unwrap();
+    assert_eq!(
+        second
+            .start_workflow(&namespace(), request)
+            .await
+            .unwrap()
+            .run_id,
+        started.run_id,
+        "the same request is the same run"
+    );
+    let (again, closed) = second
+        .execute_workflow(&namespace(), start("seq", "known"), PATIENCE)
+        .await
+        .unwrap();
     assert_ne!(again.run_id, started.run_id);
     assert_eq!(closed.unwrap().status, Status::Completed);
     assert_eq!(number(&url, "SELECT count(*) FROM execution").await, 2);
@@ -119,14 +188,20 @@ async fn a_timer_that_passed_while_nobody_was_there_fires_at_once() {
             vec![complete("rang")]
         } else if count(events, |kind| matches!(kind, EventKind::TimerStarted(_))) == 0 {
             let start_to_fire_timeout = history::time::Millis(300);
-            vec![history::Command::StartTimer { timer_id: history::TimerId::known("t"), start_to_fire_timeout }]
+            vec![history::Command::StartTimer {
+                timer_id: history::TimerId::known("t"),
+                start_to_fire_timeout,
+            }]
         } else {
             Vec::new()
         }
     });
     let first = owner(&url).await;
     work(&first, Arc::clone(&script), echo());
-    first.start_workflow(&namespace(), start("timer", "late")).await.unwrap();
+    first
+        .start_workflow(&namespace(), start("timer", "late"))
+        .await
+        .unwrap();
     let running = async { while !names(&first, "late").await.contains(&"TimerStarted") {} };
     tokio::time::timeout(PATIENCE, running).await.unwrap();
     first.close().await;
@@ -140,11 +215,20 @@ async fn an_activity_with_one_attempt_is_noted_before_it_starts() {
     let url = database().await;
     let engine = owner(&url).await;
     let script: Script = Arc::new(|_, events| {
-        if count(events, |kind| matches!(kind, EventKind::ActivityTaskCompleted(_))) == 1 {
+        if count(events, |kind| {
+            matches!(kind, EventKind::ActivityTaskCompleted(_))
+        }) == 1
+        {
             vec![complete("once")]
-        } else if count(events, |kind| matches!(kind, EventKind::ActivityTaskScheduled(_))) == 0 {
+        } else if count(events, |kind| {
+            matches!(kind, EventKind::ActivityTaskScheduled(_))
+        }) == 0
+        {
             let mut activity = activity("once");
-            activity.retry_policy = Some(history::RetryPolicy { maximum_attempts: 1, ..Default::default() });
+            activity.retry_policy = Some(history::RetryPolicy {
+                maximum_attempts: 1,
+                ..Default::default()
+            });
             vec![history::Command::ScheduleActivityTask(Box::new(activity))]
         } else {
             Vec::new()
@@ -155,14 +239,23 @@ async fn an_activity_with_one_attempt_is_noted_before_it_starts() {
     let act: Act = Arc::new(move |_| {
         let noted = std::thread::scope(|scope| {
             let sql = "SELECT count(*) FROM history WHERE records LIKE '%ActivityAttemptStarted%'";
-            let runtime = || tokio::runtime::Runtime::new().unwrap().block_on(number(&url_of_activity, sql));
+            let runtime = || {
+                tokio::runtime::Runtime::new()
+                    .unwrap()
+                    .block_on(number(&url_of_activity, sql))
+            };
             scope.spawn(runtime).join().unwrap()
         });
         seen_by_activity.store(noted, std::sync::atomic::Ordering::SeqCst);
         Ok(Payloads::default())
     });
     work(&engine, script, act);
-    engine.execute_workflow(&namespace(), start("once", "o"), PATIENCE).await.unwrap().1.unwrap();
+    engine
+        .execute_workflow(&namespace(), start("once", "o"), PATIENCE)
+        .await
+        .unwrap()
+        .1
+        .unwrap();
     assert_eq!(seen.load(std::sync::atomic::Ordering::SeqCst), 1);
 }
 
@@ -171,7 +264,10 @@ async fn an_older_binary_refuses_a_newer_schema() {
     let url = database().await;
     owner(&url).await.close().await;
     execute(&url, "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'from the future', true, '', 0)").await;
-    let refused = Engine::open(Config::new(&*url, "http://127.0.0.1:1")).await.err().expect("refused");
+    let refused = Engine::open(Config::new(&*url, "http://127.0.0.1:1"))
+        .await
+        .err()
+        .expect("refused");
     assert_eq!(refused.code(), "SCHEMA_TOO_NEW");
 }
 
@@ -187,10 +283,19 @@ async fn a_workflow_task_whose_worker_left_goes_to_another() {
         activity_slots: 0,
     };
     let (answers, mut tasks) = engine.connect_worker(silent).unwrap();
-    engine.start_workflow(&namespace(), start("seq", "handed-over")).await.unwrap();
+    engine
+        .start_workflow(&namespace(), start("seq", "handed-over"))
+        .await
+        .unwrap();
     tasks.recv().await.expect("it gets the task");
     drop(answers);
     work(&engine, sequence(1), echo());
-    let closed = tokio::time::timeout(Duration::from_secs(8), async { end(&engine, "handed-over").await }).await;
-    assert_eq!(closed.expect("before the task's own timeout").status, Status::Completed);
+    let closed = tokio::time::timeout(Duration::from_secs(8), async {
+        end(&engine, "handed-over").await
+    })
+    .await;
+    assert_eq!(
+        closed.expect("before the task's own timeout").status,
+        Status::Completed
+    );
 }

@@ -4,10 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use engine::Error;
 use history::{
-    Command, EventKind, Payloads, Status, WorkflowId,
-    decide::Rejection,
-    event::WorkflowIdReusePolicy,
-    time::Millis,
+    Command, EventKind, Payloads, Status, WorkflowId, decide::Rejection,
+    event::WorkflowIdReusePolicy, time::Millis,
 };
 
 use crate::support::*;
@@ -17,7 +15,10 @@ async fn a_workflow_of_one_activity_costs_two_commits() {
     let url = database().await;
     let engine = owner(&url).await;
     work(&engine, sequence(1), echo());
-    let (started, closed) = engine.execute_workflow(&namespace(), start("seq", "one"), PATIENCE).await.unwrap();
+    let (started, closed) = engine
+        .execute_workflow(&namespace(), start("seq", "one"), PATIENCE)
+        .await
+        .unwrap();
     assert_eq!(closed.unwrap().status, Status::Completed);
     assert_eq!(
         names(&engine, "one").await,
@@ -36,7 +37,11 @@ async fn a_workflow_of_one_activity_costs_two_commits() {
         ]
     );
     assert!(started.started);
-    assert_eq!(number(&url, "SELECT count(*) FROM history").await, 2, "one row a commit");
+    assert_eq!(
+        number(&url, "SELECT count(*) FROM history").await,
+        2,
+        "one row a commit"
+    );
     assert_eq!(number(&url, "SELECT count(*) FROM batch_log").await, 2);
 }
 
@@ -45,7 +50,10 @@ async fn a_workflow_of_ten_activities_costs_eleven_commits() {
     let url = database().await;
     let engine = owner(&url).await;
     work(&engine, sequence(10), echo());
-    engine.execute_workflow(&namespace(), start("seq", "ten"), PATIENCE).await.unwrap();
+    engine
+        .execute_workflow(&namespace(), start("seq", "ten"), PATIENCE)
+        .await
+        .unwrap();
     assert_eq!(number(&url, "SELECT count(*) FROM batch_log").await, 11);
 }
 
@@ -56,7 +64,11 @@ async fn many_workflows_share_commits() {
     work(&engine, sequence(3), echo());
     let runs = (0..200).map(|n| {
         let engine = engine.clone();
-        tokio::spawn(async move { engine.execute_workflow(&namespace(), start("seq", &format!("w{n}")), PATIENCE).await })
+        tokio::spawn(async move {
+            engine
+                .execute_workflow(&namespace(), start("seq", &format!("w{n}")), PATIENCE)
+                .await
+        })
     });
     for run in runs.collect::<Vec<_>>() {
         let (_, closed) = run.await.unwrap().unwrap();
@@ -65,14 +77,24 @@ async fn many_workflows_share_commits() {
     let rows = number(&url, "SELECT count(*) FROM history").await;
     let batches = number(&url, "SELECT count(*) FROM batch_log").await;
     assert!(batches * 2 < rows, "{rows} rows in {batches} batches");
-    assert_eq!(number(&url, "SELECT count(*) FROM execution WHERE status = 2 AND closed_at IS NOT NULL").await, 200);
+    assert_eq!(
+        number(
+            &url,
+            "SELECT count(*) FROM execution WHERE status = 2 AND closed_at IS NOT NULL"
+        )
+        .await,
+        200
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_request_starts_one_run() {
     let engine = owner(&database().await).await;
     let request = start("seq", "twice");
-    let first = engine.start_workflow(&namespace(), request.clone()).await.unwrap();
+    let first = engine
+        .start_workflow(&namespace(), request.clone())
+        .await
+        .unwrap();
     let second = engine.start_workflow(&namespace(), request).await.unwrap();
     assert_eq!(first, second);
 }
@@ -80,9 +102,18 @@ async fn the_same_request_starts_one_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_open_run_of_an_id_is_refused() {
     let engine = owner(&database().await).await;
-    let first = engine.start_workflow(&namespace(), start("seq", "busy")).await.unwrap();
-    let refused = engine.start_workflow(&namespace(), start("seq", "busy")).await.unwrap_err();
-    assert!(matches!(refused, Error::Rejected(Rejection::WorkflowAlreadyStarted { run_id, .. }) if run_id == first.run_id), "{refused}");
+    let first = engine
+        .start_workflow(&namespace(), start("seq", "busy"))
+        .await
+        .unwrap();
+    let refused = engine
+        .start_workflow(&namespace(), start("seq", "busy"))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, Error::Rejected(Rejection::WorkflowAlreadyStarted { run_id, .. }) if run_id == first.run_id),
+        "{refused}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,13 +121,22 @@ async fn an_id_may_be_used_again_after_its_run_closed_unless_its_policy_forbids_
     let url = database().await;
     let engine = owner(&url).await;
     work(&engine, sequence(1), echo());
-    let (first, _) = engine.execute_workflow(&namespace(), start("seq", "again"), PATIENCE).await.unwrap();
-    let (second, closed) = engine.execute_workflow(&namespace(), start("seq", "again"), PATIENCE).await.unwrap();
+    let (first, _) = engine
+        .execute_workflow(&namespace(), start("seq", "again"), PATIENCE)
+        .await
+        .unwrap();
+    let (second, closed) = engine
+        .execute_workflow(&namespace(), start("seq", "again"), PATIENCE)
+        .await
+        .unwrap();
     assert_ne!(first.run_id, second.run_id);
     assert_eq!(closed.unwrap().run_id, second.run_id);
     let mut strict = start("seq", "again");
     strict.reuse_policy = WorkflowIdReusePolicy::RejectDuplicate;
-    let refused = engine.start_workflow(&namespace(), strict).await.unwrap_err();
+    let refused = engine
+        .start_workflow(&namespace(), strict)
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), "WORKFLOW_ID_REUSE_REFUSED");
     assert_eq!(number(&url, "SELECT count(*) FROM execution").await, 2);
     assert_eq!(number(&url, "SELECT count(*) FROM current_run").await, 1);
@@ -105,8 +145,14 @@ async fn an_id_may_be_used_again_after_its_run_closed_unless_its_policy_forbids_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workflow_that_is_not_there_is_not_found() {
     let engine = owner(&database().await).await;
-    let refused = engine.signal(&address("nobody"), signal("hello")).await.unwrap_err();
-    assert!(matches!(refused, Error::WorkflowNotFound { .. }), "{refused}");
+    let refused = engine
+        .signal(&address("nobody"), signal("hello"))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, Error::WorkflowNotFound { .. }),
+        "{refused}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,18 +161,31 @@ async fn a_signal_wakes_the_workflow_and_counts_once_per_request() {
     work(
         &engine,
         Arc::new(|_, events| {
-            let signals = count(events, |kind| matches!(kind, EventKind::WorkflowExecutionSignaled(_)));
-            if signals == 2 { vec![complete("two")] } else { Vec::new() }
+            let signals = count(events, |kind| {
+                matches!(kind, EventKind::WorkflowExecutionSignaled(_))
+            });
+            if signals == 2 {
+                vec![complete("two")]
+            } else {
+                Vec::new()
+            }
         }),
         echo(),
     );
-    engine.start_workflow(&namespace(), start("wait", "sig")).await.unwrap();
+    engine
+        .start_workflow(&namespace(), start("wait", "sig"))
+        .await
+        .unwrap();
     let first = signal("go");
     engine.signal(&address("sig"), first.clone()).await.unwrap();
     engine.signal(&address("sig"), first).await.unwrap();
     engine.signal(&address("sig"), signal("go")).await.unwrap();
     assert_eq!(end(&engine, "sig").await.status, Status::Completed);
-    let signaled = names(&engine, "sig").await.into_iter().filter(|name| *name == "WorkflowExecutionSignaled").count();
+    let signaled = names(&engine, "sig")
+        .await
+        .into_iter()
+        .filter(|name| *name == "WorkflowExecutionSignaled")
+        .count();
     assert_eq!(signaled, 2);
 }
 
@@ -139,16 +198,34 @@ async fn a_timer_fires_not_before_its_time() {
             if count(events, |kind| matches!(kind, EventKind::TimerFired(_))) == 1 {
                 vec![complete("rang")]
             } else if count(events, |kind| matches!(kind, EventKind::TimerStarted(_))) == 0 {
-                vec![Command::StartTimer { timer_id: history::TimerId::known("t"), start_to_fire_timeout: Millis(50) }]
+                vec![Command::StartTimer {
+                    timer_id: history::TimerId::known("t"),
+                    start_to_fire_timeout: Millis(50),
+                }]
             } else {
                 Vec::new()
             }
         }),
         echo(),
     );
-    engine.execute_workflow(&namespace(), start("timer", "t"), PATIENCE).await.unwrap().1.unwrap();
-    let events = engine.history(&address("t"), history::EventId::NONE, 100, Duration::ZERO).await.unwrap().events;
-    let at = |name: &str| events.iter().find(|event| event.kind.name() == name).unwrap().at;
+    engine
+        .execute_workflow(&namespace(), start("timer", "t"), PATIENCE)
+        .await
+        .unwrap()
+        .1
+        .unwrap();
+    let events = engine
+        .history(&address("t"), history::EventId::NONE, 100, Duration::ZERO)
+        .await
+        .unwrap()
+        .events;
+    let at = |name: &str| {
+        events
+            .iter()
+            .find(|event| event.kind.name() == name)
+            .unwrap()
+            .at
+    };
     let ran = at("TimerFired").since(at("TimerStarted"));
     assert!(ran >= Duration::from_millis(50), "{ran:?}");
 }
@@ -158,24 +235,56 @@ async fn a_failed_attempt_is_retried_and_leaves_a_note_but_no_event() {
     let url = database().await;
     let engine = owner(&url).await;
     let script: Script = Arc::new(|_, events| {
-        if count(events, |kind| matches!(kind, EventKind::ActivityTaskCompleted(_))) == 1 {
+        if count(events, |kind| {
+            matches!(kind, EventKind::ActivityTaskCompleted(_))
+        }) == 1
+        {
             vec![complete("done")]
-        } else if count(events, |kind| matches!(kind, EventKind::ActivityTaskScheduled(_))) == 0 {
+        } else if count(events, |kind| {
+            matches!(kind, EventKind::ActivityTaskScheduled(_))
+        }) == 0
+        {
             let mut activity = activity("flaky");
-            activity.retry_policy = Some(history::RetryPolicy { initial_interval: Millis(5), ..Default::default() });
+            activity.retry_policy = Some(history::RetryPolicy {
+                initial_interval: Millis(5),
+                ..Default::default()
+            });
             vec![Command::ScheduleActivityTask(Box::new(activity))]
         } else {
             Vec::new()
         }
     });
     let act: Act = Arc::new(|task| {
-        if task.token.attempt < 3 { Err(history::Failure::application("not yet", "Flaky", false)) } else { Ok(Payloads::default()) }
+        if task.token.attempt < 3 {
+            Err(history::Failure::application("not yet", "Flaky", false))
+        } else {
+            Ok(Payloads::default())
+        }
     });
     work(&engine, script, act);
-    engine.execute_workflow(&namespace(), start("flaky", "f"), PATIENCE).await.unwrap().1.unwrap();
+    engine
+        .execute_workflow(&namespace(), start("flaky", "f"), PATIENCE)
+        .await
+        .unwrap()
+        .1
+        .unwrap();
     let names = names(&engine, "f").await;
-    assert_eq!(names.iter().filter(|name| name.starts_with("ActivityTask")).count(), 3, "{names:?}");
-    assert_eq!(number(&url, "SELECT count(*) FROM history WHERE records LIKE '%ActivityAttemptFailed%'").await, 2);
+    assert_eq!(
+        names
+            .iter()
+            .filter(|name| name.starts_with("ActivityTask"))
+            .count(),
+        3,
+        "{names:?}"
+    );
+    assert_eq!(
+        number(
+            &url,
+            "SELECT count(*) FROM history WHERE records LIKE '%ActivityAttemptFailed%'"
+        )
+        .await,
+        2
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,9 +297,15 @@ async fn a_child_returns_its_result_to_its_parent() {
             if workflow_type.as_str() == "child" {
                 return vec![complete("from the child")];
             }
-            if count(events, |kind| matches!(kind, EventKind::ChildWorkflowExecutionCompleted(_))) == 3 {
+            if count(events, |kind| {
+                matches!(kind, EventKind::ChildWorkflowExecutionCompleted(_))
+            }) == 3
+            {
                 vec![complete("three")]
-            } else if count(events, |kind| matches!(kind, EventKind::StartChildWorkflowExecutionInitiated(_))) == 0 {
+            } else if count(events, |kind| {
+                matches!(kind, EventKind::StartChildWorkflowExecutionInitiated(_))
+            }) == 0
+            {
                 (0..3).map(|n| child(&format!("child-{n}"))).collect()
             } else {
                 Vec::new()
@@ -198,10 +313,15 @@ async fn a_child_returns_its_result_to_its_parent() {
         }),
         echo(),
     );
-    let (_, closed) = engine.execute_workflow(&namespace(), start("parent", "p"), PATIENCE).await.unwrap();
+    let (_, closed) = engine
+        .execute_workflow(&namespace(), start("parent", "p"), PATIENCE)
+        .await
+        .unwrap();
     assert_eq!(closed.unwrap().status, Status::Completed);
     let debts = async { while number(&url, "SELECT count(*) FROM outbox").await > 0 {} };
-    tokio::time::timeout(PATIENCE, debts).await.expect("the children's debts are settled");
+    tokio::time::timeout(PATIENCE, debts)
+        .await
+        .expect("the children's debts are settled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,7 +330,9 @@ async fn children_are_terminated_with_their_parent() {
     work(
         &engine,
         Arc::new(|workflow_type, events| {
-            let started = count(events, |kind| matches!(kind, EventKind::ChildWorkflowExecutionStarted(_))) == 1;
+            let started = count(events, |kind| {
+                matches!(kind, EventKind::ChildWorkflowExecutionStarted(_))
+            }) == 1;
             match workflow_type.as_str() {
                 "parent" if started => vec![complete("left")],
                 "parent" if events.len() < 4 => vec![child("orphan")],
@@ -219,7 +341,12 @@ async fn children_are_terminated_with_their_parent() {
         }),
         echo(),
     );
-    engine.execute_workflow(&namespace(), start("parent", "leaver"), PATIENCE).await.unwrap().1.unwrap();
+    engine
+        .execute_workflow(&namespace(), start("parent", "leaver"), PATIENCE)
+        .await
+        .unwrap()
+        .1
+        .unwrap();
     assert_eq!(end(&engine, "orphan").await.status, Status::Terminated);
 }
 
@@ -230,44 +357,70 @@ async fn continue_as_new_goes_on_in_a_new_run_and_the_result_is_that_of_the_last
     work(
         &engine,
         Arc::new(|_, events| {
-            let EventKind::WorkflowExecutionStarted(started) = &events[0].kind else { panic!("no start") };
+            let EventKind::WorkflowExecutionStarted(started) = &events[0].kind else {
+                panic!("no start")
+            };
             if started.input.0.len() == 3 {
                 return vec![complete("third")];
             }
             let mut input = started.input.clone();
             input.0.push(history::Payload::null());
-            vec![Command::ContinueAsNewWorkflowExecution(Box::new(history::command::ContinueAsNewWorkflowExecution {
-                workflow_type: None,
-                task_queue: None,
-                input,
-                workflow_run_timeout: Millis::ZERO,
-                workflow_task_timeout: Millis::ZERO,
-                backoff_start_interval: Millis::ZERO,
-                retry_policy: None,
-                initiator: history::event::ContinueAsNewInitiator::Workflow,
-                header: Default::default(),
-                memo: Default::default(),
-                search_attributes: Default::default(),
-            }))]
+            vec![Command::ContinueAsNewWorkflowExecution(Box::new(
+                history::command::ContinueAsNewWorkflowExecution {
+                    workflow_type: None,
+                    task_queue: None,
+                    input,
+                    workflow_run_timeout: Millis::ZERO,
+                    workflow_task_timeout: Millis::ZERO,
+                    backoff_start_interval: Millis::ZERO,
+                    retry_policy: None,
+                    initiator: history::event::ContinueAsNewInitiator::Workflow,
+                    header: Default::default(),
+                    memo: Default::default(),
+                    search_attributes: Default::default(),
+                },
+            ))]
         }),
         echo(),
     );
-    let (first, closed) = engine.execute_workflow(&namespace(), start("can", "chain"), PATIENCE).await.unwrap();
+    let (first, closed) = engine
+        .execute_workflow(&namespace(), start("can", "chain"), PATIENCE)
+        .await
+        .unwrap();
     let closed = closed.unwrap();
     assert_eq!(closed.status, Status::Completed);
     assert_ne!(closed.run_id, first.run_id);
-    assert_eq!(number(&url, "SELECT count(*) FROM execution WHERE status = 6").await, 3);
-    assert_eq!(number(&url, "SELECT count(DISTINCT first_run_id) FROM execution").await, 1);
+    assert_eq!(
+        number(&url, "SELECT count(*) FROM execution WHERE status = 6").await,
+        3
+    );
+    assert_eq!(
+        number(&url, "SELECT count(DISTINCT first_run_id) FROM execution").await,
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminated_workflow_is_over_at_once() {
     let engine = owner(&database().await).await;
-    engine.start_workflow(&namespace(), start("nobody-runs-this", "doomed")).await.unwrap();
-    let terminate = history::decide::Terminate { reason: "enough".to_owned(), details: Payloads::default(), identity: None };
-    engine.terminate(&address("doomed"), terminate).await.unwrap();
+    engine
+        .start_workflow(&namespace(), start("nobody-runs-this", "doomed"))
+        .await
+        .unwrap();
+    let terminate = history::decide::Terminate {
+        reason: "enough".to_owned(),
+        details: Payloads::default(),
+        identity: None,
+    };
+    engine
+        .terminate(&address("doomed"), terminate)
+        .await
+        .unwrap();
     assert_eq!(end(&engine, "doomed").await.status, Status::Terminated);
-    let refused = engine.signal(&address("doomed"), signal("late")).await.unwrap_err();
+    let refused = engine
+        .signal(&address("doomed"), signal("late"))
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), "WORKFLOW_CLOSED");
 }
 
@@ -280,15 +433,29 @@ async fn a_workflow_that_only_waits_leaves_memory_and_comes_back() {
     work(
         &engine,
         Arc::new(|_, events| {
-            let signaled = count(events, |kind| matches!(kind, EventKind::WorkflowExecutionSignaled(_))) == 1;
-            if signaled { vec![complete("woken")] } else { Vec::new() }
+            let signaled = count(events, |kind| {
+                matches!(kind, EventKind::WorkflowExecutionSignaled(_))
+            }) == 1;
+            if signaled {
+                vec![complete("woken")]
+            } else {
+                Vec::new()
+            }
         }),
         echo(),
     );
-    engine.start_workflow(&namespace(), start("wait", "sleeper")).await.unwrap();
+    engine
+        .start_workflow(&namespace(), start("wait", "sleeper"))
+        .await
+        .unwrap();
     let parked = async { while number(&url, "SELECT count(*) FROM parked").await == 0 {} };
-    tokio::time::timeout(PATIENCE, parked).await.expect("it is parked");
-    engine.signal(&address("sleeper"), signal("wake")).await.unwrap();
+    tokio::time::timeout(PATIENCE, parked)
+        .await
+        .expect("it is parked");
+    engine
+        .signal(&address("sleeper"), signal("wake"))
+        .await
+        .unwrap();
     assert_eq!(end(&engine, "sleeper").await.status, Status::Completed);
     assert_eq!(number(&url, "SELECT count(*) FROM parked").await, 0);
 }

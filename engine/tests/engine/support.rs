@@ -4,7 +4,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use engine::{Address, Closed, Config, Engine};
 use history::{
-    Command, Event, EventKind, Failure, Namespace, Payload, Payloads, RequestId, RunId, TaskQueue, WorkflowId, WorkflowType,
+    Command, Event, EventKind, Failure, Namespace, Payload, Payloads, RequestId, RunId, TaskQueue,
+    WorkflowId, WorkflowType,
     command::ScheduleActivityTask,
     decide::{Signal, StartWorkflow},
     event::SdkMetadata,
@@ -20,18 +21,27 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Creates a database for one test and returns its URL.
 pub(crate) async fn database() -> String {
-    let server = std::env::var("COREASON_TEST_DATABASE_URL").expect("./test sets COREASON_TEST_DATABASE_URL");
+    let server = std::env::var("COREASON_TEST_DATABASE_URL")
+        .expect("./test sets COREASON_TEST_DATABASE_URL");
     let name = format!("test_{}", Uuid::new_v4().simple());
     execute(&server, &format!("CREATE DATABASE {name}")).await;
-    let (base, query) = server.split_once('?').map_or((server.as_str(), ""), |(base, query)| (base, query));
+    let (base, query) = server
+        .split_once('?')
+        .map_or((server.as_str(), ""), |(base, query)| (base, query));
     let (base, _) = base.rsplit_once('/').expect("the URL names a database");
-    let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+    let query = if query.is_empty() {
+        String::new()
+    } else {
+        format!("?{query}")
+    };
     format!("{base}/{name}{query}")
 }
 
 /// Opens a connection.
 pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("the test server answers");
+    let (client, connection) = tokio_postgres::connect(url, NoTls)
+        .await
+        .expect("the test server answers");
     tokio::spawn(connection);
     client
 }
@@ -43,7 +53,12 @@ pub(crate) async fn execute(url: &str, sql: &str) {
 
 /// Reads one number.
 pub(crate) async fn number(url: &str, sql: &str) -> i64 {
-    connect(url).await.query_one(sql, &[]).await.expect(sql).get(0)
+    connect(url)
+        .await
+        .query_one(sql, &[])
+        .await
+        .expect(sql)
+        .get(0)
 }
 
 /// Opens an engine that owns the database.
@@ -54,9 +69,14 @@ pub(crate) async fn owner(url: &str) -> Engine {
 /// Opens an engine that owns the database.
 pub(crate) async fn owner_with(config: Config) -> Engine {
     // The first test of the process sets it up.
-    let _ = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).with_test_writer().try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_test_writer()
+        .try_init();
     let engine = Engine::open(config).await.expect("the engine opens");
-    tokio::time::timeout(PATIENCE, engine.owning()).await.expect("the engine owns");
+    tokio::time::timeout(PATIENCE, engine.owning())
+        .await
+        .expect("the engine owns");
     engine
 }
 
@@ -65,7 +85,11 @@ pub(crate) fn namespace() -> Namespace {
 }
 
 pub(crate) fn address(workflow_id: &str) -> Address {
-    Address { namespace: namespace(), workflow_id: WorkflowId::known(workflow_id), run_id: None }
+    Address {
+        namespace: namespace(),
+        workflow_id: WorkflowId::known(workflow_id),
+        run_id: None,
+    }
 }
 
 /// A start of `workflow_type` under `workflow_id`, by a new request.
@@ -126,7 +150,9 @@ pub(crate) fn schedule(id: &str) -> Command {
 }
 
 pub(crate) fn complete(text: &str) -> Command {
-    Command::CompleteWorkflowExecution { result: Payloads::one(Payload::json(text).unwrap()) }
+    Command::CompleteWorkflowExecution {
+        result: Payloads::one(Payload::json(text).unwrap()),
+    }
 }
 
 /// What workflow code is to a test: the whole history in, the commands of this task out.
@@ -154,14 +180,29 @@ pub(crate) fn work(engine: &Engine, script: Script, act: Act) -> tokio::task::Jo
                     if first == 1 {
                         events.clear();
                     }
-                    assert_eq!(i64::try_from(events.len()).unwrap() + 1, first, "events come without a gap");
+                    assert_eq!(
+                        i64::try_from(events.len()).unwrap() + 1,
+                        first,
+                        "events come without a gap"
+                    );
                     events.extend(task.events);
                     let commands = script(&task.workflow_type, events);
-                    FromWorker::WorkflowTaskCompleted { token: task.token, commands, sdk_metadata: SdkMetadata::default(), sticky: true }
+                    FromWorker::WorkflowTaskCompleted {
+                        token: task.token,
+                        commands,
+                        sdk_metadata: SdkMetadata::default(),
+                        sticky: true,
+                    }
                 }
                 ToWorker::ActivityTask(task) => match act(&task) {
-                    Ok(result) => FromWorker::ActivityTaskCompleted { token: task.token, result },
-                    Err(failure) => FromWorker::ActivityTaskFailed { token: task.token, failure: Box::new(failure) },
+                    Ok(result) => FromWorker::ActivityTaskCompleted {
+                        token: task.token,
+                        result,
+                    },
+                    Err(failure) => FromWorker::ActivityTaskFailed {
+                        token: task.token,
+                        failure: Box::new(failure),
+                    },
                 },
                 ToWorker::Evict(run_id) => {
                     cached.remove(&run_id);
@@ -178,14 +219,22 @@ pub(crate) fn work(engine: &Engine, script: Script, act: Act) -> tokio::task::Jo
 
 /// An activity that returns its id.
 pub(crate) fn echo() -> Act {
-    Arc::new(|task| Ok(Payloads::one(Payload::json(task.activity_id.as_str()).unwrap())))
+    Arc::new(|task| {
+        Ok(Payloads::one(
+            Payload::json(task.activity_id.as_str()).unwrap(),
+        ))
+    })
 }
 
 /// Workflow code that runs `n` activities, one after the other, and returns how many it has run.
 pub(crate) fn sequence(n: usize) -> Script {
     Arc::new(move |_, events| {
-        let done = count(events, |kind| matches!(kind, EventKind::ActivityTaskCompleted(_)));
-        let asked = count(events, |kind| matches!(kind, EventKind::ActivityTaskScheduled(_)));
+        let done = count(events, |kind| {
+            matches!(kind, EventKind::ActivityTaskCompleted(_))
+        });
+        let asked = count(events, |kind| {
+            matches!(kind, EventKind::ActivityTaskScheduled(_))
+        });
         if done == n {
             vec![complete(&n.to_string())]
         } else if asked == done {
@@ -202,11 +251,23 @@ pub(crate) fn count(events: &[Arc<Event>], of: impl Fn(&EventKind) -> bool) -> u
 
 /// Waits for the end of a workflow.
 pub(crate) async fn end(engine: &Engine, workflow_id: &str) -> Closed {
-    engine.result(&address(workflow_id), PATIENCE).await.expect("a result").expect("it ends in time")
+    engine
+        .result(&address(workflow_id), PATIENCE)
+        .await
+        .expect("a result")
+        .expect("it ends in time")
 }
 
 /// Returns the names of a workflow's events.
 pub(crate) async fn names(engine: &Engine, workflow_id: &str) -> Vec<&'static str> {
-    let page = engine.history(&address(workflow_id), history::EventId::NONE, 1000, Duration::ZERO).await.expect("a history");
+    let page = engine
+        .history(
+            &address(workflow_id),
+            history::EventId::NONE,
+            1000,
+            Duration::ZERO,
+        )
+        .await
+        .expect("a history");
     page.events.iter().map(|event| event.kind.name()).collect()
 }

@@ -1,0 +1,48 @@
+//! A process of its own for the stories that kill and freeze: the development server with workflows that leave a trace
+//! outside of the engine.
+
+use std::{fs::OpenOptions, io::Write as _};
+
+use coreason::prelude::*;
+
+/// Appends a line to the ledger, so that what was done is known without asking the engine.
+fn note(line: &str) -> Result<()> {
+    let ledger = std::env::var_os("LEDGER").unwrap_or_default();
+    let mut file = OpenOptions::new().append(true).create(true).open(ledger)?;
+    // One write of a short line to a file opened for appending is not torn.
+    file.write_all(format!("{line}\n").as_bytes())?;
+    Ok(())
+}
+
+/// Does something that may be done again.
+#[activity]
+fn step(workflow: String, n: u32) -> Result<u32> {
+    note(&format!("step {workflow} {n}"))?;
+    Ok(n + 1)
+}
+
+/// Does something that must not be done twice.
+#[activity(retry(max_attempts = 1))]
+fn once(workflow: String) -> Result<String> {
+    note(&format!("once {workflow}"))?;
+    Ok("done".to_owned())
+}
+
+/// Runs so many steps, and one that must not be done twice; an end of that one without an answer is an answer too.
+#[workflow]
+async fn ledger(wf: Workflow, workflow: String, steps: u32) -> Result<u32> {
+    let mut n = 0;
+    while n < steps {
+        n = wf.call(step, (workflow.clone(), n)).await?;
+    }
+    if let Err(error) = wf.call(once, workflow).await
+        && !error.failure().cause.as_ref().is_some_and(|cause| cause.message.contains("timeout"))
+    {
+        return Err(error);
+    }
+    Ok(n)
+}
+
+fn main() -> ExitCode {
+    coreason::run(Worker::new("default").workflow(ledger).activity(step).activity(once))
+}
