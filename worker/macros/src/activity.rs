@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{ItemFn, Path, Type};
+use syn::{ItemFn, Path, Type, spanned::Spanned as _};
 
 use crate::{
     function::{self, Inputs},
@@ -30,6 +30,15 @@ pub(crate) fn expand(mut options: Options, function: &ItemFn) -> syn::Result<Tok
             other => other,
         })
         .collect();
+    for reference in &injected {
+        let text = matches!(reference, Type::Path(path) if path.path.is_ident("str"));
+        if text || matches!(reference, Type::Slice(_)) {
+            return Err(syn::Error::new(
+                reference.span(),
+                "an input is taken by value, `String` or `Vec<_>`; a reference is a dependency of the worker",
+            ));
+        }
+    }
     let inputs = Inputs::new(values);
     let (input, pattern, codec) = (inputs.ty(), inputs.pattern(), inputs.codec(&sdk));
     let result = function::result(function);

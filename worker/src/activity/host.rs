@@ -18,7 +18,7 @@ use super::{
     Attempt, Dependencies, Entry,
     running::{Key, Running},
 };
-use crate::error::application;
+use crate::{driver::panic_failure, error::application, panics};
 
 /// The activities of a worker, by name.
 pub(crate) type Activities = HashMap<&'static str, Entry>;
@@ -68,7 +68,10 @@ impl Host {
         let key = Key::of(&task.token);
         let running = Arc::new(Running::new(task, self.clone()));
         self.running().insert(key, running.clone());
-        (entry.run)(Attempt::new(running));
+        let begun = panics::catch(|_| false, || (entry.run)(Attempt::new(running.clone())));
+        if let Err(panic) = begun {
+            running.fail(Box::new(panic_failure(panic)));
+        }
     }
 
     /// Tells an attempt that it is canceled.

@@ -133,9 +133,10 @@ type End<A> = Option<
 fn end<A: ActivityDefinition>(running: &Running, outcome: End<A>) {
     match outcome {
         None => running.cancel(Payloads::default()),
-        Some(Ok(Ok(output))) => match definition::encode(&output) {
-            Ok(payload) => running.complete(Payloads::one(payload)),
-            Err(error) => {
+        Some(Ok(Ok(output))) => match panics::catch(|_| false, || definition::encode(&output)) {
+            Ok(Ok(payload)) => running.complete(Payloads::one(payload)),
+            Err(panic) => running.fail(Box::new(panic_failure(panic))),
+            Ok(Err(error)) => {
                 let mut failure = application(error.to_string(), "PayloadMismatch".to_owned());
                 failure.cause = cause_of(&error);
                 running.fail(Box::new(failure));

@@ -27,6 +27,11 @@ impl<T> Cache<T> {
         self.runs.remove(&run_id).map(|(_, run)| run)
     }
 
+    /// Says whether it keeps anything.
+    pub(super) fn keeps(&self) -> bool {
+        self.most > 0
+    }
+
     pub(super) fn put(&mut self, run_id: RunId, run: T) {
         self.uses += 1;
         self.runs.insert(run_id, (self.uses, run));

@@ -132,7 +132,7 @@ impl Turns {
                     token,
                     commands,
                     sdk_metadata: SdkMetadata::default(),
-                    sticky: !closed,
+                    sticky: !closed && self.cache.keeps(),
                 }
             }
             Err(TaskFailure { cause, failure }) => {
