@@ -20,6 +20,7 @@ pub mod options;
 pub mod activities;
 pub mod workflows;
 
+mod desk;
 mod driver;
 mod panics;
 mod worker;

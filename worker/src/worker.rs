@@ -1,12 +1,6 @@
 //! The worker: what it can run, and how much of it at once.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    future::Future,
-    io, process,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, fmt, future::Future, io, process, time::Duration};
 
 use history::{
     Identity, Namespace, TaskQueue,
@@ -16,13 +10,13 @@ use history::{
 use tokio::{
     runtime::Handle,
     sync::mpsc::{UnboundedReceiver, UnboundedSender},
-    time,
 };
 
 use crate::{
     activity::{self, Activities, ActivityContext, Dependencies, Host},
     definition::{ActivityDefinition, Need, WorkflowDefinition},
-    driver::{self, Driver, Message, SLOW, Workflows},
+    desk::Desk,
+    driver::{self, Driver, Workflows},
 };
 
 /// The workflow tasks a worker takes at once, unless told. They wait for one thread, so more would only time out there.
@@ -33,8 +27,6 @@ pub const ACTIVITY_SLOTS: u32 = 200;
 pub const CACHED_RUNS: usize = 10_000;
 /// How long a worker that leaves waits for its activities, unless told.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many messages are taken from the engine at a time.
-const BATCH: usize = 64;
 
 /// The two ends of a worker's connection to its engine, in this process or through a socket.
 #[derive(Debug)]
@@ -295,82 +287,6 @@ impl fmt::Debug for Worker {
             .field("workflows", &self.workflows.keys())
             .field("activities", &self.activities.keys())
             .finish_non_exhaustive()
-    }
-}
-
-/// Takes what the engine sends and gives it to the driver or the host.
-struct Desk {
-    tasks: UnboundedReceiver<ToWorker>,
-    answers: UnboundedSender<FromWorker>,
-    host: std::sync::Arc<Host>,
-    driver: Driver,
-}
-
-impl Desk {
-    async fn serve(mut self, shutdown: impl Future<Output = ()>, drain_timeout: Duration) {
-        let mut shutdown = std::pin::pin!(shutdown);
-        let mut watch = time::interval(SLOW);
-        let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut shutdown => break,
-                taken = self.tasks.recv_many(&mut batch, BATCH) => match taken {
-                    0 => return self.lost(),
-                    _ => batch.drain(..).for_each(|message| self.take(message)),
-                },
-                _ = watch.tick() => self.driver.watch.look(Instant::now()),
-            }
-        }
-        // An engine that is gone needs no notice.
-        let _ = self.answers.send(FromWorker::Draining);
-        if time::timeout(drain_timeout, self.drain()).await.is_err() {
-            tracing::warn!(
-                ?drain_timeout,
-                "activities still run after the drain timeout; they are given up"
-            );
-        }
-        self.host.give_up();
-    }
-
-    fn take(&self, message: ToWorker) {
-        let message = match message {
-            ToWorker::ActivityTask(task) => return self.host.start(task),
-            ToWorker::CancelActivity(token) => return self.host.cancel(&token),
-            ToWorker::WorkflowTask(task) => Message::Task(task),
-            ToWorker::Evict(run_id) => Message::Evict(run_id),
-        };
-        if self.driver.messages.send(message).is_err() {
-            tracing::error!("the thread for workflow code has ended");
-        }
-    }
-
-    /// Works off what has come, until nothing is left.
-    async fn drain(&mut self) {
-        loop {
-            while let Ok(message) = self.tasks.try_recv() {
-                self.take(message);
-            }
-            let host = self.host.clone();
-            tokio::select! {
-                biased;
-                message = self.tasks.recv() => match message {
-                    Some(message) => self.take(message),
-                    None => break,
-                },
-                () = host.idle() => break,
-            }
-        }
-        let (closed, _) = std::sync::mpsc::channel();
-        self.driver.messages = closed;
-        // The thread may have ended before.
-        let _ = (&mut self.driver.ended).await;
-    }
-
-    /// Nobody takes the answers of what still runs.
-    fn lost(&self) {
-        tracing::info!("the engine has closed the connection");
-        self.host.give_up();
     }
 }
 

@@ -10,25 +10,22 @@ use std::{
 };
 
 use history::{
-    Command, EventId, EventKind, Failure, FailureInfo, Millis, Payloads, RetryPolicy, RunId,
-    TaskQueue, WorkflowExecution, WorkflowId,
+    Command, EventKind, Failure, Millis, Payloads, RetryPolicy, TaskQueue, WorkflowId,
     command::StartChildWorkflowExecution,
     event::{Header, Memo, ParentClosePolicy, SearchAttributes, WorkflowIdReusePolicy},
-    failure::{RetryState, TimeoutType},
 };
 
 use super::{
-    External,
-    external::Delivery,
     names,
     operation::{Done, Kind, OpId},
-    state::{Halt, RunState},
+    state::RunState,
 };
-use crate::{
-    definition::{self, SignalDefinition, WorkflowDefinition},
-    error::{Fails, SOURCE, canceled_failure},
-    options::Cancellation,
-};
+use crate::{definition::WorkflowDefinition, error::Fails, options::Cancellation};
+
+mod handle;
+mod outcome;
+
+pub use handle::{ChildHandle, ChildResult};
 
 /// What awaiting a child returns.
 type ChildOutcome<W> =
@@ -172,7 +169,7 @@ impl<W: WorkflowDefinition> Future for Child<W> {
         match this.operation() {
             Ok(op) => {
                 let done = ready!(this.state.poll(op, context));
-                let Some(outcome) = end::<W>(&this.state, op, &done) else {
+                let Some(outcome) = outcome::end::<W>(&this.state, op, &done) else {
                     return Poll::Pending;
                 };
                 this.state.release(op, false);
@@ -215,91 +212,16 @@ impl<W: WorkflowDefinition> Future for StartChild<W> {
             && let EventKind::ChildWorkflowExecutionStarted(started) = &event.kind
         {
             child.stage = Stage::Done;
-            return Poll::Ready(Ok(ChildHandle {
-                running: Rc::new(Running {
-                    state: child.state.clone(),
-                    op,
-                    execution: started.workflow_execution.clone(),
-                }),
-                workflow: PhantomData,
-            }));
+            return Poll::Ready(Ok(ChildHandle::new(
+                child.state.clone(),
+                op,
+                started.workflow_execution.clone(),
+            )));
         }
-        match end::<W>(&child.state, op, &done) {
+        match outcome::end::<W>(&child.state, op, &done) {
             Some(Err(error)) => Poll::Ready(Err(error)),
             Some(Ok(_)) | None => Poll::Pending,
         }
-    }
-}
-
-/// The operation of a started child, forgotten when the last handle is gone.
-struct Running {
-    state: Rc<RunState>,
-    op: OpId,
-    execution: WorkflowExecution,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.state.release(self.op, false);
-    }
-}
-
-/// A started child. Dropping the handle leaves the child alone; its parent close policy decides at the end of this run.
-pub struct ChildHandle<W> {
-    running: Rc<Running>,
-    workflow: PhantomData<fn() -> W>,
-}
-
-impl<W: WorkflowDefinition> ChildHandle<W> {
-    /// Returns its workflow id.
-    pub fn workflow_id(&self) -> &WorkflowId {
-        &self.running.execution.workflow_id
-    }
-
-    /// Returns its first run.
-    pub fn run_id(&self) -> RunId {
-        self.running.execution.run_id
-    }
-
-    /// Waits for its result; may be asked more than once.
-    ///
-    /// # Errors
-    /// When it did not return.
-    pub fn result(&self) -> ChildResult<W> {
-        ChildResult {
-            running: self.running.clone(),
-            workflow: PhantomData,
-        }
-    }
-
-    /// Sends it a signal.
-    ///
-    /// # Errors
-    /// When it can't be delivered: it has closed.
-    pub fn signal<S: SignalDefinition>(&self, signal: &S) -> Delivery {
-        External::child(self.running.state.clone(), self.workflow_id().clone()).signal(signal)
-    }
-
-    /// Asks it to cancel; [`result`](Self::result) says when it has ended.
-    pub fn cancel(&self) {
-        self.running.state.cancel_child(self.running.op);
-    }
-}
-
-/// The wait for the result of a started child; see [`ChildHandle::result`].
-#[must_use = "futures do nothing unless awaited"]
-pub struct ChildResult<W> {
-    running: Rc<Running>,
-    workflow: PhantomData<fn() -> W>,
-}
-
-impl<W: WorkflowDefinition> Future for ChildResult<W> {
-    type Output = ChildOutcome<W>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Running { state, op, .. } = &*self.running;
-        let done = ready!(state.poll(*op, context));
-        end::<W>(state, *op, &done).map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -323,101 +245,4 @@ fn command<W: WorkflowDefinition>(input: Payloads) -> StartChildWorkflowExecutio
         memo: Memo::new(),
         search_attributes: SearchAttributes::new(),
     }
-}
-
-/// Reads the end of a child; nothing when the result is not what the code expects, which fails the task.
-fn end<W: WorkflowDefinition>(state: &RunState, op: OpId, done: &Done) -> Option<ChildOutcome<W>> {
-    let mut retry_state = RetryState::Unspecified;
-    let cause = match done {
-        Done::Canceled => canceled_failure(Payloads::default()),
-        Done::Event(event) => match &event.kind {
-            EventKind::ChildWorkflowExecutionCompleted(completed) => {
-                return match definition::argument(&completed.result, 0) {
-                    Ok(output) => Some(Ok(output)),
-                    Err(error) => {
-                        state.halt(Halt::Fail(names::misfit(&error, W::NAME)));
-                        None
-                    }
-                };
-            }
-            EventKind::ChildWorkflowExecutionFailed(failed) => {
-                retry_state = failed.retry_state;
-                failed.failure.clone()
-            }
-            EventKind::ChildWorkflowExecutionCanceled(canceled) => {
-                canceled_failure(canceled.details.clone())
-            }
-            EventKind::ChildWorkflowExecutionTimedOut(timed_out) => {
-                retry_state = timed_out.retry_state;
-                Failure::timed_out(TimeoutType::StartToClose, Payloads::default())
-            }
-            EventKind::ChildWorkflowExecutionTerminated(_) => {
-                Failure::new("terminated", FailureInfo::Terminated)
-            }
-            EventKind::StartChildWorkflowExecutionFailed(failed) => Failure::application(
-                format!("workflow id {} is in use", failed.workflow_id),
-                format!("{:?}", failed.cause),
-                true,
-            ),
-            other => Failure::application(other.name(), "UnexpectedEvent", true),
-        },
-    };
-    Some(Err(W::Error::at_child(around::<W>(
-        state,
-        cause,
-        done,
-        op,
-        retry_state,
-    ))))
-}
-
-/// Returns the failure of the call around that of the child, as Temporal's SDKs do.
-fn around<W: WorkflowDefinition>(
-    state: &RunState,
-    cause: Failure,
-    done: &Done,
-    op: OpId,
-    retry_state: RetryState,
-) -> Failure {
-    let initiated = state.recorded(op);
-    let Some((initiated_event_id, EventKind::StartChildWorkflowExecutionInitiated(child))) =
-        initiated.as_deref().map(|event| (event.id, &event.kind))
-    else {
-        // It was canceled before it was asked for.
-        return cause;
-    };
-    let (run, started_event_id) = match done {
-        Done::Event(event) => match &event.kind {
-            EventKind::ChildWorkflowExecutionFailed(e) => {
-                (Some(&e.workflow_execution), e.started_event_id)
-            }
-            EventKind::ChildWorkflowExecutionCanceled(e) => {
-                (Some(&e.workflow_execution), e.started_event_id)
-            }
-            EventKind::ChildWorkflowExecutionTimedOut(e) => {
-                (Some(&e.workflow_execution), e.started_event_id)
-            }
-            EventKind::ChildWorkflowExecutionTerminated(e) => {
-                (Some(&e.workflow_execution), e.started_event_id)
-            }
-            _ => (None, EventId::NONE),
-        },
-        Done::Canceled => (None, EventId::NONE),
-    };
-    let Some(workflow_execution) = run.cloned().or_else(|| state.child_execution(op)) else {
-        return cause;
-    };
-    let mut failure = Failure::new(
-        format!("child workflow `{}` failed", W::NAME),
-        FailureInfo::ChildWorkflowExecution {
-            namespace: child.namespace.clone(),
-            workflow_execution,
-            workflow_type: W::workflow_type(),
-            initiated_event_id,
-            started_event_id,
-            retry_state,
-        },
-    );
-    SOURCE.clone_into(&mut failure.source);
-    failure.because(cause)
 }

@@ -1,0 +1,101 @@
+//! Where a worker's messages come in: tasks go to the driver or the host, until the worker leaves.
+
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use history::task::{FromWorker, ToWorker};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender},
+    time,
+};
+
+use crate::{
+    activity::Host,
+    driver::{Driver, Message, SLOW},
+};
+
+/// How many messages are taken from the engine at a time.
+const BATCH: usize = 64;
+
+/// Takes what the engine sends and gives it to the driver or the host.
+pub(crate) struct Desk {
+    pub(crate) tasks: UnboundedReceiver<ToWorker>,
+    pub(crate) answers: UnboundedSender<FromWorker>,
+    pub(crate) host: Arc<Host>,
+    pub(crate) driver: Driver,
+}
+
+impl Desk {
+    pub(crate) async fn serve(
+        mut self,
+        shutdown: impl Future<Output = ()>,
+        drain_timeout: Duration,
+    ) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let mut watch = time::interval(SLOW);
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                taken = self.tasks.recv_many(&mut batch, BATCH) => match taken {
+                    0 => return self.lost(),
+                    _ => batch.drain(..).for_each(|message| self.take(message)),
+                },
+                _ = watch.tick() => self.driver.watch.look(Instant::now()),
+            }
+        }
+        // An engine that is gone needs no notice.
+        let _ = self.answers.send(FromWorker::Draining);
+        if time::timeout(drain_timeout, self.drain()).await.is_err() {
+            tracing::warn!(
+                ?drain_timeout,
+                "activities still run after the drain timeout; they are given up"
+            );
+        }
+        self.host.give_up();
+    }
+
+    fn take(&self, message: ToWorker) {
+        let message = match message {
+            ToWorker::ActivityTask(task) => return self.host.start(task),
+            ToWorker::CancelActivity(token) => return self.host.cancel(&token),
+            ToWorker::WorkflowTask(task) => Message::Task(task),
+            ToWorker::Evict(run_id) => Message::Evict(run_id),
+        };
+        if self.driver.messages.send(message).is_err() {
+            tracing::error!("the thread for workflow code has ended");
+        }
+    }
+
+    /// Works off what has come, until nothing is left.
+    async fn drain(&mut self) {
+        loop {
+            while let Ok(message) = self.tasks.try_recv() {
+                self.take(message);
+            }
+            let host = self.host.clone();
+            tokio::select! {
+                biased;
+                message = self.tasks.recv() => match message {
+                    Some(message) => self.take(message),
+                    None => break,
+                },
+                () = host.idle() => break,
+            }
+        }
+        let (closed, _) = std::sync::mpsc::channel();
+        self.driver.messages = closed;
+        // The thread may have ended before.
+        let _ = (&mut self.driver.ended).await;
+    }
+
+    /// Nobody takes the answers of what still runs.
+    fn lost(&self) {
+        tracing::info!("the engine has closed the connection");
+        self.host.give_up();
+    }
+}
