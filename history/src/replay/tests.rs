@@ -175,6 +175,20 @@ fn pairs() -> Vec<(Command, Event)> {
         ),
         (
             command(
+                "ScheduleNexusOperation",
+                json!({
+                    "endpoint": "e", "service": "s", "operation": "o", "input": [],
+                    "schedule_to_close_timeout": 0,
+                }),
+            ),
+            event(
+                5,
+                "NexusOperationScheduled",
+                json!({ "endpoint": "e", "service": "s", "operation": "o" }),
+            ),
+        ),
+        (
+            command(
                 "RequestCancelNexusOperation",
                 json!({ "scheduled_event_id": 5 }),
             ),
