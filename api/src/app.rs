@@ -15,7 +15,9 @@ pub struct App {
 impl App {
     /// Returns the app of an open engine.
     pub fn new(engine: Engine) -> Self {
-        Self { engine: Arc::new(OnceLock::from(engine)) }
+        Self {
+            engine: Arc::new(OnceLock::from(engine)),
+        }
     }
 
     /// Hands over the engine; before that, requests are answered with `STARTING`.

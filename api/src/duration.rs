@@ -10,7 +10,9 @@ pub(crate) struct Human(pub(crate) Duration);
 
 /// A text that is no duration.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no duration; write a number and a unit of ms, s, m, h or d, such as 30s, 500ms or 1m30s")]
+#[error(
+    "`{text}` is no duration; write a number and a unit of ms, s, m, h or d, such as 30s, 500ms or 1m30s"
+)]
 pub(crate) struct Invalid {
     text: String,
 }
@@ -19,7 +21,9 @@ impl FromStr for Human {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        parse(text).map(Self).ok_or_else(|| Invalid { text: text.chars().take(40).collect() })
+        parse(text).map(Self).ok_or_else(|| Invalid {
+            text: text.chars().take(40).collect(),
+        })
     }
 }
 
@@ -76,7 +80,11 @@ impl fmt::Display for Human {
 
 fn two(f: &mut fmt::Formatter<'_>, large: (u64, char), small: (u64, char)) -> fmt::Result {
     write!(f, "{}{}", large.0, large.1)?;
-    if small.0 == 0 { Ok(()) } else { write!(f, "{}{}", small.0, small.1) }
+    if small.0 == 0 {
+        Ok(())
+    } else {
+        write!(f, "{}{}", small.0, small.1)
+    }
 }
 
 impl<'de> Deserialize<'de> for Human {
@@ -112,16 +120,42 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused() {
-        for text in ["", "30", "s", "-1s", "1x", "1s1m", "1s1s", "1.2.3s", " 1s", "1 s", "9e9d", "1µs", "99999999999999999999d"] {
+        for text in [
+            "",
+            "30",
+            "s",
+            "-1s",
+            "1x",
+            "1s1m",
+            "1s1s",
+            "1.2.3s",
+            " 1s",
+            "1 s",
+            "9e9d",
+            "1µs",
+            "99999999999999999999d",
+        ] {
             assert_eq!(millis(text), None, "{text}");
         }
     }
 
     #[test]
     fn durations_read_well() {
-        let shown: Vec<String> = [0, 40, 1250, 30_000, 90_000, 3_600_000, 7_260_000, 183_600_000]
-            .map(|ms| Human(Duration::from_millis(ms)).to_string())
-            .into();
-        assert_eq!(shown, ["0ms", "40ms", "1.25s", "30s", "1m30s", "1h", "2h1m", "2d3h"]);
+        let shown: Vec<String> = [
+            0,
+            40,
+            1250,
+            30_000,
+            90_000,
+            3_600_000,
+            7_260_000,
+            183_600_000,
+        ]
+        .map(|ms| Human(Duration::from_millis(ms)).to_string())
+        .into();
+        assert_eq!(
+            shown,
+            ["0ms", "40ms", "1.25s", "30s", "1m30s", "1h", "2h1m", "2d3h"]
+        );
     }
 }

@@ -93,7 +93,9 @@ impl Error {
             | Self::InvalidQuery(_)
             | Self::Engine(
                 E::DataRefused(_)
-                | E::Rejected(Rejection::InvalidArgument { .. } | Rejection::WorkflowTaskRefused { .. }),
+                | E::Rejected(
+                    Rejection::InvalidArgument { .. } | Rejection::WorkflowTaskRefused { .. },
+                ),
             ) => StatusCode::BAD_REQUEST,
             Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
             Self::RouteNotFound(_)
@@ -113,11 +115,15 @@ impl Error {
                 | Rejection::CancellationAlreadyRequested
                 | Rejection::CancellationNotRequested,
             )) => StatusCode::CONFLICT,
-            Self::RequestTooLarge | Self::Engine(E::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RequestTooLarge | Self::Engine(E::TooLarge { .. }) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Starting
             | Self::Engine(
-                E::NotOwner { .. } | E::Unavailable(_) | E::Store(store::Error::Driver(_) | store::Error::Sqlx(_)),
+                E::NotOwner { .. }
+                | E::Unavailable(_)
+                | E::Store(store::Error::Driver(_) | store::Error::Sqlx(_)),
             ) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ExportFailed(_)
             | Self::Engine(E::Store(
@@ -137,17 +143,27 @@ impl Error {
             Self::Starting | Self::Engine(E::Unavailable(_)) => {
                 Some("send the same request again, with the same requestId, in a moment")
             }
-            Self::Engine(E::NotOwner { .. }) => Some("send the same request to the owner, or again in a moment"),
-            Self::Engine(E::NamespaceNotFound(_)) => Some("use the namespace `default`"),
-            Self::Engine(E::WorkflowNotFound { .. }) => Some("look for its id in the list of workflows of this namespace"),
-            Self::Engine(E::Rejected(Rejection::WorkflowClosed)) => {
-                Some("read its result; to run it again, start it again under the same or another id")
+            Self::Engine(E::NotOwner { .. }) => {
+                Some("send the same request to the owner, or again in a moment")
             }
-            Self::Engine(E::Store(_)) => Some("look at the engine's log for the cause; nothing is known to have been done"),
+            Self::Engine(E::NamespaceNotFound(_)) => Some("use the namespace `default`"),
+            Self::Engine(E::WorkflowNotFound { .. }) => {
+                Some("look for its id in the list of workflows of this namespace")
+            }
+            Self::Engine(E::Rejected(Rejection::WorkflowClosed)) => Some(
+                "read its result; to run it again, start it again under the same or another id",
+            ),
+            Self::Engine(E::Store(_)) => {
+                Some("look at the engine's log for the cause; nothing is known to have been done")
+            }
             Self::InvalidPath => Some("percent-encode ids as UTF-8"),
             Self::RequestTooLarge => Some("store large data elsewhere and send a reference"),
-            Self::CrossOrigin(_) => Some("call the API from a page that it serves itself, or from a server"),
-            Self::RouteNotFound(_) => Some("docs/api.md lists all routes; ids are percent-encoded in a path"),
+            Self::CrossOrigin(_) => {
+                Some("call the API from a page that it serves itself, or from a server")
+            }
+            Self::RouteNotFound(_) => {
+                Some("docs/api.md lists all routes; ids are percent-encoded in a path")
+            }
             Self::MethodNotAllowed { .. } => Some("docs/api.md lists the method of each route"),
             Self::Engine(_)
             | Self::ExportFailed(_)
@@ -171,7 +187,8 @@ impl Error {
         match self {
             Self::Engine(engine::Error::NotOwner { owner }) => body.owner = owner.as_deref(),
             Self::Engine(engine::Error::Rejected(
-                Rejection::WorkflowAlreadyStarted { run_id, .. } | Rejection::WorkflowIdReuseRefused { run_id, .. },
+                Rejection::WorkflowAlreadyStarted { run_id, .. }
+                | Rejection::WorkflowIdReuseRefused { run_id, .. },
             )) => body.run_id = Some(*run_id),
             _ => {}
         }
@@ -203,12 +220,21 @@ struct Body<'a> {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = self.status();
-        if matches!(self, Self::ExportFailed(_) | Self::Engine(engine::Error::Store(_))) {
-            tracing::error!(code = self.code(), error = &self as &dyn std::error::Error, "a request failed");
+        if matches!(
+            self,
+            Self::ExportFailed(_) | Self::Engine(engine::Error::Store(_))
+        ) {
+            tracing::error!(
+                code = self.code(),
+                error = &self as &dyn std::error::Error,
+                "a request failed"
+            );
         }
         let mut response = crate::reply::json(status, &self.envelope());
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }

@@ -21,7 +21,11 @@ pub(crate) struct Of(pub(crate) Namespace, pub(crate) WorkflowId);
 impl Of {
     /// Returns the engine's address of a run.
     pub(crate) fn run(self, run_id: Option<RunId>) -> engine::Address {
-        engine::Address { namespace: self.0, workflow_id: self.1, run_id }
+        engine::Address {
+            namespace: self.0,
+            workflow_id: self.1,
+            run_id,
+        }
     }
 }
 
@@ -47,11 +51,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Of {
 }
 
 async fn params<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<RawPathParams, Error> {
-    RawPathParams::from_request_parts(parts, state).await.map_err(|_| Error::InvalidPath)
+    RawPathParams::from_request_parts(parts, state)
+        .await
+        .map_err(|_| Error::InvalidPath)
 }
 
 fn param<'a>(params: &'a RawPathParams, name: &str) -> &'a str {
-    params.iter().find_map(|(key, value)| (key == name).then_some(value)).unwrap_or_default()
+    params
+        .iter()
+        .find_map(|(key, value)| (key == name).then_some(value))
+        .unwrap_or_default()
 }
 
 /// The query string. A type that takes part denies unknown fields.
@@ -64,7 +73,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         match axum::extract::Query::try_from_uri(&parts.uri) {
             Ok(axum::extract::Query(query)) => Ok(Self(query)),
             Err(rejection) => {
-                let problem = std::error::Error::source(&rejection).map_or_else(|| rejection.to_string(), ToString::to_string);
+                let problem = std::error::Error::source(&rejection)
+                    .map_or_else(|| rejection.to_string(), ToString::to_string);
                 Err(Error::InvalidQuery(problem))
             }
         }
@@ -73,7 +83,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
 /// A run id in a query string or a body.
 pub(crate) fn run_id(text: Option<&str>) -> Result<Option<RunId>, Error> {
-    text.map(|text| text.parse().map_err(|_| Error::InvalidRunId(text.chars().take(64).collect()))).transpose()
+    text.map(|text| {
+        text.parse()
+            .map_err(|_| Error::InvalidRunId(text.chars().take(64).collect()))
+    })
+    .transpose()
 }
 
 /// The bytes of a JSON body.
@@ -85,7 +99,9 @@ impl Json {
         let text: &[u8] = if self.0.is_empty() { b"{}" } else { &self.0 };
         // A derived reader would take a list as the fields in their order.
         if text.trim_ascii_start().first() == Some(&b'[') {
-            return Err(Error::InvalidBody("expected an object, found a list".to_owned()));
+            return Err(Error::InvalidBody(
+                "expected an object, found a list".to_owned(),
+            ));
         }
         serde_json::from_slice(text).map_err(|error| Error::InvalidBody(error.to_string()))
     }
@@ -97,7 +113,10 @@ impl<S: Send + Sync> FromRequest<S> for Json {
     async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
         let (parts, body) = request.into_parts();
         same_origin(&parts.headers)?;
-        let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let declared = parts
+            .headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if declared.is_some_and(|bytes| bytes > REQUEST_BYTES_MAX as u64) {
             return Err(Error::RequestTooLarge);
         }
@@ -118,7 +137,11 @@ async fn collect(body: HttpBody) -> Result<Bytes, Error> {
         if whole.len() + chunk.len() > REQUEST_BYTES_MAX {
             return Err(Error::RequestTooLarge);
         }
-        whole = if whole.is_empty() { chunk } else { joined(whole, &chunk) };
+        whole = if whole.is_empty() {
+            chunk
+        } else {
+            joined(whole, &chunk)
+        };
     }
     Ok(whole)
 }
@@ -130,8 +153,12 @@ fn joined(whole: Bytes, chunk: &[u8]) -> Bytes {
 }
 
 fn json_content(headers: &HeaderMap) -> Result<(), Error> {
-    let value = headers.get(header::CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let essence = value.as_deref().map(|value| value.split(';').next().unwrap_or(value).trim());
+    let value = headers
+        .get(header::CONTENT_TYPE)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let essence = value
+        .as_deref()
+        .map(|value| value.split(';').next().unwrap_or(value).trim());
     match essence {
         Some(essence) if essence.eq_ignore_ascii_case("application/json") => Ok(()),
         other => Err(Error::UnsupportedMediaType(other.map(str::to_owned))),
@@ -141,10 +168,18 @@ fn json_content(headers: &HeaderMap) -> Result<(), Error> {
 /// Refuses what a web page of another origin sends: there is no login yet, and a browser on this machine reaches
 /// loopback for any page that it shows.
 fn same_origin(headers: &HeaderMap) -> Result<(), Error> {
-    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return Ok(());
+    };
     let origin = String::from_utf8_lossy(origin.as_bytes());
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    if host.is_some_and(|host| origin.split_once("://").is_some_and(|(_, authority)| authority == host)) {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    if host.is_some_and(|host| {
+        origin
+            .split_once("://")
+            .is_some_and(|(_, authority)| authority == host)
+    }) {
         return Ok(());
     }
     Err(Error::CrossOrigin(origin.into_owned()))

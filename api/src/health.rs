@@ -17,7 +17,11 @@ struct Health {
 
 impl Health {
     fn new(status: &'static str, epoch: Option<i64>) -> Self {
-        Self { status, version: env!("CARGO_PKG_VERSION"), epoch }
+        Self {
+            status,
+            version: env!("CARGO_PKG_VERSION"),
+            epoch,
+        }
     }
 }
 
@@ -29,7 +33,10 @@ pub(crate) async fn healthz() -> Response {
 /// `GET /readyz`: 200 when this process owns the shards, else 503 with where to go.
 pub(crate) async fn readyz(State(app): State<App>) -> Result<Response, Error> {
     match app.engine()?.role() {
-        Role::Owner { epoch } => Ok(reply::json(StatusCode::OK, &Health::new("owner", Some(epoch)))),
+        Role::Owner { epoch } => Ok(reply::json(
+            StatusCode::OK,
+            &Health::new("owner", Some(epoch)),
+        )),
         Role::Standby { owner } => Err(engine::Error::NotOwner { owner }.into()),
     }
 }

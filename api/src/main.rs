@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    coreason::run(worker::workflows::worker())
+    coreason::run(worker::workflows::register(worker::Worker::new("default")))
 }

@@ -5,7 +5,9 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::Response,
 };
-use history::{Payload, Payloads, RunId, Timestamp, WorkflowExecution, WorkflowId, payload::Encoding};
+use history::{
+    Payload, Payloads, RunId, Timestamp, WorkflowExecution, WorkflowId, payload::Encoding,
+};
 use serde::{Serialize, Serializer, ser::SerializeSeq as _};
 use serde_json::value::RawValue;
 
@@ -22,7 +24,10 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
     };
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     response
 }
 
@@ -38,7 +43,9 @@ impl Serialize for Value<'_> {
                 Err(_) => self.0.serialize(serializer),
             },
             Encoding::BinaryNull => serializer.serialize_unit(),
-            Encoding::BinaryPlain | Encoding::Erased | Encoding::Other(_) => self.0.serialize(serializer),
+            Encoding::BinaryPlain | Encoding::Erased | Encoding::Other(_) => {
+                self.0.serialize(serializer)
+            }
         }
     }
 }
@@ -63,14 +70,23 @@ impl Serialize for Returned<'_> {
 }
 
 /// Writes a moment as RFC 3339 with microseconds, in UTC.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's serialize_with passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's serialize_with passes a reference"
+)]
 pub(crate) fn time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&crate::rfc3339::Utc(*at))
 }
 
 /// Writes a moment as [`time`] does, if there is one.
-#[expect(clippy::ref_option, reason = "serde's serialize_with passes a reference")]
-pub(crate) fn time_if_any<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+#[expect(
+    clippy::ref_option,
+    reason = "serde's serialize_with passes a reference"
+)]
+pub(crate) fn time_if_any<S: Serializer>(
+    at: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => time(at, serializer),
         None => serializer.serialize_none(),
@@ -92,6 +108,9 @@ pub(crate) struct Execution<'a> {
 impl<'a> Execution<'a> {
     /// Returns it as it is answered.
     pub(crate) fn of(execution: &'a WorkflowExecution) -> Self {
-        Self { workflow_id: &execution.workflow_id, run_id: execution.run_id }
+        Self {
+            workflow_id: &execution.workflow_id,
+            run_id: execution.run_id,
+        }
     }
 }

@@ -21,13 +21,34 @@ pub fn router(app: App) -> Router {
 
 fn namespace() -> Router<App> {
     Router::new()
-        .route("/workflows", get(workflows::list::list).post(workflows::start::start))
-        .route("/workflows/{workflow_id}", get(workflows::describe::describe))
-        .route("/workflows/{workflow_id}/history", get(workflows::history::history))
-        .route("/workflows/{workflow_id}/result", get(workflows::result::result))
-        .route("/workflows/{workflow_id}/signal", post(workflows::signal::signal))
-        .route("/workflows/{workflow_id}/cancel", post(workflows::cancel::cancel))
-        .route("/workflows/{workflow_id}/terminate", post(workflows::terminate::terminate))
+        .route(
+            "/workflows",
+            get(workflows::list::list).post(workflows::start::start),
+        )
+        .route(
+            "/workflows/{workflow_id}",
+            get(workflows::describe::describe),
+        )
+        .route(
+            "/workflows/{workflow_id}/history",
+            get(workflows::history::history),
+        )
+        .route(
+            "/workflows/{workflow_id}/result",
+            get(workflows::result::result),
+        )
+        .route(
+            "/workflows/{workflow_id}/signal",
+            post(workflows::signal::signal),
+        )
+        .route(
+            "/workflows/{workflow_id}/cancel",
+            post(workflows::cancel::cancel),
+        )
+        .route(
+            "/workflows/{workflow_id}/terminate",
+            post(workflows::terminate::terminate),
+        )
 }
 
 async fn route_not_found(request: Request) -> Error {
@@ -35,5 +56,8 @@ async fn route_not_found(request: Request) -> Error {
 }
 
 async fn method_not_allowed(request: Request) -> Error {
-    Error::MethodNotAllowed { method: request.method().to_string(), path: request.uri().path().to_owned() }
+    Error::MethodNotAllowed {
+        method: request.method().to_string(),
+        path: request.uri().path().to_owned(),
+    }
 }

@@ -28,7 +28,10 @@ impl<'de> Deserialize<'de> for Wait {
         }
         let Human(wait) = text.parse().map_err(D::Error::custom)?;
         if wait > LONG_POLL_MAX {
-            return Err(D::Error::custom(format!("the longest wait is {}; ask again after it", Human(LONG_POLL_MAX))));
+            return Err(D::Error::custom(format!(
+                "the longest wait is {}; ask again after it",
+                Human(LONG_POLL_MAX)
+            )));
         }
         Ok(Self(Some(wait)))
     }

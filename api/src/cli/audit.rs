@@ -59,27 +59,51 @@ impl Verify {
             for finding in &report.findings {
                 writeln!(out, "{finding}")?;
             }
-            writeln!(out, "{} runs, {} rows, {} events: {} problems", report.runs, report.rows, report.events, problems(&report))?;
+            writeln!(
+                out,
+                "{} runs, {} rows, {} events: {} problems",
+                report.runs,
+                report.rows,
+                report.events,
+                problems(&report)
+            )?;
         }
-        if report.is_sound() { Ok(()) } else { Err(Error::AuditFailed(problems(&report))) }
+        if report.is_sound() {
+            Ok(())
+        } else {
+            Err(Error::AuditFailed(problems(&report)))
+        }
     }
 }
 
 /// Audits a database: of that URL, or the embedded one of a data directory, which is started for it if need be.
-pub(crate) async fn verify(database_url: Option<String>, data_dir: Option<PathBuf>, scope: Scope) -> Result<Report, Error> {
+pub(crate) async fn verify(
+    database_url: Option<String>,
+    data_dir: Option<PathBuf>,
+    scope: Scope,
+) -> Result<Report, Error> {
     if let Some(url) = database_url {
         return audited(&url, scope).await;
     }
     let data_dir = data_dir.unwrap_or_else(postgres::default_data_dir);
-    let server = postgres::Server::start(postgres::Options { data_dir, bin_dir: None, port: None }).await?;
+    let server = postgres::Server::start(postgres::Options {
+        data_dir,
+        bin_dir: None,
+        port: None,
+    })
+    .await?;
     let report = audited(server.url(), scope).await;
     server.stop().await?;
     report
 }
 
 async fn audited(url: &str, scope: Scope) -> Result<Report, Error> {
-    let pool = engine::audit::connect(url).await.map_err(engine::Error::from)?;
-    let report = engine::audit::verify(&pool, scope).await.map_err(engine::Error::from)?;
+    let pool = engine::audit::connect(url)
+        .await
+        .map_err(engine::Error::from)?;
+    let report = engine::audit::verify(&pool, scope)
+        .await
+        .map_err(engine::Error::from)?;
     pool.close().await;
     Ok(report)
 }

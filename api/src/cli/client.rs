@@ -34,15 +34,19 @@ pub(crate) struct Answer {
 impl Answer {
     /// Reads the answer.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_str(&self.text)
-            .map_err(|error| Error::Answer { address: self.address.clone(), problem: error.to_string() })
+        serde_json::from_str(&self.text).map_err(|error| Error::Answer {
+            address: self.address.clone(),
+            problem: error.to_string(),
+        })
     }
 }
 
 impl Client {
     /// Returns a client of a server.
     pub(crate) fn new(address: &str, namespace: &str) -> Result<Self, Error> {
-        let unusable = |problem: String| Error::Usage(format!("`{address}` is no address of a server: {problem}"));
+        let unusable = |problem: String| {
+            Error::Usage(format!("`{address}` is no address of a server: {problem}"))
+        };
         let url = Url::parse(address).map_err(|error| unusable(error.to_string()))?;
         if url.scheme() != "http" {
             return Err(unusable("write it as http://host:port".to_owned()));
@@ -53,7 +57,12 @@ impl Client {
             .no_proxy()
             .build()
             .map_err(|error| unusable(error.to_string()))?;
-        Ok(Self { http, address: url, namespace: namespace.to_owned(), patience: Duration::ZERO })
+        Ok(Self {
+            http,
+            address: url,
+            namespace: namespace.to_owned(),
+            patience: Duration::ZERO,
+        })
     }
 
     /// Returns a client that goes on trying for that long while the server is away or starting. Every request may be
@@ -65,7 +74,11 @@ impl Client {
     }
 
     /// Reads.
-    pub(crate) async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Answer, Error> {
+    pub(crate) async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<Answer, Error> {
         self.send(Method::GET, path, query, None::<&()>).await
     }
 
@@ -119,18 +132,27 @@ impl Client {
 fn url(address: &Url, namespace: &str, path: &[&str]) -> Url {
     let mut url = address.clone();
     if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty().extend(["api", "v1", "namespaces", namespace]).extend(path);
+        segments
+            .pop_if_empty()
+            .extend(["api", "v1", "namespaces", namespace])
+            .extend(path);
     }
     url
 }
 
 async fn answer(request: reqwest::RequestBuilder, address: &Url) -> Result<Answer, Error> {
-    let unreachable = |error: reqwest::Error| Error::Unreachable { address: address.to_string(), problem: innermost(&error) };
+    let unreachable = |error: reqwest::Error| Error::Unreachable {
+        address: address.to_string(),
+        problem: innermost(&error),
+    };
     let response = request.send().await.map_err(unreachable)?;
     let status = response.status();
     let text = response.text().await.map_err(unreachable)?;
     if status.is_success() {
-        return Ok(Answer { text, address: address.to_string() });
+        return Ok(Answer {
+            text,
+            address: address.to_string(),
+        });
     }
     Err(refused(status, &text, address))
 }
@@ -142,7 +164,10 @@ fn refused(status: StatusCode, text: &str, address: &Url) -> Error {
     }
     match serde_json::from_str(text) {
         Ok(Envelope { error }) => Error::Refused(error),
-        Err(_) => Error::Answer { address: address.to_string(), problem: format!("HTTP status {status}") },
+        Err(_) => Error::Answer {
+            address: address.to_string(),
+            problem: format!("HTTP status {status}"),
+        },
     }
 }
 
@@ -151,7 +176,10 @@ fn may_pass(error: &Error) -> bool {
     match error {
         Error::Unreachable { .. } => true,
         Error::Refused(refusal) => {
-            matches!(refusal.code.as_str(), "STARTING" | "NOT_OWNER" | "UNAVAILABLE" | "DATABASE_FAILED")
+            matches!(
+                refusal.code.as_str(),
+                "STARTING" | "NOT_OWNER" | "UNAVAILABLE" | "DATABASE_FAILED"
+            )
         }
         _ => false,
     }
@@ -159,7 +187,12 @@ fn may_pass(error: &Error) -> bool {
 
 /// Returns the owner's address when another server is it.
 fn owner_elsewhere(error: &Error, address: &Url) -> Option<Url> {
-    let Error::Refused(Refusal { owner: Some(owner), .. }) = error else { return None };
+    let Error::Refused(Refusal {
+        owner: Some(owner), ..
+    }) = error
+    else {
+        return None;
+    };
     Url::parse(owner).ok().filter(|owner| owner != address)
 }
 
@@ -178,7 +211,11 @@ mod tests {
     #[test]
     fn ids_are_percent_encoded_in_a_path() {
         let client = Client::new("http://127.0.0.1:8000", "default").unwrap();
-        let url = url(&client.address, &client.namespace, &["workflows", "a/b ?#é", "result"]);
+        let url = url(
+            &client.address,
+            &client.namespace,
+            &["workflows", "a/b ?#é", "result"],
+        );
         assert_eq!(
             url.as_str(),
             "http://127.0.0.1:8000/api/v1/namespaces/default/workflows/a%2Fb%20%3F%23%C3%A9/result"
@@ -188,7 +225,10 @@ mod tests {
     #[test]
     fn addresses_that_make_no_sense_are_usage_errors() {
         for address in ["", "localhost", "ftp://x", "https://x"] {
-            assert!(matches!(Client::new(address, "default"), Err(Error::Usage(_))), "{address}");
+            assert!(
+                matches!(Client::new(address, "default"), Err(Error::Usage(_))),
+                "{address}"
+            );
         }
     }
 }

@@ -76,8 +76,12 @@ impl Error {
     fn advice(&self) -> Option<&str> {
         match self {
             Self::Refused(refusal) => refusal.advice.as_deref(),
-            Self::Unreachable { .. } => Some("start one with `coreason dev`, or name yours with --address"),
-            Self::Answer { .. } => Some("look at what runs there, or name another address with --address"),
+            Self::Unreachable { .. } => {
+                Some("start one with `coreason dev`, or name yours with --address")
+            }
+            Self::Answer { .. } => {
+                Some("look at what runs there, or name another address with --address")
+            }
             Self::AuditFailed(_) => Some("docs/audit.md says what each problem means"),
             _ => None,
         }
@@ -134,7 +138,10 @@ mod tests {
             advice: Some("look for it".to_owned()),
             owner: None,
         });
-        assert_eq!(error.line(), "there is no workflow a b [WORKFLOW_NOT_FOUND]; look for it");
+        assert_eq!(
+            error.line(),
+            "there is no workflow a b [WORKFLOW_NOT_FOUND]; look for it"
+        );
         assert_eq!(error.exit_code(), FAILURE);
         assert_eq!(Error::Usage("no".to_owned()).exit_code(), USAGE);
     }

@@ -42,8 +42,10 @@ pub(crate) struct Event {
 impl Event {
     /// Reads an event.
     pub(crate) fn read(text: &RawValue) -> Result<Self, Error> {
-        let value = serde_json::from_str(text.get())
-            .map_err(|error| Error::Answer { address: "the server".to_owned(), problem: error.to_string() })?;
+        let value = serde_json::from_str(text.get()).map_err(|error| Error::Answer {
+            address: "the server".to_owned(),
+            problem: error.to_string(),
+        })?;
         Ok(Self { value })
     }
 
@@ -62,34 +64,60 @@ impl Event {
     /// Returns the name of its type: `EVENT_TYPE_TIMER_FIRED` is `TimerFired`.
     pub(crate) fn name(&self) -> String {
         let kind = self.value["eventType"].as_str().unwrap_or_default();
-        kind.trim_start_matches("EVENT_TYPE_").split('_').map(capitalised).collect()
+        kind.trim_start_matches("EVENT_TYPE_")
+            .split('_')
+            .map(capitalised)
+            .collect()
     }
 
     /// Returns its attributes.
     pub(crate) fn attributes(&self) -> Option<&Value> {
         let fields = self.value.as_object()?;
-        fields.iter().find(|(key, _)| key.ends_with("EventAttributes")).map(|(_, attributes)| attributes)
+        fields
+            .iter()
+            .find(|(key, _)| key.ends_with("EventAttributes"))
+            .map(|(_, attributes)| attributes)
     }
 
     /// Returns the attributes that say most, as text.
     pub(crate) fn details(&self) -> String {
-        let Some(attributes) = self.attributes() else { return String::new() };
-        let telling = |name: &&str| attributes.get(name).and_then(said).map(|value| format!("{name}={value}"));
-        TELLING.iter().filter_map(telling).collect::<Vec<_>>().join(" ")
+        let Some(attributes) = self.attributes() else {
+            return String::new();
+        };
+        let telling = |name: &&str| {
+            attributes
+                .get(name)
+                .and_then(said)
+                .map(|value| format!("{name}={value}"))
+        };
+        TELLING
+            .iter()
+            .filter_map(telling)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// Returns all of it in one line.
     pub(crate) fn line(&self, details_max: usize) -> String {
-        format!("{:>5}  {:<12}  {:<40}  {}", self.id(), self.time(), self.name(), cut(&one_line(&self.details()), details_max))
-            .trim_end()
-            .to_owned()
+        format!(
+            "{:>5}  {:<12}  {:<40}  {}",
+            self.id(),
+            self.time(),
+            self.name(),
+            cut(&one_line(&self.details()), details_max)
+        )
+        .trim_end()
+        .to_owned()
     }
 }
 
 fn capitalised(word: &str) -> String {
     let lower = word.to_lowercase();
     let mut letters = lower.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default()
 }
 
 /// Returns a value as text; nothing when it says nothing.
@@ -127,7 +155,9 @@ mod tests {
     use super::*;
 
     fn event(text: &str) -> Event {
-        Event { value: serde_json::from_str(text).unwrap() }
+        Event {
+            value: serde_json::from_str(text).unwrap(),
+        }
     }
 
     #[test]

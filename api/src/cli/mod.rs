@@ -33,7 +33,13 @@ const USAGE: u8 = 2;
 
 /// A durable workflow engine on Postgres.
 #[derive(Parser)]
-#[command(name = "coreason", version, about, disable_help_subcommand = true, arg_required_else_help = false)]
+#[command(
+    name = "coreason",
+    version,
+    about,
+    disable_help_subcommand = true,
+    arg_required_else_help = false
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -64,7 +70,10 @@ pub(crate) fn run(worker: Worker) -> ExitCode {
             return code.into();
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return report(&Error::Output(error)),
     };
@@ -78,9 +87,16 @@ pub(crate) fn run(worker: Worker) -> ExitCode {
 
 /// Puts `dev` where no command stands.
 fn with_command(mut words: Vec<OsString>) -> Vec<OsString> {
-    let about_itself = |word: &OsString| ["-h", "--help", "-V", "--version"].iter().any(|about| word == about);
+    let about_itself = |word: &OsString| {
+        ["-h", "--help", "-V", "--version"]
+            .iter()
+            .any(|about| word == about)
+    };
     let is_option = |word: &OsString| word.to_string_lossy().starts_with('-');
-    if words.get(1).is_none_or(|first| is_option(first) && !about_itself(first)) {
+    if words
+        .get(1)
+        .is_none_or(|first| is_option(first) && !about_itself(first))
+    {
         words.insert(words.len().min(1), "dev".into());
     }
     words
@@ -123,8 +139,14 @@ mod tests {
     #[test]
     fn no_command_means_dev() {
         assert_eq!(words("coreason"), ["coreason", "dev"]);
-        assert_eq!(words("coreason --listen x"), ["coreason", "dev", "--listen", "x"]);
+        assert_eq!(
+            words("coreason --listen x"),
+            ["coreason", "dev", "--listen", "x"]
+        );
         assert_eq!(words("coreason --help"), ["coreason", "--help"]);
-        assert_eq!(words("coreason workflow list"), ["coreason", "workflow", "list"]);
+        assert_eq!(
+            words("coreason workflow list"),
+            ["coreason", "workflow", "list"]
+        );
     }
 }

@@ -17,8 +17,12 @@ pub(super) struct Plan {
 }
 
 /// After which share of the work the victims fall, before chance moves each by up to [`JITTER`].
-const MOMENTS: [(f64, Victim); 4] =
-    [(0.10, Victim::Engine), (0.30, Victim::Engine), (0.45, Victim::Postgres), (0.60, Victim::Engine)];
+const MOMENTS: [(f64, Victim); 4] = [
+    (0.10, Victim::Engine),
+    (0.30, Victim::Engine),
+    (0.45, Victim::Postgres),
+    (0.60, Victim::Engine),
+];
 /// How far chance moves a moment: little enough that the order stays.
 const JITTER: f64 = 0.06;
 
@@ -31,7 +35,9 @@ impl Plan {
     /// Returns a plan of three engines and one Postgres; `chance` yields numbers from 0 to 1.
     pub(super) fn draw(mut chance: impl FnMut() -> f64) -> Self {
         let moved = |(share, victim)| (share + JITTER * (2.0 * chance() - 1.0), victim);
-        Self { left: MOMENTS.into_iter().map(moved).collect() }
+        Self {
+            left: MOMENTS.into_iter().map(moved).collect(),
+        }
     }
 
     /// Returns the next victim once its moment has come; `share` is how much of the work is done.

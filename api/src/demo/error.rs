@@ -16,7 +16,10 @@ pub(crate) enum Error {
     },
     /// A command that the result is checked against failed.
     #[error("{command} failed: {problem}")]
-    Command { command: &'static str, problem: String },
+    Command {
+        command: &'static str,
+        problem: String,
+    },
     /// The server ended.
     #[error("the server ended with {status}; its log ends with:\n{log}")]
     ServerEnded { status: String, log: String },
@@ -53,7 +56,9 @@ impl Error {
             Self::NoFolder(_) => "DEMO_NO_FOLDER",
             Self::Io { .. } => "DEMO_IO_FAILED",
             Self::Command { .. } => "DEMO_COMMAND_FAILED",
-            Self::ServerEnded { .. } | Self::ServerNotReady { .. } | Self::NoPostmaster => "DEMO_SERVER_FAILED",
+            Self::ServerEnded { .. } | Self::ServerNotReady { .. } | Self::NoPostmaster => {
+                "DEMO_SERVER_FAILED"
+            }
             Self::NotCompleted(_) => "DEMO_NOT_COMPLETED",
             Self::Wrong(_) => "DEMO_WRONG",
             Self::Interrupted => "INTERRUPTED",

@@ -42,7 +42,11 @@ impl Histories {
     /// Returns the histories of a workflow and its children, nothing of them read yet.
     pub(super) fn new(client: Client, root: &str) -> Self {
         let runs = BTreeMap::from([(root.to_owned(), History::default())]);
-        Self { client, root: root.to_owned(), runs }
+        Self {
+            client,
+            root: root.to_owned(),
+            runs,
+        }
     }
 
     /// Reads all there is of a workflow that is closed.
@@ -59,7 +63,12 @@ impl Histories {
 
     /// Reads what is new.
     pub(super) async fn read_on(&mut self) -> Result<(), Error> {
-        let open: Vec<String> = self.runs.iter().filter(|(_, run)| !run.closed).map(|(id, _)| id.clone()).collect();
+        let open: Vec<String> = self
+            .runs
+            .iter()
+            .filter(|(_, run)| !run.closed)
+            .map(|(id, _)| id.clone())
+            .collect();
         for workflow_id in open {
             let page = self.page(&workflow_id).await?;
             let mut children = Vec::new();
@@ -75,9 +84,16 @@ impl Histories {
 
     async fn page(&self, workflow_id: &str) -> Result<Page, Error> {
         let run = &self.runs[workflow_id];
-        let mut query = vec![("after", run.events.len().to_string()), ("pageSize", "1000".to_owned())];
+        let mut query = vec![
+            ("after", run.events.len().to_string()),
+            ("pageSize", "1000".to_owned()),
+        ];
         query.extend(run.run_id.clone().map(|run_id| ("runId", run_id)));
-        Ok(self.client.get(&["workflows", workflow_id, "history"], &query).await?.read()?)
+        Ok(self
+            .client
+            .get(&["workflows", workflow_id, "history"], &query)
+            .await?
+            .read()?)
     }
 
     /// Says whether the workflow itself is closed.
@@ -98,12 +114,18 @@ impl Histories {
 
     /// Returns how often each file that was asked for completed.
     pub(super) fn completions(&self) -> impl Iterator<Item = usize> {
-        self.runs.values().flat_map(|run| run.files.keys().map(|event| run.completions.get(event).copied().unwrap_or(0)))
+        self.runs.values().flat_map(|run| {
+            run.files
+                .keys()
+                .map(|event| run.completions.get(event).copied().unwrap_or(0))
+        })
     }
 
     /// Returns the inputs of the files' activities.
     pub(super) fn inputs(&self) -> impl Iterator<Item = &str> {
-        self.runs.values().flat_map(|run| run.files.values().map(String::as_str))
+        self.runs
+            .values()
+            .flat_map(|run| run.files.values().map(String::as_str))
     }
 
     /// Returns how many children there are.
@@ -119,9 +141,18 @@ impl Histories {
     /// Returns how many events that were read before are not the same now.
     pub(super) fn lost_since(&self, seen: &Self) -> usize {
         let same = |id: &String, at: usize, event: &RawValue| {
-            self.runs.get(id).and_then(|run| run.events.get(at)).is_some_and(|now| now.get() == event.get())
+            self.runs
+                .get(id)
+                .and_then(|run| run.events.get(at))
+                .is_some_and(|now| now.get() == event.get())
         };
-        let lost = |(id, run): (&String, &History)| run.events.iter().enumerate().filter(|(at, event)| !same(id, *at, event)).count();
+        let lost = |(id, run): (&String, &History)| {
+            run.events
+                .iter()
+                .enumerate()
+                .filter(|(at, event)| !same(id, *at, event))
+                .count()
+        };
         seen.runs.iter().map(lost).sum()
     }
 }
@@ -133,15 +164,25 @@ impl History {
         for text in page.events {
             let event = Event::read(&text)?;
             let attributes = event.attributes().unwrap_or(&Value::Null);
-            let scheduled = || attributes["scheduledEventId"].as_str().unwrap_or_default().to_owned();
+            let scheduled = || {
+                attributes["scheduledEventId"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned()
+            };
             match event.name().as_str() {
                 "ActivityTaskScheduled" if attributes["activityType"]["name"] == FILE_ACTIVITY => {
-                    self.files.insert(event.id().to_owned(), attributes["input"].to_string());
+                    self.files
+                        .insert(event.id().to_owned(), attributes["input"].to_string());
                 }
                 "ActivityTaskCompleted" => *self.completions.entry(scheduled()).or_default() += 1,
                 "ChildWorkflowExecutionStarted" => {
                     self.children_started += 1;
-                    children.extend(attributes["workflowExecution"]["workflowId"].as_str().map(str::to_owned));
+                    children.extend(
+                        attributes["workflowExecution"]["workflowId"]
+                            .as_str()
+                            .map(str::to_owned),
+                    );
                 }
                 name if name.starts_with("ChildWorkflowExecution") => self.children_closed += 1,
                 _ => {}

@@ -11,7 +11,7 @@ use crate::cli::Client;
 /// The workflow's type.
 const WORKFLOW: &str = "index_folder";
 /// The activity that reads one file.
-pub(super) const FILE_ACTIVITY: &str = "index_file";
+pub(super) const FILE_ACTIVITY: &str = "count_file";
 /// The signal that the workflow waits for.
 const APPROVE: &str = "approve";
 
@@ -42,7 +42,7 @@ pub(super) async fn start(client: &Client, files: &Files) -> Result<String, Erro
     let workflow_id = format!("index-{}", uuid::Uuid::new_v4().simple());
     let body = json!({
         "workflowType": WORKFLOW, "workflowId": workflow_id, "requestId": workflow_id,
-        "input": { "folder": files.folder() },
+        "input": { "folder": files.folder().to_string_lossy() },
     });
     client.post(&["workflows"], &[], &body).await?;
     Ok(workflow_id)
@@ -50,8 +50,11 @@ pub(super) async fn start(client: &Client, files: &Files) -> Result<String, Erro
 
 /// Sends the signal that lets the workflow end.
 pub(super) async fn approve(client: &Client, workflow_id: &str) -> Result<(), Error> {
-    let body = json!({ "signalName": APPROVE, "requestId": format!("approve-{workflow_id}"), "identity": "demo" });
-    match client.post(&["workflows", workflow_id, "signal"], &[], &body).await {
+    let body = json!({ "signalName": APPROVE, "input": { "by": "demo" }, "requestId": format!("approve-{workflow_id}"), "identity": "demo" });
+    match client
+        .post(&["workflows", workflow_id, "signal"], &[], &body)
+        .await
+    {
         // The workflow failed before it could be approved; its result says how.
         Err(error) if error.code() == "WORKFLOW_CLOSED" => Ok(()),
         done => Ok(done.map(drop)?),
@@ -67,15 +70,24 @@ pub(super) async fn result(client: &Client, workflow_id: &str) -> Result<Index, 
         failure: Option<Box<RawValue>>,
     }
     loop {
-        let answer = client.get(&["workflows", workflow_id, "result"], &[("wait", "true".to_owned())]).await?;
+        let answer = client
+            .get(
+                &["workflows", workflow_id, "result"],
+                &[("wait", "true".to_owned())],
+            )
+            .await?;
         let outcome: Outcome = answer.read()?;
         match (outcome.status.as_str(), outcome.result) {
             ("Running", _) => tokio::time::sleep(Duration::from_millis(10)).await,
             ("Completed", Some(result)) => {
-                return serde_json::from_str(result.get()).map_err(|error| Error::NotCompleted(error.to_string()));
+                return serde_json::from_str(result.get())
+                    .map_err(|error| Error::NotCompleted(error.to_string()));
             }
             (status, _) => {
-                let why = outcome.failure.map(|failure| failure.get().to_owned()).unwrap_or_default();
+                let why = outcome
+                    .failure
+                    .map(|failure| failure.get().to_owned())
+                    .unwrap_or_default();
                 return Err(Error::NotCompleted(format!("{status} {why}")));
             }
         }

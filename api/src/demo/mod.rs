@@ -68,13 +68,24 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
     done
 }
 
-async fn on_server(options: &Options, files: &Files, mut server: Option<&mut Server>) -> Result<(), Error> {
+async fn on_server(
+    options: &Options,
+    files: &Files,
+    mut server: Option<&mut Server>,
+) -> Result<(), Error> {
     let address = match (&options.address, &server) {
         (Some(address), _) => address.clone(),
-        (None, server) => server.as_ref().map(|server| server.address()).unwrap_or_default(),
+        (None, server) => server
+            .as_ref()
+            .map(|server| server.address())
+            .unwrap_or_default(),
     };
     let client = Client::new(&address, "default")?.patient(PATIENCE);
-    let plan = if options.crash { Plan::draw(chance) } else { Plan::peaceful() };
+    let plan = if options.crash {
+        Plan::draw(chance)
+    } else {
+        Plan::peaceful()
+    };
     let began = Instant::now();
     let workflow_id = index::start(&client, files).await?;
     let seen = watch(&client, &workflow_id, files, plan, server.as_deref_mut()).await?;
@@ -86,7 +97,8 @@ async fn on_server(options: &Options, files: &Files, mut server: Option<&mut Ser
     checks.against_commands(files, &index).await?;
     checks.of_histories(files, &seen, &Histories::read(&client, &workflow_id).await?);
     if let Some(server) = server {
-        let report = crate::cli::verify(None, Some(server.data_dir().to_owned()), Scope::Everything).await?;
+        let report =
+            crate::cli::verify(None, Some(server.data_dir().to_owned()), Scope::Everything).await?;
         checks.of_audit(&report);
     }
     checks.print(files, took, options.crash)?;
@@ -106,7 +118,11 @@ async fn watch(
     loop {
         histories.read_on().await?;
         progress.show(&histories)?;
-        let share = if histories.children_done() { 1.0 } else { progress.share(&histories) };
+        let share = if histories.children_done() {
+            1.0
+        } else {
+            progress.share(&histories)
+        };
         match (plan.due(share), &mut server) {
             (Some(Victim::Engine), Some(server)) => {
                 progress.say("kill -9 the engine")?;

@@ -42,12 +42,19 @@ impl Server {
     /// Starts a server on a free port; in a new data directory unless one is given.
     pub(super) async fn start(data_dir: Option<PathBuf>) -> Result<Self, Error> {
         let keep = data_dir.is_some();
-        let data_dir = data_dir
-            .unwrap_or_else(|| std::env::temp_dir().join(format!("coreason-demo-{}", uuid::Uuid::new_v4().simple())));
+        let data_dir = data_dir.unwrap_or_else(|| {
+            std::env::temp_dir().join(format!("coreason-demo-{}", uuid::Uuid::new_v4().simple()))
+        });
         fs::create_dir_all(&data_dir).map_err(Error::io("create the data directory"))?;
         let port = free_port().map_err(Error::io("find a free port"))?;
         let process = launch(&data_dir, port)?;
-        let mut server = Self { process, data_dir, keep, port, kills: 0 };
+        let mut server = Self {
+            process,
+            data_dir,
+            keep,
+            port,
+            kills: 0,
+        };
         match server.ready().await {
             Ok(()) => Ok(server),
             Err(error) => {
@@ -70,7 +77,10 @@ impl Server {
     /// Kills the engine's process and starts another one on the same data.
     pub(super) async fn kill_engine(&mut self) -> Result<(), Error> {
         self.kills += 1;
-        self.process.kill().await.map_err(Error::io("kill the engine"))?;
+        self.process
+            .kill()
+            .await
+            .map_err(Error::io("kill the engine"))?;
         self.process = launch(&self.data_dir, self.port)?;
         self.ready().await
     }
@@ -78,9 +88,15 @@ impl Server {
     /// Kills Postgres's first process; the engine's process brings it back.
     pub(super) fn kill_postgres(&self) -> Result<(), Error> {
         let file = self.data_dir.join("pgdata/postmaster.pid");
-        let text = fs::read_to_string(file).map_err(Error::io("read the postmaster's process id"))?;
-        let pid = text.lines().next().and_then(|line| line.trim().parse().ok()).ok_or(Error::NoPostmaster)?;
-        kill(Pid::from_raw(pid), Signal::SIGKILL).map_err(|errno| Error::io("kill Postgres")(errno.into()))
+        let text =
+            fs::read_to_string(file).map_err(Error::io("read the postmaster's process id"))?;
+        let pid = text
+            .lines()
+            .next()
+            .and_then(|line| line.trim().parse().ok())
+            .ok_or(Error::NoPostmaster)?;
+        kill(Pid::from_raw(pid), Signal::SIGKILL)
+            .map_err(|errno| Error::io("kill Postgres")(errno.into()))
     }
 
     /// Waits until the server owns its database.
@@ -88,15 +104,27 @@ impl Server {
         let url = format!("{}/readyz", self.address());
         let until = Instant::now() + READY_MAX;
         while Instant::now() < until {
-            if let Some(status) = self.process.try_wait().map_err(Error::io("look after the server"))? {
-                return Err(Error::ServerEnded { status: status.to_string(), log: self.log_tail() });
+            if let Some(status) = self
+                .process
+                .try_wait()
+                .map_err(Error::io("look after the server"))?
+            {
+                return Err(Error::ServerEnded {
+                    status: status.to_string(),
+                    log: self.log_tail(),
+                });
             }
-            if reqwest::get(&url).await.is_ok_and(|response| response.status().is_success()) {
+            if reqwest::get(&url)
+                .await
+                .is_ok_and(|response| response.status().is_success())
+            {
                 return Ok(());
             }
             sleep(LOOK).await;
         }
-        Err(Error::ServerNotReady { log: self.log_tail() })
+        Err(Error::ServerNotReady {
+            log: self.log_tail(),
+        })
     }
 
     fn log_tail(&self) -> String {
@@ -113,7 +141,10 @@ impl Server {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
         if timeout(STOP_MAX, self.process.wait()).await.is_err() {
-            self.process.kill().await.map_err(Error::io("kill the engine"))?;
+            self.process
+                .kill()
+                .await
+                .map_err(Error::io("kill the engine"))?;
         }
         self.stop_left_postgres().await?;
         if !self.keep {
@@ -127,7 +158,11 @@ impl Server {
         if !self.data_dir.join("pgdata/postmaster.pid").exists() {
             return Ok(());
         }
-        let options = postgres::Options { data_dir: self.data_dir.clone(), bin_dir: None, port: None };
+        let options = postgres::Options {
+            data_dir: self.data_dir.clone(),
+            bin_dir: None,
+            port: None,
+        };
         Ok(postgres::Server::start(options).await?.stop().await?)
     }
 }
@@ -157,5 +192,7 @@ fn launch(data_dir: &Path, port: u16) -> Result<Child, Error> {
 
 /// Returns a port that is free now. Nothing else is likely to take it before the server does.
 fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
 }

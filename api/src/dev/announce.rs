@@ -9,13 +9,19 @@ use super::{Error, database::Database};
 
 /// Prints where everything is.
 pub(super) fn ready(address: SocketAddr, database: &Database) -> Result<(), Error> {
-    write(address, database).map_err(|source| Error::Io { doing: "write to the terminal", source })
+    write(address, database).map_err(|source| Error::Io {
+        doing: "write to the terminal",
+        source,
+    })
 }
 
 fn write(address: SocketAddr, database: &Database) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "coreason {} is ready", env!("CARGO_PKG_VERSION"))?;
-    writeln!(out, "  REST      http://{address}/api/v1/namespaces/default/workflows")?;
+    writeln!(
+        out,
+        "  REST      http://{address}/api/v1/namespaces/default/workflows"
+    )?;
     match database {
         Database::Embedded(server) => writeln!(out, "  database  psql '{}'", server.url())?,
         Database::External(_) => writeln!(out, "  database  as DATABASE_URL says")?,

@@ -18,8 +18,15 @@ impl Database {
         if let Some(url) = &options.database_url {
             return Ok(Self::External(url.clone()));
         }
-        let data_dir = options.data_dir.clone().unwrap_or_else(postgres::default_data_dir);
-        let options = postgres::Options { data_dir, bin_dir: options.postgres.clone(), port: None };
+        let data_dir = options
+            .data_dir
+            .clone()
+            .unwrap_or_else(postgres::default_data_dir);
+        let options = postgres::Options {
+            data_dir,
+            bin_dir: options.postgres.clone(),
+            port: None,
+        };
         Ok(Self::Embedded(postgres::Server::start(options).await?))
     }
 

@@ -57,8 +57,14 @@ pub(crate) async fn run(options: Options, worker: Worker) -> Result<(), Error> {
     let mut shutdown = Shutdown::on_signals()?;
     let listener = TcpListener::bind(options.listen)
         .await
-        .map_err(|source| Error::Listen { address: options.listen, source })?;
-    let address = listener.local_addr().map_err(|source| Error::Listen { address: options.listen, source })?;
+        .map_err(|source| Error::Listen {
+            address: options.listen,
+            source,
+        })?;
+    let address = listener.local_addr().map_err(|source| Error::Listen {
+        address: options.listen,
+        source,
+    })?;
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "answers beyond this machine, and asks nobody who they are");
     }
@@ -91,9 +97,16 @@ pub(crate) async fn run(options: Options, worker: Worker) -> Result<(), Error> {
     database.stop().await
 }
 
-async fn start(options: &Options, address: SocketAddr, app: App) -> Result<(Database, Engine), Error> {
+async fn start(
+    options: &Options,
+    address: SocketAddr,
+    app: App,
+) -> Result<(Database, Engine), Error> {
     let database = Database::open(options).await?;
-    let advertised = options.advertise.clone().unwrap_or_else(|| format!("http://{address}"));
+    let advertised = options
+        .advertise
+        .clone()
+        .unwrap_or_else(|| format!("http://{address}"));
     let mut config = Config::new(database.url(), advertised);
     if let Some(Human(lease)) = options.lease {
         config.lease = lease;

@@ -19,8 +19,16 @@ pub(crate) struct Shutdown {
 impl Shutdown {
     /// Listens for signals from now on.
     pub(crate) fn on_signals() -> Result<Self, Error> {
-        let listen = |kind| signal(kind).map_err(|source| Error::Io { doing: "listen for signals", source });
-        let (terminate, interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+        let listen = |kind| {
+            signal(kind).map_err(|source| Error::Io {
+                doing: "listen for signals",
+                source,
+            })
+        };
+        let (terminate, interrupt) = (
+            listen(SignalKind::terminate())?,
+            listen(SignalKind::interrupt())?,
+        );
         let (sender, asked) = watch::channel(false);
         tokio::spawn(listening(terminate, interrupt, sender));
         Ok(Self { asked })

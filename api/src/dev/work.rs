@@ -44,14 +44,22 @@ async fn connected(engine: &Engine, worker: &Worker, shutdown: &Shutdown) {
 async fn connect(engine: &Engine, worker: &Worker, shutdown: &Shutdown) -> Result<(), Error> {
     let (answers, tasks) = engine.connect_worker(worker.hello()?)?;
     let mut asked = shutdown.clone();
-    Ok(worker.clone().run(Connection { tasks, answers }, async move { asked.asked().await }).await?)
+    Ok(worker
+        .clone()
+        .run(
+            Connection { tasks, answers },
+            async move { asked.asked().await },
+        )
+        .await?)
 }
 
 /// Waits for the worker to finish what it has, as long as [`DRAIN`] allows.
 pub(super) async fn drained(working: JoinHandle<()>) {
     let abort = working.abort_handle();
     if timeout(DRAIN + GRACE, working).await.is_err() {
-        tracing::warn!("the worker did not finish in time; what it had is done again after the next start");
+        tracing::warn!(
+            "the worker did not finish in time; what it had is done again after the next start"
+        );
         abort.abort();
     }
 }

@@ -24,11 +24,16 @@ impl Server {
     }
 
     fn workflows(&self, method: Method, path: &str) -> RequestBuilder {
-        self.request(method, &format!("/api/v1/namespaces/default/workflows{path}"))
+        self.request(
+            method,
+            &format!("/api/v1/namespaces/default/workflows{path}"),
+        )
     }
 
     fn start_with(&self, body: impl Into<reqwest::Body>) -> RequestBuilder {
-        self.workflows(Method::POST, "").header("content-type", "application/json").body(body)
+        self.workflows(Method::POST, "")
+            .header("content-type", "application/json")
+            .body(body)
     }
 }
 
@@ -54,10 +59,21 @@ fn is(status: u16, code: &str) -> (u16, String) {
 #[tokio::test]
 async fn a_process_is_up_before_it_is_ready() {
     let server = Server::start().await;
-    let health = server.request(Method::GET, "/healthz").send().await.unwrap();
+    let health = server
+        .request(Method::GET, "/healthz")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(health.status(), StatusCode::OK);
-    assert_eq!(code(server.request(Method::GET, "/readyz")).await, is(503, "STARTING"));
-    let start = server.start_with(r#"{"workflowType":"hello"}"#).send().await.unwrap();
+    assert_eq!(
+        code(server.request(Method::GET, "/readyz")).await,
+        is(503, "STARTING")
+    );
+    let start = server
+        .start_with(r#"{"workflowType":"hello"}"#)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(start.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(start.headers()["retry-after"], "1");
 }
@@ -65,10 +81,22 @@ async fn a_process_is_up_before_it_is_ready() {
 #[tokio::test]
 async fn unknown_routes_and_methods_are_named() {
     let server = Server::start().await;
-    assert_eq!(code(server.request(Method::GET, "/")).await, is(404, "ROUTE_NOT_FOUND"));
-    assert_eq!(code(server.workflows(Method::GET, "/w/nothing")).await, is(404, "ROUTE_NOT_FOUND"));
-    assert_eq!(code(server.workflows(Method::DELETE, "/w")).await, is(405, "METHOD_NOT_ALLOWED"));
-    assert_eq!(code(server.workflows(Method::GET, "/w/signal")).await, is(405, "METHOD_NOT_ALLOWED"));
+    assert_eq!(
+        code(server.request(Method::GET, "/")).await,
+        is(404, "ROUTE_NOT_FOUND")
+    );
+    assert_eq!(
+        code(server.workflows(Method::GET, "/w/nothing")).await,
+        is(404, "ROUTE_NOT_FOUND")
+    );
+    assert_eq!(
+        code(server.workflows(Method::DELETE, "/w")).await,
+        is(405, "METHOD_NOT_ALLOWED")
+    );
+    assert_eq!(
+        code(server.workflows(Method::GET, "/w/signal")).await,
+        is(405, "METHOD_NOT_ALLOWED")
+    );
 }
 
 #[tokio::test]
@@ -82,21 +110,49 @@ async fn bodies_that_make_no_sense_are_refused_with_what_to_change() {
         ("{}", "missing field `workflowType`"),
         (r#"{"workflowType":"t""#, "EOF"),
         (r#"{"workflowType":"t"} {}"#, "trailing"),
-        (r#"{"workflowType":"t","workflowType":"t"}"#, "duplicate field"),
-        (r#"{"workflowType":"t","taskqueue":"q"}"#, "unknown field `taskqueue`"),
-        (r#"{"workflowType":"t","workflowRunTimeout":"soon"}"#, "`soon` is no duration"),
-        (r#"{"workflowType":"t","workflowRunTimeout":30}"#, "invalid type"),
-        (r#"{"workflowType":"t","workflowIdReusePolicy":"Maybe"}"#, "unknown variant"),
-        (r#"{"workflowType":"t","retryPolicy":{"attempts":3}}"#, "unknown field `attempts`"),
-        (r#"{"workflowType":"t","input":1,"inputs":[2]}"#, "either `input` or `inputs`"),
+        (
+            r#"{"workflowType":"t","workflowType":"t"}"#,
+            "duplicate field",
+        ),
+        (
+            r#"{"workflowType":"t","taskqueue":"q"}"#,
+            "unknown field `taskqueue`",
+        ),
+        (
+            r#"{"workflowType":"t","workflowRunTimeout":"soon"}"#,
+            "`soon` is no duration",
+        ),
+        (
+            r#"{"workflowType":"t","workflowRunTimeout":30}"#,
+            "invalid type",
+        ),
+        (
+            r#"{"workflowType":"t","workflowIdReusePolicy":"Maybe"}"#,
+            "unknown variant",
+        ),
+        (
+            r#"{"workflowType":"t","retryPolicy":{"attempts":3}}"#,
+            "unknown field `attempts`",
+        ),
+        (
+            r#"{"workflowType":"t","input":1,"inputs":[2]}"#,
+            "either `input` or `inputs`",
+        ),
         (r#"{"workflowType":"t","workflowId":".."}"#, "URL"),
     ] {
         let (status, code, message) = refusal(server.start_with(body)).await;
-        assert_eq!((status, code.as_str()), (400, "INVALID_BODY"), "{body}: {message}");
+        assert_eq!(
+            (status, code.as_str()),
+            (400, "INVALID_BODY"),
+            "{body}: {message}"
+        );
         assert!(message.contains(part), "{body}: {message}");
     }
     let not_utf8: &[u8] = b"{\"workflowType\":\"\xff\"}";
-    assert_eq!(code(server.start_with(not_utf8)).await, is(400, "INVALID_BODY"));
+    assert_eq!(
+        code(server.start_with(not_utf8)).await,
+        is(400, "INVALID_BODY")
+    );
 }
 
 #[tokio::test]
@@ -111,15 +167,39 @@ async fn ids_that_are_not_legal_are_refused() {
         r#"{"workflowType":"t","requestId":"\u0000"}"#.to_owned(),
         format!(r#"{{"workflowType":"t","workflowId":"{long}"}}"#),
     ] {
-        assert_eq!(code(server.start_with(body.clone())).await, is(400, "INVALID_ID"), "{body}");
+        assert_eq!(
+            code(server.start_with(body.clone())).await,
+            is(400, "INVALID_ID"),
+            "{body}"
+        );
     }
-    assert_eq!(code(server.workflows(Method::GET, &format!("/{long}"))).await, is(400, "INVALID_ID"));
-    assert_eq!(code(server.workflows(Method::GET, "//result")).await, is(400, "INVALID_ID"));
-    assert_eq!(code(server.workflows(Method::GET, "/a%00b")).await, is(400, "INVALID_ID"));
-    assert_eq!(code(server.workflows(Method::GET, "/%ff")).await, is(400, "INVALID_PATH"));
-    assert_eq!(code(server.workflows(Method::GET, "/w?runId=nonsense")).await, is(400, "INVALID_RUN_ID"));
-    let signal = server.workflows(Method::POST, "/w/signal").header("content-type", "application/json");
-    assert_eq!(code(signal.body(r#"{"signalName":""}"#)).await, is(400, "INVALID_ID"));
+    assert_eq!(
+        code(server.workflows(Method::GET, &format!("/{long}"))).await,
+        is(400, "INVALID_ID")
+    );
+    assert_eq!(
+        code(server.workflows(Method::GET, "//result")).await,
+        is(400, "INVALID_ID")
+    );
+    assert_eq!(
+        code(server.workflows(Method::GET, "/a%00b")).await,
+        is(400, "INVALID_ID")
+    );
+    assert_eq!(
+        code(server.workflows(Method::GET, "/%ff")).await,
+        is(400, "INVALID_PATH")
+    );
+    assert_eq!(
+        code(server.workflows(Method::GET, "/w?runId=nonsense")).await,
+        is(400, "INVALID_RUN_ID")
+    );
+    let signal = server
+        .workflows(Method::POST, "/w/signal")
+        .header("content-type", "application/json");
+    assert_eq!(
+        code(signal.body(r#"{"signalName":""}"#)).await,
+        is(400, "INVALID_ID")
+    );
 }
 
 #[tokio::test]
@@ -133,7 +213,11 @@ async fn queries_that_make_no_sense_are_refused() {
         "?pageSize=many",
         "?cursor=nonsense",
     ] {
-        assert_eq!(code(server.workflows(Method::GET, query)).await, is(400, "INVALID_QUERY"), "{query}");
+        assert_eq!(
+            code(server.workflows(Method::GET, query)).await,
+            is(400, "INVALID_QUERY"),
+            "{query}"
+        );
     }
     for path in [
         "/w/result?wait=soon",
@@ -144,7 +228,11 @@ async fn queries_that_make_no_sense_are_refused() {
         "/w/history?pageSize=1001",
         "/w?run=1",
     ] {
-        assert_eq!(code(server.workflows(Method::GET, path)).await, is(400, "INVALID_QUERY"), "{path}");
+        assert_eq!(
+            code(server.workflows(Method::GET, path)).await,
+            is(400, "INVALID_QUERY"),
+            "{path}"
+        );
     }
     let (_, _, message) = refusal(server.workflows(Method::GET, "/w/result?wait=21s")).await;
     assert!(message.contains("the longest wait is 20s"), "{message}");
@@ -156,20 +244,44 @@ async fn a_body_must_be_declared_as_json() {
     let body = r#"{"workflowType":"t"}"#;
     let bare = server.workflows(Method::POST, "").body(body);
     assert_eq!(code(bare).await, is(415, "UNSUPPORTED_MEDIA_TYPE"));
-    for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""] {
-        let request = server.workflows(Method::POST, "").header("content-type", content_type).body(body);
-        assert_eq!(code(request).await, is(415, "UNSUPPORTED_MEDIA_TYPE"), "{content_type}");
+    for content_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/jsonp",
+        "",
+    ] {
+        let request = server
+            .workflows(Method::POST, "")
+            .header("content-type", content_type)
+            .body(body);
+        assert_eq!(
+            code(request).await,
+            is(415, "UNSUPPORTED_MEDIA_TYPE"),
+            "{content_type}"
+        );
     }
-    let request = server.workflows(Method::POST, "").header("content-type", "Application/JSON; charset=utf-8").body(body);
+    let request = server
+        .workflows(Method::POST, "")
+        .header("content-type", "Application/JSON; charset=utf-8")
+        .body(body);
     assert_eq!(code(request).await, is(503, "STARTING"));
 }
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused() {
     let server = Server::start().await;
-    let large = format!(r#"{{"workflowType":"t","input":"{}"}}"#, "x".repeat(REQUEST_BYTES_MAX));
-    assert_eq!(code(server.start_with(large.clone())).await, is(413, "REQUEST_TOO_LARGE"));
-    let below = format!(r#"{{"workflowType":"t","input":"{}"}}"#, "x".repeat(REQUEST_BYTES_MAX - 100));
+    let large = format!(
+        r#"{{"workflowType":"t","input":"{}"}}"#,
+        "x".repeat(REQUEST_BYTES_MAX)
+    );
+    assert_eq!(
+        code(server.start_with(large.clone())).await,
+        is(413, "REQUEST_TOO_LARGE")
+    );
+    let below = format!(
+        r#"{{"workflowType":"t","input":"{}"}}"#,
+        "x".repeat(REQUEST_BYTES_MAX - 100)
+    );
     assert_eq!(code(server.start_with(below)).await, is(503, "STARTING"));
 }
 
@@ -177,8 +289,17 @@ async fn a_body_over_the_limit_is_refused() {
 async fn a_page_of_another_origin_changes_nothing() {
     let server = Server::start().await;
     let post = || server.workflows(Method::POST, "/w/terminate");
-    assert_eq!(code(post().header("origin", "http://evil.example")).await, is(403, "CROSS_ORIGIN"));
-    assert_eq!(code(post().header("origin", "null")).await, is(403, "CROSS_ORIGIN"));
-    assert_eq!(code(post().header("origin", &server.base)).await, is(503, "STARTING"));
+    assert_eq!(
+        code(post().header("origin", "http://evil.example")).await,
+        is(403, "CROSS_ORIGIN")
+    );
+    assert_eq!(
+        code(post().header("origin", "null")).await,
+        is(403, "CROSS_ORIGIN")
+    );
+    assert_eq!(
+        code(post().header("origin", &server.base)).await,
+        is(503, "STARTING")
+    );
     assert_eq!(code(post()).await, is(503, "STARTING"));
 }

@@ -21,14 +21,39 @@ fn what_the_caller_did_is_a_4xx_and_what_we_did_a_5xx() {
     let rejected = |rejection| engine::Error::Rejected(rejection);
     for (error, status) in [
         (rejected(Rejection::WorkflowClosed), 409),
-        (rejected(Rejection::WorkflowAlreadyStarted { workflow_id: id.clone(), run_id }), 409),
-        (rejected(Rejection::InvalidArgument { field: "input", problem: "x".to_owned() }), 400),
+        (
+            rejected(Rejection::WorkflowAlreadyStarted {
+                workflow_id: id.clone(),
+                run_id,
+            }),
+            409,
+        ),
+        (
+            rejected(Rejection::InvalidArgument {
+                field: "input",
+                problem: "x".to_owned(),
+            }),
+            400,
+        ),
         (engine::Error::NamespaceNotFound(Namespace::known("n")), 404),
-        (engine::Error::WorkflowNotFound { workflow_id: id, run_id: None }, 404),
+        (
+            engine::Error::WorkflowNotFound {
+                workflow_id: id,
+                run_id: None,
+            },
+            404,
+        ),
         (engine::Error::NotOwner { owner: None }, 503),
         (engine::Error::Unavailable("x"), 503),
         (engine::Error::DataRefused("x".to_owned()), 400),
-        (engine::Error::TooLarge { what: "input", bytes: 3, bytes_max: 2 }, 413),
+        (
+            engine::Error::TooLarge {
+                what: "input",
+                bytes: 3,
+                bytes_max: 2,
+            },
+            413,
+        ),
         (engine::Error::Store(store::Error::NewerSchema(9)), 500),
     ] {
         let shown = format!("{error:?}");
@@ -38,7 +63,9 @@ fn what_the_caller_did_is_a_4xx_and_what_we_did_a_5xx() {
 
 #[test]
 fn the_envelope_names_what_helps() {
-    let standby = Error::from(engine::Error::NotOwner { owner: Some("http://127.0.0.1:8000".to_owned()) });
+    let standby = Error::from(engine::Error::NotOwner {
+        owner: Some("http://127.0.0.1:8000".to_owned()),
+    });
     assert_eq!(
         serde_json::to_value(standby.envelope()).unwrap(),
         json!({"error": {
@@ -49,8 +76,12 @@ fn the_envelope_names_what_helps() {
         }})
     );
     let run_id = RunId(uuid::Uuid::nil());
-    let started = Rejection::WorkflowAlreadyStarted { workflow_id: WorkflowId::known("w"), run_id };
-    let envelope = serde_json::to_value(Error::from(engine::Error::from(started)).envelope()).unwrap();
+    let started = Rejection::WorkflowAlreadyStarted {
+        workflow_id: WorkflowId::known("w"),
+        run_id,
+    };
+    let envelope =
+        serde_json::to_value(Error::from(engine::Error::from(started)).envelope()).unwrap();
     assert_eq!(envelope["error"]["runId"], json!(run_id));
 }
 
@@ -61,7 +92,9 @@ fn checkout() -> PathBuf {
 /// Returns all codes: what every `fn code` of the checkout's sources names.
 fn codes() -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
-    let mut folders: Vec<PathBuf> = ["api/src", "engine/src", "history/src", "worker/src"].map(|at| checkout().join(at)).into();
+    let mut folders: Vec<PathBuf> = ["api/src", "engine/src", "history/src", "worker/src"]
+        .map(|at| checkout().join(at))
+        .into();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
@@ -77,9 +110,20 @@ fn codes() -> BTreeSet<String> {
 
 /// Returns what the functions called `code` in a source file name.
 fn codes_of(source: &str) -> Vec<String> {
-    let functions = source.split("fn code(&self) -> &").skip(1).map(|rest| rest.split("\n    }").next().unwrap_or(rest));
-    let quoted = |function: &str| function.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
-    let is_code = |text: &String| text.len() > 2 && text.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    let functions = source
+        .split("fn code(&self) -> &")
+        .skip(1)
+        .map(|rest| rest.split("\n    }").next().unwrap_or(rest));
+    let quoted = |function: &str| {
+        function
+            .split('"')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let is_code =
+        |text: &String| text.len() > 2 && text.chars().all(|c| c.is_ascii_uppercase() || c == '_');
     functions.flat_map(quoted).filter(is_code).collect()
 }
 
@@ -87,23 +131,44 @@ fn codes_of(source: &str) -> Vec<String> {
 fn every_code_has_a_page_and_every_page_a_code() {
     let pages: BTreeSet<String> = fs::read_dir(checkout().join("docs/errors"))
         .unwrap()
-        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+        .map(|entry| {
+            entry
+                .unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_string_lossy()
+                .into_owned()
+        })
         .filter(|name| name != "README")
         .collect();
     let codes = codes();
     assert!(codes.len() > 30, "the sources were searched: {codes:?}");
     let missing: Vec<_> = codes.difference(&pages).collect();
     let stale: Vec<_> = pages.difference(&codes).collect();
-    assert!(missing.is_empty(), "write docs/errors/<CODE>.md for {missing:?}");
-    assert!(stale.is_empty(), "no error has the code of docs/errors pages {stale:?}");
+    assert!(
+        missing.is_empty(),
+        "write docs/errors/<CODE>.md for {missing:?}"
+    );
+    assert!(
+        stale.is_empty(),
+        "no error has the code of docs/errors pages {stale:?}"
+    );
 }
 
 #[test]
 fn every_page_says_what_how_to_fix_and_why() {
     for code in codes() {
         let page = fs::read_to_string(checkout().join(format!("docs/errors/{code}.md"))).unwrap();
-        for part in [format!("# {code}\n"), "\n## Fix\n".to_owned(), "\n## Common causes\n".to_owned()] {
-            assert!(page.contains(&part), "docs/errors/{code}.md has no {part:?}");
+        for part in [
+            format!("# {code}\n"),
+            "\n## Fix\n".to_owned(),
+            "\n## Common causes\n".to_owned(),
+        ] {
+            assert!(
+                page.contains(&part),
+                "docs/errors/{code}.md has no {part:?}"
+            );
         }
     }
 }

@@ -16,7 +16,11 @@ use crate::{
 };
 
 /// Describes a run.
-pub(crate) async fn describe(State(app): State<App>, of: Of, Query(run): Query<RunQuery>) -> Result<Response, Error> {
+pub(crate) async fn describe(
+    State(app): State<App>,
+    of: Of,
+    Query(run): Query<RunQuery>,
+) -> Result<Response, Error> {
     let address = run.address(of)?;
     let description = app.engine()?.describe(&address).await?;
     Ok(reply::json(StatusCode::OK, &Body::new(&description)))
@@ -33,7 +37,10 @@ struct Body<'a> {
     status: &'static str,
     #[serde(serialize_with = "reply::time")]
     started_at: Timestamp,
-    #[serde(serialize_with = "reply::time_if_any", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        serialize_with = "reply::time_if_any",
+        skip_serializing_if = "Option::is_none"
+    )]
     closed_at: Option<Timestamp>,
     history_length: i64,
     history_bytes: u64,
@@ -64,9 +71,15 @@ struct Activity<'a> {
     attempt: u32,
     #[serde(serialize_with = "reply::time")]
     scheduled_at: Timestamp,
-    #[serde(serialize_with = "reply::time_if_any", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        serialize_with = "reply::time_if_any",
+        skip_serializing_if = "Option::is_none"
+    )]
     started_at: Option<Timestamp>,
-    #[serde(serialize_with = "reply::time_if_any", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        serialize_with = "reply::time_if_any",
+        skip_serializing_if = "Option::is_none"
+    )]
     next_attempt_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     worker: Option<&'a str>,
@@ -111,7 +124,9 @@ impl<'a> Body<'a> {
             memo: values(&run.memo),
             search_attributes: values(&run.search_attributes),
             cancel_requested: run.cancel_requested,
-            pending_workflow_task: run.pending_workflow_task.map(|attempt| WorkflowTask { attempt }),
+            pending_workflow_task: run
+                .pending_workflow_task
+                .map(|attempt| WorkflowTask { attempt }),
             pending_activities: run.pending_activities.iter().map(Activity::new).collect(),
             pending_timers: run.pending_timers.iter().map(Timer::new).collect(),
             pending_children: run.pending_children.iter().map(Child::new).collect(),
@@ -120,7 +135,10 @@ impl<'a> Body<'a> {
 }
 
 fn values(facts: &BTreeMap<String, Payload>) -> BTreeMap<&str, Value<'_>> {
-    facts.iter().map(|(key, payload)| (key.as_str(), Value(payload))).collect()
+    facts
+        .iter()
+        .map(|(key, payload)| (key.as_str(), Value(payload)))
+        .collect()
 }
 
 impl<'a> Activity<'a> {
@@ -135,14 +153,18 @@ impl<'a> Activity<'a> {
             next_attempt_at: activity.next_attempt_at,
             worker: activity.worker.as_ref().map(history::Identity::as_str),
             last_failure: activity.last_failure.as_ref().map(FailureBody::of),
-            heartbeat_details: (!activity.heartbeat_details.is_empty()).then_some(Returned(&activity.heartbeat_details)),
+            heartbeat_details: (!activity.heartbeat_details.is_empty())
+                .then_some(Returned(&activity.heartbeat_details)),
         }
     }
 }
 
 impl<'a> Timer<'a> {
     fn new(timer: &'a PendingTimer) -> Self {
-        Self { timer_id: timer.timer_id.as_str(), fires_at: timer.fires_at }
+        Self {
+            timer_id: timer.timer_id.as_str(),
+            fires_at: timer.fires_at,
+        }
     }
 }
 

@@ -27,19 +27,31 @@ pub(crate) struct HistoryQuery {
 }
 
 /// Returns the events after a given one.
-pub(crate) async fn history(State(app): State<App>, of: Of, Query(query): Query<HistoryQuery>) -> Result<Response, Error> {
+pub(crate) async fn history(
+    State(app): State<App>,
+    of: Of,
+    Query(query): Query<HistoryQuery>,
+) -> Result<Response, Error> {
     let size = page_size(query.page_size)?;
     let after = EventId(query.after.max(0));
     let address = of.run(run_id(query.run_id.as_deref())?);
-    let page = app.engine()?.history(&address, after, size, query.wait.or_not()).await?;
-    Ok(reply::json(StatusCode::OK, &Page::new(&address.workflow_id, after, &page)?))
+    let page = app
+        .engine()?
+        .history(&address, after, size, query.wait.or_not())
+        .await?;
+    Ok(reply::json(
+        StatusCode::OK,
+        &Page::new(&address.workflow_id, after, &page)?,
+    ))
 }
 
 fn page_size(given: Option<usize>) -> Result<usize, Error> {
     let max = engine::limits::HISTORY_PAGE_MAX;
     match given.unwrap_or(HISTORY_PAGE) {
         size if (1..=max).contains(&size) => Ok(size),
-        size => Err(Error::InvalidQuery(format!("pageSize is {size}; give 1 to {max}"))),
+        size => Err(Error::InvalidQuery(format!(
+            "pageSize is {size}; give 1 to {max}"
+        ))),
     }
 }
 
@@ -57,7 +69,11 @@ struct Page<'a> {
 
 impl<'a> Page<'a> {
     fn new(workflow_id: &'a WorkflowId, after: EventId, page: &HistoryPage) -> Result<Self, Error> {
-        let events = page.events.iter().map(|event| history::export::event(event)).collect::<Result<_, _>>();
+        let events = page
+            .events
+            .iter()
+            .map(|event| history::export::event(event))
+            .collect::<Result<_, _>>();
         Ok(Self {
             workflow_id,
             run_id: page.run_id,

@@ -13,14 +13,21 @@ use crate::error::Error;
 pub(crate) type Facts<'a> = BTreeMap<String, &'a RawValue>;
 
 /// Reads a field that may be absent; `null` is a value.
-pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+pub(crate) fn present<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// Returns the arguments: `input` is the only one, `inputs` are several.
-pub(crate) fn arguments(input: Option<&RawValue>, inputs: Option<Vec<&RawValue>>) -> Result<Payloads, Error> {
+pub(crate) fn arguments(
+    input: Option<&RawValue>,
+    inputs: Option<Vec<&RawValue>>,
+) -> Result<Payloads, Error> {
     match (input, inputs) {
-        (Some(_), Some(_)) => Err(Error::InvalidBody("give either `input` or `inputs`, not both".to_owned())),
+        (Some(_), Some(_)) => Err(Error::InvalidBody(
+            "give either `input` or `inputs`, not both".to_owned(),
+        )),
         (Some(one), None) => Ok(Payloads::one(payload(one))),
         (None, Some(several)) => Ok(Payloads(several.into_iter().map(payload).collect())),
         (None, None) => Ok(Payloads::default()),
@@ -29,7 +36,10 @@ pub(crate) fn arguments(input: Option<&RawValue>, inputs: Option<Vec<&RawValue>>
 
 /// Returns facts as payloads.
 pub(crate) fn facts(facts: Facts<'_>) -> BTreeMap<String, Payload> {
-    facts.into_iter().map(|(key, value)| (key, payload(value))).collect()
+    facts
+        .into_iter()
+        .map(|(key, value)| (key, payload(value)))
+        .collect()
 }
 
 fn payload(raw: &RawValue) -> Payload {

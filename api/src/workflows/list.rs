@@ -32,14 +32,19 @@ pub(crate) async fn list(
 ) -> Result<Response, Error> {
     let filter = query.filter()?;
     let runs = app.engine()?.list(&namespace, &filter).await?;
-    Ok(reply::json(StatusCode::OK, &Page::new(&runs, filter.page_size)))
+    Ok(reply::json(
+        StatusCode::OK,
+        &Page::new(&runs, filter.page_size),
+    ))
 }
 
 impl ListQuery {
     fn filter(self) -> Result<ListFilter, Error> {
         let page_size = self.page_size.unwrap_or(LIST_PAGE);
         if !(1..=LIST_PAGE_MAX).contains(&page_size) {
-            return Err(Error::InvalidQuery(format!("pageSize is {page_size}; give 1 to {LIST_PAGE_MAX}")));
+            return Err(Error::InvalidQuery(format!(
+                "pageSize is {page_size}; give 1 to {LIST_PAGE_MAX}"
+            )));
         }
         Ok(ListFilter {
             workflow_type: self.workflow_type,
@@ -60,7 +65,9 @@ fn status(name: &str) -> Result<Status, Error> {
 }
 
 fn cursor(text: &str) -> Result<RunId, Error> {
-    text.parse().map_err(|_| Error::InvalidQuery("the cursor is not one that a page gave as `nextCursor`".to_owned()))
+    text.parse().map_err(|_| {
+        Error::InvalidQuery("the cursor is not one that a page gave as `nextCursor`".to_owned())
+    })
 }
 
 #[derive(Serialize)]
@@ -92,7 +99,10 @@ struct Row<'a> {
     status: &'static str,
     #[serde(serialize_with = "reply::time")]
     started_at: Timestamp,
-    #[serde(serialize_with = "reply::time_if_any", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        serialize_with = "reply::time_if_any",
+        skip_serializing_if = "Option::is_none"
+    )]
     closed_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     history_length: Option<i64>,

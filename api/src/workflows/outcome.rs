@@ -1,9 +1,6 @@
 //! How a run ended, as the routes that wait for it say it.
 
-use axum::{
-    http::StatusCode,
-    response::Response,
-};
+use axum::{http::StatusCode, response::Response};
 use engine::Closed;
 use history::{EventKind, Failure, FailureInfo, Payloads, RunId, Status, WorkflowId};
 use serde::Serialize;
@@ -29,34 +26,70 @@ pub(crate) struct Outcome<'a> {
 impl<'a> Outcome<'a> {
     /// Returns the outcome of a run that is still open.
     pub(crate) fn open(workflow_id: &'a WorkflowId, run_id: Option<RunId>) -> Self {
-        Self { workflow_id, run_id, started: None, status: Status::Running.as_str(), result: None, failure: None }
+        Self {
+            workflow_id,
+            run_id,
+            started: None,
+            status: Status::Running.as_str(),
+            result: None,
+            failure: None,
+        }
     }
 
     /// Returns the outcome of a closed run.
     pub(crate) fn closed(workflow_id: &'a WorkflowId, closed: &'a Closed) -> Self {
         let (result, failure) = ending(&closed.event.kind);
-        Self { workflow_id, run_id: Some(closed.run_id), started: None, status: closed.status.as_str(), result, failure }
+        Self {
+            workflow_id,
+            run_id: Some(closed.run_id),
+            started: None,
+            status: closed.status.as_str(),
+            result,
+            failure,
+        }
     }
 
     /// Returns the answer: 200 for a closed run, 202 for an open one.
     pub(crate) fn reply(&self) -> Response {
         let open = self.status == Status::Running.as_str();
-        reply::json(if open { StatusCode::ACCEPTED } else { StatusCode::OK }, self)
+        reply::json(
+            if open {
+                StatusCode::ACCEPTED
+            } else {
+                StatusCode::OK
+            },
+            self,
+        )
     }
 }
 
 fn ending(kind: &EventKind) -> (Option<Returned<'_>>, Option<FailureBody<'_>>) {
     match kind {
-        EventKind::WorkflowExecutionCompleted(attributes) => (Some(Returned(&attributes.result)), None),
-        EventKind::WorkflowExecutionFailed(attributes) => (None, Some(FailureBody::of(&attributes.failure))),
-        EventKind::WorkflowExecutionCanceled(attributes) => (None, Some(FailureBody::said("canceled", &attributes.details))),
+        EventKind::WorkflowExecutionCompleted(attributes) => {
+            (Some(Returned(&attributes.result)), None)
+        }
+        EventKind::WorkflowExecutionFailed(attributes) => {
+            (None, Some(FailureBody::of(&attributes.failure)))
+        }
+        EventKind::WorkflowExecutionCanceled(attributes) => (
+            None,
+            Some(FailureBody::said("canceled", &attributes.details)),
+        ),
         EventKind::WorkflowExecutionTerminated(attributes) => {
-            let reason = if attributes.reason.is_empty() { "terminated" } else { &attributes.reason };
+            let reason = if attributes.reason.is_empty() {
+                "terminated"
+            } else {
+                &attributes.reason
+            };
             (None, Some(FailureBody::said(reason, &attributes.details)))
         }
-        EventKind::WorkflowExecutionTimedOut(_) => {
-            (None, Some(FailureBody { kind: "Timeout", ..FailureBody::said("the run or execution timeout passed", NOTHING) }))
-        }
+        EventKind::WorkflowExecutionTimedOut(_) => (
+            None,
+            Some(FailureBody {
+                kind: "Timeout",
+                ..FailureBody::said("the run or execution timeout passed", NOTHING)
+            }),
+        ),
         _ => (None, None),
     }
 }
@@ -86,14 +119,25 @@ impl<'a> FailureBody<'a> {
     pub(crate) fn of(failure: &'a Failure) -> Self {
         let mut body = Self::said(&failure.message, NOTHING);
         body.stack_trace = &failure.stack_trace;
-        body.cause = failure.cause.as_deref().map(|cause| Box::new(Self::of(cause)));
+        body.cause = failure
+            .cause
+            .as_deref()
+            .map(|cause| Box::new(Self::of(cause)));
         match &failure.info {
-            FailureInfo::Application { kind, non_retryable, details, .. } => {
+            FailureInfo::Application {
+                kind,
+                non_retryable,
+                details,
+                ..
+            } => {
                 body.kind = kind;
                 body.non_retryable = *non_retryable;
                 body.details = some(details);
             }
-            FailureInfo::TimedOut { timeout_type, last_heartbeat_details } => {
+            FailureInfo::TimedOut {
+                timeout_type,
+                last_heartbeat_details,
+            } => {
                 body.kind = timeout_type.as_str();
                 body.details = some(last_heartbeat_details);
             }
@@ -105,7 +149,9 @@ impl<'a> FailureBody<'a> {
             FailureInfo::Server { .. } => body.kind = "Server",
             FailureInfo::ResetWorkflow { .. } => body.kind = "ResetWorkflow",
             FailureInfo::Activity { activity_type, .. } => body.kind = activity_type.as_str(),
-            FailureInfo::ChildWorkflowExecution { workflow_type, .. } => body.kind = workflow_type.as_str(),
+            FailureInfo::ChildWorkflowExecution { workflow_type, .. } => {
+                body.kind = workflow_type.as_str()
+            }
             FailureInfo::NexusOperation { operation, .. } => body.kind = operation,
             FailureInfo::NexusHandler { kind } => body.kind = kind,
         }
@@ -113,7 +159,14 @@ impl<'a> FailureBody<'a> {
     }
 
     fn said(message: &'a str, details: &'a Payloads) -> Self {
-        Self { message, kind: "", non_retryable: false, details: some(details), stack_trace: "", cause: None }
+        Self {
+            message,
+            kind: "",
+            non_retryable: false,
+            details: some(details),
+            stack_trace: "",
+            cause: None,
+        }
     }
 }
 

@@ -20,10 +20,16 @@ pub(crate) struct ResultQuery {
 }
 
 /// Waits for the end of a workflow, and of the runs that follow it.
-pub(crate) async fn result(State(app): State<App>, of: Of, Query(query): Query<ResultQuery>) -> Result<Response, Error> {
+pub(crate) async fn result(
+    State(app): State<App>,
+    of: Of,
+    Query(query): Query<ResultQuery>,
+) -> Result<Response, Error> {
     let address = of.run(run_id(query.run_id.as_deref())?);
-    Ok(match app.engine()?.result(&address, query.wait.or_not()).await? {
-        Some(closed) => Outcome::closed(&address.workflow_id, &closed).reply(),
-        None => Outcome::open(&address.workflow_id, address.run_id).reply(),
-    })
+    Ok(
+        match app.engine()?.result(&address, query.wait.or_not()).await? {
+            Some(closed) => Outcome::closed(&address.workflow_id, &closed).reply(),
+            None => Outcome::open(&address.workflow_id, address.run_id).reply(),
+        },
+    )
 }

@@ -67,8 +67,19 @@ struct StartedBody<'a> {
 }
 
 fn reply_started(workflow_id: &WorkflowId, started: Started) -> Response {
-    let status = if started.started { StatusCode::CREATED } else { StatusCode::OK };
-    reply::json(status, &StartedBody { workflow_id, run_id: started.run_id, started: started.started })
+    let status = if started.started {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    reply::json(
+        status,
+        &StartedBody {
+            workflow_id,
+            run_id: started.run_id,
+            started: started.started,
+        },
+    )
 }
 
 #[derive(Deserialize)]
@@ -106,10 +117,19 @@ struct StartBody<'a> {
 impl StartBody<'_> {
     fn request(self) -> Result<StartWorkflow, Error> {
         if matches!(self.workflow_id.as_deref(), Some("." | "..")) {
-            return Err(Error::InvalidBody("workflowId is `.` or `..`, which no URL can address; give another one".to_owned()));
+            return Err(Error::InvalidBody(
+                "workflowId is `.` or `..`, which no URL can address; give another one".to_owned(),
+            ));
         }
-        let fresh = (self.workflow_id.is_none() || self.request_id.is_none()).then(|| uuid::Uuid::new_v4().to_string());
-        let named = |given: &Option<Cow<'_, str>>| given.as_deref().or(fresh.as_deref()).unwrap_or_default().to_owned();
+        let fresh = (self.workflow_id.is_none() || self.request_id.is_none())
+            .then(|| uuid::Uuid::new_v4().to_string());
+        let named = |given: &Option<Cow<'_, str>>| {
+            given
+                .as_deref()
+                .or(fresh.as_deref())
+                .unwrap_or_default()
+                .to_owned()
+        };
         Ok(StartWorkflow {
             workflow_id: WorkflowId::new(named(&self.workflow_id))?,
             workflow_type: WorkflowType::new(&self.workflow_type)?,
@@ -154,8 +174,12 @@ impl RetryPolicyBody {
     fn policy(self) -> RetryPolicy {
         let usual = RetryPolicy::default();
         RetryPolicy {
-            initial_interval: self.initial_interval.map_or(usual.initial_interval, |Human(d)| d.into()),
-            backoff_coefficient: self.backoff_coefficient.unwrap_or(usual.backoff_coefficient),
+            initial_interval: self
+                .initial_interval
+                .map_or(usual.initial_interval, |Human(d)| d.into()),
+            backoff_coefficient: self
+                .backoff_coefficient
+                .unwrap_or(usual.backoff_coefficient),
             maximum_interval: millis(self.maximum_interval),
             maximum_attempts: self.maximum_attempts,
             non_retryable_error_types: self.non_retryable_error_types,
@@ -168,7 +192,9 @@ mod tests {
     use super::*;
 
     fn request(text: &str) -> Result<StartWorkflow, Error> {
-        serde_json::from_str::<StartBody<'_>>(text).map_err(|error| Error::InvalidBody(error.to_string()))?.request()
+        serde_json::from_str::<StartBody<'_>>(text)
+            .map_err(|error| Error::InvalidBody(error.to_string()))?
+            .request()
     }
 
     #[test]
@@ -202,10 +228,16 @@ mod tests {
         .unwrap();
         assert_eq!(request.workflow_run_timeout, Millis(90_000));
         assert_eq!(request.start_delay, Millis(500));
-        assert_eq!(request.conflict_policy, WorkflowIdConflictPolicy::UseExisting);
+        assert_eq!(
+            request.conflict_policy,
+            WorkflowIdConflictPolicy::UseExisting
+        );
         assert_eq!(request.reuse_policy, WorkflowIdReusePolicy::RejectDuplicate);
         let policy = request.retry_policy.unwrap();
-        assert_eq!((policy.initial_interval, policy.maximum_attempts), (Millis(2000), 3));
+        assert_eq!(
+            (policy.initial_interval, policy.maximum_attempts),
+            (Millis(2000), 3)
+        );
         assert!((policy.backoff_coefficient - 2.0).abs() < f64::EPSILON);
         assert_eq!(request.memo["who"].data, r#""me""#);
     }

@@ -26,7 +26,11 @@ struct Body<'a> {
 
 impl Cancel {
     pub(super) async fn run(self, session: Session) -> Result<(), Error> {
-        let body = Body { reason: &self.reason, request_id: request_id(), identity: identity() };
+        let body = Body {
+            reason: &self.reason,
+            request_id: request_id(),
+            identity: identity(),
+        };
         let path = ["workflows", &self.run.workflow_id, "cancel"];
         let answer = session.client.post(&path, &self.run.query(), &body).await?;
         let mut out = std::io::stdout().lock();

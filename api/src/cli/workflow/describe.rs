@@ -77,7 +77,10 @@ struct Child {
 
 impl Describe {
     pub(super) async fn run(self, session: Session) -> Result<(), Error> {
-        let answer = session.client.get(&["workflows", &self.run.workflow_id], &self.run.query()).await?;
+        let answer = session
+            .client
+            .get(&["workflows", &self.run.workflow_id], &self.run.query())
+            .await?;
         let mut out = io::stdout().lock();
         if session.json {
             writeln!(out, "{}", answer.text)?;
@@ -100,10 +103,29 @@ impl Description {
             ("status", Some(self.status.clone())),
             ("started", Some(self.started_at.clone())),
             ("closed", self.closed_at.clone()),
-            ("history", Some(format!("{} events, {} bytes", self.history_length, self.history_bytes))),
-            ("parent", self.parent.as_ref().map(|parent| format!("{} (run {})", parent.workflow_id, parent.run_id))),
-            ("cancel", self.cancel_requested.then(|| "requested".to_owned())),
-            ("workflow task", self.pending_workflow_task.as_ref().map(|task| format!("pending, attempt {}", task.attempt))),
+            (
+                "history",
+                Some(format!(
+                    "{} events, {} bytes",
+                    self.history_length, self.history_bytes
+                )),
+            ),
+            (
+                "parent",
+                self.parent
+                    .as_ref()
+                    .map(|parent| format!("{} (run {})", parent.workflow_id, parent.run_id)),
+            ),
+            (
+                "cancel",
+                self.cancel_requested.then(|| "requested".to_owned()),
+            ),
+            (
+                "workflow task",
+                self.pending_workflow_task
+                    .as_ref()
+                    .map(|task| format!("pending, attempt {}", task.attempt)),
+            ),
         ];
         for (name, value) in facts {
             if let Some(value) = value {
@@ -114,7 +136,14 @@ impl Description {
     }
 
     fn write_pending(&self, out: &mut impl Write) -> io::Result<()> {
-        let mut activities = Table::new(&["ACTIVITY", "ID", "STATE", "ATTEMPT", "NEXT ATTEMPT", "LAST FAILURE"]);
+        let mut activities = Table::new(&[
+            "ACTIVITY",
+            "ID",
+            "STATE",
+            "ATTEMPT",
+            "NEXT ATTEMPT",
+            "LAST FAILURE",
+        ]);
         for activity in &self.pending_activities {
             activities.row([
                 activity.activity_type.clone(),
@@ -122,7 +151,11 @@ impl Description {
                 activity.state.clone(),
                 activity.attempt.to_string(),
                 activity.next_attempt_at.clone().unwrap_or_default(),
-                activity.last_failure.as_ref().map(Failure::line).unwrap_or_default(),
+                activity
+                    .last_failure
+                    .as_ref()
+                    .map(Failure::line)
+                    .unwrap_or_default(),
             ]);
         }
         let mut timers = Table::new(&["TIMER", "FIRES"]);
@@ -132,7 +165,11 @@ impl Description {
         let mut children = Table::new(&["CHILD", "WORKFLOW ID", "RUN ID"]);
         for child in &self.pending_children {
             let run_id = child.run_id.clone().unwrap_or_default();
-            children.row([child.workflow_type.clone(), child.workflow_id.clone(), run_id]);
+            children.row([
+                child.workflow_type.clone(),
+                child.workflow_id.clone(),
+                run_id,
+            ]);
         }
         for table in [activities, timers, children] {
             if !table.is_empty() {

@@ -31,7 +31,11 @@ pub(super) struct Failure {
 impl Failure {
     /// Returns the failure and its causes in one line.
     pub(super) fn line(&self) -> String {
-        let own = if self.kind.is_empty() { self.message.clone() } else { format!("{} ({})", self.message, self.kind) };
+        let own = if self.kind.is_empty() {
+            self.message.clone()
+        } else {
+            format!("{} ({})", self.message, self.kind)
+        };
         match &self.cause {
             Some(cause) => format!("{own}: {}", cause.line()),
             None => own,
@@ -40,12 +44,18 @@ impl Failure {
 }
 
 /// Waits for the end and prints it; fails when the workflow did.
-pub(super) async fn wait(session: &Session, workflow_id: &str, run_id: Option<&str>) -> Result<(), Error> {
+pub(super) async fn wait(
+    session: &Session,
+    workflow_id: &str,
+    run_id: Option<&str>,
+) -> Result<(), Error> {
     let client = session.client.clone().patient(PATIENCE);
     let mut query = vec![("wait", "true".to_owned())];
     query.extend(run_id.map(|run_id| ("runId", run_id.to_owned())));
     loop {
-        let answer = client.get(&["workflows", workflow_id, "result"], &query).await?;
+        let answer = client
+            .get(&["workflows", workflow_id, "result"], &query)
+            .await?;
         let outcome: Outcome = answer.read()?;
         if outcome.status != "Running" {
             return print(session.json, &answer, outcome);
@@ -59,11 +69,21 @@ fn print(json: bool, answer: &Answer, outcome: Outcome) -> Result<(), Error> {
     if json {
         writeln!(out, "{}", answer.text)?;
     } else if completed {
-        writeln!(out, "{}", outcome.result.as_deref().map_or("null", RawValue::get))?;
+        writeln!(
+            out,
+            "{}",
+            outcome.result.as_deref().map_or("null", RawValue::get)
+        )?;
     }
     if completed {
         return Ok(());
     }
-    let why = outcome.failure.map(|failure| format!(": {}", failure.line())).unwrap_or_default();
-    Err(Error::Workflow { workflow_id: outcome.workflow_id, ending: format!("ended as {}{why}", outcome.status) })
+    let why = outcome
+        .failure
+        .map(|failure| format!(": {}", failure.line()))
+        .unwrap_or_default();
+    Err(Error::Workflow {
+        workflow_id: outcome.workflow_id,
+        ending: format!("ended as {}{why}", outcome.status),
+    })
 }

@@ -8,7 +8,15 @@ use super::Session;
 use crate::cli::{Error, table::Table};
 
 /// Every status that a run can have.
-const STATUSES: [&str; 7] = ["Running", "Completed", "Failed", "Canceled", "Terminated", "ContinuedAsNew", "TimedOut"];
+const STATUSES: [&str; 7] = [
+    "Running",
+    "Completed",
+    "Failed",
+    "Canceled",
+    "Terminated",
+    "ContinuedAsNew",
+    "TimedOut",
+];
 
 #[derive(clap::Args)]
 pub(super) struct List {
@@ -47,8 +55,16 @@ struct Row {
 impl List {
     pub(super) async fn run(self, session: Session) -> Result<(), Error> {
         let mut query = vec![("pageSize", self.limit.to_string())];
-        let given = [("type", &self.workflow_type), ("status", &self.status), ("cursor", &self.cursor)];
-        query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+        let given = [
+            ("type", &self.workflow_type),
+            ("status", &self.status),
+            ("cursor", &self.cursor),
+        ];
+        query.extend(
+            given
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value.clone()?))),
+        );
         let answer = session.client.get(&["workflows"], &query).await?;
         let mut out = std::io::stdout().lock();
         if session.json {
@@ -56,10 +72,24 @@ impl List {
             return Ok(());
         }
         let page: Page = answer.read()?;
-        let mut table = Table::new(&["STATUS", "TYPE", "WORKFLOW ID", "RUN ID", "STARTED", "CLOSED"]);
+        let mut table = Table::new(&[
+            "STATUS",
+            "TYPE",
+            "WORKFLOW ID",
+            "RUN ID",
+            "STARTED",
+            "CLOSED",
+        ]);
         for row in page.workflows {
             let closed_at = row.closed_at.as_deref().map(seconds).unwrap_or_default();
-            table.row([row.status, row.workflow_type, row.workflow_id, row.run_id, seconds(&row.started_at), closed_at]);
+            table.row([
+                row.status,
+                row.workflow_type,
+                row.workflow_id,
+                row.run_id,
+                seconds(&row.started_at),
+                closed_at,
+            ]);
         }
         table.write(&mut out)?;
         if let Some(cursor) = page.next_cursor {

@@ -19,10 +19,20 @@ use super::{Client, Error};
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Where the server answers HTTP.
-    #[arg(long, global = true, env = "COREASON_ADDRESS", default_value = "http://127.0.0.1:8000")]
+    #[arg(
+        long,
+        global = true,
+        env = "COREASON_ADDRESS",
+        default_value = "http://127.0.0.1:8000"
+    )]
     address: String,
     /// The namespace.
-    #[arg(long, global = true, env = "COREASON_NAMESPACE", default_value = "default")]
+    #[arg(
+        long,
+        global = true,
+        env = "COREASON_NAMESPACE",
+        default_value = "default"
+    )]
     namespace: String,
     /// Answer in JSON.
     #[arg(long, global = true)]
@@ -64,7 +74,10 @@ struct Run {
 
 impl Run {
     fn query(&self) -> Vec<(&'static str, String)> {
-        self.run_id.iter().map(|run_id| ("runId", run_id.clone())).collect()
+        self.run_id
+            .iter()
+            .map(|run_id| ("runId", run_id.clone()))
+            .collect()
     }
 }
 
@@ -76,7 +89,10 @@ struct Session {
 
 impl Args {
     pub(super) async fn run(self) -> Result<(), Error> {
-        let session = Session { client: Client::new(&self.address, &self.namespace)?, json: self.json };
+        let session = Session {
+            client: Client::new(&self.address, &self.namespace)?,
+            json: self.json,
+        };
         match self.verb {
             Verb::Start(verb) => verb.run(session).await,
             Verb::Describe(verb) => verb.run(session).await,
@@ -99,7 +115,9 @@ fn json_argument(name: &str, text: &str) -> Result<Box<RawValue>, Error> {
 
 /// Returns who asks: `user@host`, as far as the machine tells.
 fn identity() -> String {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "cli".to_owned());
+    let user = std::env::var("USER")
+        .or_else(|_| std::env::var("LOGNAME"))
+        .unwrap_or_else(|_| "cli".to_owned());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match host.trim() {
         "" => user,

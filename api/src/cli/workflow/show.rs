@@ -60,7 +60,12 @@ impl Show {
         let mut table = Table::new(&["ID", "TIME", "EVENT", "DETAILS"]);
         for event in self.all(client).await? {
             let event = Event::read(&event)?;
-            table.row([event.id().to_owned(), event.time(), event.name(), cut(&event.details(), DETAILS_MAX)]);
+            table.row([
+                event.id().to_owned(),
+                event.time(),
+                event.name(),
+                cut(&event.details(), DETAILS_MAX),
+            ]);
         }
         table.write(&mut io::stdout().lock())?;
         Ok(())
@@ -87,9 +92,15 @@ impl Show {
         let mut run_id = self.run.run_id.clone();
         let mut after = 0;
         loop {
-            let page = self.page(&client, run_id.as_deref(), after, Some("true")).await?;
+            let page = self
+                .page(&client, run_id.as_deref(), after, Some("true"))
+                .await?;
             for event in &page.events {
-                let line = if json { event.get().to_owned() } else { Event::read(event)?.line(DETAILS_MAX) };
+                let line = if json {
+                    event.get().to_owned()
+                } else {
+                    Event::read(event)?.line(DETAILS_MAX)
+                };
                 writeln!(io::stdout().lock(), "{line}")?;
             }
             if page.closed {
@@ -100,10 +111,22 @@ impl Show {
         }
     }
 
-    async fn page(&self, client: &Client, run_id: Option<&str>, after: i64, wait: Option<&str>) -> Result<Page, Error> {
-        let mut query = vec![("after", after.to_string()), ("pageSize", "1000".to_owned())];
+    async fn page(
+        &self,
+        client: &Client,
+        run_id: Option<&str>,
+        after: i64,
+        wait: Option<&str>,
+    ) -> Result<Page, Error> {
+        let mut query = vec![
+            ("after", after.to_string()),
+            ("pageSize", "1000".to_owned()),
+        ];
         query.extend(run_id.map(|run_id| ("runId", run_id.to_owned())));
         query.extend(wait.map(|wait| ("wait", wait.to_owned())));
-        client.get(&["workflows", &self.run.workflow_id, "history"], &query).await?.read()
+        client
+            .get(&["workflows", &self.run.workflow_id, "history"], &query)
+            .await?
+            .read()
     }
 }

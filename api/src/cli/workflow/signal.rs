@@ -36,7 +36,11 @@ impl Signal {
     pub(super) async fn run(self, session: Session) -> Result<(), Error> {
         let body = Body {
             signal_name: &self.name,
-            inputs: self.input.iter().map(|text| json_argument("--input", text)).collect::<Result<_, _>>()?,
+            inputs: self
+                .input
+                .iter()
+                .map(|text| json_argument("--input", text))
+                .collect::<Result<_, _>>()?,
             request_id: self.request_id.clone().unwrap_or_else(request_id),
             identity: identity(),
         };

@@ -72,7 +72,10 @@ struct Answer {
 
 impl Start {
     pub(super) async fn run(self, session: Session) -> Result<(), Error> {
-        let answer = session.client.post(&["workflows"], &[], &self.body()?).await?;
+        let answer = session
+            .client
+            .post(&["workflows"], &[], &self.body()?)
+            .await?;
         let start: Answer = answer.read()?;
         if self.wait {
             return ending::wait(&session, &start.workflow_id, Some(&start.run_id)).await;
@@ -81,7 +84,11 @@ impl Start {
         if session.json {
             writeln!(out, "{}", answer.text)?;
         } else {
-            let what = if start.started { "started" } else { "already running:" };
+            let what = if start.started {
+                "started"
+            } else {
+                "already running:"
+            };
             writeln!(out, "{what} {} (run {})", start.workflow_id, start.run_id)?;
         }
         Ok(())
@@ -92,7 +99,11 @@ impl Start {
             workflow_type: &self.workflow_type,
             workflow_id: self.id.as_deref(),
             task_queue: &self.task_queue,
-            inputs: self.input.iter().map(|text| json_argument("--input", text)).collect::<Result<_, _>>()?,
+            inputs: self
+                .input
+                .iter()
+                .map(|text| json_argument("--input", text))
+                .collect::<Result<_, _>>()?,
             workflow_run_timeout: self.run_timeout.map(exact),
             workflow_execution_timeout: self.execution_timeout.map(exact),
             workflow_id_reuse_policy: self.reuse_policy.as_deref(),

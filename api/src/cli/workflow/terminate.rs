@@ -24,7 +24,10 @@ struct Body<'a> {
 
 impl Terminate {
     pub(super) async fn run(self, session: Session) -> Result<(), Error> {
-        let body = Body { reason: &self.reason, identity: identity() };
+        let body = Body {
+            reason: &self.reason,
+            identity: identity(),
+        };
         let path = ["workflows", &self.run.workflow_id, "terminate"];
         let answer = session.client.post(&path, &self.run.query(), &body).await?;
         let mut out = std::io::stdout().lock();

@@ -1,0 +1,116 @@
+//! The command line against a server.
+
+use std::process::Output;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::support::Server;
+
+/// Runs `coreason workflow` against a server.
+async fn workflow(server: &Server, words: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(coreason());
+    command
+        .arg("workflow")
+        .args(["--address", &server.address])
+        .args(words);
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+/// Returns the binary, which lies beside the tests' folder in the target directory.
+fn coreason() -> std::path::PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    tests.parent().unwrap().parent().unwrap().join("coreason")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_verbs_work_and_say_so() {
+    let server = Server::start().await;
+
+    let (code, out, err) = workflow(
+        &server,
+        &["start", "--type", "greet", "--input", "\"world\"", "--wait"],
+    )
+    .await;
+    assert_eq!(
+        (code, out.as_str(), err.as_str()),
+        (0, "\"Hello, world!\"\n", "")
+    );
+
+    let (code, out, _) = workflow(&server, &["start", "--type", "approval", "--id", "w"]).await;
+    assert_eq!(code, 0);
+    assert!(out.starts_with("started w (run "), "{out}");
+
+    let (code, out, _) = workflow(&server, &["list", "--status", "Running"]).await;
+    assert_eq!(code, 0);
+    assert!(out.contains("approval") && !out.contains("greet"), "{out}");
+
+    let (code, out, _) = workflow(&server, &["describe", "w"]).await;
+    assert_eq!(code, 0);
+    assert!(out.contains("status        Running"), "{out}");
+
+    let (code, out, _) = workflow(
+        &server,
+        &["signal", "w", "--name", "approve", "--input", "\"yes\""],
+    )
+    .await;
+    assert_eq!((code, out.as_str()), (0, "signaled w\n"));
+
+    let (code, out, _) = workflow(&server, &["result", "w", "--json"]).await;
+    assert_eq!(code, 0);
+    assert_eq!(
+        serde_json::from_str::<Value>(&out).unwrap()["result"],
+        "yes"
+    );
+
+    let (code, out, _) = workflow(&server, &["show", "w", "--follow"]).await;
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("WorkflowExecutionSignaled") && out.contains("signalName=approve"),
+        "{out}"
+    );
+
+    let (code, out, _) = workflow(&server, &["show", "w", "--json"]).await;
+    assert_eq!(code, 0);
+    assert!(serde_json::from_str::<Value>(&out).unwrap()["events"].is_array());
+
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_and_misuse_have_their_own_exit_status() {
+    let server = Server::start().await;
+
+    let (code, out, err) = workflow(&server, &["start", "--type", "refusal", "--wait"]).await;
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(
+        err.contains(
+            "ended as Failed: the card was declined (CardDeclined) [WORKFLOW_DID_NOT_COMPLETE]"
+        ),
+        "{err}"
+    );
+
+    let (code, _, err) = workflow(&server, &["result", "nobody"]).await;
+    assert_eq!(code, 1);
+    assert!(
+        err.starts_with("error: there is no workflow nobody [WORKFLOW_NOT_FOUND]; "),
+        "{err}"
+    );
+    assert_eq!(err.lines().count(), 1, "{err}");
+
+    for words in [
+        &["start"] as &[&str],
+        &["start", "--type", "t", "--input", "nonsense"],
+        &["list", "--status", "open"],
+    ] {
+        let (code, _, err) = workflow(&server, words).await;
+        assert_eq!(code, 2, "{words:?}: {err}");
+    }
+    server.stop().await;
+}

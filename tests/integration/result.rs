@@ -1,0 +1,58 @@
+//! The end of a workflow, over HTTP.
+
+use serde_json::json;
+
+use crate::support::{Server, client::code};
+
+#[tokio::test]
+async fn a_failed_workflow_says_how() {
+    let server = Server::start().await;
+    let run_id = server.client.start("refusal", "w").await;
+    let outcome = server.client.result("w").await;
+    assert_eq!(outcome["status"], "Failed");
+    assert_eq!(outcome["runId"], json!(run_id));
+    assert_eq!(outcome["failure"]["message"], "the card was declined");
+    assert_eq!(outcome["failure"]["type"], "CardDeclined");
+    assert_eq!(outcome["failure"]["nonRetryable"], true);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_open_run_has_no_result_yet() {
+    let server = Server::start_without_worker().await;
+    server.client.start("greet", "w").await;
+    for path in ["/w/result", "/w/result?wait=50ms"] {
+        let (status, outcome) = server.client.get(path).await;
+        assert_eq!(
+            (status, outcome["status"].as_str()),
+            (202, Some("Running")),
+            "{outcome}"
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_not_found() {
+    let server = Server::start_without_worker().await;
+    let run_id = uuid::Uuid::now_v7();
+    server.client.start("greet", "w").await;
+    for path in [
+        "/nobody",
+        "/nobody/result",
+        "/nobody/history",
+        &format!("/w?runId={run_id}"),
+    ] {
+        assert_eq!(
+            code(&server.client.get(path).await),
+            (404, "WORKFLOW_NOT_FOUND"),
+            "{path}"
+        );
+    }
+    let signal = server
+        .client
+        .post("/nobody/signal", json!({"signalName": "s"}))
+        .await;
+    assert_eq!(code(&signal), (404, "WORKFLOW_NOT_FOUND"));
+    server.stop().await;
+}

@@ -1,0 +1,54 @@
+//! Signals over HTTP.
+
+use serde_json::json;
+
+use crate::support::{Server, client::code};
+
+#[tokio::test]
+async fn a_signal_reaches_the_workflow_once() {
+    let server = Server::start().await;
+    server.client.start("approval", "w").await;
+    let body =
+        json!({"signalName": "approve", "input": "by Ann", "requestId": "once", "identity": "ann"});
+    let (status, answer) = server.client.post("/w/signal", body.clone()).await;
+    assert_eq!((status, answer), (200, json!({})));
+    assert_eq!(server.client.result("w").await["result"], "by Ann");
+
+    let events = server.client.event_names("w").await;
+    assert_eq!(
+        events
+            .iter()
+            .filter(|name| *name == "WORKFLOW_EXECUTION_SIGNALED")
+            .count(),
+        1,
+        "{events:?}"
+    );
+    assert_eq!(
+        code(&server.client.post("/w/signal", body).await),
+        (409, "WORKFLOW_CLOSED")
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_repeated_signal_is_recorded_once() {
+    let server = Server::start_without_worker().await;
+    server.client.start("approval", "w").await;
+    for _ in 0..3 {
+        let (status, _) = server
+            .client
+            .post("/w/signal", json!({"signalName": "s", "requestId": "once"}))
+            .await;
+        assert_eq!(status, 200);
+    }
+    let events = server.client.event_names("w").await;
+    assert_eq!(
+        events
+            .iter()
+            .filter(|name| *name == "WORKFLOW_EXECUTION_SIGNALED")
+            .count(),
+        1,
+        "{events:?}"
+    );
+    server.stop().await;
+}

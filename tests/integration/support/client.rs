@@ -1,0 +1,86 @@
+//! The REST API as a client sees it.
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+
+/// A client of the namespace `default`.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    workflows: String,
+}
+
+impl Client {
+    pub(crate) fn new(address: &str) -> Self {
+        let workflows = format!("{address}/api/v1/namespaces/default/workflows");
+        Self {
+            http: reqwest::Client::new(),
+            workflows,
+        }
+    }
+
+    /// Reads; the path and query follow `/workflows`.
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        self.send(
+            self.http
+                .request(Method::GET, format!("{}{path}", self.workflows)),
+        )
+        .await
+    }
+
+    /// Changes something.
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        self.send(
+            self.http
+                .request(Method::POST, format!("{}{path}", self.workflows))
+                .json(&body),
+        )
+        .await
+    }
+
+    async fn send(&self, request: RequestBuilder) -> (u16, Value) {
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
+
+    /// Starts a workflow and returns its run id.
+    pub(crate) async fn start(&self, workflow_type: &str, workflow_id: &str) -> String {
+        let body = serde_json::json!({"workflowType": workflow_type, "workflowId": workflow_id});
+        let (status, started) = self.post("", body).await;
+        assert_eq!(status, 201, "{started}");
+        started["runId"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits for the end of a workflow.
+    pub(crate) async fn result(&self, workflow_id: &str) -> Value {
+        let (status, outcome) = self.get(&format!("/{workflow_id}/result?wait=true")).await;
+        assert_eq!(status, 200, "{outcome}");
+        outcome
+    }
+
+    /// Returns the names of the events of a closed workflow's history.
+    pub(crate) async fn event_names(&self, workflow_id: &str) -> Vec<String> {
+        let (status, page) = self
+            .get(&format!("/{workflow_id}/history?pageSize=1000"))
+            .await;
+        assert_eq!(status, 200, "{page}");
+        let name = |event: &Value| {
+            event["eventType"]
+                .as_str()
+                .unwrap()
+                .trim_start_matches("EVENT_TYPE_")
+                .to_owned()
+        };
+        page["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(name)
+            .collect()
+    }
+}
+
+/// Returns status and code of a refusal.
+pub(crate) fn code((status, body): &(u16, Value)) -> (u16, &str) {
+    (*status, body["error"]["code"].as_str().unwrap_or_default())
+}

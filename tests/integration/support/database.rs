@@ -1,0 +1,52 @@
+//! A database of its own for each test.
+
+use tokio_postgres::{Config, NoTls};
+use uuid::Uuid;
+
+/// A fresh, empty database on the server of `COREASON_TEST_DATABASE_URL`; dropped at the end.
+pub(crate) struct Database {
+    server: String,
+    name: String,
+}
+
+impl Database {
+    /// Creates it.
+    pub(crate) async fn create() -> Self {
+        let server = std::env::var("COREASON_TEST_DATABASE_URL")
+            .expect("run the tests through ./test, which starts a Postgres");
+        let name = format!("story_{}", Uuid::new_v4().simple());
+        run(&server, &format!("CREATE DATABASE {name}")).await;
+        Self { server, name }
+    }
+
+    /// Returns its URL.
+    pub(crate) fn url(&self) -> String {
+        let (address, options) = self
+            .server
+            .split_once('?')
+            .map_or((self.server.as_str(), ""), |(a, o)| (a, o));
+        let authority = address.find("://").map_or(0, |at| at + 3);
+        let path = address[authority..]
+            .find('/')
+            .map_or(address.len(), |at| authority + at);
+        let separator = if options.is_empty() { "" } else { "?" };
+        format!("{}/{}{separator}{options}", &address[..path], self.name)
+    }
+
+    /// Removes it, whoever is still connected.
+    pub(crate) async fn remove(self) {
+        run(
+            &self.server,
+            &format!("DROP DATABASE {} WITH (FORCE)", self.name),
+        )
+        .await;
+    }
+}
+
+async fn run(url: &str, statement: &str) {
+    let (client, connection) = url.parse::<Config>().unwrap().connect(NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    client.batch_execute(statement).await.unwrap();
+    drop(client);
+    connection.await.unwrap().unwrap();
+}

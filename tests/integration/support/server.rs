@@ -1,0 +1,69 @@
+//! An engine with its HTTP server and a worker, all in the test's process.
+
+use engine::{Config, Engine};
+use tokio::{net::TcpListener, task::JoinHandle};
+use worker::{Connection, Worker};
+
+use super::{client::Client, database::Database, workflows};
+
+/// A server that is ready.
+pub(crate) struct Server {
+    pub(crate) client: Client,
+    pub(crate) address: String,
+    engine: Engine,
+    database: Database,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts a server whose worker has the workflows of [`workflows`], on the task queue `default`.
+    pub(crate) async fn start() -> Self {
+        let mut server = Self::start_without_worker().await;
+        server.run(workflows::worker());
+        server
+    }
+
+    /// Starts a server that nobody works for.
+    pub(crate) async fn start_without_worker() -> Self {
+        let database = Database::create().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let engine = Engine::open(Config::new(database.url(), &address))
+            .await
+            .unwrap();
+        engine.owning().await;
+        let app = coreason::App::new(engine.clone());
+        let serving =
+            tokio::spawn(
+                async move { axum::serve(listener, coreason::router(app)).await.unwrap() },
+            );
+        Self {
+            client: Client::new(&address),
+            address,
+            engine,
+            database,
+            tasks: vec![serving],
+        }
+    }
+
+    /// Connects a worker.
+    pub(crate) fn run(&mut self, worker: Worker) {
+        let (answers, tasks) = self.engine.connect_worker(worker.hello().unwrap()).unwrap();
+        let connection = Connection { tasks, answers };
+        self.tasks.push(tokio::spawn(async move {
+            worker
+                .run(connection, std::future::pending())
+                .await
+                .unwrap()
+        }));
+    }
+
+    /// Stops everything and drops the database.
+    pub(crate) async fn stop(self) {
+        self.engine.close().await;
+        for task in self.tasks {
+            task.abort();
+        }
+        self.database.remove().await;
+    }
+}
