@@ -203,6 +203,11 @@ impl Failure {
             + self.cause.as_ref().map_or(0, |cause| cause.size())
     }
 
+    /// Returns how many failures it is, its causes included.
+    pub fn depth(&self) -> usize {
+        std::iter::successors(Some(self), |failure| failure.cause.as_deref()).count()
+    }
+
     /// Returns this failure with a cause.
     #[must_use]
     pub fn because(mut self, cause: Self) -> Self {

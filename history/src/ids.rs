@@ -33,6 +33,19 @@ pub enum InvalidId {
     },
 }
 
+fn problem(kind: &'static str, text: &str) -> Option<InvalidId> {
+    if text.is_empty() {
+        Some(InvalidId::Empty { kind })
+    } else if text.len() > ID_BYTES_MAX {
+        let bytes = text.len();
+        Some(InvalidId::TooLong { kind, bytes })
+    } else if text.chars().any(char::is_control) {
+        Some(InvalidId::ControlCharacter { kind })
+    } else {
+        None
+    }
+}
+
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
@@ -47,22 +60,20 @@ macro_rules! names {
             /// When it is empty, longer than [`ID_BYTES_MAX`] or has control characters.
             pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidId> {
                 let text = text.as_ref();
-                let kind = stringify!($name);
-                if text.is_empty() {
-                    return Err(InvalidId::Empty { kind });
+                match problem(stringify!($name), text) {
+                    None => Ok(Self(text.into())),
+                    Some(problem) => Err(problem),
                 }
-                if text.len() > ID_BYTES_MAX {
-                    return Err(InvalidId::TooLong { kind, bytes: text.len() });
-                }
-                if text.chars().any(char::is_control) {
-                    return Err(InvalidId::ControlCharacter { kind });
-                }
-                Ok(Self(text.into()))
             }
 
             /// Returns the id of a text that is known to be legal: a constant, or one read back from storage.
             pub fn known(text: impl AsRef<str>) -> Self {
                 Self(text.as_ref().into())
+            }
+
+            /// Says why it is not legal, if it is not: it may have been read from outside.
+            pub fn problem(&self) -> Option<InvalidId> {
+                problem(stringify!($name), &self.0)
             }
 
             /// Returns the text.

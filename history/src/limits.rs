@@ -4,6 +4,8 @@ use crate::time::Millis;
 
 /// The most bytes of one payload list: an input, a result, the details of a signal or a failure. Temporal: `limit.blobSize.error`.
 pub const PAYLOAD_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// The most failures in a chain of causes: what is deeper could not be read back from JSON.
+pub const FAILURE_DEPTH_MAX: usize = 64;
 /// The most events of a run; one more terminates it. Temporal: `limit.historyCount.error`.
 pub const HISTORY_EVENTS_MAX: i64 = 51_200;
 /// The most stored bytes of a run's history; more terminates it. Temporal: `limit.historySize.error`.

@@ -6,7 +6,7 @@ use crate::{
     decide::{
         ChildClosed, ChildOutcome, Decision, Effect, Rejection, Target,
         draft::{Draft, TaskEnd},
-        next_run, payload_problem,
+        next_run, payload_problem, text_problem,
     },
     event::{
         ParentClosePolicy, WorkflowExecutionCancelRequested, WorkflowExecutionTerminated,
@@ -66,6 +66,12 @@ pub fn request_cancel(
             Err(Rejection::CancellationAlreadyRequested)
         };
     }
+    if let Some(problem) = text_problem(&request.cause) {
+        return Err(Rejection::InvalidArgument {
+            field: "cause",
+            problem,
+        });
+    }
     let external = request.external.as_ref();
     let requested = WorkflowExecutionCancelRequested {
         cause: request.cause.clone(),
@@ -94,11 +100,12 @@ pub fn terminate(
     if !exec.is_open() {
         return Err(Rejection::WorkflowClosed);
     }
+    let too_large = |field, problem| Rejection::InvalidArgument { field, problem };
+    if let Some(problem) = text_problem(&request.reason) {
+        return Err(too_large("reason", problem));
+    }
     if let Some(problem) = payload_problem(&request.details) {
-        return Err(Rejection::InvalidArgument {
-            field: "details",
-            problem,
-        });
+        return Err(too_large("details", problem));
     }
     Ok(terminated(exec, request, now).finish())
 }

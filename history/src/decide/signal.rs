@@ -42,12 +42,18 @@ pub fn signal(exec: &Execution, request: &Signal, now: Timestamp) -> Result<Deci
     {
         return Ok(Decision::default());
     }
-    let too_large = |field, problem| Rejection::InvalidArgument { field, problem };
+    let invalid = |field, problem| Rejection::InvalidArgument { field, problem };
+    if let Some(problem) = request.signal_name.problem() {
+        return Err(invalid("signal_name", problem.to_string()));
+    }
+    if let Some(problem) = request.request_id.as_ref().and_then(RequestId::problem) {
+        return Err(invalid("request_id", problem.to_string()));
+    }
     if let Some(problem) = payload_problem(&request.input) {
-        return Err(too_large("input", problem));
+        return Err(invalid("input", problem));
     }
     if let Some(problem) = facts_problem(&request.header) {
-        return Err(too_large("header", problem));
+        return Err(invalid("header", problem));
     }
     if exec.signals() >= limits::SIGNALS_MAX {
         return Err(Rejection::TooManySignals(limits::SIGNALS_MAX));

@@ -283,6 +283,17 @@ fn shorter(a: Millis, b: Millis) -> Millis {
 
 /// Says what is wrong with a start, if anything: the field and what to change.
 pub(super) fn problem(request: &StartWorkflow) -> Option<(&'static str, String)> {
+    let ids = [
+        ("workflow_id", request.workflow_id.problem()),
+        ("workflow_type", request.workflow_type.problem()),
+        ("task_queue", request.task_queue.problem()),
+        ("request_id", request.request_id.problem()),
+    ];
+    for (field, problem) in ids {
+        if let Some(problem) = problem {
+            return Some((field, problem.to_string()));
+        }
+    }
     let durations = [
         (
             "workflow_execution_timeout",

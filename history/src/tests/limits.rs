@@ -246,3 +246,56 @@ fn memory_is_given_back_when_what_was_pending_ends() {
     assert!(story.execution.is_waiting());
     assert_eq!(story.execution.started().input, Payloads::default());
 }
+
+#[test]
+fn ids_from_outside_are_checked() {
+    let long = "x".repeat(1001);
+    for (command, cause) in [
+        ("activity", "BadScheduleActivityAttributes"),
+        ("timer", "BadStartTimerAttributes"),
+        ("child", "BadStartChildExecutionAttributes"),
+        ("signal-external", "BadSignalWorkflowExecutionAttributes"),
+        (
+            "cancel-external",
+            "BadRequestCancelExternalWorkflowExecutionAttributes",
+        ),
+    ] {
+        let mut story = Story::new();
+        told(&mut story, &["start", "take"]);
+        let heard = story.ask(&format!("complete: {command} {long}"));
+        assert!(refusal(&heard).starts_with(cause), "{heard:?}");
+    }
+    let mut story = Story::new();
+    told(&mut story, &["start"]);
+    assert!(
+        refusal(&story.ask(&format!("signal {long}"))).starts_with("INVALID_ARGUMENT signal_name")
+    );
+    assert!(
+        refusal(&story.ask(&format!("signal s id={long}")))
+            .starts_with("INVALID_ARGUMENT request_id")
+    );
+}
+
+#[test]
+fn failure_that_could_not_be_read_back_is_replaced() {
+    let mut story = Story::new();
+    told(
+        &mut story,
+        &[
+            "start",
+            "take",
+            "complete: activity a",
+            "run a",
+            "err a depth=200",
+        ],
+    );
+    story.check_fold();
+    let state = story.execution.activities().next().unwrap();
+    let message = &state.last_failure.as_ref().unwrap().message;
+    assert_eq!(
+        message,
+        "no (cut: the failure is 201 causes deep; the most is 64)"
+    );
+    told(&mut story, &["wait 1s", "run a", "err a depth=63"]);
+    story.check_fold();
+}

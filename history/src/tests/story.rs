@@ -373,6 +373,9 @@ impl Story {
                 {
                     *next_retry_delay = Some(duration(text));
                 }
+                for _ in 0..words.number("depth").unwrap_or(0) {
+                    failure = Failure::application("no", "Error", false).because(failure);
+                }
                 failure.stack_trace = "x".repeat(words.number("size").unwrap_or(0) as usize);
                 decide::fail_activity_task(
                     exec,

@@ -1,6 +1,6 @@
 //! Commands about activities.
 
-use super::{Refused, Turn, check, check_pending, check_size, refused};
+use super::{Refused, Turn, check, check_id, check_pending, check_size, refused};
 use crate::{
     command::ScheduleActivityTask,
     decide::{Effect, duration_problem, facts_problem, payload_problem},
@@ -9,7 +9,7 @@ use crate::{
         WorkflowTaskFailedCause as Cause,
     },
     execution::{ActivityState, AttemptState},
-    ids::EventId,
+    ids::{EventId, TaskQueue},
     payload::Payloads,
     time::Millis,
 };
@@ -22,6 +22,12 @@ impl Turn<'_, '_> {
         command: &ScheduleActivityTask,
     ) -> Result<(), Refused> {
         let id = &command.activity_id;
+        check_id(BAD, id.problem())?;
+        check_id(BAD, command.activity_type.problem())?;
+        check_id(
+            BAD,
+            command.task_queue.as_ref().and_then(TaskQueue::problem),
+        )?;
         let before = self
             .exec
             .activity_named(id)

@@ -1,9 +1,9 @@
 //! Commands that reach other workflows.
 
-use super::{Refused, Turn, check_pending, check_size};
+use super::{Refused, Turn, check_id, check_pending, check_size};
 use crate::{
     command::Command,
-    decide::{facts_problem, payload_problem},
+    decide::{facts_problem, payload_problem, text_problem},
     event::{
         RequestCancelExternalWorkflowExecutionInitiated, SignalExternalWorkflowExecutionInitiated,
         WorkflowTaskFailedCause as Cause,
@@ -27,6 +27,9 @@ impl Turn<'_, '_> {
                     Cause::PendingSignalsLimitExceeded,
                     "signals to others",
                 )?;
+                let bad = Cause::BadSignalWorkflowExecutionAttributes;
+                check_id(bad, signal_name.problem())?;
+                check_id(bad, workflow_id.problem())?;
                 check_size(
                     &format!("input of signal {signal_name}"),
                     payload_problem(input),
@@ -59,6 +62,11 @@ impl Turn<'_, '_> {
                     Cause::PendingRequestCancelLimitExceeded,
                     "cancellations of others",
                 )?;
+                check_id(
+                    Cause::BadRequestCancelExternalWorkflowExecutionAttributes,
+                    workflow_id.problem(),
+                )?;
+                check_size("reason", text_problem(reason))?;
                 self.cancels += 1;
                 self.initiate(RequestCancelExternalWorkflowExecutionInitiated {
                     workflow_task_completed_event_id: self.completed,

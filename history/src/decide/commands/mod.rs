@@ -14,7 +14,7 @@ use crate::{
     decide::{Effect, draft::Draft},
     event::{EventKind, Memo, SearchAttributes, WorkflowTaskFailedCause as Cause},
     execution::Execution,
-    ids::{ActivityId, EventId, RunId, TimerId},
+    ids::{ActivityId, EventId, InvalidId, RunId, TimerId},
     limits::PENDING_MAX,
 };
 
@@ -39,6 +39,14 @@ fn check(cause: Cause, field: &str, problem: Option<String>) -> Result<(), Refus
     match problem {
         None => Ok(()),
         Some(problem) => refused(cause, format!("{field}: {problem}")),
+    }
+}
+
+/// Refuses an id that is not legal.
+fn check_id(cause: Cause, problem: Option<InvalidId>) -> Result<(), Refused> {
+    match problem {
+        None => Ok(()),
+        Some(problem) => refused(cause, problem.to_string()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Commands about timers.
 
-use super::{Refused, Turn, check, refused};
+use super::{Refused, Turn, check, check_id, refused};
 use crate::{
     decide::duration_problem,
     event::{TimerCanceled, TimerStarted, WorkflowTaskFailedCause as Cause},
@@ -21,6 +21,7 @@ impl Turn<'_, '_> {
             );
         }
         let bad = Cause::BadStartTimerAttributes;
+        check_id(bad, timer_id.problem())?;
         let field = format!("start_to_fire_timeout of timer {timer_id}");
         if start_to_fire_timeout.is_zero() {
             return refused(bad, format!("{field}: must be at least 1 ms"));
