@@ -2,7 +2,7 @@
 
 use crate::{
     decide::{
-        Decision, Effect, activity, close,
+        Decision, Effect, attempt, close,
         draft::{Draft, TaskEnd},
         workflow_task,
     },
@@ -38,7 +38,7 @@ fn fire(exec: &Execution, deadline: Deadline, new_run_id: RunId, now: Timestamp)
                 .map_or_else(Decision::default, |found| match due {
                     ActivityDeadline::Retry => next_attempt(exec, found, now),
                     ActivityDeadline::Timeout(timeout) => {
-                        activity::timed_out(exec, found, timeout.into(), now)
+                        attempt::timed_out(exec, found, timeout.into(), now)
                     }
                 })
         }

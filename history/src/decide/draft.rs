@@ -6,7 +6,10 @@ use std::{
 };
 
 use crate::{
-    decide::{Decision, Effect, Rejection, StartWorkflow, close},
+    decide::{
+        Decision, Effect, Rejection, StartWorkflow, close,
+        wiring::{end_of, goes_last, start_of},
+    },
     event::{
         Event, EventKind, Sticky, TaskQueueKind, WorkflowTaskFailed, WorkflowTaskFailedCause,
         WorkflowTaskScheduled, WorkflowTaskTimedOut,
@@ -252,7 +255,7 @@ impl<'a> Draft<'a> {
         self.exec
             .buffer()
             .iter()
-            .any(|buffered| !self.is_taken_away(&buffered.kind))
+            .any(|kind| !self.is_taken_away(kind))
     }
 
     fn is_taken_away(&self, kind: &EventKind) -> bool {
@@ -266,7 +269,6 @@ impl<'a> Draft<'a> {
             .exec
             .buffer()
             .iter()
-            .map(|buffered| &buffered.kind)
             .filter(|kind| !self.is_taken_away(kind))
             .partition(|kind| goes_last(kind));
         let any = !first.is_empty() || !last.is_empty();
@@ -312,60 +314,9 @@ impl<'a> Draft<'a> {
 
 /// Says whether so many events more are too many to wait for the end of a workflow task.
 fn is_full(exec: &Execution, kinds: &[EventKind]) -> bool {
-    let held = exec.buffer().iter().map(|buffered| &buffered.kind);
+    let held = exec.buffer().iter();
     let bytes: usize = held.chain(kinds).map(event_bytes).sum();
     let count = exec.buffered_events() + kinds.len();
     count > limits::BUFFERED_EVENTS_MAX
         || (exec.buffered_events() > 0 && bytes > limits::BUFFERED_BYTES_MAX)
-}
-
-/// Says whether a buffered event goes behind the others. Temporal does so, and SDKs rely on signals coming first.
-fn goes_last(kind: &EventKind) -> bool {
-    matches!(
-        kind,
-        EventKind::ActivityTaskCompleted(_)
-            | EventKind::ActivityTaskFailed(_)
-            | EventKind::ActivityTaskTimedOut(_)
-            | EventKind::ActivityTaskCanceled(_)
-            | EventKind::ChildWorkflowExecutionCompleted(_)
-            | EventKind::ChildWorkflowExecutionFailed(_)
-            | EventKind::ChildWorkflowExecutionCanceled(_)
-            | EventKind::ChildWorkflowExecutionTimedOut(_)
-            | EventKind::ChildWorkflowExecutionTerminated(_)
-    )
-}
-
-/// Returns what an event says the start of: an activity or a child, by its first event.
-fn start_of(kind: &EventKind) -> Option<EventId> {
-    match kind {
-        EventKind::ActivityTaskStarted(started) => Some(started.scheduled_event_id),
-        EventKind::ChildWorkflowExecutionStarted(started) => Some(started.initiated_event_id),
-        _ => None,
-    }
-}
-
-/// Returns what an event says the end of, and where it names the event of the start.
-fn end_of(kind: &mut EventKind) -> Option<(EventId, &mut EventId)> {
-    Some(match kind {
-        EventKind::ActivityTaskCompleted(a) => (a.scheduled_event_id, &mut a.started_event_id),
-        EventKind::ActivityTaskFailed(a) => (a.scheduled_event_id, &mut a.started_event_id),
-        EventKind::ActivityTaskTimedOut(a) => (a.scheduled_event_id, &mut a.started_event_id),
-        EventKind::ActivityTaskCanceled(a) => (a.scheduled_event_id, &mut a.started_event_id),
-        EventKind::ChildWorkflowExecutionCompleted(a) => {
-            (a.initiated_event_id, &mut a.started_event_id)
-        }
-        EventKind::ChildWorkflowExecutionFailed(a) => {
-            (a.initiated_event_id, &mut a.started_event_id)
-        }
-        EventKind::ChildWorkflowExecutionCanceled(a) => {
-            (a.initiated_event_id, &mut a.started_event_id)
-        }
-        EventKind::ChildWorkflowExecutionTimedOut(a) => {
-            (a.initiated_event_id, &mut a.started_event_id)
-        }
-        EventKind::ChildWorkflowExecutionTerminated(a) => {
-            (a.initiated_event_id, &mut a.started_event_id)
-        }
-        _ => return None,
-    })
 }

@@ -3,6 +3,7 @@
 //! Nothing is changed here. The caller applies the records ([`crate::Execution::apply`]), commits them, and
 //! carries out the effects: a workflow task may be handed out before the commit, all else only after.
 
+mod existing;
 mod start;
 
 mod commands;
@@ -16,10 +17,12 @@ mod close;
 mod deadline;
 mod signal;
 
+mod attempt;
 mod draft;
 mod effect;
 mod next_run;
 mod size;
+mod wiring;
 
 pub use crate::event::Sticky;
 
@@ -27,6 +30,7 @@ pub use activity::*;
 pub use child_workflow::*;
 pub use close::*;
 pub use deadline::*;
+pub use existing::*;
 pub use external::*;
 pub use signal::*;
 pub use start::*;

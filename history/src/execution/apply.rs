@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CancelRequest, Corrupt, Execution, Status, memory, merge};
+use super::{CancelRequest, Corrupt, Execution, Status, facts::upsert, memory};
 use crate::{
     event::{Event, EventKind, WorkflowExecutionCancelRequested, WorkflowExecutionStarted},
     ids::{EventId, RequestId},
@@ -303,12 +303,6 @@ impl Execution {
     pub(crate) fn at(&self, now: Timestamp) -> Timestamp {
         now.max(self.last_record_at)
     }
-}
-
-fn upsert(bytes: &mut usize, facts: &mut crate::event::Memo, changes: &crate::event::Memo) {
-    *bytes -= memory::facts_bytes(facts);
-    merge(facts, changes);
-    *bytes += memory::facts_bytes(facts);
 }
 
 fn is_of_workflow_task(kind: &EventKind) -> bool {

@@ -3,13 +3,6 @@
 use super::{AttemptState, Execution, memory};
 use crate::{event::EventKind, ids::EventId, time::Timestamp};
 
-/// A buffered event.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Buffered {
-    /// What happened. Ids of events that are buffered themselves are none.
-    pub(crate) kind: EventKind,
-}
-
 impl Execution {
     /// Keeps an event for later. What it ends, ends now.
     pub(super) fn buffered(&mut self, at: Timestamp, kind: &EventKind) -> Result<(), &'static str> {
@@ -80,7 +73,7 @@ impl Execution {
             _ => return Err("an event of this type is never buffered"),
         }
         self.pending_bytes += memory::event_bytes(kind);
-        self.buffer.push(Buffered { kind: kind.clone() });
+        self.buffer.push(kind.clone());
         Ok(())
     }
 
@@ -116,8 +109,8 @@ impl Execution {
 
     /// Empties the buffer: the events follow.
     pub(super) fn clear_buffer(&mut self) {
-        for buffered in std::mem::take(&mut self.buffer) {
-            self.pending_bytes -= memory::event_bytes(&buffered.kind);
+        for kind in std::mem::take(&mut self.buffer) {
+            self.pending_bytes -= memory::event_bytes(&kind);
         }
     }
 }

@@ -7,6 +7,7 @@ mod child_workflow;
 mod corrupt;
 mod deadline;
 mod external;
+mod facts;
 mod memory;
 mod outstanding;
 mod status;
@@ -15,10 +16,8 @@ mod workflow_task;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, LazyLock},
+    sync::Arc,
 };
-
-use uuid::Uuid;
 
 pub use activity::{ActivityState, AttemptState};
 pub use child_workflow::ChildState;
@@ -28,22 +27,20 @@ pub use status::Status;
 pub use timer::TimerState;
 pub use workflow_task::{WorkflowTaskStart, WorkflowTaskState};
 
-pub(crate) use buffer::Buffered;
 pub(crate) use deadline::{ActivityDeadline, Deadline};
+pub(crate) use facts::merge;
 pub(crate) use memory::event_bytes;
 pub(crate) use workflow_task::transient_backoff;
 
+use facts::{NOT_STARTED, Upserted};
+
 use crate::{
-    event::{
-        ContinueAsNewInitiator, Event, EventKind, Memo, SearchAttributes, Sticky,
-        WorkflowExecutionStarted,
-    },
+    event::{Event, EventKind, Sticky, WorkflowExecutionStarted},
     ids::{
         ActivityId, EventId, Namespace, RequestId, RunId, TaskQueue, TimerId, WorkflowExecution,
         WorkflowId, WorkflowType,
     },
-    payload::Payloads,
-    time::{Millis, Timestamp},
+    time::Timestamp,
 };
 
 /// A run: the fold of its records. Equal records make equal executions.
@@ -65,7 +62,8 @@ pub struct Execution {
     awaits_first_task: bool,
     previous_started_event_id: EventId,
     last_completed_event_id: EventId,
-    buffer: Vec<Buffered>,
+    /// What happened while a workflow task was with a worker. Ids of events that are buffered themselves are none.
+    buffer: Vec<EventKind>,
 
     activities: BTreeMap<EventId, Box<ActivityState>>,
     activity_ids: BTreeMap<ActivityId, EventId>,
@@ -90,45 +88,6 @@ pub struct Execution {
 struct CancelRequest {
     request_id: Option<RequestId>,
 }
-
-/// What workflow code changed of the facts that it started with.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Upserted {
-    memo: Memo,
-    search_attributes: SearchAttributes,
-}
-
-/// What an execution without records says of its start.
-static NOT_STARTED: LazyLock<WorkflowExecutionStarted> =
-    LazyLock::new(|| WorkflowExecutionStarted {
-        workflow_type: WorkflowType::known(""),
-        workflow_id: WorkflowId::known(""),
-        task_queue: TaskQueue::known(""),
-        input: Payloads::default(),
-        workflow_execution_timeout: Millis::ZERO,
-        workflow_run_timeout: Millis::ZERO,
-        workflow_task_timeout: Millis::ZERO,
-        workflow_execution_expiration_time: None,
-        parent_workflow_namespace: None,
-        parent_workflow_execution: None,
-        parent_initiated_event_id: EventId::NONE,
-        root_workflow_execution: None,
-        continued_execution_run_id: None,
-        initiator: ContinueAsNewInitiator::Unspecified,
-        continued_failure: None,
-        last_completion_result: Payloads::default(),
-        original_execution_run_id: RunId(Uuid::nil()),
-        first_execution_run_id: RunId(Uuid::nil()),
-        identity: None,
-        retry_policy: None,
-        attempt: 1,
-        cron_schedule: String::new(),
-        first_workflow_task_backoff: Millis::ZERO,
-        memo: Memo::new(),
-        search_attributes: SearchAttributes::new(),
-        header: BTreeMap::new(),
-        request_id: None,
-    });
 
 impl Execution {
     /// Returns a run of which nothing is recorded yet.
@@ -317,27 +276,8 @@ impl Execution {
 
     /// Returns how many signals have arrived, those that wait included.
     pub fn signals(&self) -> usize {
-        let waiting =
-            |buffered: &&Buffered| matches!(buffered.kind, EventKind::WorkflowExecutionSignaled(_));
+        let waiting = |kind: &&EventKind| matches!(kind, EventKind::WorkflowExecutionSignaled(_));
         self.signals + self.buffer.iter().filter(waiting).count()
-    }
-
-    /// Returns the memo as it is now.
-    pub fn memo(&self) -> Memo {
-        let mut memo = self.started().memo.clone();
-        if let Some(upserted) = &self.upserted {
-            merge(&mut memo, &upserted.memo);
-        }
-        memo
-    }
-
-    /// Returns the search attributes as they are now.
-    pub fn search_attributes(&self) -> SearchAttributes {
-        let mut search_attributes = self.started().search_attributes.clone();
-        if let Some(upserted) = &self.upserted {
-            merge(&mut search_attributes, &upserted.search_attributes);
-        }
-        search_attributes
     }
 
     /// Says whether the run only waits for a deadline or a message, so that it may leave memory.
@@ -358,7 +298,7 @@ impl Execution {
         size_of::<Self>() + self.pending_bytes
     }
 
-    pub(crate) fn buffer(&self) -> &[Buffered] {
+    pub(crate) fn buffer(&self) -> &[EventKind] {
         &self.buffer
     }
 
@@ -372,16 +312,5 @@ impl Execution {
 
     pub(crate) fn has_seen(&self, request_id: &RequestId) -> bool {
         self.request_ids.contains(request_id)
-    }
-}
-
-/// Adds facts to facts; a null takes one away.
-pub(crate) fn merge(facts: &mut Memo, changes: &Memo) {
-    for (key, value) in changes {
-        if value.encoding == crate::payload::Encoding::BinaryNull {
-            facts.remove(key);
-        } else {
-            facts.insert(key.clone(), value.clone());
-        }
     }
 }
