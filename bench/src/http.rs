@@ -57,7 +57,7 @@ impl Client {
             Uuid::new_v4()
         );
         let request = format!(
-            "POST /api/v1/namespaces/default/workflows?wait=60s HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST /api/v1/namespaces/default/workflows?wait=20s HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
         self.stream.write_all(request.as_bytes()).await?;

@@ -132,12 +132,13 @@ const EXECUTION: &str = "
         WHERE c.shard = u.shard AND c.namespace = u.namespace AND c.workflow_id = u.workflow_id AND c.run_id = u.claim
     )";
 
+// Not EXISTS: planned while the table is small, that becomes a hash of the whole table, and stays one.
 const HISTORY: &str = "
     INSERT INTO history (shard, run_id, seq, first_event_id, version, records, hash)
     SELECT u.shard, u.run_id, u.seq, u.first_event_id, $7, u.records, u.hash
     FROM unnest($1::smallint[], $2::uuid[], $3::integer[], $4::bigint[], $5::text[], $6::bytea[], $8::uuid[])
          AS u (shard, run_id, seq, first_event_id, records, hash, claim)
-    WHERE u.claim IS NULL OR EXISTS (SELECT FROM execution e WHERE e.shard = u.shard AND e.run_id = u.claim)";
+    WHERE u.claim IS NULL OR (SELECT true FROM execution e WHERE e.shard = u.shard AND e.run_id = u.claim)";
 
 const CLOSE: &str = "
     UPDATE execution e
@@ -162,7 +163,7 @@ const OUTBOX: &str = "
     INSERT INTO outbox (shard, run_id)
     SELECT u.shard, u.run_id
     FROM unnest($1::smallint[], $2::uuid[], $3::uuid[]) AS u (shard, run_id, claim)
-    WHERE u.claim IS NULL OR EXISTS (SELECT FROM execution e WHERE e.shard = u.shard AND e.run_id = u.claim)";
+    WHERE u.claim IS NULL OR (SELECT true FROM execution e WHERE e.shard = u.shard AND e.run_id = u.claim)";
 
 const SETTLE: &str = "
     DELETE FROM outbox o
