@@ -10,6 +10,7 @@ use engine::audit::Report;
 
 use super::{
     Error, Files,
+    crash::Victim,
     files::{fed, shown, zero_separated},
     histories::Histories,
     index::{Entry, Index},
@@ -156,26 +157,30 @@ impl Checks {
     }
 
     /// Prints what was done and how each check went.
-    pub(super) fn print(&self, files: &Files, took: Duration, crashed: bool) -> Result<(), Error> {
-        self.write(files, took, crashed)
+    pub(super) fn print(
+        &self,
+        files: &Files,
+        took: Duration,
+        kills: &[(Victim, usize)],
+    ) -> Result<(), Error> {
+        self.write(files, took, kills)
             .map_err(Error::io("write to the terminal"))
     }
 
-    fn write(&self, files: &Files, took: Duration, crashed: bool) -> io::Result<()> {
+    fn write(&self, files: &Files, took: Duration, kills: &[(Victim, usize)]) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        let killed = if crashed {
-            "; the engine was killed three times and Postgres once"
-        } else {
-            ""
-        };
-        let folder = shown(files.folder().as_os_str());
+        let (total, folder) = (files.len(), shown(files.folder().as_os_str()));
+        let (children, took) = (self.children, Human(took));
         writeln!(
             out,
-            "indexed {} files of {folder} with {} child workflows in {}{killed}",
-            files.len(),
-            self.children,
-            Human(took)
+            "indexed {total} files of {folder} with {children} child workflows in {took}"
         )?;
+        for (victim, done) in kills {
+            writeln!(
+                out,
+                "  killed        {victim} when {done} of {total} files were on record"
+            )?;
+        }
         for line in &self.lines {
             let verdict = if line.wrong.is_empty() {
                 "exact"

@@ -1,5 +1,7 @@
 //! When what is killed: a plan drawn at the beginning, followed as the work goes on.
 
+use std::fmt;
+
 /// What is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Victim {
@@ -7,6 +9,15 @@ pub(super) enum Victim {
     Engine,
     /// The first process of Postgres.
     Postgres,
+}
+
+impl fmt::Display for Victim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Engine => "the engine",
+            Self::Postgres => "Postgres",
+        })
+    }
 }
 
 /// What is still to be killed, the next one first.

@@ -9,29 +9,30 @@ mod histories;
 mod index;
 mod progress;
 mod server;
+mod watch;
 
 use std::path::PathBuf;
 
 use engine::audit::Scope;
 use tokio::{
     select,
-    time::{Duration, Instant, sleep},
+    time::{Duration, Instant},
 };
 
 use crate::{cli::Client, dev::Shutdown};
 
 use check::Checks;
-use crash::{Plan, Victim};
+use crash::Plan;
 pub(crate) use error::Error;
 use files::Files;
 use histories::Histories;
-use progress::Progress;
 use server::Server;
+use watch::Watch;
 
 /// How long the server may be away: a restart with the recovery of a killed Postgres takes less.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// How often the histories are read on.
-const LOOK: Duration = Duration::from_millis(15);
+/// How many files a server reads at once that is to be killed on the way: few, so that there is a way.
+const SLOTS_OF_A_VICTIM: u32 = 1;
 
 /// What to index, and how badly it goes.
 #[derive(Debug, clap::Args)]
@@ -54,9 +55,10 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> Result<(), Error> {
     let mut shutdown = Shutdown::on_signals().map_err(|_| Error::Interrupted)?;
     let files = Files::find(&options.folder).await?;
+    let slots = options.crash.then_some(SLOTS_OF_A_VICTIM);
     let mut server = match &options.address {
         Some(_) => None,
-        None => Some(Server::start(options.data_dir.clone()).await?),
+        None => Some(Server::start(options.data_dir.clone(), slots).await?),
     };
     let done = select! {
         done = Box::pin(on_server(&options, &files, server.as_mut())) => done,
@@ -88,57 +90,22 @@ async fn on_server(
     };
     let began = Instant::now();
     let workflow_id = index::start(&client, files).await?;
-    let seen = watch(&client, &workflow_id, files, plan, server.as_deref_mut()).await?;
+    let mut watch = Watch::new(&client, &workflow_id, files, plan);
+    watch.follow(server.as_deref_mut()).await?;
     index::approve(&client, &workflow_id).await?;
     let index = index::result(&client, &workflow_id).await?;
     let took = began.elapsed();
 
     let mut checks = Checks::new();
     checks.against_commands(files, &index).await?;
-    checks.of_histories(files, &seen, &Histories::read(&client, &workflow_id).await?);
+    let now = Histories::read(&client, &workflow_id).await?;
+    checks.of_histories(files, &watch.histories, &now);
     if let Some(server) = server {
-        let report =
-            crate::cli::verify(None, Some(server.data_dir().to_owned()), Scope::Everything).await?;
-        checks.of_audit(&report);
+        let data_dir = server.data_dir().to_owned();
+        checks.of_audit(&crate::cli::verify(None, Some(data_dir), Scope::Everything).await?);
     }
-    checks.print(files, took, options.crash)?;
+    checks.print(files, took, &watch.kills)?;
     checks.passed()
-}
-
-/// Follows the histories until all files are indexed, and kills what the plan says on the way.
-async fn watch(
-    client: &Client,
-    workflow_id: &str,
-    files: &Files,
-    mut plan: Plan,
-    mut server: Option<&mut Server>,
-) -> Result<Histories, Error> {
-    let mut histories = Histories::new(client.clone(), workflow_id);
-    let mut progress = Progress::new(files.len());
-    loop {
-        histories.read_on().await?;
-        progress.show(&histories)?;
-        let share = if histories.children_done() {
-            1.0
-        } else {
-            progress.share(&histories)
-        };
-        match (plan.due(share), &mut server) {
-            (Some(Victim::Engine), Some(server)) => {
-                progress.say("kill -9 the engine")?;
-                server.kill_engine().await?;
-            }
-            (Some(Victim::Postgres), Some(server)) => {
-                progress.say("kill -9 Postgres")?;
-                server.kill_postgres()?;
-            }
-            _ if histories.is_closed() || histories.children_done() => {
-                progress.end()?;
-                return Ok(histories);
-            }
-            _ => sleep(LOOK).await,
-        }
-    }
 }
 
 /// Returns a number from 0 to 1, another one each time.

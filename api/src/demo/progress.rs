@@ -69,7 +69,9 @@ impl Progress {
 
     /// Says something in a line of its own.
     pub(super) fn say(&mut self, text: &str) -> Result<(), Error> {
-        self.shown = None;
+        if self.terminal {
+            self.shown = None;
+        }
         let start = if self.terminal { "\r\u{1b}[K" } else { "" };
         self.write(&format!("{start}{text}\n"))
     }

@@ -35,25 +35,29 @@ pub(super) struct Server {
     data_dir: PathBuf,
     keep: bool,
     port: u16,
-    kills: u32,
+    activity_slots: Option<u32>,
 }
 
 impl Server {
-    /// Starts a server on a free port; in a new data directory unless one is given.
-    pub(super) async fn start(data_dir: Option<PathBuf>) -> Result<Self, Error> {
+    /// Starts a server on a free port; in a new data directory unless one is given, with as many activities at once as
+    /// usual unless told.
+    pub(super) async fn start(
+        data_dir: Option<PathBuf>,
+        activity_slots: Option<u32>,
+    ) -> Result<Self, Error> {
         let keep = data_dir.is_some();
         let data_dir = data_dir.unwrap_or_else(|| {
             std::env::temp_dir().join(format!("coreason-demo-{}", uuid::Uuid::new_v4().simple()))
         });
         fs::create_dir_all(&data_dir).map_err(Error::io("create the data directory"))?;
         let port = free_port().map_err(Error::io("find a free port"))?;
-        let process = launch(&data_dir, port)?;
+        let process = launch(&data_dir, port, activity_slots)?;
         let mut server = Self {
             process,
             data_dir,
             keep,
             port,
-            kills: 0,
+            activity_slots,
         };
         match server.ready().await {
             Ok(()) => Ok(server),
@@ -76,12 +80,11 @@ impl Server {
 
     /// Kills the engine's process and starts another one on the same data.
     pub(super) async fn kill_engine(&mut self) -> Result<(), Error> {
-        self.kills += 1;
         self.process
             .kill()
             .await
             .map_err(Error::io("kill the engine"))?;
-        self.process = launch(&self.data_dir, self.port)?;
+        self.process = launch(&self.data_dir, self.port, self.activity_slots)?;
         self.ready().await
     }
 
@@ -167,14 +170,15 @@ impl Server {
     }
 }
 
-fn launch(data_dir: &Path, port: u16) -> Result<Child, Error> {
+fn launch(data_dir: &Path, port: u16, activity_slots: Option<u32>) -> Result<Child, Error> {
     let program = std::env::current_exe().map_err(Error::io("find this program"))?;
     let log = File::options()
         .create(true)
         .append(true)
         .open(data_dir.join("engine.log"))
         .map_err(Error::io("open the engine's log"))?;
-    Command::new(program)
+    let mut command = Command::new(program);
+    command
         .arg("dev")
         .args(["--listen", &format!("{}:{port}", Ipv4Addr::LOCALHOST)])
         .arg("--data-dir")
@@ -185,9 +189,11 @@ fn launch(data_dir: &Path, port: u16) -> Result<Child, Error> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(Error::io("start the server"))
+        .kill_on_drop(true);
+    if let Some(slots) = activity_slots {
+        command.args(["--activity-slots", &slots.to_string()]);
+    }
+    command.spawn().map_err(Error::io("start the server"))
 }
 
 /// Returns a port that is free now. Nothing else is likely to take it before the server does.

@@ -41,6 +41,9 @@ pub(crate) struct Options {
     /// The namespace that the worker serves; the one its program names unless given.
     #[arg(long, env = "COREASON_NAMESPACE")]
     namespace: Option<history::Namespace>,
+    /// How many activities the worker runs at once; as many as its program says unless given.
+    #[arg(long, value_name = "N")]
+    activity_slots: Option<u32>,
     /// How long this process may be silent before another one on the same database takes over; 10s unless given.
     #[arg(long, env = "COREASON_LEASE", value_name = "DURATION")]
     lease: Option<Human>,
@@ -49,10 +52,7 @@ pub(crate) struct Options {
 /// Runs until SIGTERM or SIGINT; a second one ends the process at once.
 pub(crate) async fn run(options: Options, worker: Worker) -> Result<(), Error> {
     crate::log::to_stderr();
-    let worker = match &options.namespace {
-        Some(namespace) => worker.namespace(namespace.as_str()),
-        None => worker,
-    };
+    let worker = options.applied_to(worker);
     worker.check()?;
     let mut shutdown = Shutdown::on_signals()?;
     let listener = TcpListener::bind(options.listen)
@@ -95,6 +95,18 @@ pub(crate) async fn run(options: Options, worker: Worker) -> Result<(), Error> {
     engine.close().await;
     server.stop().await;
     database.stop().await
+}
+
+impl Options {
+    fn applied_to(&self, mut worker: Worker) -> Worker {
+        if let Some(namespace) = &self.namespace {
+            worker = worker.namespace(namespace.as_str());
+        }
+        if let Some(most) = self.activity_slots {
+            worker = worker.activity_slots(most);
+        }
+        worker
+    }
 }
 
 async fn start(

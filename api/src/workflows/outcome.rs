@@ -150,7 +150,7 @@ impl<'a> FailureBody<'a> {
             FailureInfo::ResetWorkflow { .. } => body.kind = "ResetWorkflow",
             FailureInfo::Activity { activity_type, .. } => body.kind = activity_type.as_str(),
             FailureInfo::ChildWorkflowExecution { workflow_type, .. } => {
-                body.kind = workflow_type.as_str()
+                body.kind = workflow_type.as_str();
             }
             FailureInfo::NexusOperation { operation, .. } => body.kind = operation,
             FailureInfo::NexusHandler { kind } => body.kind = kind,

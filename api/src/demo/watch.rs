@@ -1,0 +1,71 @@
+//! Following the workflow until all files are indexed, and killing what the plan says on the way.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{
+    Error, Files,
+    crash::{Plan, Victim},
+    histories::Histories,
+    progress::Progress,
+    server::Server,
+};
+use crate::cli::Client;
+
+/// How often the histories are read on.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// What was seen while the workflow ran.
+pub(super) struct Watch {
+    pub(super) histories: Histories,
+    /// What was killed, each with how many files were on record by then.
+    pub(super) kills: Vec<(Victim, usize)>,
+    progress: Progress,
+    plan: Plan,
+}
+
+impl Watch {
+    /// Returns a watch that has seen nothing yet.
+    pub(super) fn new(client: &Client, workflow_id: &str, files: &Files, plan: Plan) -> Self {
+        Self {
+            histories: Histories::new(client.clone(), workflow_id),
+            kills: Vec::new(),
+            progress: Progress::new(files.len()),
+            plan,
+        }
+    }
+
+    /// Follows until all children are done and everything that the plan says has been killed.
+    pub(super) async fn follow(&mut self, mut server: Option<&mut Server>) -> Result<(), Error> {
+        loop {
+            self.histories.read_on().await?;
+            self.progress.show(&self.histories)?;
+            let done = self.histories.is_closed() || self.histories.children_done();
+            let share = if done {
+                1.0
+            } else {
+                self.progress.share(&self.histories)
+            };
+            match (self.plan.due(share), &mut server) {
+                (Some(victim), Some(server)) => self.kill(victim, server).await?,
+                _ if done => return self.progress.end(),
+                _ => sleep(LOOK).await,
+            }
+        }
+    }
+
+    async fn kill(&mut self, victim: Victim, server: &mut Server) -> Result<(), Error> {
+        self.kills.push((victim, self.histories.completed()));
+        match victim {
+            Victim::Engine => {
+                self.progress.say("kill -9 the engine")?;
+                server.kill_engine().await
+            }
+            Victim::Postgres => {
+                self.progress.say("kill -9 Postgres")?;
+                server.kill_postgres()
+            }
+        }
+    }
+}
