@@ -171,13 +171,7 @@ impl Owner {
         run.redeliver = false;
         let outstanding = run.execution.outstanding();
         if !run.execution.is_open() {
-            let debts = outstanding.iter().filter(|effect| {
-                matches!(
-                    effect,
-                    Effect::NotifyParent { .. } | Effect::CloseChild { .. }
-                )
-            });
-            run.debts = u32::try_from(debts.count()).unwrap_or(u32::MAX);
+            run.debts = u32::try_from(outstanding.len()).unwrap_or(u32::MAX);
         }
         for effect in outstanding {
             self.deliver(run_id, effect);

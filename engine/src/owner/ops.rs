@@ -44,6 +44,13 @@ impl Owner {
             return;
         };
         let execution = &run.execution;
+        if !execution.is_open() && answers_debt(execution, &op) {
+            let debtor = RunKey {
+                key: run.key.clone(),
+                run_id,
+            };
+            return self.paid(&debtor);
+        }
         match op {
             Op::Signal { signal, reply } => {
                 let decision = decide::signal(execution, &signal, now);
@@ -291,5 +298,18 @@ fn external_answered(
         (true, Some(cause)) => {
             decide::external_cancel_failed(execution, initiated_event_id, cause, now)
         }
+    }
+}
+
+/// Says whether an operation answers what a closed run had sent or asked for before it closed.
+fn answers_debt(execution: &history::Execution, op: &Op) -> bool {
+    match op {
+        Op::ExternalAnswered { .. } => true,
+        Op::ChildStarted { initiated_event_id: answered, .. } | Op::ChildStartFailed { initiated_event_id: answered, .. } => {
+            execution.outstanding().iter().any(|effect| {
+                matches!(effect, decide::Effect::StartChild { initiated_event_id, .. } if initiated_event_id == answered)
+            })
+        }
+        _ => false,
     }
 }

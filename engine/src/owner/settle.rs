@@ -36,6 +36,10 @@ impl Owner {
                 return self.fold_again(run_id, "a decision can't be applied");
             }
         }
+        if !run.execution.is_open() {
+            // Every one of them is answered, some to what the run had sent before it closed.
+            run.debts = u32::try_from(run.execution.outstanding().len()).unwrap_or(u32::MAX);
+        }
         for effect in decision.effects {
             match effect {
                 // Told by the state itself, see `settle`: it need not wait for the commit.
@@ -48,12 +52,6 @@ impl Owner {
                     let Some(run) = self.runs.get_mut(&run_id) else {
                         return;
                     };
-                    if matches!(
-                        effect,
-                        Effect::NotifyParent { .. } | Effect::CloseChild { .. }
-                    ) {
-                        run.debts += 1;
-                    }
                     run.with_next_row(After::Effect(effect));
                 }
             }

@@ -43,6 +43,26 @@ pub enum ChildOutcome {
     Terminated,
 }
 
+impl ChildOutcome {
+    /// Returns what a run's last event means for its parent: nothing while another run follows.
+    pub(crate) fn of(closed: &EventKind) -> Option<Self> {
+        Some(match closed {
+            EventKind::WorkflowExecutionCompleted(end) if end.new_execution_run_id.is_none() => {
+                Self::Completed(end.result.clone())
+            }
+            EventKind::WorkflowExecutionFailed(end) if end.new_execution_run_id.is_none() => {
+                Self::Failed(end.failure.clone(), end.retry_state)
+            }
+            EventKind::WorkflowExecutionTimedOut(end) if end.new_execution_run_id.is_none() => {
+                Self::TimedOut(end.retry_state)
+            }
+            EventKind::WorkflowExecutionCanceled(end) => Self::Canceled(end.details.clone()),
+            EventKind::WorkflowExecutionTerminated(_) => Self::Terminated,
+            _ => return None,
+        })
+    }
+}
+
 /// Records that a child's first run started. A repeated answer gives an empty decision, here and below.
 ///
 /// # Errors

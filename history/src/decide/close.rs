@@ -12,7 +12,7 @@ use crate::{
         ParentClosePolicy, WorkflowExecutionCancelRequested, WorkflowExecutionTerminated,
         WorkflowExecutionTimedOut, WorkflowTaskFailedCause,
     },
-    execution::Execution,
+    execution::{ChildState, Execution},
     failure::{Failure, FailureInfo, RetryState, TimeoutType},
     ids::{EventId, Identity, RequestId, RunId, WorkflowExecution},
     payload::Payloads,
@@ -207,26 +207,29 @@ pub(super) fn close(
         .activities()
         .filter(|activity| activity.is_started() && !ended.contains(&activity.scheduled_event_id()))
         .map(Effect::cancel_activity);
-    let children = exec
-        .children()
-        .filter(|child| !child.closed)
-        .map(crate::execution::ChildState::attributes)
-        .filter(|child| child.parent_close_policy != ParentClosePolicy::Abandon)
-        .map(|child| Effect::CloseChild {
-            policy: child.parent_close_policy,
-            target: Target {
-                namespace: child.namespace.clone(),
-                workflow_id: child.workflow_id.clone(),
-                run_id: None,
-                only_child_of: Some(exec.run_id()),
-            },
-        });
+    let children = exec.children().filter_map(|child| close_child(exec, child));
     let parent = outcome.and_then(|outcome| notify_parent(exec, outcome));
     let effects: Vec<_> = running.chain(children).chain(parent).collect();
     draft.effects.extend(effects);
 }
 
-fn notify_parent(exec: &Execution, outcome: ChildOutcome) -> Option<Effect> {
+/// Returns what the close of a run means for one of its children, if anything.
+pub(crate) fn close_child(exec: &Execution, child: &ChildState) -> Option<Effect> {
+    let attributes = child.attributes();
+    let policy = attributes.parent_close_policy;
+    (!child.closed && policy != ParentClosePolicy::Abandon).then(|| Effect::CloseChild {
+        policy,
+        target: Target {
+            namespace: attributes.namespace.clone(),
+            workflow_id: attributes.workflow_id.clone(),
+            run_id: None,
+            only_child_of: Some(exec.run_id()),
+        },
+    })
+}
+
+/// Returns what the parent is told of a run that ended so, if it has a parent.
+pub(crate) fn notify_parent(exec: &Execution, outcome: ChildOutcome) -> Option<Effect> {
     let started = exec.started();
     Some(Effect::NotifyParent {
         namespace: started.parent_workflow_namespace.clone()?,

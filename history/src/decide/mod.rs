@@ -13,7 +13,7 @@ mod activity;
 mod child_workflow;
 mod external;
 
-mod close;
+pub(crate) mod close;
 mod deadline;
 mod signal;
 

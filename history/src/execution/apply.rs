@@ -78,6 +78,7 @@ impl Execution {
         if let Some(completed) = by_command(&event.kind) {
             self.follows_completion(completed)?;
         }
+        let debts = self.debts_at(event);
         // Nothing that was pending can happen any more; who asks about a closed run reads its history.
         let mut closed = Self::new(self.namespace.clone(), self.run_id);
         if let Some(started) = self.started.take() {
@@ -92,6 +93,7 @@ impl Execution {
         closed.cancel_requested = self.cancel_requested.take();
         closed.signals = self.signals;
         closed.upserted = self.upserted.take();
+        closed.debts = (!debts.is_empty()).then(|| Box::new(debts));
         *self = closed;
         Ok(())
     }

@@ -6,6 +6,7 @@ mod buffer;
 mod child_workflow;
 mod corrupt;
 mod deadline;
+mod debts;
 mod external;
 mod facts;
 mod memory;
@@ -35,6 +36,7 @@ pub(crate) use workflow_task::transient_backoff;
 use facts::{NOT_STARTED, Upserted};
 
 use crate::{
+    decide::Effect,
     event::{Event, EventKind, Sticky, WorkflowExecutionStarted},
     ids::{
         ActivityId, EventId, Namespace, RequestId, RunId, TaskQueue, TimerId, WorkflowExecution,
@@ -51,6 +53,8 @@ pub struct Execution {
     started: Option<Arc<Event>>,
     status: Status,
     close_event: Option<Arc<Event>>,
+    /// What a closed run owed others at its close.
+    debts: Option<Box<Vec<Effect>>>,
     next_event_id: EventId,
     last_event_at: Timestamp,
     /// The latest time of all records: what is recorded next is no earlier.
@@ -98,6 +102,7 @@ impl Execution {
             started: None,
             status: Status::Running,
             close_event: None,
+            debts: None,
             next_event_id: EventId::FIRST,
             last_event_at: Timestamp::default(),
             last_record_at: Timestamp::default(),

@@ -134,11 +134,12 @@ fn answered_outbox_is_not() {
 }
 
 #[test]
-fn closed_run_owes_nothing() {
+fn closed_run_owes_its_children_the_close_policy() {
     check(
         "
         given start | take | complete: activity a; child c | terminate
         crash
+          > CloseChild c Terminate
         ",
     );
 }
