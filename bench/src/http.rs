@@ -13,7 +13,12 @@ use uuid::Uuid;
 use crate::{load::Figures, workflows::QUEUE};
 
 /// Runs clients in a closed loop of `start?wait` for a while.
-pub(crate) async fn closed_loop(address: SocketAddr, clients: usize, time: Duration, activities: u32) -> Result<Figures> {
+pub(crate) async fn closed_loop(
+    address: SocketAddr,
+    clients: usize,
+    time: Duration,
+    activities: u32,
+) -> Result<Figures> {
     let begun = Instant::now();
     let until = begun + time;
     let running: Vec<_> = (0..clients)
@@ -47,7 +52,10 @@ impl Client {
     async fn connect(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, answer: Vec::with_capacity(4096) })
+        Ok(Self {
+            stream,
+            answer: Vec::with_capacity(4096),
+        })
     }
 
     /// Starts a workflow and waits for its result in the same call.
@@ -63,10 +71,17 @@ impl Client {
         self.stream.write_all(request.as_bytes()).await?;
         self.answer.clear();
         let head = loop {
-            if let Some(end) = self.answer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+            if let Some(end) = self
+                .answer
+                .windows(4)
+                .position(|bytes| bytes == b"\r\n\r\n")
+            {
                 break end + 4;
             }
-            anyhow::ensure!(self.stream.read_buf(&mut self.answer).await? > 0, "the server hung up");
+            anyhow::ensure!(
+                self.stream.read_buf(&mut self.answer).await? > 0,
+                "the server hung up"
+            );
         };
         let text = std::str::from_utf8(&self.answer[..head])?.to_ascii_lowercase();
         let length: usize = text
@@ -76,11 +91,17 @@ impl Client {
             .trim()
             .parse()?;
         while self.answer.len() < head + length {
-            anyhow::ensure!(self.stream.read_buf(&mut self.answer).await? > 0, "the server hung up");
+            anyhow::ensure!(
+                self.stream.read_buf(&mut self.answer).await? > 0,
+                "the server hung up"
+            );
         }
         let answer = std::str::from_utf8(&self.answer[head..])?;
         let expected = format!(r#""result":{activities}"#);
-        anyhow::ensure!(text.starts_with("http/1.1 20") && answer.contains(&expected), "{text}{answer}");
+        anyhow::ensure!(
+            text.starts_with("http/1.1 20") && answer.contains(&expected),
+            "{text}{answer}"
+        );
         Ok(())
     }
 }

@@ -30,11 +30,19 @@ pub(crate) async fn measure(url: &str, in_flight: usize, repeats: usize) -> Resu
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
     tokio::spawn(connection);
     let owner = Uuid::new_v4();
-    client.execute("UPDATE slot SET owner = $1, epoch = 1 WHERE n >= 6", &[&owner]).await?;
+    client
+        .execute(
+            "UPDATE slot SET owner = $1, epoch = 1 WHERE n >= 6",
+            &[&owner],
+        )
+        .await?;
     let recorded = Recorded::read(&client).await?;
     let mut lanes = Vec::new();
     for slot in SLOTS {
-        lanes.push(Lane { connection: Connection::open(url, slot, owner, 1).await?, batch: 0 });
+        lanes.push(Lane {
+            connection: Connection::open(url, slot, owner, 1).await?,
+            batch: 0,
+        });
     }
     let mut one_row = Vec::new();
     let mut replays = Vec::new();
@@ -42,7 +50,10 @@ pub(crate) async fn measure(url: &str, in_flight: usize, repeats: usize) -> Resu
         one_row.push(single(&mut lanes[0], &recorded).await?);
         replays.push(replay(&mut lanes, &recorded, in_flight).await?);
     }
-    Ok(Limits { one_row: median(one_row), replay: median(replays) })
+    Ok(Limits {
+        one_row: median(one_row),
+        replay: median(replays),
+    })
 }
 
 /// One workflow as it was committed.
@@ -75,9 +86,23 @@ impl Recorded {
             .await?;
         let rows = rows
             .iter()
-            .map(|row| Ok((row.get(0), row.get::<_, Vec<u8>>(1).try_into().ok().context("a hash of 32 bytes")?, row.get(2))))
+            .map(|row| {
+                Ok((
+                    row.get(0),
+                    row.get::<_, Vec<u8>>(1)
+                        .try_into()
+                        .ok()
+                        .context("a hash of 32 bytes")?,
+                    row.get(2),
+                ))
+            })
             .collect::<Result<_>>()?;
-        Ok(Self { workflow_type: run.get(2), task_queue: run.get(3), rows, history_length: run.get(4) })
+        Ok(Self {
+            workflow_type: run.get(2),
+            task_queue: run.get(3),
+            rows,
+            history_length: run.get(4),
+        })
     }
 
     fn start(&self) -> Item {
@@ -100,7 +125,12 @@ impl Recorded {
     fn end(&self, start: &Item) -> Item {
         let run_id = start.rows[0].run_id;
         let mut item = self.row(run_id, &start.workflow_id, 1);
-        item.closes.push(CloseRow { run_id, status: 2, closed_at: Timestamp(1), history_length: self.history_length });
+        item.closes.push(CloseRow {
+            run_id,
+            status: 2,
+            closed_at: Timestamp(1),
+            history_length: self.history_length,
+        });
         item
     }
 
@@ -177,7 +207,10 @@ async fn replay(lanes: &mut [Lane], recorded: &Recorded, in_flight: usize) -> Re
         anyhow::Ok(latencies)
     });
     let mut running: Vec<_> = running.collect();
-    let (second, first) = (running.pop().context("two lanes")?, running.pop().context("two lanes")?);
+    let (second, first) = (
+        running.pop().context("two lanes")?,
+        running.pop().context("two lanes")?,
+    );
     let (first, second) = tokio::join!(first, second);
     let time: Duration = begun.elapsed();
     Ok(Figures::of(time, vec![first?, second?]))

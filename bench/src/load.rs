@@ -32,9 +32,17 @@ impl Figures {
 
     /// Returns the latency that the given share of the workflows stayed under.
     pub(crate) fn quantile(&self, share: f64) -> Duration {
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index below the length")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an index below the length"
+        )]
         let at = (self.latencies.len() as f64 * share) as usize;
-        self.latencies.get(at.min(self.latencies.len().saturating_sub(1))).copied().unwrap_or_default()
+        self.latencies
+            .get(at.min(self.latencies.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Adds what Postgres counted meanwhile.
@@ -47,7 +55,13 @@ impl Figures {
     pub(crate) fn of(time: Duration, clients: Vec<Vec<Duration>>) -> Self {
         let mut latencies: Vec<Duration> = clients.into_iter().flatten().collect();
         latencies.sort_unstable();
-        Self { workflows: latencies.len(), time, latencies, batches: None, wal_bytes: None }
+        Self {
+            workflows: latencies.len(),
+            time,
+            latencies,
+            batches: None,
+            wal_bytes: None,
+        }
     }
 }
 

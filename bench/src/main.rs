@@ -47,7 +47,12 @@ struct Options {
 async fn main() -> Result<()> {
     let options = Options::parse();
     let folder = std::env::temp_dir().join(format!("coreason-bench-{}", std::process::id()));
-    let server = postgres::Server::start(postgres::Options { data_dir: folder.clone(), bin_dir: options.postgres.clone(), port: None }).await?;
+    let server = postgres::Server::start(postgres::Options {
+        data_dir: folder.clone(),
+        bin_dir: options.postgres.clone(),
+        port: None,
+    })
+    .await?;
     let measured = measure(&options, server.url()).await;
     server.stop().await?;
     std::fs::remove_dir_all(&folder).context("the bench's folder")?;
@@ -75,7 +80,10 @@ impl Case {
             Way::Http => "HTTP",
         };
         let plural = if self.activities == 1 { "y" } else { "ies" };
-        format!("{way}, {} activit{plural}, {} in flight", self.activities, self.clients)
+        format!(
+            "{way}, {} activit{plural}, {} in flight",
+            self.activities, self.clients
+        )
     }
 }
 
@@ -90,24 +98,74 @@ async fn measure(options: &Options, url: &str) -> Result<()> {
 
     let cases = [Way::Process, Way::Http]
         .into_iter()
-        .flat_map(|over| [1, 10].into_iter().map(move |activities| (over, activities)))
-        .flat_map(|(over, activities)| [1, options.clients].into_iter().map(move |clients| Case { over, activities, clients }))
-        .filter(|case| options.only.as_ref().is_none_or(|only| case.name().contains(only.as_str())))
+        .flat_map(|over| {
+            [1, 10]
+                .into_iter()
+                .map(move |activities| (over, activities))
+        })
+        .flat_map(|(over, activities)| {
+            [1, options.clients].into_iter().map(move |clients| Case {
+                over,
+                activities,
+                clients,
+            })
+        })
+        .filter(|case| {
+            options
+                .only
+                .as_ref()
+                .is_none_or(|only| case.name().contains(only.as_str()))
+        })
         .collect::<Vec<_>>();
     // Plans, caches and files are warm before anything counts.
-    run(&engine, url, address, Case { over: Way::Http, activities: 1, clients: options.clients }, Duration::from_secs(2)).await?;
+    run(
+        &engine,
+        url,
+        address,
+        Case {
+            over: Way::Http,
+            activities: 1,
+            clients: options.clients,
+        },
+        Duration::from_secs(2),
+    )
+    .await?;
     let mut rounds: Vec<Vec<Figures>> = vec![Vec::new(); cases.len()];
     for _ in 0..options.repeats {
         for (case, figures) in cases.iter().zip(&mut rounds) {
-            figures.push(run(&engine, url, address, *case, Duration::from_secs(options.seconds)).await?);
+            figures.push(
+                run(
+                    &engine,
+                    url,
+                    address,
+                    *case,
+                    Duration::from_secs(options.seconds),
+                )
+                .await?,
+            );
         }
     }
     let mut rows: Vec<Row> = Vec::new();
     let limits = limit::measure(url, options.clients, options.repeats).await?;
-    rows.push(Row { name: "C: a fenced commit of one row, 1 in flight".to_owned(), steps: None, figures: limits.one_row });
-    rows.push(Row { name: format!("limit: bare replay of the committed arrays, {} in flight", options.clients), steps: Some(1), figures: limits.replay });
+    rows.push(Row {
+        name: "C: a fenced commit of one row, 1 in flight".to_owned(),
+        steps: None,
+        figures: limits.one_row,
+    });
+    rows.push(Row {
+        name: format!(
+            "limit: bare replay of the committed arrays, {} in flight",
+            options.clients
+        ),
+        steps: Some(1),
+        figures: limits.replay,
+    });
     for (case, figures) in cases.iter().zip(rounds) {
-        rows.push(Row { name: case.name(), steps: Some(case.activities), figures: load::median(figures) });
+        rows.push(Row {
+            name: case.name(),
+            steps: Some(case.activities),
+            figures: load::median(figures),
+        });
     }
     // The worker ends with its connection; that it is told first only makes it leave in order.
     let _ = stop.send(());
@@ -116,8 +174,14 @@ async fn measure(options: &Options, url: &str) -> Result<()> {
     table::print(&rows)
 }
 
-async fn work(worker: Worker, connection: Connection, stopped: tokio::sync::oneshot::Receiver<()>) -> Result<()> {
-    worker.run(connection, async move { drop(stopped.await) }).await?;
+async fn work(
+    worker: Worker,
+    connection: Connection,
+    stopped: tokio::sync::oneshot::Receiver<()>,
+) -> Result<()> {
+    worker
+        .run(connection, async move { drop(stopped.await) })
+        .await?;
     Ok(())
 }
 
@@ -130,7 +194,13 @@ async fn serve(engine: Engine) -> Result<SocketAddr> {
 }
 
 /// Runs one case for a while.
-async fn run(engine: &Engine, url: &str, address: SocketAddr, case: Case, time: Duration) -> Result<Figures> {
+async fn run(
+    engine: &Engine,
+    url: &str,
+    address: SocketAddr,
+    case: Case,
+    time: Duration,
+) -> Result<Figures> {
     let before = Counters::read(url).await?;
     let mut figures = match case.over {
         Way::Process => {
@@ -152,9 +222,19 @@ async fn run(engine: &Engine, url: &str, address: SocketAddr, case: Case, time: 
 }
 
 async fn loop_in_process(engine: &mut Engine, activities: u32) -> Result<()> {
-    let (_, closed) = engine.execute_workflow(&Namespace::known("default"), start(activities), Duration::from_secs(60)).await?;
+    let (_, closed) = engine
+        .execute_workflow(
+            &Namespace::known("default"),
+            start(activities),
+            Duration::from_mins(1),
+        )
+        .await?;
     let closed = closed.context("a workflow did not end in time")?;
-    anyhow::ensure!(closed.status == history::Status::Completed, "a workflow ended as {:?}", closed.status);
+    anyhow::ensure!(
+        closed.status == history::Status::Completed,
+        "a workflow ended as {:?}",
+        closed.status
+    );
     Ok(())
 }
 
@@ -201,6 +281,9 @@ impl Counters {
                 &[],
             )
             .await?;
-        Ok(Self { batches: row.get(0), wal_bytes: row.get(1) })
+        Ok(Self {
+            batches: row.get(0),
+            wal_bytes: row.get(1),
+        })
     }
 }

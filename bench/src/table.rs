@@ -16,14 +16,23 @@ pub(crate) struct Row {
 
 /// Prints the table as Markdown, with the ratio of each line to the limit.
 pub(crate) fn print(rows: &[Row]) -> Result<()> {
-    let limit = rows.iter().find(|row| row.name.starts_with("limit")).map_or(0.0, |row| row.figures.rate());
+    let limit = rows
+        .iter()
+        .find(|row| row.name.starts_with("limit"))
+        .map_or(0.0, |row| row.figures.rate());
     let mut text = String::from(
         "| what | workflows/s | activities/s | p50 ms | p99 ms | commits/wf | WAL bytes/wf | of the limit |\n|---|--:|--:|--:|--:|--:|--:|--:|\n",
     );
-    for Row { name, steps, figures } in rows {
+    for Row {
+        name,
+        steps,
+        figures,
+    } in rows
+    {
         let millis = |share| figures.quantile(share).as_secs_f64() * 1000.0;
         #[expect(clippy::cast_precision_loss, reason = "counts of a few seconds")]
-        let per_workflow = |count: Option<i64>| count.map(|count| count as f64 / figures.workflows.max(1) as f64);
+        let per_workflow =
+            |count: Option<i64>| count.map(|count| count as f64 / figures.workflows.max(1) as f64);
         let rate = figures.rate();
         write!(text, "| {name} | {rate:.0} | ")?;
         match steps {

@@ -21,5 +21,9 @@ async fn sequence(wf: Workflow, activities: u32) -> Result<u32> {
 
 /// Returns the worker.
 pub(crate) fn worker() -> Worker {
-    Worker::new(QUEUE).workflow(sequence).activity(add_one).workflow_slots(1000).activity_slots(1000)
+    Worker::new(QUEUE)
+        .workflow(sequence)
+        .activity(add_one)
+        .workflow_slots(1000)
+        .activity_slots(1000)
 }

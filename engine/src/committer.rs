@@ -159,7 +159,7 @@ impl Gathered {
     fn batch(&mut self) -> Vec<Item> {
         let mut batch: Vec<Item> = Vec::with_capacity(self.pending.len().min(BATCH_ROWS_MAX));
         let mut skipped = VecDeque::new();
-        let mut taken = HashMap::new();
+        let mut taken = HashSet::new();
         let mut held_back: HashSet<Workflow> = HashSet::new();
         let (mut rows, mut bytes) = (0, 0);
         while rows < BATCH_ROWS_MAX && bytes < BATCH_BYTES_MAX {
@@ -167,7 +167,7 @@ impl Gathered {
                 break;
             };
             let workflow = workflow(&item);
-            let starts_twice = !item.starts.is_empty() && taken.contains_key(&workflow);
+            let starts_twice = !item.starts.is_empty() && taken.contains(&workflow);
             if starts_twice || self.busy.contains(&workflow) || held_back.contains(&workflow) {
                 held_back.insert(workflow);
                 skipped.push_back(item);
@@ -175,13 +175,13 @@ impl Gathered {
             }
             rows += item.rows.len().max(1);
             bytes += item.bytes();
-            taken.insert(workflow, ());
+            taken.insert(workflow);
             batch.push(item);
         }
         while let Some(item) = skipped.pop_back() {
             self.pending.push_front(item);
         }
-        self.busy.extend(taken.into_keys());
+        self.busy.extend(taken);
         batch
     }
 

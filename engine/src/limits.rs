@@ -23,7 +23,7 @@ pub const PARK_AFTER: Duration = Duration::from_secs(30);
 /// The most runs parked in one commit.
 pub const PARK_BATCH: usize = 1000;
 /// Deadlines of parked runs are read this far ahead.
-pub const PARKED_HORIZON: Duration = Duration::from_secs(60);
+pub const PARKED_HORIZON: Duration = Duration::from_mins(1);
 /// The most runs folded at once at takeover.
 pub const FOLD_BATCH: usize = 500;
 /// The longest a request for a result or for new events is held open. Temporal: `history.longPollExpirationInterval`.

@@ -32,21 +32,38 @@ async fn run(worker: worker::Worker, workflow_type: &str, task_queue: &str, inpu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hello_greets() {
-    assert_eq!(run(hello::worker(), "hello", "hello", json!("world")).await, json!("Hello, world!"));
+    assert_eq!(
+        run(hello::worker(), "hello", "hello", json!("world")).await,
+        json!("Hello, world!")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fan_out_adds_up_what_its_activities_count() {
     let texts: Vec<String> = (0..40).map(|n| "word ".repeat(n)).collect();
-    assert_eq!(run(fan_out::worker(), "count_words", "fan-out", json!(texts)).await, json!(780));
+    assert_eq!(
+        run(fan_out::worker(), "count_words", "fan-out", json!(texts)).await,
+        json!(780)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn saga_undoes_in_reverse_when_a_step_fails() {
     let booked = ["flight booked", "hotel booked", "car booked"];
-    let undone = ["no bank pays for Atlantis", "car canceled", "hotel canceled", "flight canceled"];
-    assert_eq!(run(saga::worker(), "book_trip", "saga", json!("Paris")).await, json!(booked));
-    assert_eq!(run(saga::worker(), "book_trip", "saga", json!("Atlantis")).await, json!([&booked[..], &undone[..]].concat()));
+    let undone = [
+        "no bank pays for Atlantis",
+        "car canceled",
+        "hotel canceled",
+        "flight canceled",
+    ];
+    assert_eq!(
+        run(saga::worker(), "book_trip", "saga", json!("Paris")).await,
+        json!(booked)
+    );
+    assert_eq!(
+        run(saga::worker(), "book_trip", "saga", json!("Atlantis")).await,
+        json!([&booked[..], &undone[..]].concat())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,12 +75,21 @@ async fn approval_waits_for_the_signal() {
     let signal = json!({"signalName": "decide", "input": {"by": "Ada", "approved": true}});
     let (status, answer) = server.client.post("/lunch/signal", signal).await;
     assert!(status < 300, "{answer}");
-    assert_eq!(server.client.result("lunch").await["result"], json!("42 approved by Ada"));
+    assert_eq!(
+        server.client.result("lunch").await["result"],
+        json!("42 approved by Ada")
+    );
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn child_workflows_return_to_their_parent() {
-    let shipped = run(child_workflows::worker(), "ship_order", "child-workflows", json!(["book", "pen"])).await;
+    let shipped = run(
+        child_workflows::worker(),
+        "ship_order",
+        "child-workflows",
+        json!(["book", "pen"]),
+    )
+    .await;
     assert_eq!(shipped, json!(["book in a box", "pen in a box"]));
 }

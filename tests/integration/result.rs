@@ -56,3 +56,17 @@ async fn what_does_not_exist_is_not_found() {
     assert_eq!(code(&signal), (404, "WORKFLOW_NOT_FOUND"));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_closed_run_has_its_result_without_waiting() {
+    let server = Server::start().await;
+    let body = json!({"workflowType": "echo", "workflowId": "w", "input": 7});
+    server.client.post("?wait=true", body).await;
+    let (status, outcome) = server.client.get("/w/result").await;
+    assert_eq!(
+        (status, outcome["result"].as_i64()),
+        (200, Some(7)),
+        "{outcome}"
+    );
+    server.stop().await;
+}

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::{Server, client::code};
+use crate::support::{
+    Server,
+    client::{code, http},
+};
 
 #[tokio::test]
 async fn a_start_that_waits_answers_with_the_result() {
@@ -97,7 +100,7 @@ async fn a_reuse_policy_refuses_a_second_run() {
 async fn a_namespace_that_does_not_exist_is_refused() {
     let server = Server::start_without_worker().await;
     let url = format!("{}/api/v1/namespaces/nowhere/workflows", server.address);
-    let response = reqwest::Client::new()
+    let response = http()
         .post(url)
         .json(&json!({"workflowType": "greet"}))
         .send()

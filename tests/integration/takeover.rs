@@ -18,7 +18,7 @@ use crate::support::{Client, Database};
 const WORKFLOWS: usize = 30;
 const STEPS: u32 = 10;
 /// Longer than any step here takes, on a busy machine too.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An engine process.
 struct Node {
@@ -29,25 +29,50 @@ struct Node {
 
 impl Node {
     fn start(database: &str, ledger: &Path) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let address = format!("http://127.0.0.1:{port}");
         let child = Command::new(env!("CARGO_BIN_EXE_node"))
-            .args(["dev", "--listen", &format!("127.0.0.1:{port}"), "--database-url", database, "--lease", "2s"])
+            .args([
+                "dev",
+                "--listen",
+                &format!("127.0.0.1:{port}"),
+                "--database-url",
+                database,
+                "--lease",
+                "2s",
+            ])
             .env("LEDGER", ledger)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self { child, client: Client::new(&address), address }
+        Self {
+            child,
+            client: Client::new(&address),
+            address,
+        }
     }
 
     fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+        kill(
+            Pid::from_raw(i32::try_from(self.child.id()).unwrap()),
+            signal,
+        )
+        .unwrap();
     }
 
     /// Returns the status of `/readyz`, or nothing when nobody answers.
     async fn ready(&self) -> Option<(u16, String)> {
-        let response = reqwest::Client::new().get(format!("{}/readyz", self.address)).timeout(Duration::from_secs(1)).send().await.ok()?;
+        let response = reqwest::Client::new()
+            .get(format!("{}/readyz", self.address))
+            .timeout(Duration::from_secs(1))
+            .send()
+            .await
+            .ok()?;
         let status = response.status().as_u16();
         Some((status, response.text().await.ok()?))
     }
@@ -56,7 +81,11 @@ impl Node {
     async fn owns(&self) -> Duration {
         let since = Instant::now();
         while self.ready().await.is_none_or(|(status, _)| status != 200) {
-            assert!(since.elapsed() < PATIENCE, "{} does not own the shards", self.address);
+            assert!(
+                since.elapsed() < PATIENCE,
+                "{} does not own the shards",
+                self.address
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         since.elapsed()
@@ -65,8 +94,16 @@ impl Node {
     /// Waits until it says who the owner is.
     async fn names_owner(&self, owner: &str) {
         let since = Instant::now();
-        while self.ready().await.is_none_or(|(status, body)| status != 503 || !body.contains(owner)) {
-            assert!(since.elapsed() < PATIENCE, "{} does not name {owner}", self.address);
+        while self
+            .ready()
+            .await
+            .is_none_or(|(status, body)| status != 503 || !body.contains(owner))
+        {
+            assert!(
+                since.elapsed() < PATIENCE,
+                "{} does not name {owner}",
+                self.address
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -112,21 +149,40 @@ async fn nothing_is_lost_or_doubled(database: &str, path: &Path, prefix: &str) {
     for n in 0..WORKFLOWS {
         let id = format!("{prefix}{n}");
         for step in 0..STEPS {
-            assert!(done.contains_key(&format!("step {id} {step}")), "step {step} of {id} was never done");
+            assert!(
+                done.contains_key(&format!("step {id} {step}")),
+                "step {step} of {id} was never done"
+            );
         }
-        assert!(done.get(&format!("once {id}")).is_none_or(|times| *times == 1), "what {id} must do once was done twice");
+        assert!(
+            done.get(&format!("once {id}"))
+                .is_none_or(|times| *times == 1),
+            "what {id} must do once was done twice"
+        );
     }
     let pool = engine::audit::connect(database).await.unwrap();
-    let report = engine::audit::verify(&pool, engine::audit::Scope::Everything).await.unwrap();
+    let report = engine::audit::verify(&pool, engine::audit::Scope::Everything)
+        .await
+        .unwrap();
     assert!(report.is_sound(), "{report:?}");
-    let (client, connection) = tokio_postgres::connect(database, tokio_postgres::NoTls).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(database, tokio_postgres::NoTls)
+        .await
+        .unwrap();
     tokio::spawn(connection);
     let doubled = "SELECT count(*) FROM (
             SELECT run_id, attributes ->> 'scheduled_event_id' AS activity FROM history_event
             WHERE event_type IN ('ActivityTaskCompleted', 'ActivityTaskFailed', 'ActivityTaskTimedOut')
             GROUP BY 1, 2 HAVING count(*) > 1
         ) AS doubled";
-    assert_eq!(client.query_one(doubled, &[]).await.unwrap().get::<_, i64>(0), 0, "an activity ended twice");
+    assert_eq!(
+        client
+            .query_one(doubled, &[])
+            .await
+            .unwrap()
+            .get::<_, i64>(0),
+        0,
+        "an activity ended twice"
+    );
 }
 
 fn scratch() -> PathBuf {

@@ -7,8 +7,8 @@ use coreason::prelude::*;
 
 /// Appends a line to the ledger, so that what was done is known without asking the engine.
 fn note(line: &str) -> Result<()> {
-    let ledger = std::env::var_os("LEDGER").unwrap_or_default();
-    let mut file = OpenOptions::new().append(true).create(true).open(ledger)?;
+    let path = std::env::var_os("LEDGER").unwrap_or_default();
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
     // One write of a short line to a file opened for appending is not torn.
     file.write_all(format!("{line}\n").as_bytes())?;
     Ok(())
@@ -36,7 +36,11 @@ async fn ledger(wf: Workflow, workflow: String, steps: u32) -> Result<u32> {
         n = wf.call(step, (workflow.clone(), n)).await?;
     }
     if let Err(error) = wf.call(once, workflow).await
-        && !error.failure().cause.as_ref().is_some_and(|cause| cause.message.contains("timeout"))
+        && !error
+            .failure()
+            .cause
+            .as_ref()
+            .is_some_and(|cause| cause.message.contains("timeout"))
     {
         return Err(error);
     }
@@ -44,5 +48,10 @@ async fn ledger(wf: Workflow, workflow: String, steps: u32) -> Result<u32> {
 }
 
 fn main() -> ExitCode {
-    coreason::run(Worker::new("default").workflow(ledger).activity(step).activity(once))
+    coreason::run(
+        Worker::new("default")
+            .workflow(ledger)
+            .activity(step)
+            .activity(once),
+    )
 }

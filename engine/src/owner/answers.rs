@@ -2,11 +2,12 @@
 
 use history::{
     EventId, RunId,
+    command::Command,
     decide::{
         self, CancelActivityTask, CompleteActivityTask, CompleteWorkflowTask, FailActivityTask,
         FailWorkflowTask, HeartbeatActivity, StartActivityTask,
     },
-    event::WorkflowTaskFailedCause,
+    event::{SdkMetadata, WorkflowTaskFailedCause},
     task::{ActivityTask, ActivityTaskToken, FromWorker, ToWorker, WorkerHello, WorkflowTaskToken},
 };
 use tokio::sync::mpsc;
@@ -37,7 +38,7 @@ impl Owner {
             return;
         };
         let now = self.now();
-        for run_id in gone.workflow_tasks.into_keys() {
+        for run_id in gone.workflow_tasks {
             let Some(run) = self
                 .runs
                 .get_mut(&run_id)
@@ -143,16 +144,13 @@ impl Owner {
 
     /// Hands out a task of a run that waited in a queue. A run that is not in memory any more is over, or was read again and waits anew.
     fn wake_run(&mut self, run_id: RunId, activity: Option<(EventId, u32)>) {
-        match activity {
-            Some((scheduled_event_id, attempt)) => {
-                self.hand_out_activity(run_id, scheduled_event_id, attempt)
+        if let Some((scheduled_event_id, attempt)) = activity {
+            self.hand_out_activity(run_id, scheduled_event_id, attempt);
+        } else {
+            if let Some(run) = self.runs.get_mut(&run_id) {
+                run.in_backlog = false;
             }
-            None => {
-                if let Some(run) = self.runs.get_mut(&run_id) {
-                    run.in_backlog = false;
-                }
-                self.settle(run_id);
-            }
+            self.settle(run_id);
         }
     }
 
@@ -160,66 +158,107 @@ impl Owner {
     pub(super) fn answered(&mut self, run_id: RunId, session: SessionId, answer: FromWorker) {
         self.free_slot(session, &answer);
         let now = self.now();
-        let identity = self
-            .queues
-            .session(session)
-            .map(|session| session.hello.identity.clone());
-        let new_run_id = self.new_run_id();
+        let identity = self.identity(session);
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
         let execution = &run.execution;
         let decision = match answer {
+            FromWorker::WorkflowTaskCompleted { .. } | FromWorker::WorkflowTaskFailed { .. } => {
+                return self.workflow_task_answered(run_id, session, answer);
+            }
+            FromWorker::ActivityTaskCompleted { token, result } => {
+                let ActivityTaskToken {
+                    scheduled_event_id,
+                    attempt,
+                    ..
+                } = token;
+                let request = CompleteActivityTask {
+                    scheduled_event_id,
+                    attempt,
+                    result,
+                    identity,
+                };
+                decide::complete_activity_task(execution, &request, now)
+            }
+            FromWorker::ActivityTaskFailed { token, failure } => {
+                let ActivityTaskToken {
+                    scheduled_event_id,
+                    attempt,
+                    ..
+                } = token;
+                let request = FailActivityTask {
+                    scheduled_event_id,
+                    attempt,
+                    failure: *failure,
+                    identity,
+                };
+                decide::fail_activity_task(execution, &request, now)
+            }
+            FromWorker::ActivityTaskCanceled { token, details } => {
+                let ActivityTaskToken {
+                    scheduled_event_id,
+                    attempt,
+                    ..
+                } = token;
+                let request = CancelActivityTask {
+                    scheduled_event_id,
+                    attempt,
+                    details,
+                    identity,
+                };
+                decide::cancel_activity_task(execution, &request, now)
+            }
+            FromWorker::ActivityHeartbeat { token, details } => {
+                return self.heartbeat(run_id, session, token, details);
+            }
+            FromWorker::Draining => return,
+        };
+        // An answer to an attempt that is over changes nothing, and nobody waits to hear so.
+        self.carry_out(run_id, decision, Reply::None);
+    }
+
+    fn identity(&mut self, session: SessionId) -> Option<history::Identity> {
+        self.queues
+            .session(session)
+            .map(|session| session.hello.identity.clone())
+    }
+
+    /// Takes the answer to a workflow task, if it is built on this folding of the run.
+    fn workflow_task_answered(&mut self, run_id: RunId, session: SessionId, answer: FromWorker) {
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
+        match answer {
             FromWorker::WorkflowTaskCompleted {
                 token,
                 commands,
                 sdk_metadata,
                 sticky,
             } => {
-                if !is_current(run, session, &token) {
-                    self.evict(session, run_id);
-                    return;
-                }
-                run.task_out = None;
-                let request = CompleteWorkflowTask {
-                    scheduled_event_id: token.scheduled_event_id,
-                    started_event_id: token.started_event_id,
-                    attempt: token.attempt,
-                    identity,
-                    commands,
-                    sdk_metadata,
-                    sticky: None,
-                    force_create_new_workflow_task: false,
-                    new_run_id,
-                };
-                let decision = decide::complete_workflow_task(execution, &request, now);
-                let accepted = decision
-                    .as_ref()
-                    .is_ok_and(|decision| decision.refusal.is_none());
-                run.affinity = (sticky && accepted).then_some(session);
-                if accepted {
-                    run.tail.retain(|event| event.id > token.started_event_id);
-                    run.tail_from = token.started_event_id.next();
+                if is_current(run, session, &token) {
+                    run.task_out = None;
+                    self.workflow_task_completed(
+                        run_id,
+                        session,
+                        &token,
+                        (commands, sdk_metadata),
+                        sticky,
+                    );
                 } else {
                     self.evict(session, run_id);
                 }
-                self.carry_out_at_once(run_id, decision);
-                return;
             }
             FromWorker::WorkflowTaskFailed {
                 token,
                 cause,
                 failure,
-            } => {
-                if !is_current(run, session, &token) {
-                    return;
-                }
+            } if is_current(run, session, &token) => {
                 run.task_out = None;
                 run.affinity = None;
                 if cause == WorkflowTaskFailedCause::ResetStickyTaskQueue {
                     // The worker has evicted the run: somebody gets the same task again, in full. That is no failure.
-                    self.read_history(run_id);
-                    return;
+                    return self.read_history(run_id);
                 }
                 let request = FailWorkflowTask {
                     scheduled_event_id: token.scheduled_event_id,
@@ -227,74 +266,65 @@ impl Owner {
                     attempt: token.attempt,
                     cause,
                     failure: Some(*failure),
-                    identity,
+                    identity: self.identity(session),
                 };
-                let decision = decide::fail_workflow_task(execution, &request, now);
-                self.carry_out_at_once(run_id, decision);
-                return;
+                self.workflow_task_failed(run_id, &request);
             }
-            FromWorker::ActivityTaskCompleted {
-                token:
-                    ActivityTaskToken {
-                        scheduled_event_id,
-                        attempt,
-                        ..
-                    },
-                result,
-            } => decide::complete_activity_task(
-                execution,
-                &CompleteActivityTask {
-                    scheduled_event_id,
-                    attempt,
-                    result,
-                    identity,
-                },
-                now,
-            ),
-            FromWorker::ActivityTaskFailed {
-                token:
-                    ActivityTaskToken {
-                        scheduled_event_id,
-                        attempt,
-                        ..
-                    },
-                failure,
-            } => decide::fail_activity_task(
-                execution,
-                &FailActivityTask {
-                    scheduled_event_id,
-                    attempt,
-                    failure: *failure,
-                    identity,
-                },
-                now,
-            ),
-            FromWorker::ActivityTaskCanceled {
-                token:
-                    ActivityTaskToken {
-                        scheduled_event_id,
-                        attempt,
-                        ..
-                    },
-                details,
-            } => decide::cancel_activity_task(
-                execution,
-                &CancelActivityTask {
-                    scheduled_event_id,
-                    attempt,
-                    details,
-                    identity,
-                },
-                now,
-            ),
-            FromWorker::ActivityHeartbeat { token, details } => {
-                self.heartbeat(run_id, session, token, details);
-                return;
-            }
-            FromWorker::Draining => return,
+            _ => {}
+        }
+    }
+
+    fn workflow_task_completed(
+        &mut self,
+        run_id: RunId,
+        session: SessionId,
+        token: &WorkflowTaskToken,
+        (commands, sdk_metadata): (Vec<Command>, SdkMetadata),
+        sticky: bool,
+    ) {
+        let (now, identity) = (self.now(), self.identity(session));
+        // Only what closes a run may need the id of another.
+        let closes = commands.last().is_some_and(Command::closes);
+        let new_run_id = if closes {
+            self.new_run_id()
+        } else {
+            RunId(uuid::Uuid::nil())
         };
-        // An answer to an attempt that is over changes nothing, and nobody waits to hear so.
-        self.carry_out(run_id, decision, Reply::None);
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
+        let request = CompleteWorkflowTask {
+            scheduled_event_id: token.scheduled_event_id,
+            started_event_id: token.started_event_id,
+            attempt: token.attempt,
+            identity,
+            commands,
+            sdk_metadata,
+            sticky: None,
+            force_create_new_workflow_task: false,
+            new_run_id,
+        };
+        let decision = decide::complete_workflow_task(&run.execution, &request, now);
+        let accepted = decision
+            .as_ref()
+            .is_ok_and(|decision| decision.refusal.is_none());
+        run.affinity = (sticky && accepted).then_some(session);
+        if accepted {
+            run.tail.retain(|event| event.id > token.started_event_id);
+            run.tail_from = token.started_event_id.next();
+        } else {
+            self.evict(session, run_id);
+        }
+        self.carry_out_at_once(run_id, decision);
+    }
+
+    fn workflow_task_failed(&mut self, run_id: RunId, request: &FailWorkflowTask) {
+        let now = self.now();
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
+        let decision = decide::fail_workflow_task(&run.execution, request, now);
+        self.carry_out_at_once(run_id, decision);
     }
 
     /// Records what a workflow task led to and sends it on its way before another task is handed out.
@@ -312,7 +342,7 @@ impl Owner {
                 self.flush(run_id);
             }
             Err(rejection) => {
-                tracing::debug!(%run_id, %rejection, "an answer to a workflow task came too late")
+                tracing::debug!(%run_id, %rejection, "an answer to a workflow task came too late");
             }
         }
         self.settle(run_id);

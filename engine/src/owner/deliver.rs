@@ -2,8 +2,8 @@
 
 use history::{
     RunId,
-    decide::{Effect, Target, Terminate},
-    event::ParentClosePolicy,
+    decide::{Effect, StartWorkflow, Target, Terminate},
+    event::{ParentClosePolicy, StartChildFailedCause},
 };
 
 use super::{Key, Message, Op, Owner, Reply, RunKey, StartReply};
@@ -33,32 +33,7 @@ impl Owner {
                 initiated_event_id,
                 start,
                 namespace,
-            } => match self.setup.namespaces.get(&namespace) {
-                Ok(namespace) => {
-                    let reply = StartReply::Parent {
-                        parent: source,
-                        initiated_event_id,
-                        start: start.clone(),
-                        namespace: namespace.clone(),
-                    };
-                    self.local.push_back(Message::Start {
-                        namespace,
-                        request: start,
-                        reply,
-                    });
-                }
-                Err(_) => {
-                    let op = Op::ChildStartFailed {
-                        initiated_event_id,
-                        cause: history::event::StartChildFailedCause::NamespaceNotFound,
-                    };
-                    self.local.push_back(Message::On {
-                        key: source.key,
-                        run_id: Some(run_id),
-                        op,
-                    });
-                }
-            },
+            } => self.start_child(source, initiated_event_id, start, &namespace),
             Effect::SignalExternal {
                 initiated_event_id,
                 target,
@@ -119,6 +94,39 @@ impl Owner {
             // Done when they were decided.
             Effect::DispatchWorkflowTask { .. } | Effect::StartNewRun { .. } => {}
         }
+    }
+
+    fn start_child(
+        &mut self,
+        source: RunKey,
+        initiated_event_id: history::EventId,
+        start: Box<StartWorkflow>,
+        namespace: &history::Namespace,
+    ) {
+        let message = if let Ok(namespace) = self.setup.namespaces.get(namespace) {
+            let reply = StartReply::Parent {
+                parent: source,
+                initiated_event_id,
+                start: start.clone(),
+                namespace: namespace.clone(),
+            };
+            Message::Start {
+                namespace,
+                request: start,
+                reply,
+            }
+        } else {
+            let op = Op::ChildStartFailed {
+                initiated_event_id,
+                cause: StartChildFailedCause::NamespaceNotFound,
+            };
+            Message::On {
+                key: source.key,
+                run_id: Some(source.run_id),
+                op,
+            }
+        };
+        self.local.push_back(message);
     }
 
     fn send_to(&mut self, target: Target, op: Op) {

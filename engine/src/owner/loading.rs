@@ -67,7 +67,7 @@ impl Owner {
 
     pub(super) fn loaded(
         &mut self,
-        key: Key,
+        key: &Key,
         asked: Option<RunId>,
         loaded: Result<Option<Box<Loaded>>, store::Error>,
     ) {
@@ -95,7 +95,7 @@ impl Owner {
                 for message in waiting {
                     match message {
                         Message::Start { request, reply, .. } => {
-                            self.start_new(key.clone(), request, reply, None)
+                            self.start_new(key.clone(), request, reply, None);
                         }
                         message => self.not_found(message),
                     }
@@ -110,7 +110,7 @@ impl Owner {
                             Err(Error::Unavailable("the workflow can't be read")),
                         ),
                         Message::On { op, .. } => {
-                            self.refuse(op, Error::Unavailable("the workflow can't be read"))
+                            self.refuse(op, Error::Unavailable("the workflow can't be read"));
                         }
                         _ => {}
                     }
@@ -205,7 +205,7 @@ impl Owner {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, %run_id, "a parked run can't be read")
+                    tracing::error!(error = &error as &dyn std::error::Error, %run_id, "a parked run can't be read");
                 }
             }
         });

@@ -315,7 +315,7 @@ impl Owner {
     fn handle(&mut self, message: Message) {
         match message {
             Message::Start { reply, .. } if self.stopping => {
-                self.answer_start(reply, Err(STOPPING))
+                self.answer_start(reply, Err(STOPPING));
             }
             Message::Start {
                 namespace,
@@ -336,7 +336,7 @@ impl Owner {
                 key,
                 run_id,
                 loaded,
-            } => self.loaded(key, run_id, loaded),
+            } => self.loaded(&key, run_id, loaded),
             Message::Parked { due, until } => self.parked_read(due, until),
             Message::HistoryRead {
                 run_id,

@@ -1,6 +1,6 @@
 //! Task queues: workers with free slots on one side, tasks that wait on the other. In memory; rebuilt from the open runs.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use history::{
     EventId, RunId, TaskQueue,
@@ -34,7 +34,7 @@ pub(crate) struct Session {
     /// The attempts it runs.
     pub(crate) activities: HashMap<(RunId, EventId), u32>,
     /// The workflow tasks it has.
-    pub(crate) workflow_tasks: HashMap<RunId, ()>,
+    pub(crate) workflow_tasks: HashSet<RunId>,
 }
 
 /// Names a task queue.
@@ -96,7 +96,7 @@ impl Queues {
                 tasks,
                 draining: false,
                 activities: HashMap::new(),
-                workflow_tasks: HashMap::new(),
+                workflow_tasks: HashSet::new(),
             },
         );
     }
@@ -201,7 +201,7 @@ impl Session {
     /// Takes a slot for a workflow task.
     pub(crate) fn take_workflow(&mut self, run_id: RunId) {
         self.workflow_slots = self.workflow_slots.saturating_sub(1);
-        self.workflow_tasks.insert(run_id, ());
+        self.workflow_tasks.insert(run_id);
     }
 
     /// Frees the slot of a workflow task.

@@ -50,6 +50,10 @@ pub(crate) struct Origin {
 
 /// One run in the owner's memory.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own; no two exclude each other"
+)]
 pub(crate) struct Run {
     pub(crate) key: Key,
     pub(crate) shard: i16,

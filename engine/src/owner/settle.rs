@@ -347,12 +347,11 @@ impl Owner {
             run.key.namespace.clone(),
             run.execution.task_queue().clone(),
         );
-        match self.queues.free(&queue, Kind::Workflow) {
-            Some(session) => self.post_workflow_task(run_id, session, false),
-            None => {
-                let decision = decide::lose_workflow_task(&run.execution, self.now());
-                self.carry_out(run_id, decision, super::Reply::None);
-            }
+        if let Some(session) = self.queues.free(&queue, Kind::Workflow) {
+            self.post_workflow_task(run_id, session, false);
+        } else {
+            let decision = decide::lose_workflow_task(&run.execution, self.now());
+            self.carry_out(run_id, decision, super::Reply::None);
         }
     }
 
@@ -375,6 +374,7 @@ impl Owner {
 }
 
 /// A workflow task about to be handed out.
+#[derive(Clone, Copy)]
 struct StartedTask {
     scheduled_event_id: history::EventId,
     attempt: u32,

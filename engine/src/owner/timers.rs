@@ -92,13 +92,18 @@ impl Owner {
             self.deliver_outstanding(run_id);
         }
         loop {
-            let (now, new_run_id) = (self.now(), self.new_run_id());
+            let now = self.now();
+            let next = self
+                .runs
+                .get(&run_id)
+                .and_then(|run| run.execution.next_deadline());
+            if next.is_none_or(|at| at > now) {
+                return;
+            }
+            let new_run_id = self.new_run_id();
             let Some(run) = self.runs.get_mut(&run_id) else {
                 return;
             };
-            if run.execution.next_deadline().is_none_or(|at| at > now) {
-                return;
-            }
             let had_task = run
                 .execution
                 .workflow_task()

@@ -2,9 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use futures::{FutureExt as _, future::join_all};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, join_all},
+};
 use history::{RunId, chain::Hash, ids::WorkflowId};
-use tokio_postgres::{Client, Statement, types::Type};
+use tokio_postgres::{
+    Client, Row, Statement,
+    types::{ToSql, Type},
+};
 use uuid::Uuid;
 
 use super::Error;
@@ -219,199 +225,138 @@ impl Connection {
         settled: &[Settled],
     ) -> Result<Conflicts, tokio_postgres::Error> {
         let columns = Columns::of(items, settled);
-        let s = &self.statements;
-        let client = &self.client;
-        let mut steps = Vec::with_capacity(10);
-        steps.push(async move { client.batch_execute("BEGIN").await.map(|()| Vec::new()) }.boxed());
-        let fence = (self.slot, self.owner, self.epoch, batch);
-        steps.push(
-            async move {
-                let (slot, owner, epoch, batch) = fence;
-                client
-                    .query(&s.fence, &[&slot, &owner, &epoch, &batch])
-                    .await
-                    .map(|_| Vec::new())
-            }
-            .boxed(),
-        );
-        let c = &columns;
-        if !c.starts.shard.is_empty() {
-            let x = &c.starts;
-            let claims = &c.claims;
-            steps.push(
-                async move {
-                    client
-                        .query(
-                            &s.current,
-                            &[
-                                &claims.shard,
-                                &claims.namespace,
-                                &claims.workflow_id,
-                                &claims.run_id,
-                                &claims.previous,
-                            ],
-                        )
-                        .await
-                }
-                .boxed(),
-            );
-            steps.push(
-                async move {
-                    client
-                        .execute(
-                            &s.execution,
-                            &[
-                                &x.shard,
-                                &x.run_id,
-                                &x.namespace,
-                                &x.workflow_id,
-                                &x.workflow_type,
-                                &x.task_queue,
-                                &x.first_run_id,
-                                &x.parent_run_id,
-                                &x.parent_workflow_id,
-                                &x.request_id,
-                                &x.started_at,
-                                &x.claim,
-                            ],
-                        )
-                        .await
-                        .map(|_| Vec::new())
-                }
-                .boxed(),
-            );
-        }
-        if !c.history.shard.is_empty() {
-            let x = &c.history;
-            steps.push(
-                async move {
-                    client
-                        .execute(
-                            &s.history,
-                            &[
-                                &x.shard,
-                                &x.run_id,
-                                &x.seq,
-                                &x.first_event_id,
-                                &x.records,
-                                &x.hash,
-                                &history::chain::VERSION,
-                                &x.claim,
-                            ],
-                        )
-                        .await
-                        .map(|_| Vec::new())
-                }
-                .boxed(),
-            );
-        }
-        if !c.closes.shard.is_empty() {
-            let x = &c.closes;
-            steps.push(
-                async move {
-                    client
-                        .execute(
-                            &s.close,
-                            &[
-                                &x.shard,
-                                &x.run_id,
-                                &x.status,
-                                &x.closed_at,
-                                &x.history_length,
-                            ],
-                        )
-                        .await
-                        .map(|_| Vec::new())
-                }
-                .boxed(),
-            );
-        }
-        if !c.outbox.shard.is_empty() {
-            let x = &c.outbox;
-            steps.push(
-                async move {
-                    client
-                        .execute(&s.outbox, &[&x.shard, &x.run_id, &x.claim])
-                        .await
-                        .map(|_| Vec::new())
-                }
-                .boxed(),
-            );
-        }
-        if !c.parked.shard.is_empty() {
-            let x = &c.parked;
-            steps.push(
-                async move {
-                    client
-                        .execute(&s.park, &[&x.shard, &x.run_id, &x.due_at])
-                        .await
-                        .map(|_| Vec::new())
-                }
-                .boxed(),
-            );
-        }
-        if !c.unparked.0.is_empty() {
-            let x = &c.unparked;
-            steps.push(
-                async move {
-                    client
-                        .execute(&s.unpark, &[&x.0, &x.1])
-                        .await
-                        .map(|_| Vec::new())
-                }
-                .boxed(),
-            );
-        }
-        if !c.settled.0.is_empty() {
-            let x = &c.settled;
-            steps.push(
-                async move {
-                    client
-                        .execute(&s.settle, &[&x.0, &x.1])
-                        .await
-                        .map(|_| Vec::new())
-                }
-                .boxed(),
-            );
-        }
-        steps
-            .push(async move { client.batch_execute("COMMIT").await.map(|()| Vec::new()) }.boxed());
-
         // `join_all` polls in order, so the requests leave in order and in one write; every answer is looked
         // at, because the driver reports success for a COMMIT that the server answered with ROLLBACK.
-        let mut winners = None;
-        let mut failed: Option<tokio_postgres::Error> = None;
-        for result in join_all(steps).await {
-            match result {
-                Ok(rows) if !rows.is_empty() => {
-                    winners = Some(
-                        rows.iter()
-                            .map(|row| RunId(row.get(0)))
-                            .collect::<HashSet<_>>(),
-                    );
-                }
-                Ok(_) => {}
-                // The first error is the cause; the others say that the transaction is aborted.
-                Err(error) => {
-                    failed.get_or_insert(error);
-                }
-            }
+        let results = join_all(self.steps(&batch, &columns)).await;
+        let mut winners = HashSet::new();
+        for result in results {
+            // The first error is the cause; the others say that the transaction is aborted.
+            winners.extend(result?.iter().map(|row| RunId(row.get(0))));
         }
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        let winners = winners.unwrap_or_default();
+        let claimed = columns.claims.run_id.iter().map(|id| RunId(*id));
         Ok(Conflicts(
-            columns
-                .claims
-                .run_id
-                .iter()
-                .map(|id| RunId(*id))
-                .filter(|id| !winners.contains(id))
-                .collect(),
+            claimed.filter(|id| !winners.contains(id)).collect(),
         ))
     }
+
+    /// Returns the statements of a batch, in order; only the claims answer with rows.
+    fn steps<'a>(&'a self, batch: &'a i64, columns: &'a Columns<'a>) -> Vec<Step<'a>> {
+        let s = &self.statements;
+        let mut steps = Vec::with_capacity(12);
+        steps.push(self.control("BEGIN"));
+        steps.push(self.change(&s.fence, vec![&self.slot, &self.owner, &self.epoch, batch]));
+        let Columns {
+            claims: c,
+            starts: x,
+            ..
+        } = columns;
+        if !x.shard.is_empty() {
+            steps.push(self.claim(vec![
+                &c.shard,
+                &c.namespace,
+                &c.workflow_id,
+                &c.run_id,
+                &c.previous,
+            ]));
+            steps.push(self.change(
+                &s.execution,
+                vec![
+                    &x.shard,
+                    &x.run_id,
+                    &x.namespace,
+                    &x.workflow_id,
+                    &x.workflow_type,
+                    &x.task_queue,
+                    &x.first_run_id,
+                    &x.parent_run_id,
+                    &x.parent_workflow_id,
+                    &x.request_id,
+                    &x.started_at,
+                    &x.claim,
+                ],
+            ));
+        }
+        let x = &columns.history;
+        if !x.shard.is_empty() {
+            let version = &history::chain::VERSION;
+            steps.push(self.change(
+                &s.history,
+                vec![
+                    &x.shard,
+                    &x.run_id,
+                    &x.seq,
+                    &x.first_event_id,
+                    &x.records,
+                    &x.hash,
+                    version,
+                    &x.claim,
+                ],
+            ));
+        }
+        let x = &columns.closes;
+        if !x.shard.is_empty() {
+            steps.push(self.change(
+                &s.close,
+                vec![
+                    &x.shard,
+                    &x.run_id,
+                    &x.status,
+                    &x.closed_at,
+                    &x.history_length,
+                ],
+            ));
+        }
+        let x = &columns.outbox;
+        if !x.shard.is_empty() {
+            steps.push(self.change(&s.outbox, vec![&x.shard, &x.run_id, &x.claim]));
+        }
+        let x = &columns.parked;
+        if !x.shard.is_empty() {
+            steps.push(self.change(&s.park, vec![&x.shard, &x.run_id, &x.due_at]));
+        }
+        for (statement, keys) in [
+            (&s.unpark, &columns.unparked),
+            (&s.settle, &columns.settled),
+        ] {
+            if !keys.0.is_empty() {
+                steps.push(self.change(statement, vec![&keys.0, &keys.1]));
+            }
+        }
+        steps.push(self.control("COMMIT"));
+        steps
+    }
+
+    fn control<'a>(&'a self, word: &'static str) -> Step<'a> {
+        async move { self.client.batch_execute(word).await.map(|()| Vec::new()) }.boxed()
+    }
+
+    fn change<'a>(
+        &'a self,
+        statement: &'a Statement,
+        parameters: Vec<&'a (dyn ToSql + Sync)>,
+    ) -> Step<'a> {
+        // The fence is a SELECT; its one row says nothing.
+        async move {
+            self.client
+                .execute(statement, &parameters)
+                .await
+                .map(|_| Vec::new())
+        }
+        .boxed()
+    }
+
+    fn claim<'a>(&'a self, parameters: Vec<&'a (dyn ToSql + Sync)>) -> Step<'a> {
+        async move {
+            self.client
+                .query(&self.statements.current, &parameters)
+                .await
+        }
+        .boxed()
+    }
 }
+
+/// One statement of a batch under way.
+type Step<'a> = BoxFuture<'a, Result<Vec<Row>, tokio_postgres::Error>>;
 
 /// Items as the columns of their statements.
 #[derive(Default)]

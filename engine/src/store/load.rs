@@ -226,7 +226,7 @@ pub(crate) async fn fold(
             .into_iter()
             .map(|header| {
                 let rows = by_run.remove(&header.run_id).unwrap_or_default();
-                fold_one(&namespace, header, &rows)
+                fold_one(&namespace, &header, &rows)
             })
             .collect::<Result<Vec<_>, Error>>()
     });
@@ -239,7 +239,7 @@ pub(crate) async fn fold(
 
 fn fold_one(
     namespace: &Namespace,
-    header: Header,
+    header: &Header,
     rows: &[(i32, String, Vec<u8>)],
 ) -> Result<Loaded, Error> {
     let run_id = RunId(header.run_id);

@@ -256,7 +256,9 @@ async fn a_failed_attempt_is_retried_and_leaves_a_note_but_no_event() {
     });
     let act: Act = Arc::new(|task| {
         if task.token.attempt < 3 {
-            Err(history::Failure::application("not yet", "Flaky", false))
+            Err(Box::new(history::Failure::application(
+                "not yet", "Flaky", false,
+            )))
         } else {
             Ok(Payloads::default())
         }

@@ -1,5 +1,11 @@
 //! The engine on a real Postgres, with workers whose answers are spelled out.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::default_trait_access,
+    reason = "a test that can't go on fails; what is not said is the default"
+)]
+
 mod durability;
 mod lifecycle;
 mod support;

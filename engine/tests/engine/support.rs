@@ -158,7 +158,7 @@ pub(crate) fn complete(text: &str) -> Command {
 /// What workflow code is to a test: the whole history in, the commands of this task out.
 pub(crate) type Script = Arc<dyn Fn(&WorkflowType, &[Arc<Event>]) -> Vec<Command> + Send + Sync>;
 /// What an activity is to a test.
-pub(crate) type Act = Arc<dyn Fn(&ActivityTask) -> Result<Payloads, Failure> + Send + Sync>;
+pub(crate) type Act = Arc<dyn Fn(&ActivityTask) -> Result<Payloads, Box<Failure>> + Send + Sync>;
 
 /// Connects a worker on queue `q` that answers by scripts until its engine lets it go.
 pub(crate) fn work(engine: &Engine, script: Script, act: Act) -> tokio::task::JoinHandle<()> {
@@ -201,7 +201,7 @@ pub(crate) fn work(engine: &Engine, script: Script, act: Act) -> tokio::task::Jo
                     },
                     Err(failure) => FromWorker::ActivityTaskFailed {
                         token: task.token,
-                        failure: Box::new(failure),
+                        failure,
                     },
                 },
                 ToWorker::Evict(run_id) => {

@@ -93,7 +93,7 @@ impl Execution {
         closed.cancel_requested = self.cancel_requested.take();
         closed.signals = self.signals;
         closed.upserted = self.upserted.take();
-        closed.debts = (!debts.is_empty()).then(|| Box::new(debts));
+        closed.debts = debts.into();
         *self = closed;
         Ok(())
     }

@@ -54,7 +54,7 @@ pub struct Execution {
     status: Status,
     close_event: Option<Arc<Event>>,
     /// What a closed run owed others at its close.
-    debts: Option<Box<Vec<Effect>>>,
+    debts: Box<[Effect]>,
     next_event_id: EventId,
     last_event_at: Timestamp,
     /// The latest time of all records: what is recorded next is no earlier.
@@ -102,7 +102,7 @@ impl Execution {
             started: None,
             status: Status::Running,
             close_event: None,
-            debts: None,
+            debts: Box::default(),
             next_event_id: EventId::FIRST,
             last_event_at: Timestamp::default(),
             last_record_at: Timestamp::default(),

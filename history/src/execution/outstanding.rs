@@ -7,8 +7,8 @@ impl Execution {
     /// Returns the effects that are still to be carried out, as far as records tell. Receivers take each twice
     /// without harm. Of a closed run it is what it owed others at its close.
     pub fn outstanding(&self) -> Vec<Effect> {
-        if let Some(debts) = &self.debts {
-            return debts.to_vec();
+        if self.close_event.is_some() {
+            return self.debts.to_vec();
         }
         let task = self
             .workflow_task()

@@ -10,6 +10,10 @@ fn event(id: i64, kind: &str, attributes: serde_json::Value) -> Event {
     serde_json::from_value(json!({ "id": id, "t": 0, "e": { kind: attributes } })).unwrap()
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "json! is written at the call"
+)]
 fn command(kind: &str, attributes: serde_json::Value) -> Command {
     serde_json::from_value(json!({ kind: attributes })).unwrap()
 }
@@ -53,6 +57,7 @@ fn disagreement(commands: &[Command], events: &[Event]) -> String {
 }
 
 /// Every command type and the event that it makes, with the same names.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn pairs() -> Vec<(Command, Event)> {
     let target = json!({ "namespace": "n", "workflow_id": "w" });
     let with = |more: serde_json::Value| {

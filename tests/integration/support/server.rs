@@ -54,7 +54,7 @@ impl Server {
             worker
                 .run(connection, std::future::pending())
                 .await
-                .unwrap()
+                .unwrap();
         }));
     }
 

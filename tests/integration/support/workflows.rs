@@ -21,7 +21,7 @@ async fn greeting(name: String) -> Result<String> {
 /// One activity.
 #[workflow]
 async fn greet(wf: Workflow, name: String) -> Result<String> {
-    Ok(wf.call(greeting, name).await?)
+    wf.call(greeting, name).await
 }
 
 /// Returns what it is given.
