@@ -49,6 +49,17 @@ impl Checks {
         files: &Files,
         index: &Index,
     ) -> Result<(), Error> {
+        let approval = if index.approved {
+            None
+        } else {
+            Some("no signal came in time".to_owned())
+        };
+        self.add(
+            "approval",
+            "by signal".to_owned(),
+            approval.into_iter().collect(),
+        );
+
         let now = Files::find(files.folder()).await?;
         let entries: BTreeMap<&str, &Entry> = index
             .files

@@ -26,8 +26,7 @@ pub(super) struct History {
     files: HashMap<String, String>,
     /// How often each of them completed.
     completions: HashMap<String, usize>,
-    children_started: usize,
-    children_closed: usize,
+    timers_started: usize,
 }
 
 #[derive(Deserialize)]
@@ -101,10 +100,14 @@ impl Histories {
         self.runs[&self.root].closed
     }
 
-    /// Says whether the workflow has started children and all of them have closed.
-    pub(super) fn children_done(&self) -> bool {
-        let root = &self.runs[&self.root];
-        root.children_started > 0 && root.children_started == root.children_closed
+    /// Says whether all files are indexed: the workflow has gone on to its first timer.
+    pub(super) fn is_indexed(&self) -> bool {
+        self.is_closed() || self.runs[&self.root].timers_started > 0
+    }
+
+    /// Says whether the workflow waits for its approval: the deadline of that is its second timer.
+    pub(super) fn awaits_approval(&self) -> bool {
+        self.is_closed() || self.runs[&self.root].timers_started > 1
     }
 
     /// Returns how many completions of files are on record.
@@ -177,14 +180,13 @@ impl History {
                 }
                 "ActivityTaskCompleted" => *self.completions.entry(scheduled()).or_default() += 1,
                 "ChildWorkflowExecutionStarted" => {
-                    self.children_started += 1;
                     children.extend(
                         attributes["workflowExecution"]["workflowId"]
                             .as_str()
                             .map(str::to_owned),
                     );
                 }
-                name if name.starts_with("ChildWorkflowExecution") => self.children_closed += 1,
+                "TimerStarted" => self.timers_started += 1,
                 _ => {}
             }
             self.events.push(text);

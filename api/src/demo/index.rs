@@ -18,6 +18,8 @@ const APPROVE: &str = "approve";
 /// What the workflow returns.
 #[derive(Debug, Deserialize)]
 pub(super) struct Index {
+    /// Whether the signal came before its deadline.
+    pub(super) approved: bool,
     /// One entry per file.
     pub(super) files: Vec<Entry>,
 }

@@ -105,6 +105,10 @@ impl Server {
     /// Waits until the server owns its database.
     async fn ready(&mut self) -> Result<(), Error> {
         let url = format!("{}/readyz", self.address());
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .unwrap_or_default();
         let until = Instant::now() + READY_MAX;
         while Instant::now() < until {
             if let Some(status) = self
@@ -117,7 +121,9 @@ impl Server {
                     log: self.log_tail(),
                 });
             }
-            if reqwest::get(&url)
+            if client
+                .get(&url)
+                .send()
                 .await
                 .is_ok_and(|response| response.status().is_success())
             {

@@ -36,20 +36,19 @@ impl Watch {
         }
     }
 
-    /// Follows until all children are done and everything that the plan says has been killed.
+    /// Follows until the workflow waits for its approval and everything that the plan says has been killed.
     pub(super) async fn follow(&mut self, mut server: Option<&mut Server>) -> Result<(), Error> {
         loop {
             self.histories.read_on().await?;
             self.progress.show(&self.histories)?;
-            let done = self.histories.is_closed() || self.histories.children_done();
-            let share = if done {
+            let share = if self.histories.is_indexed() {
                 1.0
             } else {
                 self.progress.share(&self.histories)
             };
             match (self.plan.due(share), &mut server) {
                 (Some(victim), Some(server)) => self.kill(victim, server).await?,
-                _ if done => return self.progress.end(),
+                _ if self.histories.awaits_approval() => return self.progress.end(),
                 _ => sleep(LOOK).await,
             }
         }

@@ -7,10 +7,10 @@ mod serve;
 mod shutdown;
 mod work;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use engine::{Config, Engine};
-use tokio::{net::TcpListener, select};
+use engine::{Config, Engine, Role};
+use tokio::{net::TcpListener, select, time::timeout};
 use worker::Worker;
 
 use crate::{app::App, duration::Human};
@@ -19,6 +19,9 @@ use database::Database;
 pub(crate) use error::Error;
 use serve::Server;
 pub(crate) use shutdown::Shutdown;
+
+/// How long a takeover may take before it is worth a line in the log.
+const SAY_STANDBY_AFTER: Duration = Duration::from_secs(2);
 
 /// How to run.
 #[derive(Debug, Clone, clap::Args)]
@@ -86,7 +89,7 @@ pub(crate) async fn run(options: Options, worker: Worker) -> Result<(), Error> {
     };
     let working = work::start(engine.clone(), worker, shutdown.clone());
     select! {
-        () = engine.owning() => announce::ready(address, &database)?,
+        () = ready(&engine) => announce::ready(address, &database)?,
         () = shutdown.asked() => {}
     }
     shutdown.asked().await;
@@ -95,6 +98,20 @@ pub(crate) async fn run(options: Options, worker: Worker) -> Result<(), Error> {
     engine.close().await;
     server.stop().await;
     database.stop().await
+}
+
+/// Waits until this process owns the database, and says so when another one does.
+async fn ready(engine: &Engine) {
+    if timeout(SAY_STANDBY_AFTER, engine.owning()).await.is_ok() {
+        return;
+    }
+    if let Role::Standby { owner } = engine.role() {
+        tracing::info!(
+            owner,
+            "another process owns the database; standing by to take over"
+        );
+    }
+    engine.owning().await;
 }
 
 impl Options {

@@ -20,7 +20,8 @@ impl Server {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        reqwest::Client::new().request(method, format!("{}{path}", self.base))
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        client.request(method, format!("{}{path}", self.base))
     }
 
     fn workflows(&self, method: Method, path: &str) -> RequestBuilder {
