@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 /// What is logged unless `RUST_LOG` says otherwise.
-const USUAL: &str = "info,sqlx=warn,hyper=warn";
+const USUAL: &str = "info,sqlx=error,hyper=warn";
 
 /// Writes logs to stderr from now on. A user's own subscriber stays.
 pub(crate) fn to_stderr() {

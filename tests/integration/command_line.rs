@@ -9,7 +9,7 @@ use crate::support::Server;
 
 /// Runs `coreason workflow` against a server.
 async fn workflow(server: &Server, words: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(coreason());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
     command
         .arg("workflow")
         .args(["--address", &server.address])
@@ -21,12 +21,6 @@ async fn workflow(server: &Server, words: &[&str]) -> (i32, String, String) {
     } = command.output().await.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))
-}
-
-/// Returns the binary, which lies beside the tests' folder in the target directory.
-fn coreason() -> std::path::PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    tests.parent().unwrap().parent().unwrap().join("coreason")
 }
 
 #[tokio::test(flavor = "multi_thread")]

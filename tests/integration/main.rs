@@ -6,6 +6,7 @@ mod support;
 
 mod cancel;
 mod command_line;
+mod demo;
 mod describe;
 mod examples;
 mod history;

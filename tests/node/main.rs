@@ -1,5 +1,5 @@
-//! A process of its own for the stories that kill and freeze: the development server with workflows that leave a trace
-//! outside of the engine.
+//! A process of its own for the stories that kill and freeze, and for those of the command line: the built-in workflows,
+//! and some that leave a trace outside of the engine.
 
 use std::{fs::OpenOptions, io::Write as _};
 
@@ -49,7 +49,7 @@ async fn ledger(wf: Workflow, workflow: String, steps: u32) -> Result<u32> {
 
 fn main() -> ExitCode {
     coreason::run(
-        Worker::new("default")
+        coreason::worker::workflows::register(Worker::new("default"))
             .workflow(ledger)
             .activity(step)
             .activity(once),

@@ -100,31 +100,31 @@ impl Client {
         body: Option<&B>,
     ) -> Result<Answer, Error> {
         let give_up_at = Instant::now() + self.patience;
-        let mut address = self.address.clone();
         loop {
-            let url = url(&address, &self.namespace, path);
-            let mut request = self.http.request(method.clone(), url).query(query);
-            if let Some(body) = body {
-                request = request.json(body);
-            }
-            let error = match answer(request, &address).await {
+            let ask = |address: Url| {
+                let url = url(&address, &self.namespace, path);
+                let mut request = self.http.request(method.clone(), url).query(query);
+                if let Some(body) = body {
+                    request = request.json(body);
+                }
+                answer(request, address)
+            };
+            let mut error = match ask(self.address.clone()).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let elsewhere = owner_elsewhere(&error, &address);
-            if elsewhere.is_none() && (!may_pass(&error) || Instant::now() >= give_up_at) {
+            if let Some(owner) = owner_elsewhere(&error, &self.address) {
+                match ask(owner).await {
+                    Ok(answer) => return Ok(answer),
+                    // It has just ended: what the standby said is still true.
+                    Err(Error::Unreachable { .. }) => {}
+                    Err(other) => error = other,
+                }
+            }
+            if !may_pass(&error) || Instant::now() >= give_up_at {
                 return Err(error);
             }
-            address = match elsewhere {
-                Some(owner) if address == self.address => owner,
-                _ => {
-                    if Instant::now() >= give_up_at {
-                        return Err(error);
-                    }
-                    sleep(AGAIN_AFTER).await;
-                    self.address.clone()
-                }
-            };
+            sleep(AGAIN_AFTER).await;
         }
     }
 }
@@ -140,7 +140,7 @@ fn url(address: &Url, namespace: &str, path: &[&str]) -> Url {
     url
 }
 
-async fn answer(request: reqwest::RequestBuilder, address: &Url) -> Result<Answer, Error> {
+async fn answer(request: reqwest::RequestBuilder, address: Url) -> Result<Answer, Error> {
     let unreachable = |error: reqwest::Error| Error::Unreachable {
         address: address.to_string(),
         problem: innermost(&error),
@@ -154,7 +154,7 @@ async fn answer(request: reqwest::RequestBuilder, address: &Url) -> Result<Answe
             address: address.to_string(),
         });
     }
-    Err(refused(status, &text, address))
+    Err(refused(status, &text, &address))
 }
 
 fn refused(status: StatusCode, text: &str, address: &Url) -> Error {
