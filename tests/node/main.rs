@@ -3,7 +3,7 @@
 
 use std::{fs::OpenOptions, io::Write as _};
 
-use coreason::prelude::*;
+use coreason::{prelude::*, worker::workflows};
 
 /// Appends a line to the ledger, so that what was done is known without asking the engine.
 fn note(line: &str) -> Result<()> {
@@ -49,7 +49,7 @@ async fn ledger(wf: Workflow, workflow: String, steps: u32) -> Result<u32> {
 
 fn main() -> ExitCode {
     coreason::run(
-        coreason::worker::workflows::register(Worker::new("default"))
+        workflows::register(Worker::new("default"))
             .workflow(ledger)
             .activity(step)
             .activity(once),

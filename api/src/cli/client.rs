@@ -13,7 +13,7 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// How long an answer may take: the longest wait of a request, and time for the work.
 const ANSWER_MAX: Duration = Duration::from_mins(1);
 /// How long a patient client waits before it tries again.
-const AGAIN_AFTER: Duration = Duration::from_millis(200);
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// A server and a namespace on it.
 #[derive(Debug, Clone)]

@@ -25,7 +25,7 @@ const READY_MAX: Duration = Duration::from_mins(2);
 /// How long a stop may take.
 const STOP_MAX: Duration = Duration::from_mins(1);
 /// How often it is asked whether it is ready.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(5);
 /// How much of the log is shown when the server does not start.
 const LOG_LINES: usize = 15;
 

@@ -14,7 +14,7 @@ use super::{
 use crate::cli::Client;
 
 /// How often the histories are read on.
-const LOOK: Duration = Duration::from_millis(10);
+const LOOK: Duration = Duration::from_millis(2);
 
 /// What was seen while the workflow ran.
 pub(super) struct Watch {
