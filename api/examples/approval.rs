@@ -20,7 +20,7 @@ async fn expense(wf: Workflow, amount: u32) -> Result<String> {
             let verb = if approved { "approved" } else { "refused" };
             Ok(format!("{amount} {verb} by {by}"))
         },
-        passed = wf.sleep(Duration::from_secs(3 * 24 * 3600)) => {
+        passed = wf.sleep(Duration::from_hours(72)) => {
             passed?;
             Ok(format!("{amount} expired"))
         },

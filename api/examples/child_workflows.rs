@@ -20,7 +20,10 @@ async fn ship_order(wf: Workflow, items: Vec<String>) -> Result<Vec<String>> {
 }
 
 pub(crate) fn worker() -> Worker {
-    Worker::new("child-workflows").workflow(ship_order).workflow(ship_item).activity(pack)
+    Worker::new("child-workflows")
+        .workflow(ship_order)
+        .workflow(ship_item)
+        .activity(pack)
 }
 
 fn main() -> ExitCode {

@@ -16,7 +16,11 @@ async fn cancel(what: String) -> Result<String> {
 
 #[activity(retry(max_attempts = 1))]
 async fn pay(place: String) -> Result<String> {
-    if place == "Atlantis" { Err(Error::new("no bank pays for Atlantis")) } else { Ok("paid".to_owned()) }
+    if place == "Atlantis" {
+        Err(Error::new("no bank pays for Atlantis"))
+    } else {
+        Ok("paid".to_owned())
+    }
 }
 
 #[workflow]
@@ -28,7 +32,13 @@ async fn book_trip(wf: Workflow, place: String) -> Result<Vec<String>> {
         undo.push(what.to_owned());
     }
     if let Err(error) = wf.call(pay, place).await {
-        log.push(error.failure().cause.as_ref().map_or_else(|| error.to_string(), |cause| cause.message.clone()));
+        log.push(
+            error
+                .failure()
+                .cause
+                .as_ref()
+                .map_or_else(|| error.to_string(), |cause| cause.message.clone()),
+        );
         for what in undo.into_iter().rev() {
             log.push(wf.call(cancel, what).await?);
         }
@@ -37,7 +47,11 @@ async fn book_trip(wf: Workflow, place: String) -> Result<Vec<String>> {
 }
 
 pub(crate) fn worker() -> Worker {
-    Worker::new("saga").workflow(book_trip).activity(book).activity(cancel).activity(pay)
+    Worker::new("saga")
+        .workflow(book_trip)
+        .activity(book)
+        .activity(cancel)
+        .activity(pay)
 }
 
 fn main() -> ExitCode {

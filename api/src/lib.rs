@@ -43,6 +43,11 @@ mod tests;
 pub use app::App;
 pub use router::router;
 
+/// Tasks and payloads are made on one thread and dropped on another, which the usual allocator is slow at.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The Rust SDK; [`prelude`] has what most programs need of it.
 pub use worker;
 

@@ -102,7 +102,7 @@ pub struct HistoryPage {
     pub run_id: RunId,
     /// Durable events, in order.
     pub events: Vec<Arc<Event>>,
-    /// Whether the last of them closed the run.
+    /// Whether the run is closed and no event follows these.
     pub closed: bool,
 }
 
@@ -301,8 +301,8 @@ impl Engine {
         wait: Duration,
     ) -> Result<HistoryPage, Error> {
         let asked = self.ask(address, |reply| Op::WaitEvents { after, reply });
-        let run_id = match tokio::time::timeout(wait.max(Duration::from_millis(1)), asked).await {
-            Ok(run_id) => run_id?,
+        let reached = match tokio::time::timeout(wait.max(Duration::from_millis(1)), asked).await {
+            Ok(reached) => reached?,
             Err(_elapsed) => {
                 self.ask(address, |reply| Op::WaitEvents {
                     after: EventId::NONE,
@@ -312,19 +312,14 @@ impl Engine {
             }
         };
         let shard = shard::of(&address.namespace, &address.workflow_id);
-        let page = store::load::history_page(
-            &self.inner.pool,
-            shard,
-            run_id,
-            after,
-            limit.min(limits::HISTORY_PAGE_MAX),
-        )
-        .await?;
-        let closed = page.last().is_some_and(|event| event.kind.closes());
+        let (run_id, limit) = (reached.run_id, limit.min(limits::HISTORY_PAGE_MAX));
+        let events =
+            store::load::history_page(&self.inner.pool, shard, run_id, after, limit).await?;
+        let last = events.last().map_or(after, |event| event.id);
         Ok(HistoryPage {
             run_id,
-            events: page,
-            closed,
+            closed: reached.closed && last >= reached.last,
+            events,
         })
     }
 

@@ -16,3 +16,4 @@ mod signal;
 mod start;
 mod takeover;
 mod terminate;
+mod tidy;

@@ -73,16 +73,13 @@ impl Owner {
     /// Parks runs that only wait: those that have waited long, and as many as it takes when memory is short.
     pub(super) fn make_room(&mut self) {
         let now = Instant::now();
-        let short = self.memory.bytes > self.setup.memory_bytes;
-        if now < self.memory.next_round && !short {
+        if now < self.memory.next_round {
             return;
         }
-        self.memory.next_round = now + ROUND;
+        let short = self.memory.bytes > self.setup.memory_bytes;
+        self.memory.next_round = now + if short { ROUND / 10 } else { ROUND };
         let mut parked = 0;
         for _ in 0..self.memory.ring.len() {
-            if parked == PARK_BATCH {
-                break;
-            }
             let Some(run_id) = self.memory.ring.pop_front() else {
                 return;
             };
@@ -91,7 +88,12 @@ impl Owner {
             };
             self.memory.ring.push_back(run_id);
             let idle = now.saturating_duration_since(run.touched_at) >= self.setup.park_after;
-            if (idle || short) && run.execution.is_waiting() && run.is_at_rest() && !run.parking {
+            if parked < PARK_BATCH
+                && (idle || short)
+                && run.execution.is_waiting()
+                && run.is_at_rest()
+                && !run.parking
+            {
                 run.parking = true;
                 parked += 1;
                 let item = Item {

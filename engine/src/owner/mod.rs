@@ -138,7 +138,7 @@ pub(crate) enum Op {
     },
     WaitEvents {
         after: EventId,
-        reply: oneshot::Sender<Result<RunId, Error>>,
+        reply: oneshot::Sender<Result<Reached, Error>>,
     },
     ChildStarted {
         initiated_event_id: EventId,
@@ -163,6 +163,16 @@ pub(crate) enum Op {
     },
     /// A deadline may have passed, or it is loaded for what it still has to do.
     Look,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reached {
+    pub(crate) run_id: RunId,
+    /// The last durable event.
+    pub(crate) last: EventId,
+    /// Whether that event closed the run.
+    pub(crate) closed: bool,
 }
 
 /// What the owner is told.

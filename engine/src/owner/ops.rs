@@ -5,7 +5,7 @@ use history::{
     decide::{self, Decision, Rejection},
 };
 
-use super::{Key, Message, Op, Owner, Reply, RunKey, run::After};
+use super::{Key, Message, Op, Owner, Reached, Reply, RunKey, run::After};
 use crate::Error;
 
 impl Owner {
@@ -180,12 +180,15 @@ impl Owner {
                 let _ = waiter.send(Ok(closed.clone()));
             }
         }
-        let (durable, over) = (run.durable_event_id(), run.closed().is_some());
-        let reached = |after: &EventId| over || *after < durable;
+        let reached = Reached {
+            run_id,
+            last: run.durable_event_id(),
+            closed: run.closed().is_some(),
+        };
         let mut still = Vec::new();
         for (after, waiter) in run.event_waiters.drain(..) {
-            if reached(&after) {
-                let _ = waiter.send(Ok(run_id));
+            if reached.closed || after < reached.last {
+                let _ = waiter.send(Ok(reached));
             } else if !waiter.is_closed() {
                 still.push((after, waiter));
             }

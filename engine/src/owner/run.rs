@@ -9,7 +9,7 @@ use history::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Key, Reply, SessionId, StartReply};
+use super::{Key, Reached, Reply, SessionId, StartReply};
 use crate::{
     Closed, Description, Error,
     store::{
@@ -93,7 +93,7 @@ pub(crate) struct Run {
     after: VecDeque<(i32, After)>,
 
     pub(crate) closed_waiters: Vec<oneshot::Sender<Result<Closed, Error>>>,
-    pub(crate) event_waiters: Vec<(EventId, oneshot::Sender<Result<RunId, Error>>)>,
+    pub(crate) event_waiters: Vec<(EventId, oneshot::Sender<Result<Reached, Error>>)>,
     pub(crate) describe_waiters: Vec<oneshot::Sender<Result<Description, Error>>>,
 
     /// Some delivery failed and is to be repeated.

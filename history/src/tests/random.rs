@@ -309,7 +309,8 @@ fn at_most_one_task(effects: &[Effect]) -> bool {
     tasks.count() <= 1
 }
 
-/// Returns a log in which volatile notes are lost or come late, each as its fate says.
+/// Returns a log in which volatile notes are lost or come late, each as its fate says. Only an activity's notes ride
+/// on a later row; those of workflow tasks stand where they were made, or nowhere.
 fn durable(log: &[Record], fates: &[u8]) -> Vec<Record> {
     let mut fates = fates.iter().cycle();
     let (mut durable, mut late) = (Vec::new(), Vec::new());
@@ -317,7 +318,8 @@ fn durable(log: &[Record], fates: &[u8]) -> Vec<Record> {
         match fates.next() {
             _ if !record.is_volatile() => durable.push(record.clone()),
             Some(0) => durable.push(record.clone()),
-            Some(1) => late.push(record.clone()),
+            Some(1) if record.name().starts_with("Activity") => late.push(record.clone()),
+            Some(1) => durable.push(record.clone()),
             _ => {}
         }
         let closed = record
