@@ -18,6 +18,8 @@ pub(crate) struct Figures {
     pub(crate) latencies: Vec<Duration>,
     /// How many batches Postgres committed.
     pub(crate) batches: Option<i64>,
+    /// How many rows of history those had.
+    pub(crate) rows: Option<i64>,
     /// How many bytes of WAL it wrote.
     pub(crate) wal_bytes: Option<i64>,
 }
@@ -48,6 +50,7 @@ impl Figures {
     /// Adds what Postgres counted meanwhile.
     pub(crate) fn count(&mut self, before: &Counters, after: &Counters) {
         self.batches = Some(after.batches - before.batches);
+        self.rows = Some(after.rows - before.rows);
         self.wal_bytes = Some(after.wal_bytes - before.wal_bytes);
     }
 
@@ -60,6 +63,7 @@ impl Figures {
             time,
             latencies,
             batches: None,
+            rows: None,
             wal_bytes: None,
         }
     }

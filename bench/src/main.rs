@@ -5,6 +5,7 @@
 mod http;
 mod limit;
 mod load;
+mod open;
 mod table;
 mod workflows;
 
@@ -38,6 +39,9 @@ struct Options {
     /// Where Postgres's binaries are; found as `coreason dev` finds them unless given.
     #[arg(long)]
     postgres: Option<PathBuf>,
+    /// How many runs to hold open at the end; 0 for none.
+    #[arg(long, default_value_t = 100_000)]
+    open: usize,
     /// Only rows whose name contains this.
     #[arg(long)]
     only: Option<String>,
@@ -167,11 +171,15 @@ async fn measure(options: &Options, url: &str) -> Result<()> {
             figures: load::median(figures),
         });
     }
+    let held = match options.open {
+        0 => None,
+        runs => Some(open::measure(&engine, runs, options.clients).await?),
+    };
     // The worker ends with its connection; that it is told first only makes it leave in order.
     let _ = stop.send(());
     working.await??;
     engine.close().await;
-    table::print(&rows)
+    table::print(&rows, held.as_ref())
 }
 
 async fn work(
@@ -267,6 +275,7 @@ fn start(activities: u32) -> StartWorkflow {
 #[derive(Debug, Clone, Copy)]
 struct Counters {
     batches: i64,
+    rows: i64,
     wal_bytes: i64,
 }
 
@@ -277,13 +286,15 @@ impl Counters {
         let row = client
             .query_one(
                 "SELECT (SELECT coalesce(sum(latest), 0)::bigint FROM (SELECT max(batch) AS latest FROM batch_log GROUP BY slot, epoch) AS l),
+                        (SELECT count(*) FROM history),
                         (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint",
                 &[],
             )
             .await?;
         Ok(Self {
             batches: row.get(0),
-            wal_bytes: row.get(1),
+            rows: row.get(1),
+            wal_bytes: row.get(2),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, io::Write as _};
 
 use anyhow::Result;
 
-use crate::load::Figures;
+use crate::{load::Figures, open::Open};
 
 /// One line.
 pub(crate) struct Row {
@@ -15,13 +15,13 @@ pub(crate) struct Row {
 }
 
 /// Prints the table as Markdown, with the ratio of each line to the limit.
-pub(crate) fn print(rows: &[Row]) -> Result<()> {
+pub(crate) fn print(rows: &[Row], open: Option<&Open>) -> Result<()> {
     let limit = rows
         .iter()
         .find(|row| row.name.starts_with("limit"))
         .map_or(0.0, |row| row.figures.rate());
     let mut text = String::from(
-        "| what | workflows/s | activities/s | p50 ms | p99 ms | commits/wf | WAL bytes/wf | of the limit |\n|---|--:|--:|--:|--:|--:|--:|--:|\n",
+        "| what | workflows/s | activities/s | p50 ms | p99 ms | rows/wf | commits/wf | WAL bytes/wf | of the limit |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     for Row {
         name,
@@ -40,6 +40,10 @@ pub(crate) fn print(rows: &[Row]) -> Result<()> {
             None => text.push_str("– | "),
         }
         write!(text, "{:.2} | {:.2} | ", millis(0.5), millis(0.99))?;
+        match per_workflow(figures.rows) {
+            Some(rows) => write!(text, "{rows:.2} | ")?,
+            None => text.push_str("– | "),
+        }
         match per_workflow(figures.batches) {
             Some(commits) => write!(text, "{commits:.2} | ")?,
             None => text.push_str("– | "),
@@ -52,6 +56,19 @@ pub(crate) fn print(rows: &[Row]) -> Result<()> {
             Some(1) => writeln!(text, "{:.2} |", rate / limit)?,
             _ => text.push_str("– |\n"),
         }
+    }
+    if let Some(open) = open {
+        #[expect(clippy::cast_precision_loss, reason = "megabytes and a count")]
+        let (mib, each) = (
+            (open.after - open.before) as f64 / 1024.0 / 1024.0,
+            (open.after - open.before) as f64 / open.runs as f64,
+        );
+        writeln!(
+            text,
+            "\n{} open runs, started in {:.1} s: {mib:.0} MiB resident more than before, {each:.0} bytes each.",
+            open.runs,
+            open.time.as_secs_f64()
+        )?;
     }
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(())

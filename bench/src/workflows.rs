@@ -19,10 +19,18 @@ async fn sequence(wf: Workflow, activities: u32) -> Result<u32> {
     Ok(n)
 }
 
+/// Waits for a signal that never comes.
+#[workflow]
+async fn wait(wf: Workflow, _input: u32) -> Result<()> {
+    wf.signals_named::<()>("go").recv().await?;
+    Ok(())
+}
+
 /// Returns the worker.
 pub(crate) fn worker() -> Worker {
     Worker::new(QUEUE)
         .workflow(sequence)
+        .workflow(wait)
         .activity(add_one)
         .workflow_slots(1000)
         .activity_slots(1000)

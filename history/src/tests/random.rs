@@ -317,9 +317,8 @@ fn durable(log: &[Record], fates: &[u8]) -> Vec<Record> {
     for record in log {
         match fates.next() {
             _ if !record.is_volatile() => durable.push(record.clone()),
-            Some(0) => durable.push(record.clone()),
             Some(1) if record.name().starts_with("Activity") => late.push(record.clone()),
-            Some(1) => durable.push(record.clone()),
+            Some(0 | 1) => durable.push(record.clone()),
             _ => {}
         }
         let closed = record

@@ -1,0 +1,58 @@
+//! What open runs cost in memory: so many workflows that wait for a signal, all of them in the owner's memory.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use engine::Engine;
+use history::{Namespace, WorkflowType};
+
+/// What was measured.
+pub(crate) struct Open {
+    pub(crate) runs: usize,
+    /// How long it took to start them.
+    pub(crate) time: Duration,
+    /// What the process took before and after, in bytes: engine, worker and bench together.
+    pub(crate) before: u64,
+    pub(crate) after: u64,
+}
+
+/// Starts so many workflows that wait, from many clients at once.
+pub(crate) async fn measure(engine: &Engine, runs: usize, clients: usize) -> Result<Open> {
+    let before = resident()?;
+    let begun = Instant::now();
+    let starting: Vec<_> = (0..clients)
+        .map(|client| {
+            let engine = engine.clone();
+            tokio::spawn(async move {
+                for _ in (client..runs).step_by(clients) {
+                    let mut start = crate::start(0);
+                    start.workflow_type = WorkflowType::known("wait");
+                    engine
+                        .start_workflow(&Namespace::known("default"), start)
+                        .await?;
+                }
+                anyhow::Ok(())
+            })
+        })
+        .collect();
+    for client in starting {
+        client.await??;
+    }
+    Ok(Open {
+        runs,
+        time: begun.elapsed(),
+        before,
+        after: resident()?,
+    })
+}
+
+/// Returns the resident memory of this process, in bytes.
+fn resident() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .context("VmRSS")?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib * 1024)
+}
