@@ -12,6 +12,9 @@ pub const BATCH_ROWS_MAX: usize = 512;
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long a commit waits for the workflow task that it handed out, so that a start or a completion and the next schedule share one.
 pub const HOLD: Duration = Duration::from_millis(1);
+/// The same while the workers have many workflow tasks: those before it in their queues come first, and batches are
+/// gathering anyway. Each 32 tasks out add a [`HOLD`], up to this.
+pub const HOLD_MAX: Duration = Duration::from_millis(8);
 /// An attempt that runs longer than this is noted with the next commit of its run.
 pub const ATTEMPT_NOTED_AFTER: Duration = Duration::from_millis(500);
 /// How long an owner may be silent before another process takes over. A killed owner is replaced at once.

@@ -18,6 +18,7 @@ mod start;
 mod timers;
 
 use std::{
+    cmp::Reverse,
     collections::{BinaryHeap, HashMap, VecDeque},
     sync::Arc,
 };
@@ -251,7 +252,7 @@ pub(crate) struct Owner {
     queues: queues::Queues,
     timers: BinaryHeap<timers::Wake>,
     /// Runs whose staged records wait for a workflow task's commands, in the order of their deadlines.
-    holds: VecDeque<(Instant, RunId)>,
+    holds: BinaryHeap<Reverse<(Instant, RunId)>>,
     memory: memory::Memory,
     incarnations: u64,
     /// Until when the deadlines of parked runs are known.
@@ -280,7 +281,7 @@ pub(crate) async fn run(
         loading: HashMap::new(),
         queues: queues::Queues::default(),
         timers: BinaryHeap::new(),
-        holds: VecDeque::new(),
+        holds: BinaryHeap::new(),
         memory: memory::Memory::new(),
         incarnations: 0,
         parked_until: Timestamp(0),

@@ -198,6 +198,11 @@ impl Session {
         slots > 0 && !self.draining
     }
 
+    /// Returns how many workflow tasks it has.
+    pub(crate) fn workflow_tasks_out(&self) -> usize {
+        self.workflow_tasks.len()
+    }
+
     /// Takes a slot for a workflow task.
     pub(crate) fn take_workflow(&mut self, run_id: RunId) {
         self.workflow_slots = self.workflow_slots.saturating_sub(1);

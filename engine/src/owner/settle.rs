@@ -1,6 +1,6 @@
 //! What follows a change of a run: its task to a worker, its records on their way.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc, time::Duration};
 
 use history::{
     Event, RunId,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     committer::Command,
-    limits::{ATTEMPT_NOTED_AFTER, HOLD},
+    limits::{ATTEMPT_NOTED_AFTER, HOLD, HOLD_MAX},
     store,
 };
 
@@ -224,6 +224,10 @@ impl Owner {
 
     /// Sends a started workflow task to a worker: the events that are new to it, or all of them.
     fn post_workflow_task(&mut self, run_id: RunId, session: SessionId, partial: bool) {
+        let out = match self.queues.session(session) {
+            Some(session) => session.workflow_tasks_out(),
+            None => 0,
+        };
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
@@ -259,9 +263,9 @@ impl Owner {
             events,
         };
         run.task_out = Some(session);
-        let until = Instant::now() + HOLD;
+        let until = Instant::now() + hold(out);
         run.hold_until = Some(until);
-        self.holds.push_back((until, run_id));
+        self.holds.push(Reverse((until, run_id)));
         if let Some(session) = self.queues.session(session) {
             session.take_workflow(run_id);
         }
@@ -358,10 +362,13 @@ impl Owner {
     /// Sends the rows on their way that have waited long enough for commands.
     pub(super) fn end_holds(&mut self) {
         let now = Instant::now();
-        while self.holds.front().is_some_and(|(until, _)| *until <= now) {
-            let Some((until, run_id)) = self.holds.pop_front() else {
-                return;
-            };
+        while let Some(Reverse((until, run_id))) = self
+            .holds
+            .peek()
+            .copied()
+            .filter(|Reverse((until, _))| *until <= now)
+        {
+            self.holds.pop();
             if self
                 .runs
                 .get(&run_id)
@@ -371,6 +378,12 @@ impl Owner {
             }
         }
     }
+}
+
+/// Returns how long a row waits for the commands of a workflow task, when its worker has so many.
+fn hold(out: usize) -> Duration {
+    let queued = u32::try_from(out / 32).unwrap_or(u32::MAX);
+    HOLD.saturating_mul(queued.saturating_add(1)).min(HOLD_MAX)
 }
 
 /// A workflow task about to be handed out.

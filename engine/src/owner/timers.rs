@@ -1,6 +1,6 @@
 //! Deadlines: the earliest of each run in one heap, looked at when its time comes.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 
 use history::{RunId, Timestamp, decide};
 use tokio::time::Instant;
@@ -55,7 +55,7 @@ impl Owner {
             // A timer of the runtime has steps of a millisecond; it never ends early.
             now + wake.at.since(self.now())
         });
-        let hold = self.holds.front().map(|(until, _)| *until);
+        let hold = self.holds.peek().map(|Reverse((until, _))| *until);
         [timer, hold]
             .into_iter()
             .flatten()
