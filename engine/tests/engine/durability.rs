@@ -299,3 +299,104 @@ async fn a_workflow_task_whose_worker_left_goes_to_another() {
         Status::Completed
     );
 }
+
+/// Makes the first `times` inserts into `history` fail as a conflict of transactions would.
+async fn fail_first(url: &str, times: u32) {
+    let sql = format!(
+        "CREATE SEQUENCE failures;
+         CREATE FUNCTION fail_first() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             IF nextval('failures') <= {times} THEN
+                 RAISE EXCEPTION 'could not serialize access' USING ERRCODE = '40001';
+             END IF;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER fail_first BEFORE INSERT ON history FOR EACH STATEMENT EXECUTE FUNCTION fail_first()"
+    );
+    execute(url, &sql).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_failed_for_a_passing_reason_is_tried_again() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    fail_first(&url, 3).await;
+    work(&engine, sequence(2), echo());
+    let (_, closed) = engine
+        .execute_workflow(&namespace(), start("seq", "retried"), PATIENCE)
+        .await
+        .unwrap();
+    assert_eq!(closed.unwrap().status, Status::Completed);
+    assert!(matches!(engine.role(), Role::Owner { epoch: 1 }));
+    assert_eq!(number(&url, "SELECT count(*) FROM history").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_keeps_failing_costs_the_ownership_but_no_acknowledged_work() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    engine
+        .start_workflow(&namespace(), start("seq", "acknowledged"))
+        .await
+        .unwrap();
+    fail_first(&url, 5).await;
+    let refused = engine
+        .start_workflow(&namespace(), start("seq", "unlucky"))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), "UNAVAILABLE");
+    let owns_again = async {
+        while !matches!(engine.role(), Role::Owner { epoch: 2 }) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, owns_again)
+        .await
+        .expect("it owns again");
+    work(&engine, sequence(1), echo());
+    assert_eq!(end(&engine, "acknowledged").await.status, Status::Completed);
+    assert_eq!(
+        number(
+            &url,
+            "SELECT count(*) FROM execution WHERE workflow_id = 'unlucky'"
+        )
+        .await,
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_run_that_still_owes_its_result_pays_after_a_restart() {
+    let url = database().await;
+    let parent: Script = Arc::new(|workflow_type, events| {
+        let closed =
+            |kind: &EventKind| matches!(kind, EventKind::ChildWorkflowExecutionCompleted(_));
+        match workflow_type.as_str() {
+            "parent" if events.len() < 4 => vec![crate::lifecycle::child("debtor")],
+            "parent" if count(events, closed) == 1 => vec![complete("paid")],
+            "child" => vec![complete("owed")],
+            _ => Vec::new(),
+        }
+    });
+    let first = owner(&url).await;
+    // What the parent commits of its child's end is refused, so the debt outlives the engine.
+    execute(
+        &url,
+        "ALTER TABLE history ADD CONSTRAINT deaf CHECK (records NOT LIKE '%ChildWorkflowExecutionCompleted%')",
+    )
+    .await;
+    work(&first, Arc::clone(&parent), echo());
+    first
+        .start_workflow(&namespace(), start("parent", "creditor"))
+        .await
+        .unwrap();
+    let owed = async { while number(&url, "SELECT count(*) FROM outbox").await == 0 {} };
+    tokio::time::timeout(PATIENCE, owed)
+        .await
+        .expect("the child owes its result");
+    first.close().await;
+    execute(&url, "ALTER TABLE history DROP CONSTRAINT deaf").await;
+    let second = owner(&url).await;
+    work(&second, parent, echo());
+    assert_eq!(end(&second, "creditor").await.status, Status::Completed);
+}

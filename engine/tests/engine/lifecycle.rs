@@ -462,7 +462,7 @@ async fn a_workflow_that_only_waits_leaves_memory_and_comes_back() {
     assert_eq!(number(&url, "SELECT count(*) FROM parked").await, 0);
 }
 
-fn child(workflow_id: &str) -> Command {
+pub(crate) fn child(workflow_id: &str) -> Command {
     Command::StartChildWorkflowExecution(Box::new(history::command::StartChildWorkflowExecution {
         namespace: None,
         workflow_id: WorkflowId::known(workflow_id),
