@@ -165,7 +165,7 @@ impl Tenure<'_> {
             }
             std::future::pending::<()>().await;
         };
-        let renewing = renew(&mut session, owner, epoch, lease, &clock);
+        let renewing = renew(self.pool, &mut session, owner, epoch, lease, &clock);
         tokio::select! {
             ended = renewing => return ended,
             ended = &mut tasks.committer => return Ok(ended??),
@@ -237,8 +237,12 @@ impl Drop for Tasks {
     }
 }
 
+/// How many renewals lie between two looks at the partitions: some hours, and partitions are made weeks ahead.
+const RENEWALS_A_PARTITION_LOOK: u64 = 5000;
+
 /// Renews the lease until it can't be.
 async fn renew(
+    pool: &PgPool,
     session: &mut PgConnection,
     owner: Uuid,
     epoch: i64,
@@ -253,6 +257,17 @@ async fn renew(
             .ok_or(Ended::Lease)?;
         clock.sample(now);
         renewals += 1;
+        if renewals.is_multiple_of(RENEWALS_A_PARTITION_LOOK) {
+            let pool = pool.clone();
+            tokio::spawn(async move {
+                if let Err(error) = store::partition::ensure_partitions(&pool, now).await {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the next partitions can't be made"
+                    );
+                }
+            });
+        }
         if renewals.is_multiple_of(10) {
             table::delete_old_batches(session).await?;
         }

@@ -5,17 +5,16 @@ use history::{
     command::Command,
     decide::{
         self, CancelActivityTask, CompleteActivityTask, CompleteWorkflowTask, FailActivityTask,
-        FailWorkflowTask, HeartbeatActivity, StartActivityTask,
+        FailWorkflowTask,
     },
     event::{SdkMetadata, WorkflowTaskFailedCause},
-    task::{ActivityTask, ActivityTaskToken, FromWorker, ToWorker, WorkerHello, WorkflowTaskToken},
+    task::{ActivityTaskToken, FromWorker, ToWorker, WorkerHello, WorkflowTaskToken},
 };
 use tokio::sync::mpsc;
 
 use super::{
     Key, Op, Owner, Reply,
-    queues::{Kind, QueueKey, SessionId, WaitingActivity},
-    run::After,
+    queues::{Kind, QueueKey, SessionId},
 };
 use crate::store::load::Ns;
 
@@ -352,206 +351,9 @@ impl Owner {
         // A worker that is gone has forgotten the run anyway.
         self.queues.send(session, ToWorker::Evict(run_id));
     }
-
-    fn heartbeat(
-        &mut self,
-        run_id: RunId,
-        session: SessionId,
-        token: ActivityTaskToken,
-        details: history::Payloads,
-    ) {
-        let now = self.now();
-        let identity = self
-            .queues
-            .session(session)
-            .map(|session| session.hello.identity.clone());
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
-        let request = HeartbeatActivity {
-            scheduled_event_id: token.scheduled_event_id,
-            attempt: token.attempt,
-            details,
-            identity,
-        };
-        match decide::heartbeat_activity(&run.execution, &request, now) {
-            Ok(decision) => {
-                for record in decision.records {
-                    if run.execution.apply(&record).is_ok() {
-                        run.riding
-                            .retain(|other| !is_heartbeat_of(other, token.scheduled_event_id));
-                        run.riding.push(record);
-                    }
-                }
-                self.schedule_wake(run_id);
-            }
-            // Nobody waits for this attempt any more.
-            Err(_) => drop(self.queues.send(session, ToWorker::CancelActivity(token))),
-        }
-    }
-
-    /// Hands an attempt to a worker, or lets it wait for one.
-    pub(super) fn hand_out_activity(
-        &mut self,
-        run_id: RunId,
-        scheduled_event_id: EventId,
-        attempt: u32,
-    ) {
-        let now = self.now();
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
-        let Some(activity) = run.execution.activity(scheduled_event_id) else {
-            return;
-        };
-        if activity.attempt != attempt
-            || activity.is_started()
-            || activity.is_backing_off()
-            || self.stopping
-        {
-            return;
-        }
-        let queue = (
-            run.key.namespace.clone(),
-            activity.attributes().task_queue.clone(),
-        );
-        let once = activity.attributes().retry_policy.maximum_attempts == 1;
-        let Some(session) = self.queues.free(&queue, Kind::Activity) else {
-            self.queues.wait_activity(
-                queue,
-                WaitingActivity {
-                    run_id,
-                    scheduled_event_id,
-                    attempt,
-                },
-            );
-            return;
-        };
-        let Some(identity) = self
-            .queues
-            .session(session)
-            .map(|session| session.hello.identity.clone())
-        else {
-            return;
-        };
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
-        let request = StartActivityTask {
-            scheduled_event_id,
-            attempt,
-            identity: Some(identity),
-        };
-        let Ok(decision) = decide::start_activity_task(&run.execution, &request, now) else {
-            return;
-        };
-        if let Some(session) = self.queues.session(session) {
-            session.take_activity(run_id, scheduled_event_id, attempt);
-        }
-        if once {
-            // At most once: that the attempt started is durable before it starts.
-            run.with_next_row(After::HandOut {
-                session,
-                scheduled_event_id,
-                attempt,
-            });
-            self.carry_out(run_id, Ok(decision), Reply::None);
-            return;
-        }
-        for record in decision.records {
-            if let Err(corrupt) = run.execution.apply(&record) {
-                tracing::error!(error = &corrupt as &dyn std::error::Error, %run_id, "an attempt can't be started");
-                return self.fold_again(run_id, "an attempt can't be started");
-            }
-            run.riding.push(record);
-        }
-        self.schedule_wake(run_id);
-        self.send_activity(run_id, session, scheduled_event_id, attempt);
-    }
-
-    /// Sends a started attempt to its worker.
-    pub(super) fn send_activity(
-        &mut self,
-        run_id: RunId,
-        session: SessionId,
-        scheduled_event_id: EventId,
-        attempt: u32,
-    ) {
-        let Some(run) = self.runs.get(&run_id) else {
-            return;
-        };
-        let Some(activity) = run
-            .execution
-            .activity(scheduled_event_id)
-            .filter(|activity| activity.attempt == attempt)
-        else {
-            return;
-        };
-        let attributes = activity.attributes();
-        let history::execution::AttemptState::Started { at: started_at, .. } = activity.state
-        else {
-            return;
-        };
-        let task = ActivityTask {
-            token: ActivityTaskToken {
-                namespace: run.key.namespace.name.clone(),
-                workflow_id: run.key.workflow_id.clone(),
-                run_id,
-                scheduled_event_id,
-                attempt,
-            },
-            workflow_type: run.execution.workflow_type().clone(),
-            activity_id: attributes.activity_id.clone(),
-            activity_type: attributes.activity_type.clone(),
-            header: attributes.header.clone(),
-            input: attributes.input.clone(),
-            heartbeat_details: activity.heartbeat_details.clone(),
-            scheduled_at: activity.scheduled.at,
-            attempt_scheduled_at: started_at,
-            started_at,
-            schedule_to_close_timeout: attributes.schedule_to_close_timeout,
-            start_to_close_timeout: attributes.start_to_close_timeout,
-            heartbeat_timeout: attributes.heartbeat_timeout,
-            retry_policy: attributes.retry_policy.clone(),
-        };
-        if !self
-            .queues
-            .send(session, ToWorker::ActivityTask(Box::new(task)))
-        {
-            self.disconnect(session);
-        }
-    }
-
-    /// Tells the worker of an attempt to stop.
-    pub(super) fn cancel_activity(
-        &mut self,
-        run_id: RunId,
-        scheduled_event_id: EventId,
-        attempt: u32,
-    ) {
-        let Some(run) = self.runs.get(&run_id) else {
-            return;
-        };
-        let token = ActivityTaskToken {
-            namespace: run.key.namespace.name.clone(),
-            workflow_id: run.key.workflow_id.clone(),
-            run_id,
-            scheduled_event_id,
-            attempt,
-        };
-        if let Some(session) = self.queues.runner(run_id, scheduled_event_id, attempt) {
-            // A worker that is gone has stopped already.
-            self.queues.send(session, ToWorker::CancelActivity(token));
-        }
-    }
 }
 
 /// Says whether an answer is for the workflow task that this worker has, built on this folding of the run.
 fn is_current(run: &super::Run, session: SessionId, token: &WorkflowTaskToken) -> bool {
     run.task_out == Some(session) && token.incarnation == run.incarnation
-}
-
-fn is_heartbeat_of(record: &history::Record, activity: EventId) -> bool {
-    matches!(record, history::Record::Note(noted)
-        if matches!(&noted.note, history::Note::ActivityHeartbeat { scheduled_event_id, .. } if *scheduled_event_id == activity))
 }

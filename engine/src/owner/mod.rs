@@ -4,6 +4,7 @@
 //! a message. The life of a request: a message -> [`history::decide`] -> records applied and staged
 //! ([`run::Run`]) -> a row on its way ([`settle`]) -> durable ([`durable`]) -> effects, answers.
 
+mod activities;
 mod answers;
 mod deliver;
 pub(crate) mod describe;

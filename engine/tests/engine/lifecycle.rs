@@ -481,3 +481,14 @@ pub(crate) fn child(workflow_id: &str) -> Command {
         search_attributes: Default::default(),
     }))
 }
+
+#[tokio::test]
+async fn one_thread_is_enough() {
+    let engine = owner(&database().await).await;
+    work(&engine, sequence(1), echo());
+    let (_, closed) = engine
+        .execute_workflow(&namespace(), start("seq", "alone"), PATIENCE)
+        .await
+        .unwrap();
+    assert_eq!(closed.unwrap().status, Status::Completed);
+}

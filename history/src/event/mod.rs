@@ -12,6 +12,7 @@ use crate::{ids::EventId, payload::Payload, time::Timestamp};
 
 mod activity;
 mod child_workflow;
+mod enums;
 mod external;
 mod marker;
 mod nexus;
@@ -23,6 +24,7 @@ mod workflow_task;
 
 pub use activity::*;
 pub use child_workflow::*;
+pub use enums::*;
 pub use external::*;
 pub use marker::*;
 pub use nexus::*;
@@ -55,164 +57,6 @@ pub struct Event {
 /// Says whether a value is its type's default, for serde: what is absent takes no space.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
-}
-
-/// What happens to children when their parent closes. Temporal: `ParentClosePolicy`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum ParentClosePolicy {
-    /// They are terminated.
-    #[default]
-    Terminate,
-    /// They go on.
-    Abandon,
-    /// They are asked to cancel.
-    RequestCancel,
-}
-
-/// Whether an id may be used again after its run closed. Temporal: `WorkflowIdReusePolicy`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum WorkflowIdReusePolicy {
-    /// Always.
-    #[default]
-    AllowDuplicate,
-    /// When the last run failed, timed out, was canceled or terminated.
-    AllowDuplicateFailedOnly,
-    /// Never while its history is kept.
-    RejectDuplicate,
-    /// Always; a running one is terminated. Deprecated in Temporal.
-    TerminateIfRunning,
-}
-
-/// What happens when the id is in use by an open run. Temporal: `WorkflowIdConflictPolicy`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum WorkflowIdConflictPolicy {
-    /// The start is refused.
-    #[default]
-    Fail,
-    /// The open run is returned.
-    UseExisting,
-    /// The open run is terminated and a new one starts.
-    TerminateExisting,
-}
-
-/// Who asked for the new run. Temporal: `ContinueAsNewInitiator`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum ContinueAsNewInitiator {
-    /// Nobody: it is a first run.
-    #[default]
-    Unspecified,
-    /// Workflow code.
-    Workflow,
-    /// The workflow's retry policy.
-    Retry,
-    /// The workflow's cron schedule.
-    CronSchedule,
-}
-
-/// Whether a task queue belongs to one worker. Temporal: `TaskQueueKind`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum TaskQueueKind {
-    /// Shared by all workers that poll it.
-    #[default]
-    Normal,
-    /// One worker's own, for the runs it has cached.
-    Sticky,
-}
-
-/// Why a workflow task failed. Temporal: `WorkflowTaskFailedCause`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[expect(
-    missing_docs,
-    reason = "the names say it; Temporal's enum has the same ones"
-)]
-pub enum WorkflowTaskFailedCause {
-    #[default]
-    Unspecified,
-    UnhandledCommand,
-    BadScheduleActivityAttributes,
-    BadRequestCancelActivityAttributes,
-    BadStartTimerAttributes,
-    BadCancelTimerAttributes,
-    BadRecordMarkerAttributes,
-    BadCompleteWorkflowExecutionAttributes,
-    BadFailWorkflowExecutionAttributes,
-    BadCancelWorkflowExecutionAttributes,
-    BadRequestCancelExternalWorkflowExecutionAttributes,
-    BadContinueAsNewAttributes,
-    StartTimerDuplicateId,
-    ResetStickyTaskQueue,
-    WorkflowWorkerUnhandledFailure,
-    BadSignalWorkflowExecutionAttributes,
-    BadStartChildExecutionAttributes,
-    ForceCloseCommand,
-    FailoverCloseCommand,
-    BadSignalInputSize,
-    ResetWorkflow,
-    BadBinary,
-    ScheduleActivityDuplicateId,
-    BadSearchAttributes,
-    NonDeterministicError,
-    BadModifyWorkflowPropertiesAttributes,
-    PendingChildWorkflowsLimitExceeded,
-    PendingActivitiesLimitExceeded,
-    PendingSignalsLimitExceeded,
-    PendingRequestCancelLimitExceeded,
-    BadUpdateWorkflowExecutionMessage,
-    UnhandledUpdate,
-    BadScheduleNexusOperationAttributes,
-    PendingNexusOperationsLimitExceeded,
-    BadRequestCancelNexusOperationAttributes,
-    FeatureDisabled,
-    GrpcMessageTooLarge,
-    PayloadsTooLarge,
-    ExternalStorageFailure,
-    WorkflowPauseRequestedBeforeTaskStarted,
-    RequestTooLarge,
-}
-
-/// Why a signal or a cancellation did not reach another workflow.
-/// Temporal: `SignalExternalWorkflowExecutionFailedCause`, `CancelExternalWorkflowExecutionFailedCause`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum ExternalFailedCause {
-    /// Not said.
-    #[default]
-    Unspecified,
-    /// There is no open run of that id.
-    ExternalWorkflowExecutionNotFound,
-    /// There is no such namespace.
-    NamespaceNotFound,
-    /// The target has had as many signals as a run may have.
-    SignalCountLimitExceeded,
-}
-
-/// Why a child did not start. Temporal: `StartChildWorkflowExecutionFailedCause`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum StartChildFailedCause {
-    /// Not said.
-    #[default]
-    Unspecified,
-    /// The id is in use, or its policy forbids another run.
-    WorkflowAlreadyExists,
-    /// There is no such namespace.
-    NamespaceNotFound,
-}
-
-/// What an SDK notes on a completion to behave the same at replay. Temporal: `WorkflowTaskCompletedMetadata`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct SdkMetadata {
-    /// Flags of the core library, new with this task.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub core_used_flags: Vec<u32>,
-    /// Flags of the language's library, new with this task.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub lang_used_flags: Vec<u32>,
-    /// The SDK's name.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub sdk_name: String,
-    /// The SDK's version.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub sdk_version: String,
 }
 
 /// What an event says: one variant per event type, named and numbered as in Temporal.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{SdkMetadata, TaskQueueKind, WorkflowTaskFailedCause, is_default},
+    event::{TaskQueueKind, WorkflowTaskFailedCause, is_default},
     failure::{Failure, TimeoutType},
     ids::{EventId, Identity, RequestId, RunId, TaskQueue},
     time::Millis,
@@ -110,4 +110,22 @@ pub struct WorkflowTaskFailed {
     /// Temporal's version of the reset point.
     #[serde(default, skip_serializing_if = "is_default")]
     pub fork_event_version: i64,
+}
+
+/// What an SDK notes on a completion to behave the same at replay. Temporal: `WorkflowTaskCompletedMetadata`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SdkMetadata {
+    /// Flags of the core library, new with this task.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub core_used_flags: Vec<u32>,
+    /// Flags of the language's library, new with this task.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lang_used_flags: Vec<u32>,
+    /// The SDK's name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sdk_name: String,
+    /// The SDK's version.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sdk_version: String,
 }

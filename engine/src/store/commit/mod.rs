@@ -1,6 +1,8 @@
 //! The commit path: one pipelined round trip a batch, fenced, a few statements over arrays.
 
-use std::collections::{HashMap, HashSet};
+mod columns;
+
+use std::collections::HashSet;
 
 use futures::{
     FutureExt as _,
@@ -14,6 +16,7 @@ use tokio_postgres::{
 use uuid::Uuid;
 
 use super::Error;
+use columns::Columns;
 
 /// A row of `history`.
 #[derive(Debug)]
@@ -357,179 +360,3 @@ impl Connection {
 
 /// One statement of a batch under way.
 type Step<'a> = BoxFuture<'a, Result<Vec<Row>, tokio_postgres::Error>>;
-
-/// Items as the columns of their statements.
-#[derive(Default)]
-struct Columns<'a> {
-    claims: Claims<'a>,
-    starts: Starts<'a>,
-    history: Rows<'a>,
-    closes: Closes,
-    parked: Parked,
-    unparked: (Vec<i16>, Vec<Uuid>),
-    outbox: Outbox,
-    settled: (Vec<i16>, Vec<Uuid>),
-}
-
-#[derive(Default)]
-struct Claims<'a> {
-    shard: Vec<i16>,
-    namespace: Vec<i16>,
-    workflow_id: Vec<&'a str>,
-    run_id: Vec<Uuid>,
-    previous: Vec<Option<Uuid>>,
-}
-
-#[derive(Default)]
-struct Starts<'a> {
-    shard: Vec<i16>,
-    run_id: Vec<Uuid>,
-    namespace: Vec<i16>,
-    workflow_id: Vec<&'a str>,
-    workflow_type: Vec<&'a str>,
-    task_queue: Vec<&'a str>,
-    first_run_id: Vec<Uuid>,
-    parent_run_id: Vec<Option<Uuid>>,
-    parent_workflow_id: Vec<Option<&'a str>>,
-    request_id: Vec<&'a str>,
-    started_at: Vec<i64>,
-    claim: Vec<Uuid>,
-}
-
-#[derive(Default)]
-struct Rows<'a> {
-    shard: Vec<i16>,
-    run_id: Vec<Uuid>,
-    seq: Vec<i32>,
-    first_event_id: Vec<i64>,
-    records: Vec<&'a str>,
-    hash: Vec<&'a [u8]>,
-    claim: Vec<Option<Uuid>>,
-}
-
-#[derive(Default)]
-struct Closes {
-    shard: Vec<i16>,
-    run_id: Vec<Uuid>,
-    status: Vec<i16>,
-    closed_at: Vec<i64>,
-    history_length: Vec<i64>,
-}
-
-#[derive(Default)]
-struct Parked {
-    shard: Vec<i16>,
-    run_id: Vec<Uuid>,
-    due_at: Vec<Option<i64>>,
-}
-
-#[derive(Default)]
-struct Outbox {
-    shard: Vec<i16>,
-    run_id: Vec<Uuid>,
-    claim: Vec<Option<Uuid>>,
-}
-
-impl<'a> Columns<'a> {
-    fn of(items: &'a [Item], settled: &[Settled]) -> Self {
-        let mut columns = Self::default();
-        // What a start in this batch must win for the other rows of its workflow to be written.
-        let mut claims: HashMap<(i16, &str), Uuid> = HashMap::new();
-        for item in items {
-            let workflow = (item.namespace, item.workflow_id.as_str());
-            if let (Some(first), Some(last)) = (item.starts.first(), item.starts.last()) {
-                claims.insert(workflow, last.run_id.0);
-                columns
-                    .claims
-                    .push(item, last.run_id.0, first.previous_run_id.map(|id| id.0));
-            }
-            let claim = claims.get(&workflow).copied();
-            for start in &item.starts {
-                columns
-                    .starts
-                    .push(item, start, claim.unwrap_or(start.run_id.0));
-            }
-            for row in &item.rows {
-                columns.history.push(item.shard, row, claim);
-            }
-            for close in &item.closes {
-                columns.closes.push(item.shard, close);
-            }
-            if let Some(run_id) = item.owes {
-                columns.outbox.shard.push(item.shard);
-                columns.outbox.run_id.push(run_id.0);
-                columns.outbox.claim.push(claim);
-            }
-            if let Some((run_id, due_at)) = item.park {
-                columns.parked.shard.push(item.shard);
-                columns.parked.run_id.push(run_id.0);
-                columns.parked.due_at.push(due_at.map(|at| at.0));
-            }
-            if let Some(run_id) = item.unpark {
-                columns.unparked.0.push(item.shard);
-                columns.unparked.1.push(run_id.0);
-            }
-        }
-        for key in settled {
-            columns.settled.0.push(key.shard);
-            columns.settled.1.push(key.run_id.0);
-        }
-        columns
-    }
-}
-
-impl<'a> Claims<'a> {
-    fn push(&mut self, item: &'a Item, run_id: Uuid, previous: Option<Uuid>) {
-        self.shard.push(item.shard);
-        self.namespace.push(item.namespace);
-        self.workflow_id.push(item.workflow_id.as_str());
-        self.run_id.push(run_id);
-        self.previous.push(previous);
-    }
-}
-
-impl<'a> Starts<'a> {
-    fn push(&mut self, item: &'a Item, start: &'a StartRow, claim: Uuid) {
-        self.shard.push(item.shard);
-        self.run_id.push(start.run_id.0);
-        self.namespace.push(item.namespace);
-        self.workflow_id.push(item.workflow_id.as_str());
-        self.workflow_type.push(start.workflow_type.as_str());
-        self.task_queue.push(start.task_queue.as_str());
-        self.first_run_id.push(start.first_run_id.0);
-        self.parent_run_id
-            .push(start.parent.as_ref().map(|parent| parent.run_id.0));
-        self.parent_workflow_id.push(
-            start
-                .parent
-                .as_ref()
-                .map(|parent| parent.workflow_id.as_str()),
-        );
-        self.request_id
-            .push(start.request_id.as_ref().map_or("", |id| id.as_str()));
-        self.started_at.push(start.started_at.0);
-        self.claim.push(claim);
-    }
-}
-
-impl<'a> Rows<'a> {
-    fn push(&mut self, shard: i16, row: &'a HistoryRow, claim: Option<Uuid>) {
-        self.shard.push(shard);
-        self.run_id.push(row.run_id.0);
-        self.seq.push(row.seq);
-        self.first_event_id.push(row.first_event_id);
-        self.records.push(&row.records);
-        self.hash.push(&row.hash);
-        self.claim.push(claim);
-    }
-}
-
-impl Closes {
-    fn push(&mut self, shard: i16, close: &CloseRow) {
-        self.shard.push(shard);
-        self.run_id.push(close.run_id.0);
-        self.status.push(close.status);
-        self.closed_at.push(close.closed_at.0);
-        self.history_length.push(close.history_length);
-    }
-}

@@ -1,0 +1,183 @@
+//! A batch as the arrays that its statements take.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::{CloseRow, HistoryRow, Item, Settled, StartRow};
+
+/// Items as the columns of their statements.
+#[derive(Default)]
+pub(super) struct Columns<'a> {
+    pub(super) claims: Claims<'a>,
+    pub(super) starts: Starts<'a>,
+    pub(super) history: Rows<'a>,
+    pub(super) closes: Closes,
+    pub(super) parked: Parked,
+    pub(super) unparked: (Vec<i16>, Vec<Uuid>),
+    pub(super) outbox: Outbox,
+    pub(super) settled: (Vec<i16>, Vec<Uuid>),
+}
+
+#[derive(Default)]
+pub(super) struct Claims<'a> {
+    pub(super) shard: Vec<i16>,
+    pub(super) namespace: Vec<i16>,
+    pub(super) workflow_id: Vec<&'a str>,
+    pub(super) run_id: Vec<Uuid>,
+    pub(super) previous: Vec<Option<Uuid>>,
+}
+
+#[derive(Default)]
+pub(super) struct Starts<'a> {
+    pub(super) shard: Vec<i16>,
+    pub(super) run_id: Vec<Uuid>,
+    pub(super) namespace: Vec<i16>,
+    pub(super) workflow_id: Vec<&'a str>,
+    pub(super) workflow_type: Vec<&'a str>,
+    pub(super) task_queue: Vec<&'a str>,
+    pub(super) first_run_id: Vec<Uuid>,
+    pub(super) parent_run_id: Vec<Option<Uuid>>,
+    pub(super) parent_workflow_id: Vec<Option<&'a str>>,
+    pub(super) request_id: Vec<&'a str>,
+    pub(super) started_at: Vec<i64>,
+    pub(super) claim: Vec<Uuid>,
+}
+
+#[derive(Default)]
+pub(super) struct Rows<'a> {
+    pub(super) shard: Vec<i16>,
+    pub(super) run_id: Vec<Uuid>,
+    pub(super) seq: Vec<i32>,
+    pub(super) first_event_id: Vec<i64>,
+    pub(super) records: Vec<&'a str>,
+    pub(super) hash: Vec<&'a [u8]>,
+    pub(super) claim: Vec<Option<Uuid>>,
+}
+
+#[derive(Default)]
+pub(super) struct Closes {
+    pub(super) shard: Vec<i16>,
+    pub(super) run_id: Vec<Uuid>,
+    pub(super) status: Vec<i16>,
+    pub(super) closed_at: Vec<i64>,
+    pub(super) history_length: Vec<i64>,
+}
+
+#[derive(Default)]
+pub(super) struct Parked {
+    pub(super) shard: Vec<i16>,
+    pub(super) run_id: Vec<Uuid>,
+    pub(super) due_at: Vec<Option<i64>>,
+}
+
+#[derive(Default)]
+pub(super) struct Outbox {
+    pub(super) shard: Vec<i16>,
+    pub(super) run_id: Vec<Uuid>,
+    pub(super) claim: Vec<Option<Uuid>>,
+}
+
+impl<'a> Columns<'a> {
+    pub(super) fn of(items: &'a [Item], settled: &[Settled]) -> Self {
+        let mut columns = Self::default();
+        // What a start in this batch must win for the other rows of its workflow to be written.
+        let mut claims: HashMap<(i16, &str), Uuid> = HashMap::new();
+        for item in items {
+            let workflow = (item.namespace, item.workflow_id.as_str());
+            if let (Some(first), Some(last)) = (item.starts.first(), item.starts.last()) {
+                claims.insert(workflow, last.run_id.0);
+                columns
+                    .claims
+                    .push(item, last.run_id.0, first.previous_run_id.map(|id| id.0));
+            }
+            let claim = claims.get(&workflow).copied();
+            for start in &item.starts {
+                columns
+                    .starts
+                    .push(item, start, claim.unwrap_or(start.run_id.0));
+            }
+            for row in &item.rows {
+                columns.history.push(item.shard, row, claim);
+            }
+            for close in &item.closes {
+                columns.closes.push(item.shard, close);
+            }
+            if let Some(run_id) = item.owes {
+                columns.outbox.shard.push(item.shard);
+                columns.outbox.run_id.push(run_id.0);
+                columns.outbox.claim.push(claim);
+            }
+            if let Some((run_id, due_at)) = item.park {
+                columns.parked.shard.push(item.shard);
+                columns.parked.run_id.push(run_id.0);
+                columns.parked.due_at.push(due_at.map(|at| at.0));
+            }
+            if let Some(run_id) = item.unpark {
+                columns.unparked.0.push(item.shard);
+                columns.unparked.1.push(run_id.0);
+            }
+        }
+        for key in settled {
+            columns.settled.0.push(key.shard);
+            columns.settled.1.push(key.run_id.0);
+        }
+        columns
+    }
+}
+
+impl<'a> Claims<'a> {
+    fn push(&mut self, item: &'a Item, run_id: Uuid, previous: Option<Uuid>) {
+        self.shard.push(item.shard);
+        self.namespace.push(item.namespace);
+        self.workflow_id.push(item.workflow_id.as_str());
+        self.run_id.push(run_id);
+        self.previous.push(previous);
+    }
+}
+
+impl<'a> Starts<'a> {
+    fn push(&mut self, item: &'a Item, start: &'a StartRow, claim: Uuid) {
+        self.shard.push(item.shard);
+        self.run_id.push(start.run_id.0);
+        self.namespace.push(item.namespace);
+        self.workflow_id.push(item.workflow_id.as_str());
+        self.workflow_type.push(start.workflow_type.as_str());
+        self.task_queue.push(start.task_queue.as_str());
+        self.first_run_id.push(start.first_run_id.0);
+        self.parent_run_id
+            .push(start.parent.as_ref().map(|parent| parent.run_id.0));
+        self.parent_workflow_id.push(
+            start
+                .parent
+                .as_ref()
+                .map(|parent| parent.workflow_id.as_str()),
+        );
+        self.request_id
+            .push(start.request_id.as_ref().map_or("", |id| id.as_str()));
+        self.started_at.push(start.started_at.0);
+        self.claim.push(claim);
+    }
+}
+
+impl<'a> Rows<'a> {
+    fn push(&mut self, shard: i16, row: &'a HistoryRow, claim: Option<Uuid>) {
+        self.shard.push(shard);
+        self.run_id.push(row.run_id.0);
+        self.seq.push(row.seq);
+        self.first_event_id.push(row.first_event_id);
+        self.records.push(&row.records);
+        self.hash.push(&row.hash);
+        self.claim.push(claim);
+    }
+}
+
+impl Closes {
+    fn push(&mut self, shard: i16, close: &CloseRow) {
+        self.shard.push(shard);
+        self.run_id.push(close.run_id.0);
+        self.status.push(close.status);
+        self.closed_at.push(close.closed_at.0);
+        self.history_length.push(close.history_length);
+    }
+}
