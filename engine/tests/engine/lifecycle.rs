@@ -492,3 +492,22 @@ async fn one_thread_is_enough() {
         .unwrap();
     assert_eq!(closed.unwrap().status, Status::Completed);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_memory_is_short_runs_that_wait_leave_it_at_once() {
+    let url = database().await;
+    let mut config = engine::Config::new(&*url, "http://127.0.0.1:1");
+    config.memory_bytes = 0;
+    let engine = owner_with(config).await;
+    work(&engine, Arc::new(|_, _| Vec::new()), echo());
+    for n in 0..20 {
+        engine
+            .start_workflow(&namespace(), start("wait", &format!("w{n}")))
+            .await
+            .unwrap();
+    }
+    let parked = async { while number(&url, "SELECT count(*) FROM parked").await < 20 {} };
+    tokio::time::timeout(PATIENCE, parked)
+        .await
+        .expect("all are parked long before they are idle");
+}
