@@ -27,7 +27,7 @@ use std::{
 use history::{
     Event, EventId, Namespace, RunId, Status, WorkflowId,
     decide::{RequestCancel, Signal, StartWorkflow, Terminate},
-    task::{FromWorker, ToWorker, WorkerHello},
+    task::{Answers, ToWorker, WorkerHello},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -366,24 +366,21 @@ impl Engine {
             .map_err(store::Error::from)?)
     }
 
-    /// Connects a worker: what it answers goes into the sender, its tasks come out of the receiver. The receiver
+    /// Connects a worker: what it answers goes straight to the owner, its tasks come out of the receiver. The receiver
     /// ends when this process loses the shards; the worker then drops its cache and connects again.
     pub fn connect_worker(
         &self,
         hello: WorkerHello,
-    ) -> Result<
-        (
-            mpsc::UnboundedSender<FromWorker>,
-            mpsc::UnboundedReceiver<ToWorker>,
-        ),
-        Error,
-    > {
+    ) -> Result<(Answers, mpsc::UnboundedReceiver<ToWorker>), Error> {
         let namespace = self.inner.namespaces.get(&hello.namespace)?;
-        let (answers, mut answered) = mpsc::unbounded_channel();
         let (tasks, receiver) = mpsc::unbounded_channel();
-        let session = owner::SessionId::new();
-        let owner = self.sender()?;
-        owner
+        let connected = Connected {
+            session: owner::SessionId::new(),
+            owner: self.sender()?,
+        };
+        let session = connected.session;
+        connected
+            .owner
             .send(Message::Connect {
                 session,
                 namespace,
@@ -391,14 +388,11 @@ impl Engine {
                 tasks,
             })
             .map_err(|_| Error::Unavailable("the engine lost its ownership"))?;
-        tokio::spawn(async move {
-            while let Some(answer) = answered.recv().await {
-                if owner.send(Message::Worker { session, answer }).is_err() {
-                    return;
-                }
-            }
-            // The owner may have ended first; then there is nobody to tell.
-            let _ = owner.send(Message::Disconnect { session });
+        let answers = Answers::new(move |answer| {
+            connected
+                .owner
+                .send(Message::Worker { session, answer })
+                .is_ok()
         });
         Ok((answers, receiver))
     }
@@ -448,6 +442,21 @@ impl Engine {
                 owner: owner.clone(),
             }),
         }
+    }
+}
+
+/// A worker that is connected as long as this lives.
+struct Connected {
+    session: owner::SessionId,
+    owner: mpsc::UnboundedSender<Message>,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        // An owner that has ended has let all its workers go.
+        let _ = self.owner.send(Message::Disconnect {
+            session: self.session,
+        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an engine hands to a worker, and what the worker answers: the words of every transport.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -180,4 +180,27 @@ pub enum FromWorker {
     },
     /// The worker takes no new tasks and will leave when those it has are done.
     Draining,
+}
+
+/// Where a worker's answers go: straight into the engine of the same process, or onto a wire. Cheap to clone; when
+/// the last clone is dropped the engine takes the worker for gone.
+#[derive(Clone)]
+pub struct Answers(Arc<dyn Fn(FromWorker) -> bool + Send + Sync>);
+
+impl Answers {
+    /// Returns the way to whoever takes the answers; it says whether somebody still does.
+    pub fn new(take: impl Fn(FromWorker) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(take))
+    }
+
+    /// Sends an answer, and says whether anybody took it. Nobody does when the engine has lost its ownership.
+    pub fn send(&self, answer: FromWorker) -> bool {
+        (self.0)(answer)
+    }
+}
+
+impl fmt::Debug for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answers")
+    }
 }

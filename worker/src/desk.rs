@@ -6,11 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use history::task::{FromWorker, ToWorker};
-use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender},
-    time,
-};
+use history::task::{Answers, FromWorker, ToWorker};
+use tokio::{sync::mpsc::UnboundedReceiver, time};
 
 use crate::{
     activity::Host,
@@ -23,7 +20,7 @@ const BATCH: usize = 64;
 /// Takes what the engine sends and gives it to the driver or the host.
 pub(crate) struct Desk {
     pub(crate) tasks: UnboundedReceiver<ToWorker>,
-    pub(crate) answers: UnboundedSender<FromWorker>,
+    pub(crate) answers: Answers,
     pub(crate) host: Arc<Host>,
     pub(crate) driver: Driver,
 }
@@ -49,7 +46,7 @@ impl Desk {
             }
         }
         // An engine that is gone needs no notice.
-        let _ = self.answers.send(FromWorker::Draining);
+        self.answers.send(FromWorker::Draining);
         if time::timeout(drain_timeout, self.drain()).await.is_err() {
             tracing::warn!(
                 ?drain_timeout,

@@ -5,12 +5,9 @@ use std::{collections::HashMap, fmt, future::Future, io, process, time::Duration
 use history::{
     Identity, Namespace, TaskQueue,
     ids::InvalidId,
-    task::{FromWorker, ToWorker, WorkerHello},
+    task::{Answers, ToWorker, WorkerHello},
 };
-use tokio::{
-    runtime::Handle,
-    sync::mpsc::{UnboundedReceiver, UnboundedSender},
-};
+use tokio::{runtime::Handle, sync::mpsc::UnboundedReceiver};
 
 use crate::{
     activity::{self, Activities, ActivityContext, Dependencies, Host},
@@ -34,7 +31,7 @@ pub struct Connection {
     /// What the engine sends. Its slots bound it.
     pub tasks: UnboundedReceiver<ToWorker>,
     /// What the engine is answered.
-    pub answers: UnboundedSender<FromWorker>,
+    pub answers: Answers,
 }
 
 /// Runs workflows and activities of one task queue.

@@ -210,7 +210,7 @@ pub(crate) fn work(engine: &Engine, script: Script, act: Act) -> tokio::task::Jo
                 }
                 ToWorker::CancelActivity(_) => continue,
             };
-            if answers.send(answer).is_err() {
+            if !answers.send(answer) {
                 return;
             }
         }

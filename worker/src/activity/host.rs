@@ -7,12 +7,9 @@ use std::{
 
 use history::{
     Failure,
-    task::{ActivityTask, ActivityTaskToken, FromWorker},
+    task::{ActivityTask, ActivityTaskToken, Answers, FromWorker},
 };
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, mpsc::UnboundedSender},
-};
+use tokio::{runtime::Handle, sync::Notify};
 
 use super::{
     Attempt, Dependencies, Entry,
@@ -28,7 +25,7 @@ pub(crate) struct Host {
     activities: Activities,
     pub(super) dependencies: Dependencies,
     pub(super) runtime: Handle,
-    answers: UnboundedSender<FromWorker>,
+    answers: Answers,
     running: Mutex<HashMap<Key, Arc<Running>>>,
     /// Told when the last attempt ends.
     idle: Notify,
@@ -39,7 +36,7 @@ impl Host {
         activities: Activities,
         dependencies: Dependencies,
         runtime: Handle,
-        answers: UnboundedSender<FromWorker>,
+        answers: Answers,
     ) -> Self {
         Self {
             activities,
@@ -117,7 +114,7 @@ impl Host {
 
     pub(super) fn send(&self, answer: FromWorker) {
         // An engine that is gone gives the attempt to another worker.
-        let _ = self.answers.send(answer);
+        self.answers.send(answer);
     }
 
     fn unknown(&self, task: &ActivityTask) -> Failure {

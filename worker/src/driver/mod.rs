@@ -14,9 +14,9 @@ use std::{
 use history::{
     EventId, RunId,
     event::{SdkMetadata, WorkflowTaskFailedCause},
-    task::{FromWorker, WorkflowTask},
+    task::{Answers, FromWorker, WorkflowTask},
 };
-use tokio::sync::{mpsc::UnboundedSender, oneshot};
+use tokio::sync::oneshot;
 
 mod cache;
 pub(crate) mod foreign;
@@ -54,7 +54,7 @@ impl Driver {
     pub(crate) fn spawn(
         workflows: Workflows,
         cached_runs: usize,
-        answers: UnboundedSender<FromWorker>,
+        answers: Answers,
     ) -> io::Result<Self> {
         let (messages, inbox) = mpsc::channel();
         let (end, ended) = oneshot::channel();
@@ -92,7 +92,7 @@ const STACK_BYTES: usize = 8 * 1024 * 1024;
 struct Turns {
     workflows: Workflows,
     cache: Cache<Run>,
-    answers: UnboundedSender<FromWorker>,
+    answers: Answers,
     watch: Arc<Watch>,
 }
 
@@ -103,7 +103,7 @@ impl Turns {
             Message::Task(task) => {
                 let answer = self.work(task);
                 // An engine that is gone hands the task to another worker.
-                let _ = self.answers.send(answer);
+                self.answers.send(answer);
             }
         }
     }

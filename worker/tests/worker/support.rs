@@ -7,7 +7,8 @@ use history::{
     event::WorkflowTaskFailedCause,
     replay::Ask,
     task::{
-        ActivityTask, ActivityTaskToken, FromWorker, ToWorker, WorkflowTask, WorkflowTaskToken,
+        ActivityTask, ActivityTaskToken, Answers, FromWorker, ToWorker, WorkflowTask,
+        WorkflowTaskToken,
     },
 };
 use serde_json::{Value, json};
@@ -36,7 +37,8 @@ impl Hosted {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
         let (to, tasks) = unbounded_channel();
-        let (answers, from) = unbounded_channel();
+        let (answered, from) = unbounded_channel();
+        let answers = Answers::new(move |answer| answered.send(answer).is_ok());
         let connection = Connection { tasks, answers };
         let running = tokio::spawn(async move { worker.run(connection, shutdown).await.unwrap() });
         Self { to, from, running }
