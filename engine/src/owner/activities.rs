@@ -1,8 +1,9 @@
 //! Attempts of activities: handed out, still alive, told to stop.
 
 use history::{
-    EventId, RunId,
+    EventId, RunId, Timestamp,
     decide::{self, HeartbeatActivity, StartActivityTask},
+    execution::AttemptState,
     task::{ActivityTask, ActivityTaskToken, ToWorker},
 };
 
@@ -64,11 +65,13 @@ impl Owner {
         let Some(activity) = run.execution.activity(scheduled_event_id) else {
             return;
         };
-        if activity.attempt != attempt
-            || activity.is_started()
-            || activity.is_backing_off()
-            || self.stopping
-        {
+        let AttemptState::Scheduled {
+            at: attempt_scheduled_at,
+        } = activity.state
+        else {
+            return;
+        };
+        if activity.attempt != attempt || self.stopping {
             return;
         }
         let queue = (
@@ -114,6 +117,7 @@ impl Owner {
                 session,
                 scheduled_event_id,
                 attempt,
+                attempt_scheduled_at,
             });
             self.carry_out(run_id, Ok(decision), Reply::None);
             return;
@@ -126,7 +130,13 @@ impl Owner {
             run.riding.push(record);
         }
         self.schedule_wake(run_id);
-        self.send_activity(run_id, session, scheduled_event_id, attempt);
+        self.send_activity(
+            run_id,
+            session,
+            scheduled_event_id,
+            attempt,
+            attempt_scheduled_at,
+        );
     }
 
     /// Sends a started attempt to its worker.
@@ -136,6 +146,7 @@ impl Owner {
         session: SessionId,
         scheduled_event_id: EventId,
         attempt: u32,
+        attempt_scheduled_at: Timestamp,
     ) {
         let Some(run) = self.runs.get(&run_id) else {
             return;
@@ -148,8 +159,7 @@ impl Owner {
             return;
         };
         let attributes = activity.attributes();
-        let history::execution::AttemptState::Started { at: started_at, .. } = activity.state
-        else {
+        let AttemptState::Started { at: started_at, .. } = activity.state else {
             return;
         };
         let task = ActivityTask {
@@ -167,7 +177,7 @@ impl Owner {
             input: attributes.input.clone(),
             heartbeat_details: activity.heartbeat_details.clone(),
             scheduled_at: activity.scheduled.at,
-            attempt_scheduled_at: started_at,
+            attempt_scheduled_at,
             started_at,
             schedule_to_close_timeout: attributes.schedule_to_close_timeout,
             start_to_close_timeout: attributes.start_to_close_timeout,

@@ -64,7 +64,14 @@ impl Owner {
                 session,
                 scheduled_event_id,
                 attempt,
-            } => self.send_activity(run_id, session, scheduled_event_id, attempt),
+                attempt_scheduled_at,
+            } => self.send_activity(
+                run_id,
+                session,
+                scheduled_event_id,
+                attempt,
+                attempt_scheduled_at,
+            ),
             After::Reply { reply, answer } => self.answer(reply, answer),
             After::Started { reply, answer } => self.answer_start(reply, answer),
         }
@@ -72,6 +79,9 @@ impl Owner {
 
     /// The id of a start means another run than the owner knew: the start is decided again with that run at hand.
     fn item_conflicts(&mut self, item: &Item) {
+        let _ = self
+            .commits
+            .send(Command::Forget((item.namespace, item.workflow_id.clone())));
         for start in &item.starts {
             let Some(mut run) = self.drop_run(start.run_id) else {
                 continue;
@@ -79,9 +89,6 @@ impl Owner {
             self.give_up(&mut run, &|| {
                 Error::Unavailable("the workflow id is in use")
             });
-            let _ = self
-                .commits
-                .send(Command::Forget((item.namespace, item.workflow_id.clone())));
             let Some(origin) = run.origin.take() else {
                 continue;
             };
@@ -163,8 +170,19 @@ impl Owner {
             match after {
                 After::Reply { reply, .. } => self.answer(reply, Err(error())),
                 After::Started { reply, .. } => self.answer_start(reply, Err(error())),
+                // The attempt was not sent: its worker has the slot free.
+                After::HandOut {
+                    session,
+                    scheduled_event_id,
+                    attempt,
+                    ..
+                } => {
+                    if let Some(session) = self.queues.session(session) {
+                        session.free_activity(run.run_id(), scheduled_event_id, attempt);
+                    }
+                }
                 // They are outstanding still, and are found so when the run is folded again.
-                After::Effect(_) | After::HandOut { .. } => {}
+                After::Effect(_) => {}
             }
         }
         // Whoever hung up does not want to know.

@@ -28,6 +28,8 @@ pub(crate) enum After {
         session: SessionId,
         scheduled_event_id: EventId,
         attempt: u32,
+        /// Since when the attempt waited for a worker.
+        attempt_scheduled_at: Timestamp,
     },
     /// Answer.
     Reply {

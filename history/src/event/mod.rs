@@ -187,19 +187,6 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// Says whether it ends a run; nothing follows it.
-    pub fn closes(&self) -> bool {
-        matches!(
-            self,
-            Self::WorkflowExecutionCompleted(_)
-                | Self::WorkflowExecutionFailed(_)
-                | Self::WorkflowExecutionTimedOut(_)
-                | Self::WorkflowExecutionCanceled(_)
-                | Self::WorkflowExecutionTerminated(_)
-                | Self::WorkflowExecutionContinuedAsNew(_)
-        )
-    }
-
     /// Returns the name of the type: Temporal's, in `PascalCase`.
     pub fn name(&self) -> &'static str {
         match self {
