@@ -256,6 +256,8 @@ pub(crate) struct Owner {
     holds: BinaryHeap<Reverse<(Instant, RunId)>>,
     memory: memory::Memory,
     incarnations: u64,
+    /// The moment in the latest run id.
+    last_run_id_micros: i64,
     /// Until when the deadlines of parked runs are known.
     parked_until: Timestamp,
     reading_parked: bool,
@@ -285,6 +287,7 @@ pub(crate) async fn run(
         holds: BinaryHeap::new(),
         memory: memory::Memory::new(),
         incarnations: 0,
+        last_run_id_micros: 0,
         parked_until: Timestamp(0),
         reading_parked: false,
         stopping: false,

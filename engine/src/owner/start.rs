@@ -9,7 +9,7 @@ use history::{
     event::StartChildFailedCause,
 };
 use tokio::time::Instant;
-use uuid::{NoContext, Uuid};
+use uuid::Uuid;
 
 use super::{
     Key, Message, Op, Owner, RunKey, StartReply,
@@ -40,15 +40,10 @@ impl Owner {
         }
     }
 
-    /// Returns a new run id of this moment.
-    pub(super) fn new_run_id(&self) -> RunId {
-        let now = u64::try_from(self.now().0).unwrap_or(0);
-        let nanos = u32::try_from(now % 1_000_000 * 1000).unwrap_or(0);
-        RunId(Uuid::new_v7(uuid::Timestamp::from_unix(
-            NoContext,
-            now / 1_000_000,
-            nanos,
-        )))
+    /// Returns a new run id of this moment, greater than all before it: lists sort by it.
+    pub(super) fn new_run_id(&mut self) -> RunId {
+        self.last_run_id_micros = self.now().0.max(self.last_run_id_micros + 1);
+        run_id_at(self.last_run_id_micros, Uuid::new_v4().as_u64_pair().1)
     }
 
     fn start_on_existing(
@@ -250,5 +245,43 @@ impl Owner {
             // An owner that has ended leaves this to the next one.
             let _ = sender.send(message);
         });
+    }
+}
+
+/// Returns the `UUIDv7` of a moment: milliseconds, then the microseconds in the 12 bits that RFC 9562 (6.2, method 3)
+/// leaves to them, then what is random.
+fn run_id_at(micros: i64, random: u64) -> RunId {
+    let micros = micros.unsigned_abs();
+    let fraction = u16::try_from(micros % 1000 * 4096 / 1000).unwrap_or(0);
+    let mut bytes = [0; 16];
+    bytes[..6].copy_from_slice(&(micros / 1000).to_be_bytes()[2..]);
+    bytes[6..8].copy_from_slice(&fraction.to_be_bytes());
+    bytes[8..].copy_from_slice(&random.to_be_bytes());
+    RunId(
+        uuid::Builder::from_bytes(bytes)
+            .with_version(uuid::Version::SortRand)
+            .with_variant(uuid::Variant::RFC4122)
+            .into_uuid(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_ids_of_one_millisecond_sort_by_their_microseconds() {
+        let ids: Vec<RunId> = (0..2000_u32)
+            .map(|micros| {
+                let random = u64::from(u32::MAX - micros) << 32;
+                run_id_at(1_795_413_600_000_000 + i64::from(micros), random)
+            })
+            .collect();
+        assert!(ids.is_sorted_by(|before, after| before < after));
+        assert_eq!(ids[0].0.get_version(), Some(uuid::Version::SortRand));
+        assert_eq!(
+            ids[1999].0.get_timestamp().map(|time| time.to_unix()),
+            Some((1_795_413_600, 1_000_000))
+        );
     }
 }
