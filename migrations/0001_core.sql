@@ -16,6 +16,7 @@ CREATE TABLE ownership (
     owner       uuid,                             -- the engine process that owns the shards; NULL before the first
     address     text NOT NULL DEFAULT '',         -- where that process answers HTTP, for those sent elsewhere
     lease_until timestamptz NOT NULL DEFAULT '-infinity', -- by this database's clock; a frozen owner loses it
+    open_since  timestamptz NOT NULL DEFAULT '-infinity', -- open runs that started before have a row in "open_run"
     backends    integer[] NOT NULL DEFAULT '{}'   -- the owner's backend pids: ended by the taker before it locks slots
 );
 COMMENT ON TABLE ownership IS 'Which engine process owns the shards, and until when.';
@@ -79,10 +80,9 @@ CREATE TABLE execution (
     PRIMARY KEY (shard, run_id),
     CONSTRAINT closed_if_not_running CHECK ((status = 1) = (closed_at IS NULL)),
     CONSTRAINT length_if_closed CHECK ((closed_at IS NULL) = (history_length IS NULL))
-);
+) WITH (fillfactor = 60); -- with room in the page and no index on what changes, a close is heap-only
 COMMENT ON TABLE execution IS 'One row per run; what happened in it is in "history".';
-CREATE INDEX execution_open ON execution (shard, run_id) WHERE closed_at IS NULL; -- takeover: which runs are to be folded
-CREATE INDEX execution_by_start ON execution (namespace, run_id);                 -- list, newest first
+CREATE INDEX execution_by_start ON execution (namespace, run_id); -- list, newest first; takeover, those after open_since
 
 -- Which run an id means. The primary key is what keeps a second open run from existing.
 CREATE TABLE current_run (
@@ -110,15 +110,18 @@ CREATE TABLE history (
 COMMENT ON TABLE history IS 'The append-only log of every run, hash-chained, partitioned by the time in the run id.';
 CREATE TABLE history_default PARTITION OF history DEFAULT;
 
--- Runs that left memory because they only wait. The first commit after such a run is loaded deletes its row.
-CREATE TABLE parked (
+-- Open runs that have been so for a while: a takeover finds them here, and those younger than ownership.open_since by their
+-- start in "execution". So a run that is quickly over never has a row here, and no index on "execution" knows who is open.
+CREATE TABLE open_run (
     shard  smallint NOT NULL,
     run_id uuid NOT NULL,
-    due_at timestamptz,    -- the earliest deadline of any kind; early is harmless, late would be a bug; NULL waits for a message
+    parked boolean NOT NULL, -- only waits and is not in memory; false: the owner has it, and so must the next one
+    due_at timestamptz,      -- of a parked run the earliest deadline of any kind; early is harmless, late would be a bug; NULL waits for a message
     PRIMARY KEY (shard, run_id)
 );
-COMMENT ON TABLE parked IS 'Open runs that are not in memory, and when they are due.';
-CREATE INDEX parked_due ON parked (due_at) WHERE due_at IS NOT NULL; -- the sweep for what is due soon
+COMMENT ON TABLE open_run IS 'Open runs that started before ownership.open_since, and when those are due that are not in memory.';
+CREATE INDEX open_run_due ON open_run (due_at) WHERE parked AND due_at IS NOT NULL; -- the sweep for what is due soon
+CREATE INDEX open_run_hot ON open_run (run_id) WHERE NOT parked;                    -- takeover: which runs are to be folded
 
 -- Closed runs that still owe others something: their result to the parent, the close policy to the children, a signal that
 -- was not answered. What exactly is in their history; the row is deleted when all receivers have committed.

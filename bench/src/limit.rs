@@ -150,8 +150,7 @@ impl Recorded {
             }],
             starts: Vec::new(),
             closes: Vec::new(),
-            unpark: None,
-            park: None,
+            open: None,
             owes: None,
         }
     }

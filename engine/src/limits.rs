@@ -23,7 +23,9 @@ pub const LEASE: Duration = Duration::from_secs(10);
 pub const MEMORY_BYTES: usize = 512 * 1024 * 1024;
 /// A run that only waits is parked after this time without anything to do, so that a restart need not fold it.
 pub const PARK_AFTER: Duration = Duration::from_secs(30);
-/// The most runs parked in one commit.
+/// A run that is open for this part of [`PARK_AFTER`] gets a row by which a takeover finds it; one that is over before never has one.
+pub const REGISTER_AFTER: u32 = 3;
+/// The most runs parked in one round.
 pub const PARK_BATCH: usize = 1000;
 /// Deadlines of parked runs are read this far ahead.
 pub const PARKED_HORIZON: Duration = Duration::from_mins(1);

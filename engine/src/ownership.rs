@@ -1,7 +1,13 @@
 //! Which process writes. One owns all shards; the others wait: for the owner's advisory lock, which a
 //! killed process lets go at once, or for its lease, which a frozen one can't renew.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use history::Timestamp;
 use sqlx::{Connection as _, PgConnection, PgPool};
@@ -112,7 +118,8 @@ impl Tenure<'_> {
             _ = stopping.wait_for(|stop| *stop) => return Ok(()),
         }
         table::end_recorded_backends(&mut session).await?;
-        let epoch = table::take(&mut session, owner, &self.config.address, lease).await?;
+        let (epoch, open_since) =
+            table::take(&mut session, owner, &self.config.address, lease).await?;
         tracing::info!(epoch, "this process owns the shards");
 
         let setup = committer::Setup {
@@ -128,10 +135,11 @@ impl Tenure<'_> {
             table::record_backend(&setup.url, owner, epoch, connection.backend).await?;
             connections.push(connection);
         }
-        let now = table::renew(&mut session, owner, epoch, lease)
+        let now = table::renew(&mut session, owner, epoch, lease, open_since)
             .await?
             .ok_or(Ended::Lease)?;
         let clock = Arc::new(Clock::set_to(now));
+        let open_since = Arc::new(AtomicI64::new(open_since.0));
         store::partition::ensure_partitions(self.pool, now)
             .await
             .map_err(store::Error::from)?;
@@ -147,6 +155,7 @@ impl Tenure<'_> {
                     namespaces: self.namespaces.clone(),
                     memory_bytes: self.config.memory_bytes,
                     park_after: self.config.park_after,
+                    open_since: Arc::clone(&open_since),
                 },
                 inbox,
                 sender.clone(),
@@ -165,7 +174,13 @@ impl Tenure<'_> {
             }
             std::future::pending::<()>().await;
         };
-        let renewing = renew(self.pool, &mut session, owner, epoch, lease, &clock);
+        let renewing = renew(
+            self.pool,
+            &mut session,
+            (owner, epoch, lease),
+            &clock,
+            &open_since,
+        );
         tokio::select! {
             ended = renewing => return ended,
             ended = &mut tasks.committer => return Ok(ended??),
@@ -244,15 +259,15 @@ const RENEWALS_A_PARTITION_LOOK: u64 = 5000;
 async fn renew(
     pool: &PgPool,
     session: &mut PgConnection,
-    owner: Uuid,
-    epoch: i64,
-    lease: Duration,
+    (owner, epoch, lease): (Uuid, i64, Duration),
     clock: &Clock,
+    open_since: &AtomicI64,
 ) -> Result<(), Ended> {
     let mut renewals = 0_u64;
     loop {
         tokio::time::sleep(lease / 3).await;
-        let now: Timestamp = table::renew(session, owner, epoch, lease)
+        let open_since = Timestamp(open_since.load(Ordering::Relaxed));
+        let now: Timestamp = table::renew(session, owner, epoch, lease, open_since)
             .await?
             .ok_or(Ended::Lease)?;
         clock.sample(now);

@@ -21,6 +21,15 @@ impl Timestamp {
         )
     }
 
+    /// Returns the moment that much earlier; saturates at the beginning of time.
+    #[must_use]
+    pub fn before(self, duration: Millis) -> Self {
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(duration.0.saturating_mul(1000)).unwrap_or(i64::MAX)),
+        )
+    }
+
     /// Returns the time from `earlier` to this moment, zero if it lies after.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -51,8 +51,8 @@ impl Owner {
             self.settle(row.run_id);
             self.forget_if_over(row.run_id);
         }
-        if let Some((run_id, _)) = item.park {
-            self.parked(run_id);
+        if let Some((run_id, open)) = item.open {
+            self.registered(run_id, open);
         }
     }
 

@@ -1,23 +1,24 @@
 //! Runs that are not in memory: read, folded, and put back to work.
 
-use history::{RunId, decide, execution::AttemptState};
+use std::sync::atomic::Ordering;
+
+use futures::TryStreamExt as _;
+use history::{RunId, Timestamp, decide, execution::AttemptState};
 use tokio::time::Instant;
 
 use super::{Key, Message, Op, Owner, Reply, run::Run};
 use crate::{
     Error,
-    limits::FOLD_BATCH,
     store::{self, load::Loaded},
 };
 
 impl Owner {
     /// Folds all open runs that are not parked, and those that owe something, and puts them to work.
     pub(super) async fn take_over(&mut self) -> Result<(), store::Error> {
-        let mut after = None;
-        loop {
-            let headers = store::load::select_hot(&self.setup.pool, after, FOLD_BATCH).await?;
-            let Some(last) = headers.last() else { break };
-            after = Some(last.run_id());
+        let open_since = Timestamp(self.setup.open_since.load(Ordering::Relaxed));
+        let pool = self.setup.pool.clone();
+        let mut hot = std::pin::pin!(store::load::select_hot(&pool, open_since));
+        while let Some(headers) = hot.try_next().await? {
             let mut by_namespace = std::collections::BTreeMap::<i16, Vec<_>>::new();
             for header in headers {
                 by_namespace

@@ -1,18 +1,26 @@
 //! What stays in memory. Runs that only wait are parked after a while, and earlier when memory is short.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{BTreeSet, HashSet, VecDeque},
+    sync::atomic::Ordering,
     time::Duration,
 };
 
-use history::RunId;
+use history::{RunId, Timestamp};
 use tokio::time::Instant;
 
 use super::Owner;
-use crate::{committer::Command, limits::PARK_BATCH, store::commit::Item};
+use crate::{
+    committer::Command,
+    limits::{PARK_BATCH, REGISTER_AFTER},
+    store::commit::OpenRow,
+};
 
 /// How often the runs are looked through for those to park.
 const ROUND: Duration = Duration::from_secs(1);
+
+/// By how much the run ids of owners that follow each other may overlap: how exactly each of them samples Postgres's time.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
 
 /// What is in memory, and in which order it is looked through.
 #[derive(Debug)]
@@ -22,6 +30,8 @@ pub(super) struct Memory {
     next_round: Instant,
     /// Runs that left memory and have a wake in the heap.
     left: HashSet<RunId>,
+    /// Runs that may be open without a row in `open_run`. Looked at from the oldest on, and let go only there.
+    young: BTreeSet<RunId>,
 }
 
 impl Memory {
@@ -31,6 +41,7 @@ impl Memory {
             ring: VecDeque::new(),
             next_round: Instant::now() + ROUND,
             left: HashSet::new(),
+            young: BTreeSet::new(),
         }
     }
 
@@ -58,6 +69,7 @@ impl Owner {
     pub(super) fn remember(&mut self, run_id: RunId) {
         self.memory.left.remove(&run_id);
         self.memory.ring.push_back(run_id);
+        self.memory.young.insert(run_id);
     }
 
     /// Weighs a run again after a change.
@@ -92,36 +104,67 @@ impl Owner {
                 && (idle || short)
                 && run.execution.is_waiting()
                 && run.is_at_rest()
-                && !run.parking
+                && !run.registering
             {
-                run.parking = true;
                 parked += 1;
-                let item = Item {
-                    shard: run.shard,
-                    namespace: run.key.namespace.id,
-                    workflow_id: run.key.workflow_id.clone(),
-                    incarnation: run.incarnation,
-                    rows: Vec::new(),
-                    starts: Vec::new(),
-                    closes: Vec::new(),
-                    unpark: None,
-                    park: Some((run_id, run.execution.next_deadline())),
-                    owes: None,
-                };
-                run.parked_row = true;
+                let item = run.register(OpenRow::Parked(run.execution.next_deadline()));
                 // A committer that has ended takes the owner with it.
                 let _ = self.commits.send(Command::Commit(item));
             }
         }
+        self.register_old();
     }
 
-    /// A run's row in `parked` is durable: it leaves memory, unless something has happened to it since.
-    pub(super) fn parked(&mut self, run_id: RunId) {
+    /// Gives open runs a row in `open_run` that have been without one for a while, and says from when on they have none.
+    fn register_old(&mut self) {
+        let now = self.now();
+        let old = now.before((self.setup.park_after / REGISTER_AFTER).into());
+        let mut since = now;
+        let mut done = Vec::new();
+        let folded_again: HashSet<RunId> = self
+            .loading
+            .keys()
+            .filter_map(|(_, asked)| *asked)
+            .collect();
+        for run_id in &self.memory.young {
+            let Some(run) = self.runs.get_mut(run_id) else {
+                if folded_again.contains(run_id) {
+                    since = since.min(started(*run_id));
+                } else {
+                    done.push(*run_id);
+                }
+                continue;
+            };
+            let open = run.closed().is_none();
+            if !open || (run.open_row.is_some() && !run.registering) {
+                done.push(*run_id);
+                continue;
+            }
+            since = since.min(started(*run_id));
+            if started(*run_id) > old {
+                break;
+            }
+            if run.open_row.is_none() && run.was_committed() && run.execution.is_open() {
+                let item = run.register(OpenRow::Hot);
+                // A committer that has ended takes the owner with it.
+                let _ = self.commits.send(Command::Commit(item));
+            }
+        }
+        for run_id in done {
+            self.memory.young.remove(&run_id);
+        }
+        let since = since.before(CLOCKS_DIFFER.into());
+        self.setup.open_since.store(since.0, Ordering::Relaxed);
+    }
+
+    /// A run's row in `open_run` is durable. A parked run leaves memory, unless something has happened to it since.
+    pub(super) fn registered(&mut self, run_id: RunId, open: OpenRow) {
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
-        run.parking = false;
-        if !(run.parked_row && run.execution.is_waiting() && run.is_at_rest()) {
+        run.registering = false;
+        let parked = matches!(open, OpenRow::Parked(_)) && run.open_row == Some(open);
+        if !(parked && run.execution.is_waiting() && run.is_at_rest()) {
             return;
         }
         if run.wakes_at.is_some() {
@@ -139,4 +182,10 @@ impl Owner {
             }
         }
     }
+}
+
+/// Returns the millisecond in a run's id.
+fn started(run_id: RunId) -> Timestamp {
+    let millis = i64::try_from(run_id.0.as_u128() >> 80).unwrap_or(0);
+    Timestamp(millis * 1000)
 }

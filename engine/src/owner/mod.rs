@@ -21,7 +21,7 @@ mod timers;
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicI64},
 };
 
 use history::{
@@ -235,6 +235,8 @@ pub(crate) struct Setup {
     pub(crate) namespaces: Namespaces,
     pub(crate) memory_bytes: usize,
     pub(crate) park_after: std::time::Duration,
+    /// Open runs that started before this moment (microseconds) have a row in `open_run`. Raised by the owner, written with the lease.
+    pub(crate) open_since: Arc<AtomicI64>,
 }
 
 /// The owner's state.

@@ -13,7 +13,7 @@ use super::{Key, Reached, Reply, SessionId, StartReply};
 use crate::{
     Closed, Description, Error,
     store::{
-        commit::{CloseRow, HistoryRow, Item, StartRow},
+        commit::{CloseRow, HistoryRow, Item, OpenRow, StartRow},
         load::Loaded,
     },
 };
@@ -102,10 +102,10 @@ pub(crate) struct Run {
     pub(crate) redeliver: bool,
     /// When it is next looked at for deadlines.
     pub(crate) wakes_at: Option<Timestamp>,
-    /// Its row in `parked` is on its way.
-    pub(crate) parking: bool,
-    /// It has a row in `parked` that the next commit is to delete.
-    pub(crate) parked_row: bool,
+    /// What `open_run` says of it when everything on its way is durable; `None` while it has no row.
+    pub(crate) open_row: Option<OpenRow>,
+    /// That is on its way, without a row of history.
+    pub(crate) registering: bool,
     /// It has a row in `outbox`, and this many deliveries are not yet answered.
     pub(crate) debts: u32,
     pub(crate) owes: bool,
@@ -148,8 +148,8 @@ impl Run {
             describe_waiters: Vec::new(),
             redeliver: false,
             wakes_at: None,
-            parking: false,
-            parked_row: false,
+            open_row: None,
+            registering: false,
             debts: 0,
             owes: false,
             bytes: 0,
@@ -178,7 +178,7 @@ impl Run {
         run.next_seq = loaded.rows;
         run.hash = loaded.hash;
         run.bytes = loaded.bytes;
-        run.parked_row = loaded.parked;
+        run.open_row = loaded.open_row;
         run.owes = loaded.owes;
         run
     }
@@ -254,12 +254,45 @@ impl Run {
             rows: Vec::with_capacity(1),
             starts: Vec::new(),
             closes: Vec::new(),
-            unpark: std::mem::take(&mut self.parked_row).then(|| self.run_id()),
-            park: None,
+            open: None,
             owes: None,
         };
+        item.open = self.next_open_row();
         self.flush_into(&mut item, &mut riding);
         item
+    }
+
+    /// Returns what the next row of history changes in `open_run`: a run that closes leaves it, one that was parked is hot again.
+    fn next_open_row(&mut self) -> Option<(RunId, OpenRow)> {
+        let open = match (self.open_row, self.execution.is_open()) {
+            (Some(_), false) => {
+                self.open_row = None;
+                OpenRow::Gone
+            }
+            (Some(OpenRow::Parked(_)), true) => {
+                self.open_row = Some(OpenRow::Hot);
+                OpenRow::Hot
+            }
+            _ => return None,
+        };
+        Some((self.run_id(), open))
+    }
+
+    /// Returns what is to be committed so that `open_run` says this of the run.
+    pub(crate) fn register(&mut self, open: OpenRow) -> Item {
+        self.open_row = Some(open);
+        self.registering = true;
+        Item {
+            shard: self.shard,
+            namespace: self.key.namespace.id,
+            workflow_id: self.key.workflow_id.clone(),
+            incarnation: self.incarnation,
+            rows: Vec::new(),
+            starts: Vec::new(),
+            closes: Vec::new(),
+            open: Some((self.run_id(), open)),
+            owes: None,
+        }
     }
 
     /// Adds this run's staged records to an item, as one row.

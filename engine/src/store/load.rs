@@ -5,13 +5,15 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use futures::{Stream, TryStreamExt as _};
 use history::{
     Event, EventId, Execution, Namespace, Record, RunId, Timestamp, WorkflowId, chain::Hash,
 };
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::Error;
+use super::{Error, commit::OpenRow};
+use crate::limits::FOLD_BATCH;
 
 /// A namespace, as rows and as users know it.
 #[derive(Debug, Clone)]
@@ -88,8 +90,8 @@ pub(crate) struct Loaded {
     pub(crate) bytes: u64,
     /// Whether its id means this run.
     pub(crate) current: bool,
-    /// Whether it has a row in `parked`.
-    pub(crate) parked: bool,
+    /// What `open_run` says of it.
+    pub(crate) open_row: Option<OpenRow>,
     /// Whether it has a row in `outbox`.
     pub(crate) owes: bool,
 }
@@ -102,7 +104,9 @@ pub(crate) struct Header {
     namespace: i16,
     workflow_id: String,
     current: bool,
-    parked: bool,
+    /// From `open_run`; `None` when it has no row there.
+    parked: Option<bool>,
+    due_at: Option<i64>,
     owes: bool,
 }
 
@@ -117,10 +121,11 @@ pub(crate) async fn load(
     let header = sqlx::query_as!(
         Header,
         r#"SELECT e.shard, e.run_id, e.namespace, e.workflow_id, c.run_id = e.run_id AS "current!",
-                  EXISTS (SELECT FROM parked p WHERE p.shard = e.shard AND p.run_id = e.run_id) AS "parked!",
+                  o.parked AS "parked?", (extract(epoch FROM o.due_at) * 1000000)::bigint AS due_at,
                   EXISTS (SELECT FROM outbox o WHERE o.shard = e.shard AND o.run_id = e.run_id) AS "owes!"
            FROM current_run c
            JOIN execution e ON e.shard = c.shard AND e.run_id = coalesce($4, c.run_id)
+           LEFT JOIN open_run o ON o.shard = e.shard AND o.run_id = e.run_id
            WHERE c.shard = $1 AND c.namespace = $2 AND c.workflow_id = $3
              AND e.namespace = c.namespace AND e.workflow_id = c.workflow_id"#,
         shard,
@@ -152,42 +157,44 @@ pub(crate) async fn workflow_of(
     Ok(row.map(|row| (row.namespace, WorkflowId::known(row.workflow_id))))
 }
 
-/// Returns the runs to be folded at takeover, after a given one: open and not parked, or closed and still owing.
-pub(crate) async fn select_hot(
+/// Returns the runs to be folded at takeover, in chunks: open and not parked, or closed and still owing. Open runs that
+/// started at or after `open_since` need not have a row in `open_run`.
+pub(crate) fn select_hot(
     pool: &PgPool,
-    after: Option<RunId>,
-    limit: usize,
-) -> Result<Vec<Header>, Error> {
-    Ok(sqlx::query_as!(
+    open_since: Timestamp,
+) -> impl Stream<Item = Result<Vec<Header>, Error>> + use<'_> {
+    sqlx::query_as!(
         Header,
         r#"SELECT h.shard AS "shard!", h.run_id AS "run_id!", h.namespace AS "namespace!", h.workflow_id AS "workflow_id!",
-                  coalesce(c.run_id = h.run_id, false) AS "current!", false AS "parked!", h.owes AS "owes!"
+                  coalesce(c.run_id = h.run_id, false) AS "current!", h.parked AS "parked?", NULL::bigint AS due_at, h.owes AS "owes!"
            FROM (
-               SELECT e.shard, e.run_id, e.namespace, e.workflow_id, false AS owes
-               FROM execution e
-               WHERE e.closed_at IS NULL
-                 AND NOT EXISTS (SELECT FROM parked p WHERE p.shard = e.shard AND p.run_id = e.run_id)
+               SELECT e.shard, e.run_id, e.namespace, e.workflow_id, NULL::boolean AS parked, false AS owes
+               FROM namespace n
+               JOIN LATERAL (SELECT * FROM execution WHERE namespace = n.id AND run_id >= $1) e ON e.closed_at IS NULL
+               WHERE NOT EXISTS (SELECT FROM open_run o WHERE o.shard = e.shard AND o.run_id = e.run_id)
                UNION ALL
-               SELECT e.shard, e.run_id, e.namespace, e.workflow_id, true
+               SELECT e.shard, e.run_id, e.namespace, e.workflow_id, false, false
+               FROM open_run o JOIN execution e USING (shard, run_id)
+               WHERE NOT o.parked
+               UNION ALL
+               SELECT e.shard, e.run_id, e.namespace, e.workflow_id, NULL, true
                FROM outbox o JOIN execution e USING (shard, run_id)
            ) h
-           LEFT JOIN current_run c ON c.shard = h.shard AND c.namespace = h.namespace AND c.workflow_id = h.workflow_id
-           WHERE $1::uuid IS NULL OR h.run_id > $1
-           ORDER BY h.run_id
-           LIMIT $2"#,
-        after.map(|id| id.0),
-        i64::try_from(limit).unwrap_or(i64::MAX),
+           LEFT JOIN current_run c ON c.shard = h.shard AND c.namespace = h.namespace AND c.workflow_id = h.workflow_id"#,
+        first_run_id(open_since),
     )
-    .fetch_all(pool)
-    .await?)
+    .fetch(pool)
+    .map_err(Error::from)
+    .try_chunks(FOLD_BATCH)
+    .map_err(|error| error.1)
+}
+
+/// Returns the smallest run id of a moment.
+fn first_run_id(at: Timestamp) -> Uuid {
+    Uuid::from_u128(u128::from((at.0.max(0) / 1000).unsigned_abs()) << 80)
 }
 
 impl Header {
-    /// Returns the run's id.
-    pub(crate) fn run_id(&self) -> RunId {
-        RunId(self.run_id)
-    }
-
     /// Returns the number of the run's namespace.
     pub(crate) fn namespace(&self) -> i16 {
         self.namespace
@@ -283,7 +290,13 @@ fn fold_one(
         hash,
         bytes,
         current: header.current,
-        parked: header.parked,
+        open_row: header.parked.map(|parked| {
+            if parked {
+                OpenRow::Parked(header.due_at.map(Timestamp))
+            } else {
+                OpenRow::Hot
+            }
+        }),
         owes: header.owes,
     })
 }
@@ -339,8 +352,8 @@ pub(crate) async fn select_parked_due(
 ) -> Result<Vec<(i16, RunId, Timestamp)>, Error> {
     let rows = sqlx::query!(
         r#"SELECT shard, run_id, (extract(epoch FROM due_at) * 1000000)::bigint AS "due_at!"
-           FROM parked
-           WHERE due_at < timestamptz 'epoch' + $1::bigint * interval '1 microsecond'"#,
+           FROM open_run
+           WHERE parked AND due_at < timestamptz 'epoch' + $1::bigint * interval '1 microsecond'"#,
         before.0,
     )
     .fetch_all(pool)

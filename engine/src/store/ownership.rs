@@ -51,26 +51,27 @@ pub(crate) async fn end_recorded_backends(connection: &mut PgConnection) -> Resu
     Ok(())
 }
 
-/// Takes the shards and returns the new epoch. Waits for a batch under way, because that one holds its slot's row.
+/// Takes the shards and returns the new epoch, and since when open runs may have no row in `open_run`. Waits for a batch under way, because that one holds its slot's row.
 pub(crate) async fn take(
     connection: &mut PgConnection,
     owner: Uuid,
     address: &str,
     lease: Duration,
-) -> Result<i64, Error> {
+) -> Result<(i64, Timestamp), Error> {
     use sqlx::Connection as _;
     let mut transaction = connection.begin().await?;
-    let epoch = sqlx::query_scalar!(
-        "UPDATE ownership
+    let taken = sqlx::query!(
+        r#"UPDATE ownership
          SET epoch = epoch + 1, owner = $1, address = $2, backends = ARRAY[pg_backend_pid()],
              lease_until = clock_timestamp() + $3 * interval '1 second'
-         RETURNING epoch",
+         RETURNING epoch, (extract(epoch FROM greatest(open_since, 'epoch')) * 1000000)::bigint AS "open_since!""#,
         owner,
         address,
         lease.as_secs_f64(),
     )
     .fetch_one(&mut *transaction)
     .await?;
+    let epoch = taken.epoch;
     sqlx::query!("UPDATE slot SET owner = $1, epoch = $2", owner, epoch)
         .execute(&mut *transaction)
         .await?;
@@ -78,24 +79,27 @@ pub(crate) async fn take(
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
-    Ok(epoch)
+    Ok((epoch, Timestamp(taken.open_since)))
 }
 
-/// Renews the lease and returns the database's time; `None` when the shards belong to somebody else.
+/// Renews the lease, writes since when open runs may have no row in `open_run`, and returns the database's time; `None` when the shards belong to somebody else.
 pub(crate) async fn renew(
     connection: &mut PgConnection,
     owner: Uuid,
     epoch: i64,
     lease: Duration,
+    open_since: Timestamp,
 ) -> Result<Option<Timestamp>, Error> {
     let now = sqlx::query_scalar!(
         r#"UPDATE ownership
-           SET lease_until = clock_timestamp() + $3 * interval '1 second'
+           SET lease_until = clock_timestamp() + $3 * interval '1 second',
+               open_since = timestamptz 'epoch' + $4::bigint * interval '1 microsecond'
            WHERE owner = $1 AND epoch = $2
            RETURNING (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS "now!""#,
         owner,
         epoch,
         lease.as_secs_f64(),
+        open_since.0,
     )
     .fetch_optional(connection)
     .await?;

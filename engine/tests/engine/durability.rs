@@ -22,6 +22,38 @@ async fn an_engine_that_comes_back_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_open_run_is_found_however_long_ago_it_started() {
+    let url = database().await;
+    let mut config = Config::new(&*url, "http://127.0.0.1:1");
+    config.lease = Duration::from_millis(300);
+    // A run counts as old at once; without a worker it does not wait for anything that would let it be parked.
+    config.park_after = Duration::ZERO;
+    let first = owner_with(config).await;
+    first
+        .start_workflow(&namespace(), start("seq", "old"))
+        .await
+        .unwrap();
+    let old = async {
+        while number(
+            &url,
+            "SELECT count(*) FROM open_run o, ownership, execution e
+             WHERE NOT o.parked AND e.run_id = o.run_id AND open_since > e.started_at",
+        )
+        .await
+            == 0
+        {}
+    };
+    tokio::time::timeout(PATIENCE, old)
+        .await
+        .expect("it is registered, and the mark passes it");
+    first.close().await;
+    let second = owner(&url).await;
+    work(&second, sequence(2), echo());
+    assert_eq!(end(&second, "old").await.status, Status::Completed);
+    assert_eq!(number(&url, "SELECT count(*) FROM open_run").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_standby_names_the_owner_and_takes_over_when_it_leaves() {
     let url = database().await;
     let first = owner_with(Config::new(&*url, "http://first")).await;

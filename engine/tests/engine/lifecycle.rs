@@ -450,7 +450,8 @@ async fn a_workflow_that_only_waits_leaves_memory_and_comes_back() {
         .start_workflow(&namespace(), start("wait", "sleeper"))
         .await
         .unwrap();
-    let parked = async { while number(&url, "SELECT count(*) FROM parked").await == 0 {} };
+    let parked =
+        async { while number(&url, "SELECT count(*) FROM open_run WHERE parked").await == 0 {} };
     tokio::time::timeout(PATIENCE, parked)
         .await
         .expect("it is parked");
@@ -459,7 +460,10 @@ async fn a_workflow_that_only_waits_leaves_memory_and_comes_back() {
         .await
         .unwrap();
     assert_eq!(end(&engine, "sleeper").await.status, Status::Completed);
-    assert_eq!(number(&url, "SELECT count(*) FROM parked").await, 0);
+    assert_eq!(
+        number(&url, "SELECT count(*) FROM open_run WHERE parked").await,
+        0
+    );
 }
 
 pub(crate) fn child(workflow_id: &str) -> Command {
@@ -506,7 +510,8 @@ async fn when_memory_is_short_runs_that_wait_leave_it_at_once() {
             .await
             .unwrap();
     }
-    let parked = async { while number(&url, "SELECT count(*) FROM parked").await < 20 {} };
+    let parked =
+        async { while number(&url, "SELECT count(*) FROM open_run WHERE parked").await < 20 {} };
     tokio::time::timeout(PATIENCE, parked)
         .await
         .expect("all are parked long before they are idle");

@@ -1,10 +1,10 @@
 //! A batch as the arrays that its statements take.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
-use super::{CloseRow, HistoryRow, Item, Settled, StartRow};
+use super::{CloseRow, HistoryRow, Item, OpenRow, Settled, StartRow};
 
 /// Items as the columns of their statements.
 #[derive(Default)]
@@ -13,8 +13,8 @@ pub(super) struct Columns<'a> {
     pub(super) starts: Starts<'a>,
     pub(super) history: Rows<'a>,
     pub(super) closes: Closes,
-    pub(super) parked: Parked,
-    pub(super) unparked: (Vec<i16>, Vec<Uuid>),
+    pub(super) open: Open,
+    pub(super) gone: (Vec<i16>, Vec<Uuid>),
     pub(super) outbox: Outbox,
     pub(super) settled: (Vec<i16>, Vec<Uuid>),
 }
@@ -65,9 +65,10 @@ pub(super) struct Closes {
 }
 
 #[derive(Default)]
-pub(super) struct Parked {
+pub(super) struct Open {
     pub(super) shard: Vec<i16>,
     pub(super) run_id: Vec<Uuid>,
+    pub(super) parked: Vec<bool>,
     pub(super) due_at: Vec<Option<i64>>,
 }
 
@@ -83,6 +84,8 @@ impl<'a> Columns<'a> {
         let mut columns = Self::default();
         // What a start in this batch must win for the other rows of its workflow to be written.
         let mut claims: HashMap<(i16, &str), Uuid> = HashMap::new();
+        // One statement can't change a row twice: what the last item says of a run is what counts.
+        let mut open_runs = BTreeMap::new();
         for item in items {
             let workflow = (item.namespace, item.workflow_id.as_str());
             if let (Some(first), Some(last)) = (item.starts.first(), item.starts.last()) {
@@ -108,15 +111,24 @@ impl<'a> Columns<'a> {
                 columns.outbox.run_id.push(run_id.0);
                 columns.outbox.claim.push(claim);
             }
-            if let Some((run_id, due_at)) = item.park {
-                columns.parked.shard.push(item.shard);
-                columns.parked.run_id.push(run_id.0);
-                columns.parked.due_at.push(due_at.map(|at| at.0));
+            if let Some((run_id, open)) = item.open {
+                open_runs.insert(run_id, (item.shard, open));
             }
-            if let Some(run_id) = item.unpark {
-                columns.unparked.0.push(item.shard);
-                columns.unparked.1.push(run_id.0);
-            }
+        }
+        for (run_id, (shard, open)) in open_runs {
+            let (parked, due_at) = match open {
+                OpenRow::Hot => (false, None),
+                OpenRow::Parked(due_at) => (true, due_at),
+                OpenRow::Gone => {
+                    columns.gone.0.push(shard);
+                    columns.gone.1.push(run_id.0);
+                    continue;
+                }
+            };
+            columns.open.shard.push(shard);
+            columns.open.run_id.push(run_id.0);
+            columns.open.parked.push(parked);
+            columns.open.due_at.push(due_at.map(|at| at.0));
         }
         for key in settled {
             columns.settled.0.push(key.shard);

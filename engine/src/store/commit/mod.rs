@@ -51,6 +51,17 @@ pub struct CloseRow {
     pub history_length: i64,
 }
 
+/// What `open_run` says of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenRow {
+    /// It is open and in memory.
+    Hot,
+    /// It is open and not in memory, and due then.
+    Parked(Option<history::Timestamp>),
+    /// It is closed: no row.
+    Gone,
+}
+
 /// A run whose debts are all paid: its row of `outbox` may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Settled {
@@ -69,10 +80,8 @@ pub struct Item {
     pub rows: Vec<HistoryRow>,
     pub starts: Vec<StartRow>,
     pub closes: Vec<CloseRow>,
-    /// The run has a row in `parked` that is not true any more.
-    pub unpark: Option<RunId>,
-    /// The run leaves memory until then.
-    pub park: Option<(RunId, Option<history::Timestamp>)>,
+    /// What `open_run` is to say of a run from now on.
+    pub open: Option<(RunId, OpenRow)>,
     /// This run closes and owes others something.
     pub owes: Option<RunId>,
 }
@@ -108,8 +117,8 @@ struct Statements {
     execution: Statement,
     close: Statement,
     history: Statement,
-    park: Statement,
-    unpark: Statement,
+    open: Statement,
+    gone: Statement,
     outbox: Statement,
     settle: Statement,
 }
@@ -157,16 +166,16 @@ const CLOSE: &str = "
          AS u (shard, run_id, status, closed_at, history_length)
     WHERE e.shard = u.shard AND e.run_id = u.run_id";
 
-const PARK: &str = "
-    INSERT INTO parked (shard, run_id, due_at)
-    SELECT u.shard, u.run_id, timestamptz 'epoch' + u.due_at * interval '1 microsecond'
-    FROM unnest($1::smallint[], $2::uuid[], $3::bigint[]) AS u (shard, run_id, due_at)
-    ON CONFLICT (shard, run_id) DO UPDATE SET due_at = EXCLUDED.due_at";
+const OPEN: &str = "
+    INSERT INTO open_run (shard, run_id, parked, due_at)
+    SELECT u.shard, u.run_id, u.parked, timestamptz 'epoch' + u.due_at * interval '1 microsecond'
+    FROM unnest($1::smallint[], $2::uuid[], $3::boolean[], $4::bigint[]) AS u (shard, run_id, parked, due_at)
+    ON CONFLICT (shard, run_id) DO UPDATE SET parked = EXCLUDED.parked, due_at = EXCLUDED.due_at";
 
-const UNPARK: &str = "
-    DELETE FROM parked p
+const GONE: &str = "
+    DELETE FROM open_run o
     USING unnest($1::smallint[], $2::uuid[]) AS u (shard, run_id)
-    WHERE p.shard = u.shard AND p.run_id = u.run_id";
+    WHERE o.shard = u.shard AND o.run_id = u.run_id";
 
 const OUTBOX: &str = "
     INSERT INTO outbox (shard, run_id)
@@ -202,8 +211,8 @@ impl Connection {
             execution: client.prepare(EXECUTION).await?,
             close: client.prepare(CLOSE).await?,
             history: client.prepare(HISTORY).await?,
-            park: client.prepare(PARK).await?,
-            unpark: client.prepare(UNPARK).await?,
+            open: client.prepare(OPEN).await?,
+            gone: client.prepare(GONE).await?,
             outbox: client.prepare(OUTBOX).await?,
             settle: client.prepare(SETTLE).await?,
         };
@@ -313,14 +322,11 @@ impl Connection {
         if !x.shard.is_empty() {
             steps.push(self.change(&s.outbox, vec![&x.shard, &x.run_id, &x.claim]));
         }
-        let x = &columns.parked;
+        let x = &columns.open;
         if !x.shard.is_empty() {
-            steps.push(self.change(&s.park, vec![&x.shard, &x.run_id, &x.due_at]));
+            steps.push(self.change(&s.open, vec![&x.shard, &x.run_id, &x.parked, &x.due_at]));
         }
-        for (statement, keys) in [
-            (&s.unpark, &columns.unparked),
-            (&s.settle, &columns.settled),
-        ] {
+        for (statement, keys) in [(&s.gone, &columns.gone), (&s.settle, &columns.settled)] {
             if !keys.0.is_empty() {
                 steps.push(self.change(statement, vec![&keys.0, &keys.1]));
             }
