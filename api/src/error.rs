@@ -123,6 +123,7 @@ impl Error {
             | Self::Engine(
                 E::NotOwner { .. }
                 | E::Unavailable(_)
+                | E::Thread(_)
                 | E::Store(store::Error::Driver(_) | store::Error::Sqlx(_)),
             ) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ExportFailed(_)

@@ -4,39 +4,37 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use history::Timestamp;
-use nix::time::{ClockId, clock_gettime};
+
+use crate::world::World;
 
 /// Postgres's time, read without asking it. Never runs back.
 #[derive(Debug)]
 pub(crate) struct Clock {
+    world: World,
     /// What to add to the boot-time clock, in microseconds.
     offset: AtomicI64,
     last: AtomicI64,
 }
 
-/// Returns the microseconds since boot, time asleep included.
-fn boot_micros() -> i64 {
-    clock_gettime(ClockId::CLOCK_BOOTTIME)
-        .map_or(0, |time| time.tv_sec() * 1_000_000 + time.tv_nsec() / 1000)
-}
-
 impl Clock {
     /// Returns a clock that says `now` at this moment.
-    pub(crate) fn set_to(now: Timestamp) -> Self {
+    pub(crate) fn set_to(now: Timestamp, world: World) -> Self {
         Self {
-            offset: AtomicI64::new(now.0 - boot_micros()),
+            world,
+            offset: AtomicI64::new(now.0 - (world.micros)()),
             last: AtomicI64::new(now.0),
         }
     }
 
     /// Takes a new sample of Postgres's time.
     pub(crate) fn sample(&self, now: Timestamp) {
-        self.offset.store(now.0 - boot_micros(), Ordering::Relaxed);
+        self.offset
+            .store(now.0 - (self.world.micros)(), Ordering::Relaxed);
     }
 
     /// Returns the time.
     pub(crate) fn now(&self) -> Timestamp {
-        let now = boot_micros() + self.offset.load(Ordering::Relaxed);
+        let now = (self.world.micros)() + self.offset.load(Ordering::Relaxed);
         Timestamp(self.last.fetch_max(now, Ordering::Relaxed).max(now))
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,15 +14,13 @@ use futures::{
 };
 use history::{RunId, WorkflowId};
 use tokio::sync::mpsc;
-use tokio_postgres::error::{Severity, SqlState};
-use uuid::Uuid;
 
 use crate::{
     limits::{BATCH_ATTEMPTS_MAX, BATCH_BYTES_MAX, BATCH_ROWS_MAX},
     owner::Message,
     store::{
-        self,
-        commit::{Connection, Item, Settled},
+        self, Connection, NotCommitted, Store, Term,
+        commit::{Item, Settled},
         ownership::Fate,
     },
 };
@@ -54,9 +53,8 @@ pub(crate) type Workflow = (i16, WorkflowId);
 /// How a committer reaches its database, and under whose name it writes.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
-    pub(crate) url: String,
-    pub(crate) owner: Uuid,
-    pub(crate) epoch: i64,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) term: Term,
     /// How long to try to reach a database that went away, before the ownership counts as lost.
     pub(crate) patience: Duration,
 }
@@ -70,6 +68,9 @@ pub(crate) enum Lost {
     /// What was committed is not there: the database was restored or failed over to an earlier state.
     #[error("the database is behind what it acknowledged: batch {0} is missing")]
     Behind(i64),
+    /// The database refuses the bookkeeping itself.
+    #[error("the database refuses to commit: {0}")]
+    Refused(String),
     /// The database can't be reached, or fails again and again.
     #[error("the database can't commit")]
     Store(#[from] store::Error),
@@ -78,7 +79,7 @@ pub(crate) enum Lost {
 /// Commits until the owner hangs up or the ownership is lost.
 pub(crate) async fn run(
     setup: Setup,
-    connections: Vec<Connection>,
+    connections: Vec<Box<dyn Connection>>,
     mut commands: mpsc::UnboundedReceiver<Command>,
     outcomes: mpsc::UnboundedSender<Message>,
 ) -> Result<(), Lost> {
@@ -214,48 +215,15 @@ fn workflow(item: &Item) -> Workflow {
 /// A slot's connection, and the number of its next batch.
 struct Lane {
     slot: i16,
-    connection: Connection,
+    connection: Box<dyn Connection>,
     setup: Setup,
     /// The number of the last batch that is known to be committed.
     last: i64,
     next: i64,
 }
 
-/// How the server's answer to a batch is to be read.
-enum Verdict {
-    /// Another process owns the slot.
-    Fenced,
-    /// The data of some item.
-    Poison,
-    /// The same batch may succeed when tried again.
-    TryAgain,
-    /// Nobody knows whether it was committed.
-    Unknown,
-}
-
-/// Says what an error of a batch means.
-fn judge(error: &tokio_postgres::Error) -> Verdict {
-    let Some(answer) = error.as_db_error() else {
-        return Verdict::Unknown;
-    };
-    if answer.code().code() == "CR001" {
-        return Verdict::Fenced;
-    }
-    if matches!(
-        answer.parsed_severity(),
-        Some(Severity::Fatal | Severity::Panic)
-    ) || answer.code() == &SqlState::ADMIN_SHUTDOWN
-    {
-        return Verdict::Unknown;
-    }
-    match answer.code().code().get(..2) {
-        Some("22" | "23" | "42" | "54") => Verdict::Poison,
-        _ => Verdict::TryAgain,
-    }
-}
-
 impl Lane {
-    fn new(n: usize, connection: Connection, setup: Setup) -> Self {
+    fn new(n: usize, connection: Box<dyn Connection>, setup: Setup) -> Self {
         Self {
             slot: i16::try_from(n).unwrap_or(i16::MAX),
             connection,
@@ -324,15 +292,12 @@ impl Lane {
                 }
                 Err(error) => error,
             };
-            match judge(&error) {
-                Verdict::Fenced => return Err(Lost::Fenced),
-                Verdict::Poison if !items.is_empty() => {
-                    return Ok(Err(error.as_db_error().map_or_else(
-                        || error.to_string(),
-                        |answer| answer.message().to_owned(),
-                    )));
-                }
-                Verdict::Poison | Verdict::TryAgain if attempt < BATCH_ATTEMPTS_MAX => {
+            match error {
+                NotCommitted::Fenced => return Err(Lost::Fenced),
+                NotCommitted::Poison(problem) if !items.is_empty() => return Ok(Err(problem)),
+                NotCommitted::Poison(_) | NotCommitted::TryAgain(_)
+                    if attempt < BATCH_ATTEMPTS_MAX =>
+                {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         attempt,
@@ -342,8 +307,9 @@ impl Lane {
                     tokio::time::sleep(Duration::from_millis(5 << attempt)).await;
                     attempt += 1;
                 }
-                Verdict::Poison | Verdict::TryAgain => return Err(Lost::Store(error.into())),
-                Verdict::Unknown => {
+                NotCommitted::Poison(problem) => return Err(Lost::Refused(problem)),
+                NotCommitted::TryAgain(error) => return Err(Lost::Store(error)),
+                NotCommitted::Unknown(_) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         batch,
@@ -384,27 +350,18 @@ impl Lane {
         batch: i64,
         items: &[Item],
     ) -> Result<Option<HashSet<RunId>>, Lost> {
-        let Setup {
-            url, owner, epoch, ..
-        } = &self.setup;
-        let fate = store::ownership::fate(
-            url,
-            self.connection.backend,
-            self.slot,
-            *owner,
-            *epoch,
-            batch,
-            self.last,
-        )
-        .await?;
+        let Setup { store, term, .. } = &self.setup;
+        let batches = (batch, self.last);
+        let fate = store
+            .fate(&*self.connection, self.slot, *term, batches, items)
+            .await?;
         let conflicts = match fate {
             Fate::Fenced => return Err(Lost::Fenced),
             Fate::Behind => return Err(Lost::Behind(self.last)),
             Fate::NotCommitted => None,
-            Fate::Committed => Some(store::ownership::conflicts(url, items).await?),
+            Fate::Committed(conflicts) => Some(conflicts),
         };
-        self.connection = Connection::open(url, self.slot, *owner, *epoch).await?;
-        store::ownership::record_backend(url, *owner, *epoch, self.connection.backend).await?;
+        self.connection = store.connection(self.slot, *term).await?;
         Ok(conflicts)
     }
 }

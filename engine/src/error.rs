@@ -41,6 +41,9 @@ pub enum Error {
         /// The limit.
         bytes_max: usize,
     },
+    /// The engine's thread can't be started.
+    #[error("the engine's thread can't be started")]
+    Thread(#[source] std::io::Error),
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] crate::store::Error),
@@ -57,6 +60,7 @@ impl Error {
             Self::Unavailable(_) => "UNAVAILABLE",
             Self::DataRefused(_) => "DATA_REFUSED",
             Self::TooLarge { .. } => "TOO_LARGE",
+            Self::Thread(_) => "THREAD_FAILED",
             Self::Store(error) => error.code(),
         }
     }

@@ -13,6 +13,7 @@ pub mod store;
 mod committer;
 mod owner;
 mod ownership;
+mod world;
 
 pub mod audit;
 
@@ -35,6 +36,8 @@ pub use error::Error;
 pub use owner::describe::{Description, PendingActivity, PendingChild, PendingTimer};
 use owner::{Message, Op};
 pub use store::list::{ListFilter, Summary};
+use store::postgres::Postgres;
+use world::World;
 
 /// How an engine is set up.
 #[derive(Debug, Clone)]
@@ -134,7 +137,8 @@ struct Inner {
     /// How many requests wait for an answer.
     waiting: AtomicUsize,
     stop: watch::Sender<bool>,
-    stopped: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
+    /// Closed when everything of the owner has ended.
+    ended: watch::Receiver<()>,
 }
 
 impl Engine {
@@ -143,18 +147,22 @@ impl Engine {
     /// # Errors
     /// When the database can't be reached, is older than Postgres 15, or has a newer schema.
     pub async fn open(config: Config) -> Result<Self, Error> {
-        let pool = store::connect::pool(&config.database_url).await?;
+        let url = config.database_url.clone();
+        let pool = store::connect::pool(&url).await?;
         store::connect::migrate(&pool).await?;
         let namespaces = store::load::Namespaces::load(&pool).await?;
         let (stop, stopping) = watch::channel(false);
         let (role_tx, role) = watch::channel(ownership::State::Standby { owner: None });
-        let task = tokio::spawn(ownership::run(
-            config,
-            pool.clone(),
-            namespaces.clone(),
-            role_tx,
-            stopping,
-        ));
+        let (running, ended) = watch::channel(());
+        let known = namespaces.clone();
+        on_own_thread(async move {
+            // What the owner reads with belongs to its thread, as its connections do.
+            let reads = store::connect::lazy_pool(&url)?;
+            let store = Arc::new(Postgres::new(url, reads, known.clone()));
+            ownership::run(config, store, known, World::REAL, role_tx, stopping).await;
+            drop(running);
+            Ok(())
+        })?;
         Ok(Self {
             inner: Arc::new(Inner {
                 pool,
@@ -162,7 +170,7 @@ impl Engine {
                 role,
                 waiting: AtomicUsize::new(0),
                 stop,
-                stopped: tokio::sync::Mutex::new(Some(task)),
+                ended,
             }),
         })
     }
@@ -197,10 +205,8 @@ impl Engine {
     /// Lets go of the shards after everything under way is committed, so that another process may take over at once.
     pub async fn close(&self) {
         self.inner.stop.send_replace(true);
-        if let Some(task) = self.inner.stopped.lock().await.take() {
-            // A panic of that task has been reported by the runtime; there is nothing left to close then.
-            let _ = task.await;
-        }
+        // Nothing is ever sent; the channel closes.
+        let _ = self.inner.ended.clone().changed().await;
     }
 
     /// Starts a workflow. Answers after the commit.
@@ -443,6 +449,29 @@ impl Engine {
             }),
         }
     }
+}
+
+/// Runs a future on a thread of its own: what the owner, the committer and their connections tell each other takes no
+/// other thread's waking up.
+fn on_own_thread(
+    work: impl Future<Output = Result<(), store::Error>> + Send + 'static,
+) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Thread)?;
+    std::thread::Builder::new()
+        .name("coreason-owner".to_owned())
+        .spawn(move || {
+            if let Err(error) = runtime.block_on(work) {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the engine can't run"
+                );
+            }
+        })
+        .map_err(Error::Thread)?;
+    Ok(())
 }
 
 /// A worker that is connected as long as this lives.

@@ -2,6 +2,8 @@
 //! killed process lets go at once, or for its lease, which a frozen one can't renew.
 
 use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -9,10 +11,13 @@ use std::{
     time::Duration,
 };
 
+use futures::{
+    FutureExt as _, StreamExt as _,
+    future::{AbortHandle, Abortable, BoxFuture},
+    stream::FuturesUnordered,
+};
 use history::Timestamp;
-use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::{mpsc, watch};
-use uuid::Uuid;
 
 use crate::{
     Config, Role,
@@ -20,7 +25,8 @@ use crate::{
     committer,
     limits::{COMMITTERS, DRAIN},
     owner::{self, Message},
-    store::{self, commit::Connection, load::Namespaces, ownership as table},
+    store::{self, Session, Store, Term, load::Namespaces},
+    world::World,
 };
 
 /// Who may write, and how to reach the owner inside this process.
@@ -54,16 +60,18 @@ fn lease_poll(lease: Duration) -> Duration {
 /// Waits for the ownership, owns, and waits again when it is lost, until told to stop.
 pub(crate) async fn run(
     config: Config,
-    pool: PgPool,
+    store: Arc<dyn Store>,
     namespaces: Namespaces,
+    world: World,
     state: watch::Sender<State>,
     mut stopping: watch::Receiver<bool>,
 ) {
-    while !*stopping.borrow() {
+    while !*stopping.borrow() && stopping.has_changed().is_ok() {
         let tenure = Tenure {
             config: &config,
-            pool: &pool,
+            store: &store,
             namespaces: &namespaces,
+            world,
             state: &state,
         };
         let ended = tenure.serve(stopping.clone()).await;
@@ -80,6 +88,7 @@ pub(crate) async fn run(
             // One try a second is enough while the database is away.
             let pause = tokio::time::sleep(Duration::from_secs(1));
             tokio::select! {
+                biased;
                 () = pause => {}
                 _ = stopping.wait_for(|stop| *stop) => {}
             }
@@ -90,8 +99,9 @@ pub(crate) async fn run(
 /// One time of waiting and owning.
 struct Tenure<'a> {
     config: &'a Config,
-    pool: &'a PgPool,
+    store: &'a Arc<dyn Store>,
     namespaces: &'a Namespaces,
+    world: World,
     state: &'a watch::Sender<State>,
 }
 
@@ -104,64 +114,60 @@ enum Ended {
     Committer(#[from] committer::Lost),
     #[error("the lease was lost to another process")]
     Lease,
-    #[error("a task of the engine panicked")]
-    Panicked(#[from] tokio::task::JoinError),
+    #[error("a part of the engine panicked: {0}")]
+    Panicked(String),
 }
 
 impl Tenure<'_> {
     async fn serve(&self, mut stopping: watch::Receiver<bool>) -> Result<(), Ended> {
         let lease = self.config.lease;
-        let owner = Uuid::new_v4();
-        let mut session = self.session().await?;
+        let owner = self.world.uuid();
+        let mut session = self.store.session().await?;
         tokio::select! {
-            locked = self.wait_for_lock(&mut session) => locked?,
+            biased;
+            locked = self.wait_for_lock(&mut *session) => locked?,
             _ = stopping.wait_for(|stop| *stop) => return Ok(()),
         }
-        table::end_recorded_backends(&mut session).await?;
-        let (epoch, open_since) =
-            table::take(&mut session, owner, &self.config.address, lease).await?;
+        session.end_owner().await?;
+        let (epoch, open_since) = session.take(owner, &self.config.address, lease).await?;
         tracing::info!(epoch, "this process owns the shards");
 
+        let term = Term { owner, epoch };
         let setup = committer::Setup {
-            url: self.config.database_url.clone(),
-            owner,
-            epoch,
+            store: Arc::clone(self.store),
+            term,
             patience: lease,
         };
         let mut connections = Vec::new();
         for n in 0..COMMITTERS {
             let slot = i16::try_from(n).unwrap_or(i16::MAX);
-            let connection = Connection::open(&setup.url, slot, owner, epoch).await?;
-            table::record_backend(&setup.url, owner, epoch, connection.backend).await?;
-            connections.push(connection);
+            connections.push(self.store.connection(slot, term).await?);
         }
-        let now = table::renew(&mut session, owner, epoch, lease, open_since)
+        let now = session
+            .renew(term, lease, open_since)
             .await?
             .ok_or(Ended::Lease)?;
-        let clock = Arc::new(Clock::set_to(now));
+        let clock = Arc::new(Clock::set_to(now, self.world));
         let open_since = Arc::new(AtomicI64::new(open_since.0));
-        store::partition::ensure_partitions(self.pool, now)
-            .await
-            .map_err(store::Error::from)?;
+        self.store.prepare(now).await?;
 
         let (commits, commands) = mpsc::unbounded_channel();
         let (sender, inbox) = mpsc::unbounded_channel();
-        let mut tasks = Tasks {
-            committer: tokio::spawn(committer::run(setup, connections, commands, sender.clone())),
-            owner: tokio::spawn(owner::run(
-                owner::Setup {
-                    clock: Arc::clone(&clock),
-                    pool: self.pool.clone(),
-                    namespaces: self.namespaces.clone(),
-                    memory_bytes: self.config.memory_bytes,
-                    park_after: self.config.park_after,
-                    open_since: Arc::clone(&open_since),
-                },
-                inbox,
-                sender.clone(),
-                commits,
-            )),
+        let owner_setup = owner::Setup {
+            clock: Arc::clone(&clock),
+            world: self.world,
+            store: Arc::clone(self.store),
+            namespaces: self.namespaces.clone(),
+            memory_bytes: self.config.memory_bytes,
+            park_after: self.config.park_after,
+            open_since: Arc::clone(&open_since),
         };
+        let owning = owner::run(owner_setup, inbox, commits);
+        let committing = committer::run(setup, connections, commands, sender.clone());
+        let mut parts = Parts::default();
+        parts.add(Part::Owner, async { Ok(owning.await?) });
+        parts.add(Part::Committer, async { Ok(committing.await?) });
+
         let ready = async {
             let (reply, ready) = tokio::sync::oneshot::channel();
             // When the owner has ended the answer fails as well, and its end is seen below.
@@ -175,16 +181,16 @@ impl Tenure<'_> {
             std::future::pending::<()>().await;
         };
         let renewing = renew(
-            self.pool,
-            &mut session,
-            (owner, epoch, lease),
+            &**self.store,
+            &mut *session,
+            (term, lease),
             &clock,
             &open_since,
         );
         tokio::select! {
+            biased;
+            ended = parts.first() => return ended,
             ended = renewing => return ended,
-            ended = &mut tasks.committer => return Ok(ended??),
-            ended = &mut tasks.owner => return Ok(ended??),
             () = ready => {}
             _ = stopping.wait_for(|stop| *stop) => {}
         }
@@ -192,44 +198,35 @@ impl Tenure<'_> {
         self.state.send_replace(State::Standby { owner: None });
         let _ = sender.send(Message::Stop);
         drop(sender);
-        if tokio::time::timeout(DRAIN, &mut tasks.owner).await.is_err() {
+        let drained = tokio::time::timeout(DRAIN, parts.end_of(Part::Owner)).await;
+        if let Ok(ended) = drained {
+            ended?;
+        } else {
             tracing::warn!(
                 "workers did not answer in time; what they had is done again by the next owner"
             );
-            tasks.owner.abort();
+            parts.drop_owner();
         }
-        (&mut tasks.committer).await??;
-        table::release(&mut session, owner, epoch).await?;
+        parts.end_of(Part::Committer).await?;
+        session.release(term).await?;
         Ok(())
     }
 
-    /// Opens the session that will hold the lock.
-    async fn session(&self) -> Result<PgConnection, Ended> {
-        let options = (*self.pool.connect_options())
-            .clone()
-            .application_name("coreason-owner");
-        Ok(PgConnection::connect_with(&options)
-            .await
-            .map_err(store::Error::from)?)
-    }
-
     /// Waits for the owner's lock. When the lease of the holder has ended, ends the holder's sessions, the one with the lock among them.
-    async fn wait_for_lock(&self, session: &mut PgConnection) -> Result<(), Ended> {
-        let mut locked = std::pin::pin!(table::lock(session));
+    async fn wait_for_lock(&self, session: &mut dyn Session) -> Result<(), Ended> {
+        let mut locked = session.lock();
         loop {
             // A free lock is taken before anything is said about another owner.
             if let Ok(locked) = tokio::time::timeout(Duration::from_millis(50), &mut locked).await {
                 return Ok(locked?);
             }
-            let mut other = self.pool.acquire().await.map_err(store::Error::from)?;
-            let seen = table::select_owner(&mut other).await?;
+            let seen = self.store.owner().await?;
             let known = seen.owner.is_some().then_some(seen.address);
             self.state.send_replace(State::Standby { owner: known });
             if seen.expired {
                 tracing::warn!("the owner's lease has ended; ending its sessions");
-                table::end_recorded_backends(&mut other).await?;
+                self.store.end_owner().await?;
             }
-            drop(other);
             if let Ok(locked) =
                 tokio::time::timeout(lease_poll(self.config.lease), &mut locked).await
             {
@@ -239,17 +236,70 @@ impl Tenure<'_> {
     }
 }
 
-/// The tasks of a tenure; they end with it.
-struct Tasks {
-    committer: tokio::task::JoinHandle<Result<(), committer::Lost>>,
-    owner: tokio::task::JoinHandle<Result<(), store::Error>>,
+/// What runs beside each other while this process owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Owner,
+    Committer,
 }
 
-impl Drop for Tasks {
-    fn drop(&mut self) {
-        self.committer.abort();
-        self.owner.abort();
+/// The parts of a tenure. They are no tasks of the runtime: a process that is an owner is one future, which ends with all it does.
+#[derive(Default)]
+struct Parts<'a> {
+    running: FuturesUnordered<BoxFuture<'a, (Part, Result<(), Ended>)>>,
+    owner: Option<AbortHandle>,
+}
+
+impl<'a> Parts<'a> {
+    fn add(&mut self, part: Part, work: impl Future<Output = Result<(), Ended>> + Send + 'a) {
+        let (abort, registration) = AbortHandle::new_pair();
+        if part == Part::Owner {
+            self.owner = Some(abort);
+        }
+        let work = Abortable::new(AssertUnwindSafe(work).catch_unwind(), registration);
+        self.running.push(
+            async move {
+                let ended = match work.await {
+                    Ok(Ok(ended)) => ended,
+                    Ok(Err(panic)) => Err(Ended::Panicked(message(&*panic))),
+                    Err(_aborted) => Ok(()),
+                };
+                (part, ended)
+            }
+            .boxed(),
+        );
     }
+
+    /// Waits until the first of them ends.
+    async fn first(&mut self) -> Result<(), Ended> {
+        self.running.next().await.map_or(Ok(()), |(_, ended)| ended)
+    }
+
+    /// Waits until this part ends.
+    async fn end_of(&mut self, part: Part) -> Result<(), Ended> {
+        while let Some((ended, result)) = self.running.next().await {
+            result?;
+            if ended == part {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_owner(&self) {
+        if let Some(owner) = &self.owner {
+            owner.abort();
+        }
+    }
+}
+
+/// Returns what a panic said.
+fn message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_default()
 }
 
 /// How many renewals lie between two looks at the partitions: some hours, and partitions are made weeks ahead.
@@ -257,9 +307,9 @@ const RENEWALS_A_PARTITION_LOOK: u64 = 5000;
 
 /// Renews the lease until it can't be.
 async fn renew(
-    pool: &PgPool,
-    session: &mut PgConnection,
-    (owner, epoch, lease): (Uuid, i64, Duration),
+    store: &dyn Store,
+    session: &mut dyn Session,
+    (term, lease): (Term, Duration),
     clock: &Clock,
     open_since: &AtomicI64,
 ) -> Result<(), Ended> {
@@ -267,24 +317,22 @@ async fn renew(
     loop {
         tokio::time::sleep(lease / 3).await;
         let open_since = Timestamp(open_since.load(Ordering::Relaxed));
-        let now: Timestamp = table::renew(session, owner, epoch, lease, open_since)
+        let now = session
+            .renew(term, lease, open_since)
             .await?
             .ok_or(Ended::Lease)?;
         clock.sample(now);
         renewals += 1;
-        if renewals.is_multiple_of(RENEWALS_A_PARTITION_LOOK) {
-            let pool = pool.clone();
-            tokio::spawn(async move {
-                if let Err(error) = store::partition::ensure_partitions(&pool, now).await {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "the next partitions can't be made"
-                    );
-                }
-            });
+        if renewals.is_multiple_of(RENEWALS_A_PARTITION_LOOK)
+            && let Err(error) = store.prepare(now).await
+        {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the next partitions can't be made"
+            );
         }
         if renewals.is_multiple_of(10) {
-            table::delete_old_batches(session).await?;
+            session.delete_old_batches().await?;
         }
     }
 }

@@ -1,45 +1,36 @@
 //! Runs that are not in memory: read, folded, and put back to work.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
-use futures::TryStreamExt as _;
-use history::{RunId, Timestamp, decide, execution::AttemptState};
+use futures::{FutureExt as _, TryStreamExt as _};
+use history::{RunId, Timestamp, WorkflowId, decide, execution::AttemptState};
 use tokio::time::Instant;
 
 use super::{Key, Message, Op, Owner, Reply, run::Run};
 use crate::{
     Error,
-    store::{self, load::Loaded},
+    store::{
+        self,
+        load::{Loaded, Ns},
+    },
 };
 
 impl Owner {
     /// Folds all open runs that are not parked, and those that owe something, and puts them to work.
     pub(super) async fn take_over(&mut self) -> Result<(), store::Error> {
         let open_since = Timestamp(self.setup.open_since.load(Ordering::Relaxed));
-        let pool = self.setup.pool.clone();
-        let mut hot = std::pin::pin!(store::load::select_hot(&pool, open_since));
-        while let Some(headers) = hot.try_next().await? {
-            let mut by_namespace = std::collections::BTreeMap::<i16, Vec<_>>::new();
-            for header in headers {
-                by_namespace
-                    .entry(header.namespace())
-                    .or_default()
-                    .push(header);
-            }
-            for (id, headers) in by_namespace {
-                let Some(namespace) = self.setup.namespaces.by_id(id) else {
-                    continue;
+        let store = Arc::clone(&self.setup.store);
+        let mut hot = store.hot(open_since);
+        while let Some(runs) = hot.try_next().await? {
+            for (namespace, loaded) in runs {
+                let key = Key {
+                    namespace,
+                    workflow_id: loaded.workflow_id.clone(),
                 };
-                for loaded in store::load::fold(&self.setup.pool, &namespace.name, headers).await? {
-                    let key = Key {
-                        namespace: namespace.clone(),
-                        workflow_id: loaded.workflow_id.clone(),
-                    };
-                    let run_id = self.take_in(key, loaded);
-                    self.lose_attempts(run_id);
-                    self.put_to_work(run_id);
-                    self.handle_local();
-                }
+                let run_id = self.take_in(key, loaded);
+                self.lose_attempts(run_id);
+                self.put_to_work(run_id);
+                self.handle_local();
             }
         }
         self.read_parked();
@@ -48,22 +39,22 @@ impl Owner {
 
     /// Reads a run, or the run that an id means; what waits for it is handled then.
     pub(super) fn load(&mut self, key: Key, run_id: Option<RunId>, waiting: Vec<Message>) {
-        let Some(sender) = self.sender.upgrade() else {
-            return;
-        };
-        let pool = self.setup.pool.clone();
+        let store = Arc::clone(&self.setup.store);
         self.loading.insert((key.clone(), run_id), waiting);
-        tokio::spawn(async move {
-            let loaded =
-                store::load::load(&pool, &key.namespace, key.shard(), &key.workflow_id, run_id)
-                    .await;
-            // An owner that has ended does not need it.
-            let _ = sender.send(Message::Loaded {
-                key,
-                run_id,
-                loaded: loaded.map(|loaded| loaded.map(Box::new)),
-            });
-        });
+        self.elsewhere.push(
+            async move {
+                let loaded = store
+                    .load(&key.namespace, key.shard(), &key.workflow_id, run_id)
+                    .await
+                    .map(|loaded| loaded.map(Box::new));
+                Message::Loaded {
+                    key,
+                    run_id,
+                    loaded,
+                }
+            }
+            .boxed(),
+        );
     }
 
     pub(super) fn loaded(
@@ -184,31 +175,34 @@ impl Owner {
 
     /// Handles a parked run whose deadline came: its names are read first.
     pub(super) fn wake_parked(&mut self, shard: i16, run_id: RunId) {
-        let Some(sender) = self.sender.upgrade() else {
-            return;
-        };
-        let (pool, namespaces) = (self.setup.pool.clone(), self.setup.namespaces.clone());
-        tokio::spawn(async move {
-            match store::load::workflow_of(&pool, shard, run_id).await {
-                Ok(Some((namespace, workflow_id))) => {
-                    let Some(namespace) = namespaces.by_id(namespace) else {
-                        return;
-                    };
-                    // An owner that has ended leaves this to the next one.
-                    let _ = sender.send(Message::On {
-                        key: Key {
-                            namespace,
-                            workflow_id,
-                        },
-                        run_id: Some(run_id),
-                        op: Op::Look,
-                    });
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, %run_id, "a parked run can't be read");
-                }
+        let store = Arc::clone(&self.setup.store);
+        self.elsewhere.push(
+            async move {
+                let workflow = store.workflow_of(shard, run_id).await;
+                Message::Named { run_id, workflow }
             }
-        });
+            .boxed(),
+        );
+    }
+
+    pub(super) fn parked_named(
+        &mut self,
+        run_id: RunId,
+        workflow: Result<Option<(Ns, WorkflowId)>, store::Error>,
+    ) {
+        match workflow {
+            Ok(Some((namespace, workflow_id))) => self.on(
+                Key {
+                    namespace,
+                    workflow_id,
+                },
+                Some(run_id),
+                Op::Look,
+            ),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, %run_id, "a parked run can't be read");
+            }
+        }
     }
 }

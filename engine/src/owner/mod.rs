@@ -24,13 +24,13 @@ use std::{
     sync::{Arc, atomic::AtomicI64},
 };
 
+use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use history::{
     EventId, RunId, Timestamp, WorkflowId,
     decide::{ChildClosed, RequestCancel, Signal, StartWorkflow, Terminate},
     event::StartChildFailedCause,
     task::{FromWorker, ToWorker, WorkerHello},
 };
-use sqlx::PgPool;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -44,9 +44,10 @@ use crate::{
     clock::Clock,
     committer::{Command, Outcome},
     store::{
-        self,
+        self, Store,
         load::{Namespaces, Ns},
     },
+    world::World,
 };
 
 /// Names a workflow inside the engine.
@@ -211,8 +212,13 @@ pub(crate) enum Message {
     },
     /// Deadlines of parked runs, read ahead.
     Parked {
-        due: Vec<(i16, RunId, Timestamp)>,
+        due: Result<Vec<(i16, RunId, Timestamp)>, store::Error>,
         until: Timestamp,
+    },
+    /// The workflow of a parked run whose deadline came.
+    Named {
+        run_id: RunId,
+        workflow: Result<Option<(Ns, WorkflowId)>, store::Error>,
     },
     HistoryRead {
         run_id: RunId,
@@ -231,7 +237,8 @@ pub(crate) enum Message {
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) clock: Arc<Clock>,
-    pub(crate) pool: PgPool,
+    pub(crate) world: World,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) namespaces: Namespaces,
     pub(crate) memory_bytes: usize,
     pub(crate) park_after: std::time::Duration,
@@ -242,8 +249,8 @@ pub(crate) struct Setup {
 /// The owner's state.
 pub(crate) struct Owner {
     setup: Setup,
-    /// To itself, for what is done elsewhere.
-    sender: mpsc::WeakUnboundedSender<Message>,
+    /// What is done elsewhere: reads, and what is to be tried again in a while.
+    elsewhere: FuturesUnordered<BoxFuture<'static, Message>>,
     commits: mpsc::UnboundedSender<Command>,
     /// What the owner tells itself; done before anything else.
     local: VecDeque<Message>,
@@ -273,12 +280,11 @@ pub(crate) struct Owner {
 pub(crate) async fn run(
     setup: Setup,
     mut inbox: mpsc::UnboundedReceiver<Message>,
-    sender: mpsc::UnboundedSender<Message>,
     commits: mpsc::UnboundedSender<Command>,
 ) -> Result<(), store::Error> {
     let mut owner = Owner {
         setup,
-        sender: sender.downgrade(),
+        elsewhere: FuturesUnordered::new(),
         commits,
         local: VecDeque::new(),
         runs: HashMap::new(),
@@ -294,13 +300,16 @@ pub(crate) async fn run(
         reading_parked: false,
         stopping: false,
     };
-    drop(sender);
     owner.take_over().await?;
     let mut messages = Vec::with_capacity(256);
     while !(owner.stopping && owner.is_quiet()) {
         let wait = tokio::time::sleep_until(owner.next_wake());
         tokio::select! {
             biased;
+            Some(message) = owner.elsewhere.next(), if !owner.elsewhere.is_empty() => {
+                owner.handle(message);
+                owner.handle_local();
+            }
             received = inbox.recv_many(&mut messages, 256) => {
                 if received == 0 {
                     break;
@@ -355,6 +364,7 @@ impl Owner {
                 loaded,
             } => self.loaded(&key, run_id, loaded),
             Message::Parked { due, until } => self.parked_read(due, until),
+            Message::Named { run_id, workflow } => self.parked_named(run_id, workflow),
             Message::HistoryRead {
                 run_id,
                 incarnation,

@@ -1,6 +1,6 @@
 //! Task queues: workers with free slots on one side, tasks that wait on the other. In memory; rebuilt from the open runs.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use history::{
     EventId, RunId, TaskQueue,
@@ -32,9 +32,9 @@ pub(crate) struct Session {
     /// Takes no new tasks.
     pub(crate) draining: bool,
     /// The attempts it runs.
-    pub(crate) activities: HashMap<(RunId, EventId), u32>,
+    pub(crate) activities: BTreeMap<(RunId, EventId), u32>,
     /// The workflow tasks it has.
-    pub(crate) workflow_tasks: HashSet<RunId>,
+    pub(crate) workflow_tasks: BTreeSet<RunId>,
 }
 
 /// Names a task queue.
@@ -95,8 +95,8 @@ impl Queues {
                 queue,
                 tasks,
                 draining: false,
-                activities: HashMap::new(),
-                workflow_tasks: HashSet::new(),
+                activities: BTreeMap::new(),
+                workflow_tasks: BTreeSet::new(),
             },
         );
     }

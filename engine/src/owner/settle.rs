@@ -2,6 +2,7 @@
 
 use std::{cmp::Reverse, sync::Arc, time::Duration};
 
+use futures::FutureExt as _;
 use history::{
     Event, RunId,
     decide::{self, Decision, Effect, StartWorkflowTask},
@@ -280,22 +281,18 @@ impl Owner {
             return;
         };
         run.reading = true;
-        let (shard, incarnation, limit) = (run.shard, run.incarnation, usize::MAX);
-        let pool = self.setup.pool.clone();
-        let Some(sender) = self.sender.upgrade() else {
-            return;
-        };
-        tokio::spawn(async move {
-            let events =
-                store::load::history_page(&pool, shard, run_id, history::EventId::NONE, limit)
-                    .await;
-            // An owner that has ended does not need it.
-            let _ = sender.send(Message::HistoryRead {
-                run_id,
-                incarnation,
-                events,
-            });
-        });
+        let (shard, incarnation) = (run.shard, run.incarnation);
+        let store = Arc::clone(&self.setup.store);
+        self.elsewhere.push(
+            async move {
+                Message::HistoryRead {
+                    run_id,
+                    incarnation,
+                    events: store.events(shard, run_id).await,
+                }
+            }
+            .boxed(),
+        );
     }
 
     pub(super) fn history_read(

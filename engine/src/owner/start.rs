@@ -3,13 +3,13 @@
 //! Whether an id was ever used is not asked beforehand. The commit itself finds out: it writes nothing
 //! of a run whose id means another one ([`crate::store::commit`]), and the start is decided again with that run at hand.
 
+use futures::FutureExt as _;
 use history::{
     RunId,
     decide::{self, Existing, OnExisting, Rejection, StartWorkflow, Terminate},
     event::StartChildFailedCause,
 };
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::{
     Key, Message, Op, Owner, RunKey, StartReply,
@@ -43,7 +43,10 @@ impl Owner {
     /// Returns a new run id of this moment, greater than all before it: lists sort by it.
     pub(super) fn new_run_id(&mut self) -> RunId {
         self.last_run_id_micros = self.now().0.max(self.last_run_id_micros + 1);
-        run_id_at(self.last_run_id_micros, Uuid::new_v4().as_u64_pair().1)
+        run_id_at(
+            self.last_run_id_micros,
+            self.setup.world.uuid().as_u64_pair().1,
+        )
     }
 
     fn start_on_existing(
@@ -234,17 +237,16 @@ impl Owner {
     }
 
     /// Sends a message to itself in a while.
-    pub(super) fn later(&self, message: Message) {
+    pub(super) fn later(&mut self, message: Message) {
         /// Long enough not to spin, short enough for a workflow that waits.
         const WHILE: std::time::Duration = std::time::Duration::from_millis(200);
-        let Some(sender) = self.sender.upgrade() else {
-            return;
-        };
-        tokio::spawn(async move {
-            tokio::time::sleep(WHILE).await;
-            // An owner that has ended leaves this to the next one.
-            let _ = sender.send(message);
-        });
+        self.elsewhere.push(
+            async move {
+                tokio::time::sleep(WHILE).await;
+                message
+            }
+            .boxed(),
+        );
     }
 }
 

@@ -1,7 +1,11 @@
 //! Deadlines: the earliest of each run in one heap, looked at when its time comes.
 
-use std::cmp::{Ordering, Reverse};
+use std::{
+    cmp::{Ordering, Reverse},
+    sync::Arc,
+};
 
+use futures::FutureExt as _;
 use history::{RunId, Timestamp, decide};
 use tokio::time::Instant;
 
@@ -123,29 +127,34 @@ impl Owner {
 
     /// Reads the deadlines of parked runs ahead.
     pub(super) fn read_parked(&mut self) {
-        let Some(sender) = self.sender.upgrade() else {
-            return;
-        };
         self.reading_parked = true;
         let until = self.now().after(PARKED_HORIZON.into());
-        let pool = self.setup.pool.clone();
-        tokio::spawn(async move {
-            let due = store::load::select_parked_due(&pool, until)
-                .await
-                .unwrap_or_else(|error| {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "the deadlines of parked runs can't be read; trying again"
-                    );
-                    Vec::new()
-                });
-            // An owner that has ended does not need them.
-            let _ = sender.send(Message::Parked { due, until });
-        });
+        let store = Arc::clone(&self.setup.store);
+        self.elsewhere.push(
+            async move {
+                let due = store.parked_due(until).await;
+                Message::Parked { due, until }
+            }
+            .boxed(),
+        );
     }
 
-    pub(super) fn parked_read(&mut self, due: Vec<(i16, RunId, Timestamp)>, until: Timestamp) {
+    pub(super) fn parked_read(
+        &mut self,
+        due: Result<Vec<(i16, RunId, Timestamp)>, store::Error>,
+        until: Timestamp,
+    ) {
         self.reading_parked = false;
+        let due = match due {
+            Ok(due) => due,
+            Err(error) => {
+                // Tried again with the next wake, which is a second away at most.
+                return tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the deadlines of parked runs can't be read; trying again"
+                );
+            }
+        };
         self.parked_until = until;
         for (shard, run_id, at) in due {
             if !self.runs.contains_key(&run_id) {

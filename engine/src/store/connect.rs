@@ -13,16 +13,20 @@ const OLDEST: i32 = 150_000;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
-/// Opens the pool for everything but commits.
-pub(crate) async fn pool(url: &str) -> Result<sqlx::PgPool, Error> {
+/// Returns a pool that opens its connections when they are needed.
+pub(crate) fn lazy_pool(url: &str) -> Result<sqlx::PgPool, Error> {
     let options = PgConnectOptions::from_str(url)
         .map_err(|error| Error::Address(error.to_string()))?
         .application_name("coreason");
-    let pool = PgPoolOptions::new()
+    Ok(PgPoolOptions::new()
         .max_connections(POOL_CONNECTIONS)
         .acquire_timeout(Duration::from_secs(30))
-        .connect_with(options)
-        .await?;
+        .connect_lazy_with(options))
+}
+
+/// Opens the pool for everything but commits.
+pub(crate) async fn pool(url: &str) -> Result<sqlx::PgPool, Error> {
+    let pool = lazy_pool(url)?;
     let version = sqlx::query_scalar!(
         r#"SELECT current_setting('server_version_num')::integer AS "version!""#
     )

@@ -1,7 +1,7 @@
 //! Reads of runs: one that is cold, all that are open at takeover, pages of a history.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -194,15 +194,32 @@ fn first_run_id(at: Timestamp) -> Uuid {
     Uuid::from_u128(u128::from((at.0.max(0) / 1000).unsigned_abs()) << 80)
 }
 
-impl Header {
-    /// Returns the number of the run's namespace.
-    pub(crate) fn namespace(&self) -> i16 {
-        self.namespace
+/// Folds runs from their rows. Those of a namespace that is not known are left out.
+pub(crate) async fn fold_all(
+    pool: &PgPool,
+    namespaces: &Namespaces,
+    headers: Vec<Header>,
+) -> Result<Vec<(Ns, Loaded)>, Error> {
+    let mut by_namespace = BTreeMap::<i16, Vec<Header>>::new();
+    for header in headers {
+        by_namespace
+            .entry(header.namespace)
+            .or_default()
+            .push(header);
     }
+    let mut folded = Vec::new();
+    for (id, headers) in by_namespace {
+        let Some(namespace) = namespaces.by_id(id) else {
+            continue;
+        };
+        let loaded = fold(pool, &namespace.name, headers).await?;
+        folded.extend(loaded.into_iter().map(|run| (namespace.clone(), run)));
+    }
+    Ok(folded)
 }
 
 /// Folds runs of one namespace from their rows.
-pub(crate) async fn fold(
+async fn fold(
     pool: &PgPool,
     namespace: &Namespace,
     headers: Vec<Header>,

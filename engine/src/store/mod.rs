@@ -1,4 +1,6 @@
-//! All SQL, a file per table or concern. The commit path and cold loads use tokio-postgres; the rest uses sqlx.
+//! All SQL, a file per table or concern. The commit path uses tokio-postgres; the rest uses sqlx.
+//!
+//! The engine sees [`Store`], which is Postgres in what ships and memory in the simulation.
 
 pub(crate) mod audit;
 pub mod commit;
@@ -7,6 +9,127 @@ pub mod list;
 pub(crate) mod load;
 pub(crate) mod ownership;
 pub(crate) mod partition;
+pub(crate) mod postgres;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures::{future::BoxFuture, stream::BoxStream};
+use history::{Event, RunId, Timestamp, WorkflowId};
+use uuid::Uuid;
+
+use commit::{Conflicts, Item, Settled};
+use load::{Loaded, Ns};
+use ownership::{Fate, Seen};
+
+/// What a store answers, in time.
+pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
+/// What a store answers, piece by piece.
+pub(crate) type Answers<'a, T> = BoxStream<'a, Result<T, Error>>;
+
+/// One process's time as owner: what the fence compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Term {
+    pub(crate) owner: Uuid,
+    pub(crate) epoch: i64,
+}
+
+/// A database, as the engine sees it.
+pub(crate) trait Store: fmt::Debug + Send + Sync {
+    /// Returns a run by its id, or the run that a workflow id means now.
+    fn load<'a>(
+        &'a self,
+        namespace: &'a Ns,
+        shard: i16,
+        workflow_id: &'a WorkflowId,
+        run_id: Option<RunId>,
+    ) -> Answer<'a, Option<Loaded>>;
+    /// Returns the namespace and workflow id of a run.
+    fn workflow_of(&self, shard: i16, run_id: RunId) -> Answer<'_, Option<(Ns, WorkflowId)>>;
+    /// Returns all durable events of a run.
+    fn events(&self, shard: i16, run_id: RunId) -> Answer<'_, Vec<Arc<Event>>>;
+    /// Returns the runs that a taker puts to work: open and not parked, or closed and still owing. Open runs that started
+    /// at or after `open_since` need not have a row in `open_run`.
+    fn hot(&self, open_since: Timestamp) -> Answers<'_, Vec<(Ns, Loaded)>>;
+    /// Returns the parked runs that are due before a moment, with their shard and deadline.
+    fn parked_due(&self, before: Timestamp) -> Answer<'_, Vec<(i16, RunId, Timestamp)>>;
+    /// Sees to it that there is room for what is written from now on.
+    fn prepare(&self, now: Timestamp) -> Answer<'_, ()>;
+
+    /// Returns who owns the shards.
+    fn owner(&self) -> Answer<'_, Seen>;
+    /// Ends everything that the recorded owner has under way, its lock included.
+    fn end_owner(&self) -> Answer<'_, ()>;
+    /// Opens a session that can hold the owner's lock.
+    fn session(&self) -> Answer<'_, Box<dyn Session>>;
+    /// Opens a connection that commits through a slot, and records it so that a taker can end it.
+    fn connection(&self, slot: i16, term: Term) -> Answer<'_, Box<dyn Connection>>;
+    /// Ends a connection whose answer was lost, and returns what became of its batch of items: the number of that batch, and of the
+    /// last one before it that is known to be committed.
+    fn fate<'a>(
+        &'a self,
+        lost: &'a dyn Connection,
+        slot: i16,
+        term: Term,
+        batches: (i64, i64),
+        items: &'a [Item],
+    ) -> Answer<'a, Fate>;
+}
+
+/// A session that holds the owner's lock, or waits for it. When it ends the lock is free.
+pub(crate) trait Session: Send {
+    /// Waits for the owner's lock, for as long as it takes.
+    fn lock(&mut self) -> Answer<'_, ()>;
+    /// Ends everything that the recorded owner has under way.
+    fn end_owner(&mut self) -> Answer<'_, ()>;
+    /// Takes the shards and returns the new epoch, and since when open runs may have no row in `open_run`.
+    fn take<'a>(
+        &'a mut self,
+        owner: Uuid,
+        address: &'a str,
+        lease: Duration,
+    ) -> Answer<'a, (i64, Timestamp)>;
+    /// Renews the lease and returns the database's time; `None` when the shards belong to somebody else.
+    fn renew(
+        &mut self,
+        term: Term,
+        lease: Duration,
+        open_since: Timestamp,
+    ) -> Answer<'_, Option<Timestamp>>;
+    /// Ends the lease, so that another process need not wait for it.
+    fn release(&mut self, term: Term) -> Answer<'_, ()>;
+    /// Deletes the numbers of old batches.
+    fn delete_old_batches(&mut self) -> Answer<'_, ()>;
+}
+
+/// A connection that commits through one slot.
+pub(crate) trait Connection: Send + Sync {
+    /// Commits items as batch number `batch`, if this process still owns the slot.
+    fn commit<'a>(
+        &'a self,
+        batch: i64,
+        items: &'a [Item],
+        settled: &'a [Settled],
+    ) -> BoxFuture<'a, Result<Conflicts, NotCommitted>>;
+    /// Returns what the server calls this connection.
+    fn backend(&self) -> i32;
+}
+
+/// Why a batch has no good answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotCommitted {
+    /// Another process owns the slot. Nothing was written.
+    #[error("another process owns the slot")]
+    Fenced,
+    /// The database refuses the data of some item. Nothing was written.
+    #[error("the database refuses the data: {0}")]
+    Poison(String),
+    /// Nothing was written, and the same batch may succeed when tried again.
+    #[error("the batch failed")]
+    TryAgain(#[source] Error),
+    /// Nobody knows whether it was committed.
+    #[error("the answer was lost")]
+    Unknown(#[source] Error),
+}
 
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]

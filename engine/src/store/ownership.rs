@@ -6,7 +6,7 @@ use history::{RunId, Timestamp};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Error, commit::Item};
+use super::{Error, Term, commit::Item};
 use crate::limits::BATCH_LOG_KEPT;
 
 /// The advisory lock that the owner's session holds; a killed owner lets go of it at once. The number is ASCII for "coreason".
@@ -85,8 +85,7 @@ pub(crate) async fn take(
 /// Renews the lease, writes since when open runs may have no row in `open_run`, and returns the database's time; `None` when the shards belong to somebody else.
 pub(crate) async fn renew(
     connection: &mut PgConnection,
-    owner: Uuid,
-    epoch: i64,
+    term: Term,
     lease: Duration,
     open_since: Timestamp,
 ) -> Result<Option<Timestamp>, Error> {
@@ -96,8 +95,8 @@ pub(crate) async fn renew(
                open_since = timestamptz 'epoch' + $4::bigint * interval '1 microsecond'
            WHERE owner = $1 AND epoch = $2
            RETURNING (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS "now!""#,
-        owner,
-        epoch,
+        term.owner,
+        term.epoch,
         lease.as_secs_f64(),
         open_since.0,
     )
@@ -107,15 +106,11 @@ pub(crate) async fn renew(
 }
 
 /// Ends the lease, so that another process need not wait for it.
-pub(crate) async fn release(
-    connection: &mut PgConnection,
-    owner: Uuid,
-    epoch: i64,
-) -> Result<(), Error> {
+pub(crate) async fn release(connection: &mut PgConnection, term: Term) -> Result<(), Error> {
     sqlx::query!(
         "UPDATE ownership SET lease_until = '-infinity' WHERE owner = $1 AND epoch = $2",
-        owner,
-        epoch
+        term.owner,
+        term.epoch
     )
     .execute(connection)
     .await?;
@@ -155,8 +150,8 @@ pub(crate) async fn record_backend(
 /// What became of a batch whose answer was lost.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It is there.
-    Committed,
+    /// It is there, but for the starts that did not get their id.
+    Committed(HashSet<RunId>),
     /// It is not there and never will be.
     NotCommitted,
     /// Another process owns the slot.
@@ -166,12 +161,12 @@ pub(crate) enum Fate {
 }
 
 /// Ends the backend that had the batch, waits for its end by locking its slot, and looks for the batch's number.
+/// Which of its starts did not get their id is for [`conflicts`] to say.
 pub(crate) async fn fate(
     url: &str,
     backend: i32,
     slot: i16,
-    owner: Uuid,
-    epoch: i64,
+    Term { owner, epoch }: Term,
     batch: i64,
     last: i64,
 ) -> Result<Fate, Error> {
@@ -202,7 +197,7 @@ pub(crate) async fn fate(
     transaction.commit().await?;
     Ok(match (row.get(0), row.get(1)) {
         (_, false) => Fate::Behind,
-        (true, true) => Fate::Committed,
+        (true, true) => Fate::Committed(HashSet::new()),
         (false, true) => Fate::NotCommitted,
     })
 }

@@ -5,17 +5,18 @@ mod columns;
 use std::collections::HashSet;
 
 use futures::{
-    FutureExt as _,
+    FutureExt as _, TryFutureExt as _,
     future::{BoxFuture, join_all},
 };
 use history::{RunId, chain::Hash, ids::WorkflowId};
 use tokio_postgres::{
     Client, Row, Statement,
+    error::{Severity, SqlState},
     types::{ToSql, Type},
 };
 use uuid::Uuid;
 
-use super::Error;
+use super::{Error, NotCommitted};
 use columns::Columns;
 
 /// A row of `history`.
@@ -361,6 +362,42 @@ impl Connection {
                 .await
         }
         .boxed()
+    }
+}
+
+impl super::Connection for Connection {
+    fn commit<'a>(
+        &'a self,
+        batch: i64,
+        items: &'a [Item],
+        settled: &'a [Settled],
+    ) -> BoxFuture<'a, Result<Conflicts, NotCommitted>> {
+        self.commit(batch, items, settled).map_err(judge).boxed()
+    }
+
+    fn backend(&self) -> i32 {
+        self.backend
+    }
+}
+
+/// Says what an error of a batch means.
+fn judge(error: tokio_postgres::Error) -> NotCommitted {
+    let Some(answer) = error.as_db_error() else {
+        return NotCommitted::Unknown(error.into());
+    };
+    if answer.code().code() == "CR001" {
+        return NotCommitted::Fenced;
+    }
+    if matches!(
+        answer.parsed_severity(),
+        Some(Severity::Fatal | Severity::Panic)
+    ) || answer.code() == &SqlState::ADMIN_SHUTDOWN
+    {
+        return NotCommitted::Unknown(error.into());
+    }
+    match answer.code().code().get(..2) {
+        Some("22" | "23" | "42" | "54") => NotCommitted::Poison(answer.message().to_owned()),
+        _ => NotCommitted::TryAgain(error.into()),
     }
 }
 
