@@ -2,7 +2,7 @@
 //! when idle, and batches grow under load. Two connections take turns, and no workflow is in two batches at once.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -32,8 +32,8 @@ pub(crate) enum Command {
     Commit(Item),
     /// Delete a row of `outbox` with some later batch.
     Settle(Settled),
-    /// The owner has dropped the folding whose item was not written; the workflow's next items are good again.
-    Forget(Workflow),
+    /// The owner has dropped the folding whose item was not written; nothing more of it comes.
+    Forget(Folding),
 }
 
 /// What became of a batch.
@@ -41,6 +41,8 @@ pub(crate) enum Command {
 pub(crate) struct Outcome {
     /// Written, in order.
     pub(crate) committed: Vec<Item>,
+    /// Gone from `outbox`.
+    pub(crate) settled: Vec<Settled>,
     /// Not written, because the id means another run.
     pub(crate) conflicting: Vec<Item>,
     /// Not written, because the database refuses their data.
@@ -49,6 +51,9 @@ pub(crate) struct Outcome {
 
 /// Which workflow an item belongs to: its namespace and id.
 pub(crate) type Workflow = (i16, WorkflowId);
+
+/// Which folding of a workflow an item belongs to.
+pub(crate) type Folding = (Workflow, u64);
 
 /// How a committer reaches its database, and under whose name it writes.
 #[derive(Debug, Clone)]
@@ -138,7 +143,7 @@ struct Gathered {
     /// The workflows in a batch under way.
     busy: HashSet<Workflow>,
     /// The foldings whose item was not written: what else they sent must not be.
-    dead: HashMap<Workflow, u64>,
+    dead: HashSet<Folding>,
 }
 
 impl Gathered {
@@ -146,14 +151,17 @@ impl Gathered {
     /// hears of the first, and answers everybody who waits for it.
     fn take(&mut self, command: Command) {
         match command {
-            Command::Commit(item) if self.dead.get(&workflow(&item)) == Some(&item.incarnation) => {
-            }
+            Command::Commit(item) if self.is_dead(&item) => {}
             Command::Commit(item) => self.pending.push_back(item),
             Command::Settle(settled) => self.settled.push(settled),
-            Command::Forget(workflow) => {
-                self.dead.remove(&workflow);
+            Command::Forget(folding) => {
+                self.dead.remove(&folding);
             }
         }
+    }
+
+    fn is_dead(&self, item: &Item) -> bool {
+        !self.dead.is_empty() && self.dead.contains(&folding(item))
     }
 
     /// Returns the next batch: in order, at most one start a workflow, nothing of a workflow that is in another batch.
@@ -196,20 +204,23 @@ impl Gathered {
             .iter()
             .chain(outcome.refused.iter().map(|(item, _)| item))
         {
-            let workflow = workflow(item);
-            self.busy.remove(&workflow);
-            self.dead.insert(workflow, item.incarnation);
+            self.busy.remove(&workflow(item));
+            self.dead.insert(folding(item));
         }
         if !self.dead.is_empty() {
             let dead = &self.dead;
-            self.pending
-                .retain(|item| dead.get(&workflow(item)) != Some(&item.incarnation));
+            self.pending.retain(|item| !dead.contains(&folding(item)));
         }
     }
 }
 
 fn workflow(item: &Item) -> Workflow {
     (item.namespace, item.workflow_id.clone())
+}
+
+/// Returns the folding that an item belongs to.
+pub(crate) fn folding(item: &Item) -> Folding {
+    (workflow(item), item.incarnation)
 }
 
 /// A slot's connection, and the number of its next batch.
@@ -246,7 +257,7 @@ impl Lane {
         while let Some(part) = parts.pop() {
             match self.commit_part(&part, &settled).await? {
                 Ok(conflicts) => {
-                    settled.clear();
+                    outcome.settled.append(&mut settled);
                     let (conflicting, committed) =
                         part.into_iter().partition::<Vec<_>, _>(|item| {
                             item.starts

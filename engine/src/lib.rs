@@ -16,6 +16,8 @@ mod ownership;
 mod world;
 
 pub mod audit;
+#[cfg(test)]
+mod sim;
 
 use std::{
     sync::{
@@ -381,7 +383,7 @@ impl Engine {
         let namespace = self.inner.namespaces.get(&hello.namespace)?;
         let (tasks, receiver) = mpsc::unbounded_channel();
         let connected = Connected {
-            session: owner::SessionId::new(),
+            session: owner::SessionId::new(World::REAL),
             owner: self.sender()?,
         };
         let session = connected.session;

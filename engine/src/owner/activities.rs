@@ -139,7 +139,7 @@ impl Owner {
         );
     }
 
-    /// Sends a started attempt to its worker.
+    /// Sends a started attempt to its worker. One that ended while its start became durable gives its slot back.
     pub(super) fn send_activity(
         &mut self,
         run_id: RunId,
@@ -148,20 +148,19 @@ impl Owner {
         attempt: u32,
         attempt_scheduled_at: Timestamp,
     ) {
-        let Some(run) = self.runs.get(&run_id) else {
-            return;
-        };
-        let Some(activity) = run
-            .execution
-            .activity(scheduled_event_id)
-            .filter(|activity| activity.attempt == attempt)
-        else {
-            return;
+        let started = self.runs.get(&run_id).and_then(|run| {
+            let activity = run.execution.activity(scheduled_event_id)?;
+            match activity.state {
+                AttemptState::Started { at, .. } if activity.attempt == attempt => {
+                    Some((run, activity, at))
+                }
+                _ => None,
+            }
+        });
+        let Some((run, activity, started_at)) = started else {
+            return self.free_attempt(session, run_id, scheduled_event_id, attempt);
         };
         let attributes = activity.attributes();
-        let AttemptState::Started { at: started_at, .. } = activity.state else {
-            return;
-        };
         let task = ActivityTask {
             token: ActivityTaskToken {
                 namespace: run.key.namespace.name.clone(),

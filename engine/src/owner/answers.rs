@@ -122,6 +122,22 @@ impl Owner {
         self.refill(&queue);
     }
 
+    /// Frees the slot of an attempt that its worker never got.
+    pub(super) fn free_attempt(
+        &mut self,
+        session: SessionId,
+        run_id: RunId,
+        scheduled_event_id: EventId,
+        attempt: u32,
+    ) {
+        let Some(connected) = self.queues.session(session) else {
+            return;
+        };
+        connected.free_activity(run_id, scheduled_event_id, attempt);
+        let queue = connected.queue.clone();
+        self.refill(&queue);
+    }
+
     /// Gives tasks that wait to workers with free slots.
     fn refill(&mut self, queue: &QueueKey) {
         while self.queues.free(queue, Kind::Workflow).is_some() {

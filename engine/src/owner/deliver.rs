@@ -179,7 +179,12 @@ impl Owner {
         run.redeliver = false;
         let outstanding = run.execution.outstanding();
         if !run.execution.is_open() {
+            // Without a row in `outbox` everything has been answered.
+            if !run.owes {
+                return;
+            }
             run.debts = u32::try_from(outstanding.len()).unwrap_or(u32::MAX);
+            self.settle_debts(run_id);
         }
         for effect in outstanding {
             self.deliver(run_id, effect);

@@ -5,14 +5,17 @@ use history::{RunId, task::ToWorker};
 use super::{Message, Op, Owner, RunKey, run::After};
 use crate::{
     Error, Started,
-    committer::{Command, Outcome},
-    store::commit::Item,
+    committer::{Command, Outcome, folding},
+    store::commit::{Item, Settled},
 };
 
 impl Owner {
     pub(super) fn committed(&mut self, outcome: Outcome) {
         for item in outcome.committed {
             self.item_committed(item);
+        }
+        for settled in outcome.settled {
+            self.settled(settled.run_id);
         }
         for item in outcome.conflicting {
             self.item_conflicts(&item);
@@ -79,9 +82,11 @@ impl Owner {
 
     /// The id of a start means another run than the owner knew: the start is decided again with that run at hand.
     fn item_conflicts(&mut self, item: &Item) {
-        let _ = self
-            .commits
-            .send(Command::Forget((item.namespace, item.workflow_id.clone())));
+        if item.starts.is_empty() {
+            // It came after such a start, in the same batch: of the run that the id means, or of the one that was not to be.
+            return self.not_written(item, || Error::Unavailable("the workflow id is in use"));
+        }
+        let _ = self.commits.send(Command::Forget(folding(item)));
         for start in &item.starts {
             let Some(mut run) = self.drop_run(start.run_id) else {
                 continue;
@@ -107,9 +112,7 @@ impl Owner {
 
     /// Nothing of an item was written: its runs are folded again from what is durable.
     fn not_written(&mut self, item: &Item, error: impl Fn() -> Error) {
-        let _ = self
-            .commits
-            .send(Command::Forget((item.namespace, item.workflow_id.clone())));
+        let _ = self.commits.send(Command::Forget(folding(item)));
         let runs: std::collections::BTreeSet<RunId> =
             item.rows.iter().map(|row| row.run_id).collect();
         for run_id in runs {
@@ -177,9 +180,7 @@ impl Owner {
                     attempt,
                     ..
                 } => {
-                    if let Some(session) = self.queues.session(session) {
-                        session.free_activity(run.run_id(), scheduled_event_id, attempt);
-                    }
+                    self.free_attempt(session, run.run_id(), scheduled_event_id, attempt);
                 }
                 // They are outstanding still, and are found so when the run is folded again.
                 After::Effect(_) => {}
@@ -219,13 +220,31 @@ impl Owner {
             return;
         };
         run.debts = run.debts.saturating_sub(1);
-        if run.debts == 0 && std::mem::take(&mut run.owes) {
-            let settled = crate::store::commit::Settled {
+        self.settle_debts(debtor.run_id);
+        self.forget_if_over(debtor.run_id);
+    }
+
+    /// Lets the row of a closed run in `outbox` go when it owes nothing any more. Until that is durable the run stays, so
+    /// that a late answer finds it, and not its history, from which everything would be delivered again.
+    pub(super) fn settle_debts(&mut self, run_id: RunId) {
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
+        if run.debts == 0 && !run.execution.is_open() && std::mem::take(&mut run.owes) {
+            run.settling = true;
+            let settled = Settled {
                 shard: run.shard,
-                run_id: debtor.run_id,
+                run_id,
             };
             let _ = self.commits.send(Command::Settle(settled));
         }
-        self.forget_if_over(debtor.run_id);
+    }
+
+    /// The row of a closed run in `outbox` is gone.
+    fn settled(&mut self, run_id: RunId) {
+        if let Some(run) = self.runs.get_mut(&run_id) {
+            run.settling = false;
+        }
+        self.forget_if_over(run_id);
     }
 }

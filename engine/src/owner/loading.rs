@@ -20,6 +20,7 @@ impl Owner {
     pub(super) async fn take_over(&mut self) -> Result<(), store::Error> {
         let open_since = Timestamp(self.setup.open_since.load(Ordering::Relaxed));
         let store = Arc::clone(&self.setup.store);
+        let mut taken_in = Vec::new();
         let mut hot = store.hot(open_since);
         while let Some(runs) = hot.try_next().await? {
             for (namespace, loaded) in runs {
@@ -27,11 +28,14 @@ impl Owner {
                     namespace,
                     workflow_id: loaded.workflow_id.clone(),
                 };
-                let run_id = self.take_in(key, loaded);
-                self.lose_attempts(run_id);
-                self.put_to_work(run_id);
-                self.handle_local();
+                taken_in.push(self.take_in(key, loaded));
             }
+        }
+        // Only now: what one of them delivers may be for another.
+        for run_id in taken_in {
+            self.lose_attempts(run_id);
+            self.put_to_work(run_id);
+            self.handle_local();
         }
         self.read_parked();
         Ok(())

@@ -9,15 +9,15 @@ use history::{
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::store::load::Ns;
+use crate::{store::load::Ns, world::World};
 
 /// Names a connected worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct SessionId(Uuid);
 
 impl SessionId {
-    pub(crate) fn new() -> Self {
-        Self(Uuid::new_v4())
+    pub(crate) fn new(world: World) -> Self {
+        Self(world.uuid())
     }
 }
 

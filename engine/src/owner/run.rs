@@ -109,6 +109,8 @@ pub(crate) struct Run {
     /// It has a row in `outbox`, and this many deliveries are not yet answered.
     pub(crate) debts: u32,
     pub(crate) owes: bool,
+    /// The end of its row in `outbox` is on its way.
+    pub(crate) settling: bool,
     pub(crate) bytes: u64,
     /// What it counted for in the owner's memory when last looked at.
     pub(crate) memory_bytes: usize,
@@ -152,6 +154,7 @@ impl Run {
             registering: false,
             debts: 0,
             owes: false,
+            settling: false,
             bytes: 0,
             memory_bytes: 0,
             touched_at: now,
@@ -194,7 +197,8 @@ impl Run {
     /// Applies a record and stages it for the next row.
     pub(crate) fn stage(&mut self, record: Record) -> Result<(), history::execution::Corrupt> {
         self.execution.apply(&record)?;
-        if let Some(event) = record.event() {
+        // The events of a task beyond the first attempt are recorded when it completes; its worker has seen them.
+        if let Some(event) = record.event().filter(|event| event.id >= self.tail_from) {
             self.tail.push(Arc::clone(event));
         }
         self.staged.push(record);
@@ -377,6 +381,7 @@ impl Run {
             && self.task_out.is_none()
             && !self.reading
             && self.debts == 0
+            && !self.settling
             && self.closed_waiters.is_empty()
             && self.event_waiters.is_empty()
             && self.describe_waiters.is_empty()

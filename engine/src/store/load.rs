@@ -41,6 +41,12 @@ impl std::hash::Hash for Ns {
 pub(crate) struct Namespaces(Arc<RwLock<HashMap<Namespace, i16>>>);
 
 impl Namespaces {
+    #[cfg(test)]
+    pub(crate) fn only(namespace: &Ns) -> Self {
+        let by_name = HashMap::from([(namespace.name.clone(), namespace.id)]);
+        Self(Arc::new(RwLock::new(by_name)))
+    }
+
     /// Reads them all.
     pub(crate) async fn load(pool: &PgPool) -> Result<Self, Error> {
         let rows = sqlx::query!("SELECT id, name FROM namespace")
@@ -99,15 +105,15 @@ pub(crate) struct Loaded {
 /// A run to be folded.
 #[derive(Debug)]
 pub(crate) struct Header {
-    shard: i16,
-    run_id: Uuid,
-    namespace: i16,
-    workflow_id: String,
-    current: bool,
+    pub(crate) shard: i16,
+    pub(crate) run_id: Uuid,
+    pub(crate) namespace: i16,
+    pub(crate) workflow_id: String,
+    pub(crate) current: bool,
     /// From `open_run`; `None` when it has no row there.
-    parked: Option<bool>,
-    due_at: Option<i64>,
-    owes: bool,
+    pub(crate) parked: Option<bool>,
+    pub(crate) due_at: Option<i64>,
+    pub(crate) owes: bool,
 }
 
 /// Returns a run by its id, or the run that a workflow id means now.
@@ -261,7 +267,8 @@ async fn fold(
     })?
 }
 
-fn fold_one(
+/// Folds a run from its rows: number, records, hash.
+pub(crate) fn fold_one(
     namespace: &Namespace,
     header: &Header,
     rows: &[(i32, String, Vec<u8>)],

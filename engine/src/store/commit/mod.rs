@@ -20,7 +20,7 @@ use super::{Error, NotCommitted};
 use columns::Columns;
 
 /// A row of `history`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct HistoryRow {
     pub run_id: RunId,
     pub seq: i32,
@@ -30,7 +30,7 @@ pub struct HistoryRow {
 }
 
 /// A row of `execution` and what it does to `current_run`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StartRow {
     pub run_id: RunId,
     pub workflow_type: history::WorkflowType,
@@ -44,7 +44,7 @@ pub struct StartRow {
 }
 
 /// What a close changes in `execution`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CloseRow {
     pub run_id: RunId,
     pub status: i16,
@@ -71,7 +71,7 @@ pub struct Settled {
 }
 
 /// What is committed or refused as a whole: all rows of one workflow id.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Item {
     pub shard: i16,
     pub namespace: i16,

@@ -1,0 +1,142 @@
+//! A deterministic simulation: real owners, committers and takeovers on a database in memory, a virtual clock and a seeded
+//! chance; processes that die, freeze, stop and come back, commits that fail and answers that get lost, workers that leave.
+//!
+//! After each commit [`checks`] looks at what was written, with other eyes than the engine's; clients hold what they are told
+//! against what is stored; each workflow's result is compared with an oracle. `./test sim --seeds N --from S` runs more.
+//! A seed that fails is printed, run again to see that it fails the same way, and made smaller.
+
+mod checks;
+pub(crate) mod planted;
+mod program;
+mod run;
+mod scenario;
+mod store;
+mod worker;
+mod world;
+
+use std::time::Instant;
+
+use planted::Bug;
+use run::{Outcome, simulate};
+use scenario::Scenario;
+
+/// Returns a number from the environment.
+fn told(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(otherwise)
+}
+
+/// Makes a failing scenario as small as it gets while it fails at all.
+fn shrink(mut failing: Scenario) -> (Scenario, Outcome) {
+    let mut outcome = simulate(&failing);
+    'smaller: loop {
+        for less in failing.smaller() {
+            let tried = simulate(&less);
+            if tried.violation.is_some() {
+                (failing, outcome) = (less, tried);
+                continue 'smaller;
+            }
+        }
+        return (failing, outcome);
+    }
+}
+
+/// Runs seeds, and panics with the smallest scenario of the first that fails.
+fn seeds(from: u64, count: u64) {
+    let begun = Instant::now();
+    let (mut commits, mut events) = (0, 0);
+    for seed in from..from + count {
+        let scenario = Scenario::drawn(seed, None);
+        let outcome = simulate(&scenario);
+        commits += outcome.commits;
+        events += outcome.events;
+        if let Some(violation) = outcome.violation {
+            let (smallest, last) = shrink(scenario);
+            panic!(
+                "seed {seed} fails: {violation}\n\nmade smaller it fails with: {}\n{smallest:?}",
+                last.violation.unwrap_or_default()
+            );
+        }
+    }
+    eprintln!(
+        "seeds {from}..{}: {commits} commits, {events} events, {:?}",
+        from + count,
+        begun.elapsed()
+    );
+}
+
+/// The share of the seeds that one test has: the tests run beside each other.
+fn share(n: u64) {
+    let (from, count) = (
+        told("COREASON_SIM_FROM", 0),
+        told("COREASON_SIM_SEEDS", 10_000),
+    );
+    let each = count.div_ceil(4);
+    let begin = (n * each).min(count);
+    seeds(from + begin, each.min(count - begin));
+}
+
+#[test]
+fn no_seed_of_the_first_quarter_loses_or_doubles_anything() {
+    share(0);
+}
+
+#[test]
+fn no_seed_of_the_second_quarter_loses_or_doubles_anything() {
+    share(1);
+}
+
+#[test]
+fn no_seed_of_the_third_quarter_loses_or_doubles_anything() {
+    share(2);
+}
+
+#[test]
+fn no_seed_of_the_last_quarter_loses_or_doubles_anything() {
+    share(3);
+}
+
+#[test]
+fn a_seed_replays_exactly() {
+    for seed in 0..20 {
+        let scenario = Scenario::drawn(seed, None);
+        assert_eq!(simulate(&scenario), simulate(&scenario), "seed {seed}");
+    }
+}
+
+/// Plants a bug and returns the first seed that finds it, and what it finds.
+fn found(bug: Bug) -> (u64, String) {
+    (0..2000)
+        .find_map(|seed| {
+            let violation = simulate(&Scenario::drawn(seed, Some(bug))).violation?;
+            Some((seed, violation))
+        })
+        .unwrap_or_else(|| panic!("{bug:?} is not found"))
+}
+
+#[test]
+fn planted_bugs_are_found() {
+    for bug in [
+        Bug::FenceLeftOut,
+        Bug::EarlyReply,
+        Bug::LostBufferedSignal,
+        Bug::DoubledCompletion,
+        Bug::TimerEarly,
+    ] {
+        let (seed, violation) = found(bug);
+        eprintln!("{bug:?}: seed {seed}: {violation}");
+    }
+}
+
+#[test]
+fn a_failing_seed_shrinks() {
+    let (seed, _) = found(Bug::TimerEarly);
+    let scenario = Scenario::drawn(seed, Some(Bug::TimerEarly));
+    let (smallest, outcome) = shrink(scenario.clone());
+    assert!(outcome.violation.is_some());
+    assert!(smallest.workflows.len() <= scenario.workflows.len());
+    assert_eq!(smallest.workflows.len(), 1, "{smallest:#?}");
+    assert_eq!(simulate(&smallest), outcome, "it replays");
+}

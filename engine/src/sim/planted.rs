@@ -1,0 +1,44 @@
+//! Bugs that are planted to see that the simulation finds them.
+
+use std::cell::Cell;
+
+use history::{Note, Record, decide::Decision};
+
+/// A bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bug {
+    /// The database does not compare owner and epoch.
+    FenceLeftOut,
+    /// A batch is answered before it is applied.
+    EarlyReply,
+    /// A signal that comes while a workflow task is out is acknowledged and not kept.
+    LostBufferedSignal,
+    /// A batch whose answer was lost is taken for not committed, and the key of history does not stop its repetition.
+    DoubledCompletion,
+    /// The engine's clock runs fast.
+    TimerEarly,
+}
+
+thread_local! {
+    static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+}
+
+/// Plants a bug on this thread, or none.
+pub(super) fn plant(bug: Option<Bug>) {
+    PLANTED.set(bug);
+}
+
+pub(super) fn planted(bug: Bug) -> bool {
+    PLANTED.get() == Some(bug)
+}
+
+/// What the owner is about to record, with a planted bug if there is one.
+pub(crate) fn alter(mut decision: Decision) -> Decision {
+    if planted(Bug::LostBufferedSignal) {
+        decision.records.retain(|record| {
+            !matches!(record, Record::Note(noted)
+                if matches!(&noted.note, Note::Buffered { event: history::EventKind::WorkflowExecutionSignaled(_) }))
+        });
+    }
+    decision
+}

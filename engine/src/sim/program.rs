@@ -1,0 +1,373 @@
+//! Random workflow programs: what they ask for given their history, and what they must return.
+
+use std::{collections::HashMap, sync::Arc};
+
+use history::{
+    ActivityId, ActivityType, Event, EventId, EventKind, Millis, Payload, Payloads, RetryPolicy,
+    TaskQueue, TimerId, WorkflowId, WorkflowType,
+    command::{
+        Command, ContinueAsNewWorkflowExecution, ScheduleActivityTask, StartChildWorkflowExecution,
+    },
+    event::{ContinueAsNewInitiator, ParentClosePolicy},
+};
+use serde::{Deserialize, Serialize};
+
+/// A workflow's code.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct Program {
+    pub(super) steps: Vec<Step>,
+    /// What runs as a new run when the steps are done.
+    pub(super) then: Option<Box<Program>>,
+}
+
+/// What a program does, and waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum Step {
+    Activity(Activity),
+    Timer {
+        millis: u64,
+    },
+    /// Waits for the next signal.
+    Signal,
+    Child(Program),
+    /// A child that is only started.
+    Orphan(Program, Orphaned),
+    /// All of them at once.
+    All(Vec<Step>),
+}
+
+/// What becomes of a child that its parent does not wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) enum Orphaned {
+    Terminated,
+    Abandoned,
+}
+
+/// An activity: how long it takes, how often it fails, what it returns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Activity {
+    pub(super) millis: u64,
+    pub(super) fails: u32,
+    /// One attempt only. Its value does not count, for it may be lost.
+    pub(super) once: bool,
+    pub(super) value: i64,
+}
+
+/// What a workflow is given, and what it returns: its program, and what those before it made of theirs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct State {
+    pub(super) program: Program,
+    pub(super) total: Total,
+    /// How many runs went before it: names of children are not used again.
+    pub(super) runs_before: u32,
+}
+
+/// What a program makes of its steps: the order of steps counts, that of signals does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Total {
+    pub(super) steps: i64,
+    pub(super) signals: i64,
+}
+
+impl Total {
+    fn add(&mut self, value: i64) {
+        self.steps = self.steps.wrapping_mul(31).wrapping_add(value) % 1_000_003;
+    }
+}
+
+impl Program {
+    /// Returns what it must return, when it gets signals of that sum.
+    pub(super) fn oracle(&self, signals: i64) -> Total {
+        let mut total = Total { steps: 0, signals };
+        let mut program = Some(self);
+        while let Some(this) = program {
+            this.steps.iter().for_each(|step| step.oracle(&mut total));
+            program = this.then.as_deref();
+        }
+        total
+    }
+
+    /// Returns how many signals it waits for.
+    pub(super) fn signals(&self) -> usize {
+        let own: usize = self.steps.iter().map(Step::signals).sum();
+        own + self.then.as_deref().map_or(0, Self::signals)
+    }
+}
+
+impl Step {
+    fn oracle(&self, total: &mut Total) {
+        match self {
+            Self::Activity(activity) => total.add(if activity.once { 0 } else { activity.value }),
+            Self::Timer { .. } => total.add(1),
+            Self::Signal | Self::Orphan(..) => total.add(2),
+            Self::Child(program) => total.add(program.oracle(0).steps),
+            Self::All(steps) => steps.iter().for_each(|step| step.oracle(total)),
+        }
+    }
+
+    fn signals(&self) -> usize {
+        match self {
+            Self::Signal => 1,
+            Self::All(steps) => steps.iter().map(Self::signals).sum(),
+            _ => 0,
+        }
+    }
+}
+
+/// Returns what a program asks for next, given its whole history.
+pub(super) fn run(events: &[Arc<Event>]) -> Vec<Command> {
+    let known = Known::of(events);
+    let State {
+        program,
+        total,
+        runs_before,
+    } = known.state.clone();
+    let mut turn = Turn {
+        known: &known,
+        total,
+        signals_taken: 0,
+        commands: Vec::new(),
+    };
+    for (n, step) in program.steps.iter().enumerate() {
+        if !turn.step(step, &n.to_string()) {
+            return turn.commands;
+        }
+    }
+    let total = turn.total;
+    let end = match program.then {
+        Some(next) => continue_as_new(&State {
+            program: *next,
+            total,
+            runs_before: runs_before + 1,
+        }),
+        None => Command::CompleteWorkflowExecution {
+            result: json(&total),
+        },
+    };
+    turn.commands.push(end);
+    turn.commands
+}
+
+/// What a history says to its program.
+struct Known {
+    workflow_id: WorkflowId,
+    state: State,
+    /// What was asked for, by a name of ours, and its event.
+    asked: HashMap<String, EventId>,
+    /// What came of it.
+    done: HashMap<EventId, i64>,
+    signals: Vec<i64>,
+}
+
+impl Known {
+    fn of(events: &[Arc<Event>]) -> Self {
+        let mut known = Self {
+            workflow_id: WorkflowId::known("none"),
+            state: State {
+                program: Program::default(),
+                total: Total::default(),
+                runs_before: 0,
+            },
+            asked: HashMap::new(),
+            done: HashMap::new(),
+            signals: Vec::new(),
+        };
+        events.iter().for_each(|event| known.read(event));
+        known
+    }
+
+    fn child(&self, path: &str) -> String {
+        format!("{}/{}.{path}", self.workflow_id, self.state.runs_before)
+    }
+
+    fn read(&mut self, event: &Event) {
+        use EventKind as K;
+        match &event.kind {
+            K::WorkflowExecutionStarted(a) => {
+                self.workflow_id = a.workflow_id.clone();
+                self.state = read(&a.input);
+            }
+            K::WorkflowExecutionSignaled(a) => self.signals.push(read(&a.input)),
+            K::ActivityTaskScheduled(a) => {
+                self.asked.insert(a.activity_id.to_string(), event.id);
+            }
+            K::ActivityTaskCompleted(a) => {
+                self.done.insert(a.scheduled_event_id, read(&a.result));
+            }
+            K::ActivityTaskFailed(a) => {
+                self.done.insert(a.scheduled_event_id, 0);
+            }
+            K::ActivityTaskTimedOut(a) => {
+                self.done.insert(a.scheduled_event_id, 0);
+            }
+            K::TimerStarted(a) => {
+                self.asked.insert(a.timer_id.to_string(), event.id);
+            }
+            K::TimerFired(a) => {
+                self.done.insert(a.started_event_id, 1);
+            }
+            K::StartChildWorkflowExecutionInitiated(a) => {
+                self.asked.insert(a.workflow_id.to_string(), event.id);
+            }
+            K::ChildWorkflowExecutionStarted(a) => {
+                self.asked.insert(
+                    format!("{} started", a.workflow_execution.workflow_id),
+                    event.id,
+                );
+            }
+            K::ChildWorkflowExecutionCompleted(a) => {
+                let total: Total = read(&a.result);
+                self.done.insert(a.initiated_event_id, total.steps);
+            }
+            _ => {}
+        }
+    }
+}
+
+struct Turn<'a> {
+    known: &'a Known,
+    total: Total,
+    signals_taken: usize,
+    commands: Vec<Command>,
+}
+
+impl Turn<'_> {
+    /// Goes as far as it can with a step, and says whether it is done.
+    fn step(&mut self, step: &Step, path: &str) -> bool {
+        match step {
+            Step::Activity(activity) => {
+                let value = self.ask(&format!("a{path}"), |name| schedule(name, activity));
+                self.take(value.map(|value| if activity.once { 0 } else { value }))
+            }
+            Step::Timer { millis } => {
+                let fired = self.ask(&format!("t{path}"), |name| Command::StartTimer {
+                    timer_id: TimerId::known(name),
+                    start_to_fire_timeout: Millis(*millis),
+                });
+                self.take(fired)
+            }
+            Step::Signal => {
+                let Some(value) = self.known.signals.get(self.signals_taken) else {
+                    return false;
+                };
+                self.signals_taken += 1;
+                self.total.signals += value;
+                self.take(Some(2))
+            }
+            Step::Child(program) => {
+                let name = self.known.child(path);
+                let result = self.ask(&name, |name| {
+                    start_child(name, program, ParentClosePolicy::Terminate)
+                });
+                self.take(result)
+            }
+            Step::Orphan(program, orphaned) => {
+                let name = self.known.child(path);
+                let policy = match orphaned {
+                    Orphaned::Terminated => ParentClosePolicy::Terminate,
+                    Orphaned::Abandoned => ParentClosePolicy::Abandon,
+                };
+                self.ask(&name, |name| start_child(name, program, policy));
+                let started = self.known.asked.contains_key(&format!("{name} started"));
+                self.take(started.then_some(2))
+            }
+            Step::All(steps) => {
+                let before = self.total;
+                let mut all = true;
+                for (n, step) in steps.iter().enumerate() {
+                    all &= self.step(step, &format!("{path}.{n}"));
+                }
+                if !all {
+                    self.total = before;
+                }
+                all
+            }
+        }
+    }
+
+    /// Asks for something unless it has been asked for, and returns what came of it.
+    fn ask(&mut self, name: &str, command: impl FnOnce(&str) -> Command) -> Option<i64> {
+        if let Some(asked) = self.known.asked.get(name) {
+            return self.known.done.get(asked).copied();
+        }
+        self.commands.push(command(name));
+        None
+    }
+
+    fn take(&mut self, value: Option<i64>) -> bool {
+        value.inspect(|value| self.total.add(*value)).is_some()
+    }
+}
+
+fn schedule(name: &str, activity: &Activity) -> Command {
+    Command::ScheduleActivityTask(Box::new(ScheduleActivityTask {
+        activity_id: ActivityId::known(name),
+        activity_type: ActivityType::known("activity"),
+        task_queue: None,
+        header: Default::default(),
+        input: json(activity),
+        schedule_to_close_timeout: Millis::ZERO,
+        schedule_to_start_timeout: Millis::ZERO,
+        start_to_close_timeout: Millis::seconds(5),
+        heartbeat_timeout: Millis::ZERO,
+        retry_policy: Some(RetryPolicy {
+            initial_interval: Millis(20),
+            maximum_interval: Millis(100),
+            maximum_attempts: u32::from(activity.once),
+            ..RetryPolicy::default()
+        }),
+    }))
+}
+
+fn start_child(name: &str, program: &Program, policy: ParentClosePolicy) -> Command {
+    Command::StartChildWorkflowExecution(Box::new(StartChildWorkflowExecution {
+        namespace: None,
+        workflow_id: WorkflowId::known(name),
+        workflow_type: WorkflowType::known("program"),
+        task_queue: None,
+        input: start_input(program),
+        workflow_execution_timeout: Millis::ZERO,
+        workflow_run_timeout: Millis::ZERO,
+        workflow_task_timeout: Millis::ZERO,
+        parent_close_policy: policy,
+        workflow_id_reuse_policy: Default::default(),
+        retry_policy: None,
+        cron_schedule: String::new(),
+        header: Default::default(),
+        memo: Default::default(),
+        search_attributes: Default::default(),
+    }))
+}
+
+fn continue_as_new(state: &State) -> Command {
+    Command::ContinueAsNewWorkflowExecution(Box::new(ContinueAsNewWorkflowExecution {
+        workflow_type: None,
+        task_queue: Some(TaskQueue::known("queue")),
+        input: json(state),
+        workflow_run_timeout: Millis::ZERO,
+        workflow_task_timeout: Millis::ZERO,
+        backoff_start_interval: Millis::ZERO,
+        retry_policy: None,
+        initiator: ContinueAsNewInitiator::Workflow,
+        header: Default::default(),
+        memo: Default::default(),
+        search_attributes: Default::default(),
+    }))
+}
+
+/// Returns what a workflow is started with.
+pub(super) fn start_input(program: &Program) -> Payloads {
+    json(&State {
+        program: program.clone(),
+        total: Total::default(),
+        runs_before: 0,
+    })
+}
+
+pub(super) fn json(value: &impl Serialize) -> Payloads {
+    Payloads::one(Payload::json(value).unwrap())
+}
+
+pub(super) fn read<T: serde::de::DeserializeOwned>(payloads: &Payloads) -> T {
+    payloads.0[0].read().unwrap()
+}

@@ -1,0 +1,452 @@
+//! One simulation, from its beginning to the end of all its workflows.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures::{FutureExt as _, future::join_all};
+use history::{
+    EventKind, RequestId, SignalName, Status, TaskQueue, WorkflowId, WorkflowType,
+    decide::{Signal, StartWorkflow, Terminate},
+};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+use super::{
+    program::{self, Total},
+    scenario::{Fault, FaultKind, PROCESSES, Scenario, Workflow},
+    store::{Memory, Odds, ns},
+    worker::{Ledger, Outside, work},
+    world::{self, Gate, Process, SIMULATED, dawdle},
+};
+use crate::{
+    Closed, Config, Error, Started,
+    owner::{Key, Message, Op, Reply, StartReply},
+    ownership::{self, State},
+    store::load::Namespaces,
+};
+
+/// How long all workflows may take, in virtual time, once nothing goes wrong any more.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// When the last fault is over at the latest.
+const FAULTS_END: Duration = Duration::from_secs(6);
+
+/// What came of a simulation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) violation: Option<String>,
+    pub(super) commits: u64,
+    pub(super) events: u64,
+    pub(super) digest: u64,
+}
+
+/// Runs a scenario.
+pub(super) fn simulate(scenario: &Scenario) -> Outcome {
+    super::planted::plant(scenario.bug);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        world::begin(scenario.seed);
+        Simulation::new(scenario).run().await
+    })
+}
+
+struct Simulation<'a> {
+    scenario: &'a Scenario,
+    outside: Outside,
+    hosts: Vec<Arc<Mutex<Host>>>,
+}
+
+/// Where a process runs, or does not.
+struct Host {
+    gate: Arc<Gate>,
+    task: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+    state: watch::Receiver<State>,
+}
+
+impl Host {
+    fn boot(outside: &Outside, scenario: &Scenario, n: usize) -> Self {
+        let config = Config {
+            database_url: String::new(),
+            address: format!("process {n}"),
+            lease: Duration::from_secs(1),
+            memory_bytes: scenario.memory_bytes,
+            park_after: Duration::from_millis(scenario.park_after_millis),
+        };
+        let (stop, stopping) = watch::channel(false);
+        let (tell, state) = watch::channel(State::Standby { owner: None });
+        let owning = ownership::run(
+            config,
+            Arc::new(outside.memory.clone()),
+            Namespaces::only(&ns()),
+            SIMULATED,
+            tell,
+            stopping,
+        );
+        let working = work(outside.clone(), state.clone());
+        let gate = Arc::new(Gate::default());
+        let process = Process {
+            gate: Arc::clone(&gate),
+            work: async move {
+                tokio::select! {
+                    biased;
+                    () = owning => {}
+                    () = working => {}
+                }
+            }
+            .boxed(),
+        };
+        Self {
+            gate,
+            task: tokio::spawn(process),
+            stop,
+            state,
+        }
+    }
+}
+
+impl<'a> Simulation<'a> {
+    fn new(scenario: &'a Scenario) -> Self {
+        let outside = Outside {
+            memory: Memory::new(scenario.odds),
+            ledger: Arc::new(Mutex::new(Ledger::default())),
+            slots: scenario.slots,
+            leaves_after: scenario.leaves_after,
+        };
+        let hosts = (0..PROCESSES)
+            .map(|n| Arc::new(Mutex::new(Host::boot(&outside, scenario, n))))
+            .collect();
+        Self {
+            scenario,
+            outside,
+            hosts,
+        }
+    }
+
+    async fn run(&self) -> Outcome {
+        let begun = Instant::now();
+        let faults = join_all(
+            self.scenario
+                .faults
+                .iter()
+                .map(|fault| self.suffer(begun, fault)),
+        );
+        let calm = async {
+            sleep(FAULTS_END).await;
+            self.outside.memory.state().odds = Odds::default();
+        };
+        let clients = self.scenario.workflows.iter().enumerate();
+        let clients = join_all(clients.map(|(n, workflow)| self.client(begun, n, workflow)));
+        let all = async {
+            tokio::join!(faults, calm);
+        };
+        let watched = async {
+            let clients = async {
+                clients.await;
+                self.settled().await;
+            };
+            tokio::join!(all, clients);
+        };
+        tokio::select! {
+            biased;
+            () = self.violated() => {}
+            ended = timeout(FAULTS_END + PATIENCE, watched) => {
+                if ended.is_err() {
+                    self.violation(self.stuck());
+                }
+            }
+        }
+        for host in &self.hosts {
+            host.lock().unwrap().task.abort();
+        }
+        let state = self.outside.memory.state();
+        Outcome {
+            violation: state.checks.violation().cloned(),
+            commits: state.checks.commits,
+            events: state.checks.events,
+            digest: state.checks.digest,
+        }
+    }
+
+    /// Waits for the first violation.
+    async fn violated(&self) {
+        while self.outside.memory.state().checks.violation().is_none() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn violation(&self, what: String) {
+        self.outside.memory.state().checks.violated(what);
+    }
+
+    fn stuck(&self) -> String {
+        let state = self.outside.memory.state();
+        let open = state.open().next().map(|(run_id, workflow_id)| {
+            let records = super::checks::parse(&state.records(*run_id).replace("][", ","));
+            let names = records.iter().map(|record| match record {
+                history::Record::Event(event) => format!("{} {}", event.id, event.kind.name()),
+                history::Record::Note(noted) => format!("{:?}", noted.note),
+            });
+            let names: Vec<String> = names.collect();
+            format!(
+                "{workflow_id} ({run_id}) is still open:\n{}",
+                names.join("\n")
+            )
+        });
+        open.or_else(|| state.leftover())
+            .unwrap_or_else(|| "a client waits for something that does not come".to_owned())
+    }
+
+    /// Waits until nothing is open and nothing is owed.
+    async fn settled(&self) {
+        loop {
+            {
+                let state = self.outside.memory.state();
+                if state.open().next().is_none() && state.leftover().is_none() {
+                    return;
+                }
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn suffer(&self, begun: Instant, fault: &Fault) {
+        sleep_until(begun + Duration::from_millis(fault.at)).await;
+        let host = &self.hosts[fault.process];
+        match fault.kind {
+            FaultKind::Killed { back_after } => {
+                host.lock().unwrap().task.abort();
+                sleep(Duration::from_millis(back_after)).await;
+                self.boot(fault.process);
+            }
+            FaultKind::Frozen { for_millis } => {
+                let gate = Arc::clone(&host.lock().unwrap().gate);
+                gate.freeze();
+                sleep(Duration::from_millis(for_millis)).await;
+                gate.thaw();
+            }
+            FaultKind::Stopped { back_after } => {
+                host.lock().unwrap().stop.send_replace(true);
+                // Longer than it may drain; one that is frozen just then is ended as an operator would.
+                sleep(Duration::from_millis(1000 + back_after)).await;
+                host.lock().unwrap().task.abort();
+                self.boot(fault.process);
+            }
+        }
+    }
+
+    fn boot(&self, n: usize) {
+        let mut host = self.hosts[n].lock().unwrap();
+        host.task.abort();
+        *host = Host::boot(&self.outside, self.scenario, n);
+    }
+
+    /// Starts a workflow, signals it, perhaps terminates it, and holds what it is told against what is stored.
+    async fn client(&self, begun: Instant, n: usize, workflow: &Workflow) {
+        let workflow_id = WorkflowId::known(format!("w{n}"));
+        let at = |millis| begun + Duration::from_millis(millis);
+        sleep_until(at(workflow.starts_at)).await;
+        let started = self
+            .insist(|reply| Message::Start {
+                namespace: ns(),
+                request: Box::new(start(&workflow_id, workflow)),
+                reply: StartReply::Caller {
+                    reply,
+                    closed: None,
+                },
+            })
+            .await;
+        match started {
+            Ok(Started { run_id, .. }) => {
+                if !self.outside.memory.state().run_exists(run_id) {
+                    self.violation(format!(
+                        "{workflow_id}: an acknowledged start is not stored"
+                    ));
+                }
+            }
+            Err(error) => self.violation(format!("{workflow_id}: its start was refused: {error}")),
+        }
+        let signals = join_all(
+            workflow
+                .signals
+                .iter()
+                .enumerate()
+                .map(|(k, (when, value))| {
+                    let workflow_id = workflow_id.clone();
+                    let when = at(*when);
+                    async move {
+                        sleep_until(when).await;
+                        self.signal(&workflow_id, workflow, k, *value).await;
+                    }
+                }),
+        );
+        let terminated = async {
+            if let Some(when) = workflow.terminated_at {
+                sleep_until(at(when)).await;
+                self.terminate(&workflow_id).await;
+            }
+        };
+        let ended = self.end(&workflow_id, workflow);
+        tokio::join!(signals, terminated, ended);
+    }
+
+    async fn signal(&self, workflow_id: &WorkflowId, workflow: &Workflow, k: usize, value: i64) {
+        let request = format!("{workflow_id} signal {k}.");
+        let answer = self
+            .insist(|reply| {
+                on(
+                    workflow_id,
+                    Op::Signal {
+                        signal: Box::new(Signal {
+                            signal_name: SignalName::known("signal"),
+                            input: program::json(&value),
+                            header: Default::default(),
+                            identity: None,
+                            request_id: Some(RequestId::known(&request)),
+                            external: None,
+                        }),
+                        reply: Reply::Caller(reply),
+                    },
+                )
+            })
+            .await;
+        let stored = self.outside.memory.state().mentions(workflow_id, &request);
+        match answer {
+            Ok(()) if !stored => {
+                self.violation(format!(
+                    "{workflow_id}: an acknowledged signal is not stored"
+                ));
+            }
+            Err(error) if !stored && workflow.terminated_at.is_none() => {
+                self.violation(format!("{workflow_id}: a signal was refused: {error}"));
+            }
+            _ => {}
+        }
+    }
+
+    async fn terminate(&self, workflow_id: &WorkflowId) {
+        // Refused only when it is closed, which `end` looks at.
+        let _ = self
+            .insist(|reply| {
+                on(
+                    workflow_id,
+                    Op::Terminate {
+                        terminate: Box::new(Terminate {
+                            reason: "planned".to_owned(),
+                            details: Default::default(),
+                            identity: None,
+                        }),
+                        reply: Reply::Caller(reply),
+                    },
+                )
+            })
+            .await;
+    }
+
+    /// Waits for the end of a workflow and compares its result.
+    async fn end(&self, workflow_id: &WorkflowId, workflow: &Workflow) {
+        let closed: Closed = loop {
+            let closed = self
+                .insist(|reply| on(workflow_id, Op::WaitClosed { reply }))
+                .await;
+            match closed {
+                Ok(closed) if closed.status == Status::ContinuedAsNew => {}
+                Ok(closed) => break closed,
+                Err(error) => {
+                    return self.violation(format!("{workflow_id}: its end is not told: {error}"));
+                }
+            }
+        };
+        let stored = self.outside.memory.state().records(closed.run_id);
+        let event = serde_json::to_string(&closed.event).unwrap_or_default();
+        if !stored.contains(&event) {
+            self.violation(format!(
+                "{workflow_id}: the end that was told is not stored: {event}"
+            ));
+        }
+        match &closed.event.kind {
+            EventKind::WorkflowExecutionCompleted(a) => {
+                let result: Total = program::read(&a.result);
+                let signals = workflow.signals.iter().map(|(_, value)| value).sum();
+                let expected = workflow.program.oracle(signals);
+                if result != expected {
+                    self.violation(format!(
+                        "{workflow_id} returned {result:?}, not {expected:?}"
+                    ));
+                }
+            }
+            EventKind::WorkflowExecutionTerminated(_) if workflow.terminated_at.is_some() => {}
+            kind => self.violation(format!("{workflow_id} ended with {}", kind.name())),
+        }
+    }
+
+    /// Asks the owner, whoever that is, until it answers something that trying again does not change.
+    async fn insist<T>(
+        &self,
+        message: impl Fn(oneshot::Sender<Result<T, Error>>) -> Message,
+    ) -> Result<T, Error> {
+        loop {
+            let owner =
+                self.hosts
+                    .iter()
+                    .find_map(|host| match &*host.lock().unwrap().state.borrow() {
+                        State::Owner { sender, .. } => Some(sender.clone()),
+                        State::Standby { .. } => None,
+                    });
+            if let Some(owner) = owner {
+                let (reply, answer) = oneshot::channel();
+                // Its answer may take as long as a workflow does.
+                if owner.send(message(reply)).is_ok()
+                    && let Ok(Ok(answer)) = timeout(Duration::from_millis(1500), answer).await
+                    && !matches!(answer, Err(Error::Unavailable(_) | Error::Store(_)))
+                {
+                    return answer;
+                }
+            }
+            dawdle(50).await;
+        }
+    }
+}
+
+fn on(workflow_id: &WorkflowId, op: Op) -> Message {
+    Message::On {
+        key: Key {
+            namespace: ns(),
+            workflow_id: workflow_id.clone(),
+        },
+        run_id: None,
+        op,
+    }
+}
+
+fn start(workflow_id: &WorkflowId, workflow: &Workflow) -> StartWorkflow {
+    StartWorkflow {
+        workflow_id: workflow_id.clone(),
+        workflow_type: WorkflowType::known("program"),
+        task_queue: TaskQueue::known("queue"),
+        input: program::start_input(&workflow.program),
+        workflow_execution_timeout: Default::default(),
+        workflow_run_timeout: Default::default(),
+        workflow_task_timeout: Default::default(),
+        request_id: RequestId::known(format!("{workflow_id} start")),
+        identity: None,
+        reuse_policy: Default::default(),
+        conflict_policy: Default::default(),
+        retry_policy: None,
+        cron_schedule: String::new(),
+        start_delay: Default::default(),
+        memo: Default::default(),
+        search_attributes: Default::default(),
+        header: Default::default(),
+        parent: None,
+        continued: None,
+    }
+}

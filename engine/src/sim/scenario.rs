@@ -1,0 +1,212 @@
+//! What a simulation does: drawn from a seed, and made smaller while it still fails.
+
+use super::{
+    planted::Bug,
+    program::{Activity, Orphaned, Program, Step},
+    store::Odds,
+};
+
+/// How many processes share the database.
+pub(super) const PROCESSES: usize = 3;
+
+/// Everything about a simulation that is not drawn while it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Scenario {
+    /// What is drawn while it runs comes from here.
+    pub(super) seed: u64,
+    pub(super) workflows: Vec<Workflow>,
+    pub(super) faults: Vec<Fault>,
+    pub(super) odds: Odds,
+    pub(super) slots: u32,
+    pub(super) leaves_after: u32,
+    pub(super) park_after_millis: u64,
+    pub(super) memory_bytes: usize,
+    pub(super) bug: Option<Bug>,
+}
+
+/// A workflow, and what its client does.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Workflow {
+    pub(super) starts_at: u64,
+    pub(super) program: Program,
+    /// Signals: when, and with which value.
+    pub(super) signals: Vec<(u64, i64)>,
+    /// When it is terminated, if it is still open then.
+    pub(super) terminated_at: Option<u64>,
+}
+
+/// A bad day of a process.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Fault {
+    pub(super) at: u64,
+    pub(super) process: usize,
+    pub(super) kind: FaultKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum FaultKind {
+    /// It dies and is started again after so many milliseconds.
+    Killed { back_after: u64 },
+    /// It makes no step for so many milliseconds.
+    Frozen { for_millis: u64 },
+    /// It is asked to stop, and started again after so many milliseconds.
+    Stopped { back_after: u64 },
+}
+
+impl Scenario {
+    /// Draws one.
+    pub(super) fn drawn(seed: u64, bug: Option<Bug>) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let rng = &mut rng;
+        let workflows = (0..rng.usize(1..=6)).map(|_| workflow(rng)).collect();
+        let faults = (0..rng.usize(0..=6)).map(|_| fault(rng)).collect();
+        let calm = rng.u32(0..4) == 0;
+        let odds = if calm {
+            Odds::default()
+        } else {
+            Odds {
+                refused: rng.u32(0..50),
+                cut_before: rng.u32(0..50),
+                cut_after: rng.u32(0..50),
+                slow: rng.u32(0..50),
+                read_fails: rng.u32(0..50),
+            }
+        };
+        Self {
+            seed,
+            workflows,
+            faults,
+            odds,
+            slots: rng.u32(1..8),
+            leaves_after: if rng.bool() { 0 } else { rng.u32(2..20) },
+            park_after_millis: *rng.choice(&[0, 300, 30_000]).unwrap_or(&0),
+            memory_bytes: if rng.u32(0..4) == 0 { 0 } else { usize::MAX },
+            bug,
+        }
+    }
+
+    /// Returns scenarios that are a little smaller, the smallest first.
+    pub(super) fn smaller(&self) -> Vec<Self> {
+        let mut smaller = Vec::new();
+        for n in 0..self.workflows.len() {
+            let mut less = self.clone();
+            less.workflows.remove(n);
+            smaller.push(less);
+        }
+        for n in 0..self.faults.len() {
+            let mut less = self.clone();
+            less.faults.remove(n);
+            smaller.push(less);
+        }
+        if self.odds != Odds::default() {
+            let mut less = self.clone();
+            less.odds = Odds::default();
+            smaller.push(less);
+        }
+        for (n, workflow) in self.workflows.iter().enumerate() {
+            for program in programs_less(&workflow.program) {
+                let mut less = self.clone();
+                less.workflows[n].program = program;
+                let waits = less.workflows[n].program.signals();
+                less.workflows[n].signals.truncate(waits);
+                smaller.push(less);
+            }
+            if workflow.terminated_at.is_some() {
+                let mut less = self.clone();
+                less.workflows[n].terminated_at = None;
+                smaller.push(less);
+            }
+        }
+        smaller
+    }
+}
+
+fn programs_less(program: &Program) -> Vec<Program> {
+    let mut less = Vec::new();
+    for n in 0..program.steps.len() {
+        let mut without = program.clone();
+        without.steps.remove(n);
+        less.push(without);
+    }
+    if program.then.is_some() {
+        less.push(Program {
+            steps: program.steps.clone(),
+            then: None,
+        });
+    }
+    less
+}
+
+fn workflow(rng: &mut fastrand::Rng) -> Workflow {
+    let program = program(rng, 2, true);
+    let starts_at = rng.u64(0..1500);
+    let signals = (0..program.signals())
+        .map(|_| (starts_at + rng.u64(0..800), rng.i64(1..1000)))
+        .collect();
+    Workflow {
+        starts_at,
+        program,
+        signals,
+        terminated_at: (rng.u32(0..10) == 0).then(|| starts_at + rng.u64(0..1000)),
+    }
+}
+
+fn program(rng: &mut fastrand::Rng, depth: u32, signals: bool) -> Program {
+    let steps = (0..rng.usize(1..=5))
+        .map(|_| step(rng, depth, signals))
+        .collect();
+    // A run that goes on anew would lose the signals that it has not waited for.
+    let then = (rng.u32(0..6) == 0).then(|| Box::new(program(rng, depth.saturating_sub(1), false)));
+    Program { steps, then }
+}
+
+fn step(rng: &mut fastrand::Rng, depth: u32, signals: bool) -> Step {
+    match rng.u32(0..12) {
+        0 | 1 => Step::Timer {
+            millis: rng.u64(1..400),
+        },
+        2 | 3 if signals => Step::Signal,
+        4 if depth > 0 => Step::Child(program(rng, depth - 1, false)),
+        5 if depth > 0 => Step::Orphan(
+            program(rng, depth - 1, false),
+            if rng.bool() {
+                Orphaned::Terminated
+            } else {
+                Orphaned::Abandoned
+            },
+        ),
+        6 | 7 if depth > 0 => {
+            let steps = (0..rng.usize(2..=5)).map(|_| step(rng, depth - 1, signals));
+            Step::All(steps.collect())
+        }
+        _ => Step::Activity(Activity {
+            millis: if rng.u32(0..10) == 0 {
+                rng.u64(100..900)
+            } else {
+                rng.u64(0..20)
+            },
+            fails: if rng.u32(0..5) == 0 { rng.u32(1..4) } else { 0 },
+            once: rng.u32(0..5) == 0,
+            value: rng.i64(1..1000),
+        }),
+    }
+}
+
+fn fault(rng: &mut fastrand::Rng) -> Fault {
+    let kind = match rng.u32(0..5) {
+        0 | 1 => FaultKind::Killed {
+            back_after: rng.u64(0..500),
+        },
+        2 => FaultKind::Stopped {
+            back_after: rng.u64(0..500),
+        },
+        _ => FaultKind::Frozen {
+            for_millis: rng.u64(1..2500),
+        },
+    };
+    Fault {
+        at: rng.u64(0..3000),
+        process: rng.usize(0..PROCESSES),
+        kind,
+    }
+}

@@ -1,0 +1,188 @@
+//! A worker inside a simulated process: runs programs and activities, now and then slowly, now and then not to the end.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use history::{
+    Event, EventId, Failure, Identity, RunId, TaskQueue,
+    event::SdkMetadata,
+    task::{ActivityTask, FromWorker, ToWorker, WorkerHello, WorkflowTask},
+};
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    program::{self, Activity},
+    store::{Memory, ns},
+    world::{SIMULATED, chance, dawdle},
+};
+use crate::{
+    owner::{Message, SessionId},
+    ownership::State,
+};
+
+/// What happened outside of the engine: each attempt that ran, and how often.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) attempts: BTreeMap<(RunId, EventId, u32), u32>,
+    pub(super) once: BTreeMap<(RunId, EventId), u32>,
+}
+
+/// What all workers of a simulation share.
+#[derive(Clone)]
+pub(super) struct Outside {
+    pub(super) memory: Memory,
+    pub(super) ledger: Arc<std::sync::Mutex<Ledger>>,
+    /// How many tasks of each kind a worker takes at once.
+    pub(super) slots: u32,
+    /// After about how many tasks a worker leaves and comes again; 0 for never.
+    pub(super) leaves_after: u32,
+}
+
+/// Works for the engine of its process whenever that owns.
+pub(super) async fn work(outside: Outside, mut state: watch::Receiver<State>) {
+    loop {
+        let owner = match state
+            .wait_for(|state| matches!(state, State::Owner { .. }))
+            .await
+        {
+            Ok(state) => match &*state {
+                State::Owner { sender, .. } => sender.clone(),
+                State::Standby { .. } => continue,
+            },
+            Err(_) => return,
+        };
+        let (tasks, mut inbox) = mpsc::unbounded_channel();
+        let session = SessionId::new(SIMULATED);
+        let hello = WorkerHello {
+            identity: Identity::known("simulated"),
+            namespace: ns().name,
+            task_queue: TaskQueue::known("queue"),
+            workflow_slots: outside.slots,
+            activity_slots: outside.slots,
+        };
+        let connect = Message::Connect {
+            session,
+            namespace: ns(),
+            hello,
+            tasks,
+        };
+        if owner.send(connect).is_err() {
+            dawdle(20).await;
+            continue;
+        }
+        let mut cached = HashMap::new();
+        let mut running: FuturesUnordered<BoxFuture<'static, FromWorker>> = FuturesUnordered::new();
+        let mut left = match outside.leaves_after {
+            0 => u32::MAX,
+            about => chance(|rng| rng.u32(1..about * 2)),
+        };
+        while left > 0 {
+            tokio::select! {
+                biased;
+                Some(answer) = running.next(), if !running.is_empty() => {
+                    if owner.send(Message::Worker { session, answer }).is_err() {
+                        break;
+                    }
+                    left -= 1;
+                }
+                task = inbox.recv() => match task {
+                    Some(ToWorker::WorkflowTask(task)) => running.push(turn(&outside, &mut cached, task)),
+                    Some(ToWorker::ActivityTask(task)) => running.push(act(&outside, &task)),
+                    Some(ToWorker::Evict(run_id)) => drop(cached.remove(&run_id)),
+                    Some(ToWorker::CancelActivity(_)) => {}
+                    None => break,
+                }
+            }
+        }
+        let _ = owner.send(Message::Disconnect { session });
+        drop(running);
+        dawdle(20).await;
+    }
+}
+
+/// Runs workflow code.
+fn turn(
+    outside: &Outside,
+    cached: &mut HashMap<RunId, Vec<Arc<Event>>>,
+    task: WorkflowTask,
+) -> BoxFuture<'static, FromWorker> {
+    let events = cached.entry(task.token.run_id).or_default();
+    let first = task.events.first().map_or(1, |event| event.id.0);
+    if first == 1 {
+        events.clear();
+    }
+    if i64::try_from(events.len()) != Ok(first - 1) {
+        let violation = format!(
+            "{}: a worker that knows {} events was sent those from {first} on",
+            task.token.run_id,
+            events.len()
+        );
+        outside.memory.state().checks.violated(violation);
+    }
+    events.extend(task.events);
+    let commands = program::run(events);
+    async move {
+        dawdle(if chance(|rng| rng.u32(0..20)) == 0 {
+            60
+        } else {
+            3
+        })
+        .await;
+        FromWorker::WorkflowTaskCompleted {
+            token: task.token,
+            commands,
+            sdk_metadata: SdkMetadata::default(),
+            sticky: true,
+        }
+    }
+    .boxed()
+}
+
+/// Runs an attempt of an activity.
+fn act(outside: &Outside, task: &ActivityTask) -> BoxFuture<'static, FromWorker> {
+    let token = task.token.clone();
+    let activity: Activity = program::read(&task.input);
+    let outside = outside.clone();
+    async move {
+        {
+            let mut state = outside.memory.state();
+            if let Err(violation) = state.checks.may_run(token.run_id, token.scheduled_event_id) {
+                state.checks.violated(violation);
+            }
+            let mut ledger = outside.ledger.lock().unwrap();
+            let attempt = (token.run_id, token.scheduled_event_id, token.attempt);
+            *ledger.attempts.entry(attempt).or_default() += 1;
+            if activity.once {
+                let times = ledger
+                    .once
+                    .entry((token.run_id, token.scheduled_event_id))
+                    .or_default();
+                *times += 1;
+                if *times > 1 {
+                    state.checks.violated(format!(
+                        "{}: {} may run once and ran again",
+                        token.run_id, token.scheduled_event_id
+                    ));
+                }
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(activity.millis)).await;
+        if token.attempt <= activity.fails {
+            let failure = Failure::application("planned", "Planned", activity.once);
+            FromWorker::ActivityTaskFailed {
+                token,
+                failure: Box::new(failure),
+            }
+        } else {
+            FromWorker::ActivityTaskCompleted {
+                token,
+                result: program::json(&activity.value),
+            }
+        }
+    }
+    .boxed()
+}

@@ -1,0 +1,121 @@
+//! Time and chance of a simulation: virtual, and from a seed.
+
+use std::{
+    cell::RefCell,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use history::Timestamp;
+use tokio::time::Instant;
+
+use super::planted::{Bug, planted};
+use crate::world::World;
+
+/// When every simulation begins: 2026-11-23.
+const BEGINNING: i64 = 1_795_392_000_000_000;
+
+thread_local! {
+    static CHANCE: RefCell<fastrand::Rng> = RefCell::new(fastrand::Rng::with_seed(0));
+    static BEGUN: RefCell<Option<Instant>> = const { RefCell::new(None) };
+}
+
+/// The world of engines in a simulation.
+pub(super) const SIMULATED: World = World {
+    micros: || {
+        let micros = elapsed();
+        // The planted clock runs fast.
+        if planted(Bug::TimerEarly) {
+            micros + micros / 8
+        } else {
+            micros
+        }
+    },
+    random: || chance(|rng| rng.u128(..)),
+};
+
+/// Begins a simulation on this thread, inside its runtime.
+pub(super) fn begin(seed: u64) {
+    CHANCE.with_borrow_mut(|rng| *rng = fastrand::Rng::with_seed(seed));
+    BEGUN.set(Some(Instant::now()));
+}
+
+/// Draws from the seed.
+pub(super) fn chance<T>(draw: impl FnOnce(&mut fastrand::Rng) -> T) -> T {
+    CHANCE.with_borrow_mut(draw)
+}
+
+/// Waits for up to that many milliseconds.
+pub(super) async fn dawdle(most: u64) {
+    let millis = chance(|rng| rng.u64(0..=most));
+    if millis > 0 {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+    } else {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn elapsed() -> i64 {
+    let begun = BEGUN.with_borrow(|begun| *begun);
+    begun.map_or(0, |begun| {
+        i64::try_from(begun.elapsed().as_micros()).unwrap_or(i64::MAX)
+    })
+}
+
+/// Returns the database's time.
+pub(super) fn now() -> Timestamp {
+    Timestamp(BEGINNING + elapsed())
+}
+
+/// Lets a process run, or not.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    frozen: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Gate {
+    pub(super) fn freeze(&self) {
+        self.frozen.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn thaw(&self) {
+        self.frozen.store(false, Ordering::Relaxed);
+        if let Some(waker) = self
+            .waker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
+            waker.wake();
+        }
+    }
+}
+
+/// A process: everything of an engine and its worker as one future, which makes no step while it is frozen.
+pub(super) struct Process {
+    pub(super) gate: Arc<Gate>,
+    pub(super) work: BoxFuture<'static, ()>,
+}
+
+impl Future for Process {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.gate.frozen.load(Ordering::Relaxed) {
+            *self
+                .gate
+                .waker
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        self.work.as_mut().poll(context)
+    }
+}
