@@ -2,7 +2,7 @@
 //! when idle, and batches grow under load. Two connections take turns, and no workflow is in two batches at once.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -60,7 +60,7 @@ pub(crate) type Folding = (Workflow, u64);
 pub(crate) struct Setup {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) term: Term,
-    /// How long to try to reach a database that went away, before the ownership counts as lost.
+    /// How long to wait for an answer, and how long to try to reach a database that went away, before the ownership counts as lost.
     pub(crate) patience: Duration,
 }
 
@@ -254,27 +254,41 @@ impl Lane {
         let mut outcome = Outcome::default();
         let mut parts = vec![items];
         let mut settled = settled;
+        // What follows an item that is not written is not written either: a history has no gaps.
+        let mut lost: HashMap<Workflow, Option<String>> = HashMap::new();
         while let Some(part) = parts.pop() {
+            let (behind, part) = part
+                .into_iter()
+                .partition::<Vec<_>, _>(|item| lost.contains_key(&workflow(item)));
+            for item in behind {
+                match lost.get(&workflow(&item)).cloned().flatten() {
+                    Some(problem) => outcome.refused.push((item, problem)),
+                    None => outcome.conflicting.push(item),
+                }
+            }
+            if part.is_empty() && settled.is_empty() {
+                continue;
+            }
             match self.commit_part(&part, &settled).await? {
                 Ok(conflicts) => {
                     outcome.settled.append(&mut settled);
-                    let (conflicting, committed) =
-                        part.into_iter().partition::<Vec<_>, _>(|item| {
-                            item.starts
-                                .iter()
-                                .any(|start| conflicts.contains(&start.run_id))
-                        });
-                    let lost: HashSet<Workflow> = conflicting.iter().map(workflow).collect();
-                    let (more, committed) = committed
+                    let conflicting = part.iter().filter(|item| {
+                        let mut starts = item.starts.iter();
+                        starts.any(|start| conflicts.contains(&start.run_id))
+                    });
+                    lost.extend(conflicting.map(|item| (workflow(item), None)));
+                    let (conflicting, committed) = part
                         .into_iter()
-                        .partition::<Vec<_>, _>(|item| lost.contains(&workflow(item)));
+                        .partition::<Vec<_>, _>(|item| lost.contains_key(&workflow(item)));
                     outcome.committed.extend(committed);
                     outcome.conflicting.extend(conflicting);
-                    outcome.conflicting.extend(more);
                 }
-                Err(problem) if part.len() <= 1 => outcome
-                    .refused
-                    .extend(part.into_iter().map(|item| (item, problem.clone()))),
+                Err(problem) if part.len() <= 1 => {
+                    for item in part {
+                        lost.insert(workflow(&item), Some(problem.clone()));
+                        outcome.refused.push((item, problem.clone()));
+                    }
+                }
                 Err(_) => {
                     let mut first = part;
                     let second = first.split_off(first.len() / 2);
@@ -296,12 +310,14 @@ impl Lane {
         loop {
             let batch = self.next;
             self.next += 1;
-            let error = match self.connection.commit(batch, items, settled).await {
-                Ok(conflicts) => {
+            let answer = self.connection.commit(batch, items, settled);
+            let error = match tokio::time::timeout(self.setup.patience, answer).await {
+                Ok(Ok(conflicts)) => {
                     self.last = batch;
                     return Ok(Ok(conflicts.0));
                 }
-                Err(error) => error,
+                Ok(Err(error)) => error,
+                Err(_elapsed) => NotCommitted::Unknown(store::Error::Silent),
             };
             match error {
                 NotCommitted::Fenced => return Err(Lost::Fenced),
@@ -341,9 +357,11 @@ impl Lane {
         batch: i64,
         items: &[Item],
     ) -> Result<Option<HashSet<RunId>>, Lost> {
-        let until = tokio::time::Instant::now() + self.setup.patience;
+        let patience = self.setup.patience;
+        let until = tokio::time::Instant::now() + patience;
         loop {
-            match self.try_to_find_out(batch, items).await {
+            let found = tokio::time::timeout(patience, self.try_to_find_out(batch, items)).await;
+            match found.unwrap_or(Err(Lost::Store(store::Error::Silent))) {
                 Err(Lost::Store(error)) if tokio::time::Instant::now() < until => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,

@@ -160,7 +160,7 @@ impl Engine {
         on_own_thread(async move {
             // What the owner reads with belongs to its thread, as its connections do.
             let reads = store::connect::lazy_pool(&url)?;
-            let store = Arc::new(Postgres::new(url, reads, known.clone()));
+            let store = Arc::new(Postgres::new(url, reads, known.clone(), config.lease));
             ownership::run(config, store, known, World::REAL, role_tx, stopping).await;
             drop(running);
             Ok(())

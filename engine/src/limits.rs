@@ -39,6 +39,8 @@ pub const REQUESTS_MAX: usize = 65_536;
 pub const HISTORY_PAGE_MAX: usize = 1000;
 /// How often a failed batch is tried again when the database says that trying again may help.
 pub const BATCH_ATTEMPTS_MAX: u32 = 5;
+/// How long the owner waits before it reads again what could not be read, or folds again a run whose data was refused.
+pub const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// The most rows of `batch_log` kept per slot.
 pub const BATCH_LOG_KEPT: i64 = 10_000;
 /// How long workers get to finish at shutdown.

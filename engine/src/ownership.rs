@@ -17,7 +17,10 @@ use futures::{
     stream::FuturesUnordered,
 };
 use history::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 use crate::{
     Config, Role,
@@ -114,6 +117,8 @@ enum Ended {
     Committer(#[from] committer::Lost),
     #[error("the lease was lost to another process")]
     Lease,
+    #[error("the database was silent for so long that the lease may have ended")]
+    Silent,
     #[error("a part of the engine panicked: {0}")]
     Panicked(String),
 }
@@ -122,7 +127,7 @@ impl Tenure<'_> {
     async fn serve(&self, mut stopping: watch::Receiver<bool>) -> Result<(), Ended> {
         let lease = self.config.lease;
         let owner = self.world.uuid();
-        let mut session = self.store.session().await?;
+        let mut session = answered(lease, self.store.session()).await??;
         tokio::select! {
             biased;
             locked = self.wait_for_lock(&mut *session) => locked?,
@@ -143,6 +148,7 @@ impl Tenure<'_> {
             let slot = i16::try_from(n).unwrap_or(i16::MAX);
             connections.push(self.store.connection(slot, term).await?);
         }
+        let lease_from = Instant::now();
         let now = session
             .renew(term, lease, open_since)
             .await?
@@ -183,7 +189,7 @@ impl Tenure<'_> {
         let renewing = renew(
             &**self.store,
             &mut *session,
-            (term, lease),
+            (term, lease, lease_from),
             &clock,
             &open_since,
         );
@@ -220,7 +226,11 @@ impl Tenure<'_> {
             if let Ok(locked) = tokio::time::timeout(Duration::from_millis(50), &mut locked).await {
                 return Ok(locked?);
             }
-            let seen = self.store.owner().await?;
+            // A connection that is half gone is dropped by this, and the next look takes another.
+            let Ok(seen) = answered(self.config.lease, self.store.owner()).await else {
+                continue;
+            };
+            let seen = seen?;
             let known = seen.owner.is_some().then_some(seen.address);
             self.state.send_replace(State::Standby { owner: known });
             if seen.expired {
@@ -305,11 +315,18 @@ fn message(panic: &(dyn Any + Send)) -> String {
 /// How many renewals lie between two looks at the partitions: some hours, and partitions are made weeks ahead.
 const RENEWALS_A_PARTITION_LOOK: u64 = 5000;
 
-/// Renews the lease until it can't be.
+/// Waits for the database, but not for ever: a connection may be half gone.
+async fn answered<T>(limit: Duration, answer: impl Future<Output = T>) -> Result<T, Ended> {
+    tokio::time::timeout(limit, answer)
+        .await
+        .map_err(|_elapsed| Ended::Silent)
+}
+
+/// Renews the lease until it can't be. What is not renewed in time counts as lost, so that nobody acts on it.
 async fn renew(
     store: &dyn Store,
     session: &mut dyn Session,
-    (term, lease): (Term, Duration),
+    (term, lease, mut lease_from): (Term, Duration, Instant),
     clock: &Clock,
     open_since: &AtomicI64,
 ) -> Result<(), Ended> {
@@ -317,10 +334,13 @@ async fn renew(
     loop {
         tokio::time::sleep(lease / 3).await;
         let open_since = Timestamp(open_since.load(Ordering::Relaxed));
-        let now = session
-            .renew(term, lease, open_since)
-            .await?
-            .ok_or(Ended::Lease)?;
+        let asked_at = Instant::now();
+        let left = (lease_from + lease).saturating_duration_since(asked_at);
+        // A process that was paused gets a chance: it may own still.
+        let left = left.max(lease / 3);
+        let renewed = session.renew(term, lease, open_since);
+        let now = answered(left, renewed).await??.ok_or(Ended::Lease)?;
+        lease_from = asked_at;
         clock.sample(now);
         renewals += 1;
         if renewals.is_multiple_of(RENEWALS_A_PARTITION_LOOK)
@@ -332,7 +352,7 @@ async fn renew(
             );
         }
         if renewals.is_multiple_of(10) {
-            session.delete_old_batches().await?;
+            answered(lease, session.delete_old_batches()).await??;
         }
     }
 }

@@ -141,15 +141,17 @@ impl Owner {
         }
         if run.was_committed() {
             let key = run.key.clone();
-            self.load(
-                key.clone(),
-                Some(run_id),
-                vec![Message::On {
-                    key,
+            if matches!(error(), Error::DataRefused(_)) {
+                // What it wants to write will be refused again, as far as anybody knows.
+                self.load_later(key, run_id);
+            } else {
+                let look = Message::On {
+                    key: key.clone(),
                     run_id: Some(run_id),
                     op: Op::Look,
-                }],
-            );
+                };
+                self.load(key, Some(run_id), vec![look]);
+            }
         }
     }
 

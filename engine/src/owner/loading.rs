@@ -1,6 +1,9 @@
 //! Runs that are not in memory: read, folded, and put back to work.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures::{FutureExt as _, TryStreamExt as _};
 use history::{RunId, Timestamp, WorkflowId, decide, execution::AttemptState};
@@ -9,6 +12,7 @@ use tokio::time::Instant;
 use super::{Key, Message, Op, Owner, Reply, run::Run};
 use crate::{
     Error,
+    limits::READ_AGAIN_AFTER,
     store::{
         self,
         load::{Loaded, Ns},
@@ -43,10 +47,37 @@ impl Owner {
 
     /// Reads a run, or the run that an id means; what waits for it is handled then.
     pub(super) fn load(&mut self, key: Key, run_id: Option<RunId>, waiting: Vec<Message>) {
+        self.load_after(Duration::ZERO, key, run_id, waiting);
+    }
+
+    /// Reads a run that has something to do, after a pause.
+    pub(super) fn load_later(&mut self, key: Key, run_id: RunId) {
+        let look = Message::On {
+            key: key.clone(),
+            run_id: Some(run_id),
+            op: Op::Look,
+        };
+        self.load_after(READ_AGAIN_AFTER, key, Some(run_id), vec![look]);
+    }
+
+    fn load_after(
+        &mut self,
+        pause: Duration,
+        key: Key,
+        run_id: Option<RunId>,
+        waiting: Vec<Message>,
+    ) {
+        if let Some(others) = self.loading.get_mut(&(key.clone(), run_id)) {
+            others.extend(waiting);
+            return;
+        }
         let store = Arc::clone(&self.setup.store);
         self.loading.insert((key.clone(), run_id), waiting);
         self.elsewhere.push(
             async move {
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
                 let loaded = store
                     .load(&key.namespace, key.shard(), &key.workflow_id, run_id)
                     .await
@@ -99,8 +130,22 @@ impl Owner {
             }
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, workflow_id = %key.workflow_id, "a run can't be read");
+                let passing = matches!(
+                    error,
+                    store::Error::Driver(_) | store::Error::Sqlx(_) | store::Error::Silent
+                );
+                let mut has_work = false;
                 for message in waiting {
                     match message {
+                        // It delivers again what is outstanding when it is folded, so these are not kept.
+                        Message::On {
+                            op:
+                                Op::Look
+                                | Op::ChildStarted { .. }
+                                | Op::ChildStartFailed { .. }
+                                | Op::ExternalAnswered { .. },
+                            ..
+                        } => has_work = passing,
                         Message::Start { reply, .. } => self.answer_start(
                             reply,
                             Err(Error::Unavailable("the workflow can't be read")),
@@ -110,6 +155,11 @@ impl Owner {
                         }
                         _ => {}
                     }
+                }
+                if let Some(run_id) = asked
+                    && has_work
+                {
+                    self.load_later(key.clone(), run_id);
                 }
             }
         }
@@ -182,31 +232,29 @@ impl Owner {
         let store = Arc::clone(&self.setup.store);
         self.elsewhere.push(
             async move {
-                let workflow = store.workflow_of(shard, run_id).await;
+                let workflow = loop {
+                    match store.workflow_of(shard, run_id).await {
+                        Ok(workflow) => break workflow,
+                        Err(error) => {
+                            tracing::error!(error = &error as &dyn std::error::Error, %run_id, "a parked run can't be read; trying again");
+                            tokio::time::sleep(READ_AGAIN_AFTER).await;
+                        }
+                    }
+                };
                 Message::Named { run_id, workflow }
             }
             .boxed(),
         );
     }
 
-    pub(super) fn parked_named(
-        &mut self,
-        run_id: RunId,
-        workflow: Result<Option<(Ns, WorkflowId)>, store::Error>,
-    ) {
-        match workflow {
-            Ok(Some((namespace, workflow_id))) => self.on(
-                Key {
-                    namespace,
-                    workflow_id,
-                },
-                Some(run_id),
-                Op::Look,
-            ),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, %run_id, "a parked run can't be read");
-            }
-        }
+    pub(super) fn parked_named(&mut self, run_id: RunId, workflow: Option<(Ns, WorkflowId)>) {
+        let Some((namespace, workflow_id)) = workflow else {
+            return;
+        };
+        let key = Key {
+            namespace,
+            workflow_id,
+        };
+        self.on(key, Some(run_id), Op::Look);
     }
 }

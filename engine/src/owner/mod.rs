@@ -218,7 +218,7 @@ pub(crate) enum Message {
     /// The workflow of a parked run whose deadline came.
     Named {
         run_id: RunId,
-        workflow: Result<Option<(Ns, WorkflowId)>, store::Error>,
+        workflow: Option<(Ns, WorkflowId)>,
     },
     HistoryRead {
         run_id: RunId,

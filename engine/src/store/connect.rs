@@ -2,12 +2,17 @@
 
 use std::{str::FromStr as _, time::Duration};
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{
+    Connection as _,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 
 use super::Error;
 
 /// The connections for everything but commits. Few: readers, audits and maintenance wait for each other rather than load the server.
 const POOL_CONNECTIONS: u32 = 8;
+/// A pooled connection that does not answer for so long is half gone; another is taken.
+const PING: Duration = Duration::from_secs(1);
 /// The oldest supported server.
 const OLDEST: i32 = 150_000;
 
@@ -21,6 +26,13 @@ pub(crate) fn lazy_pool(url: &str) -> Result<sqlx::PgPool, Error> {
     Ok(PgPoolOptions::new()
         .max_connections(POOL_CONNECTIONS)
         .acquire_timeout(Duration::from_secs(30))
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| {
+            Box::pin(async move {
+                let answered = tokio::time::timeout(PING, connection.ping()).await;
+                Ok(matches!(answered, Ok(Ok(()))))
+            })
+        })
         .connect_lazy_with(options))
 }
 

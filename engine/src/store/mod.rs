@@ -2,6 +2,7 @@
 //!
 //! The engine sees [`Store`], which is Postgres in what ships and memory in the simulation.
 
+mod acknowledged;
 pub(crate) mod audit;
 pub mod commit;
 pub(crate) mod connect;
@@ -140,6 +141,9 @@ pub enum Error {
     /// The same, met by sqlx.
     #[error("the database failed")]
     Sqlx(#[from] sqlx::Error),
+    /// No answer came.
+    #[error("the database did not answer in time")]
+    Silent,
     /// A stored row can't be read.
     #[error("table {table}, {row}: {problem}")]
     Corrupt {
@@ -170,7 +174,7 @@ impl Error {
     /// Returns the stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Driver(_) | Self::Sqlx(_) => "DATABASE_FAILED",
+            Self::Driver(_) | Self::Sqlx(_) | Self::Silent => "DATABASE_FAILED",
             Self::Corrupt { .. } => "CORRUPT_ROW",
             Self::NewerSchema(_) => "SCHEMA_TOO_NEW",
             Self::Migrate(_) => "MIGRATION_FAILED",

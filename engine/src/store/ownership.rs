@@ -6,7 +6,7 @@ use history::{RunId, Timestamp};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Error, Term, commit::Item};
+use super::{Error, Term, acknowledged::Acknowledged, commit::Item};
 use crate::limits::BATCH_LOG_KEPT;
 
 /// The advisory lock that the owner's session holds; a killed owner lets go of it at once. The number is ASCII for "coreason".
@@ -45,6 +45,28 @@ pub(crate) async fn end_recorded_backends(connection: &mut PgConnection) -> Resu
         r#"SELECT pg_terminate_backend(a.pid, 5000) AS "ended!"
            FROM ownership o, pg_stat_activity a
            WHERE a.pid = ANY (o.backends) AND a.pid <> pg_backend_pid() AND a.application_name LIKE 'coreason%'"#
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(())
+}
+
+/// Ends a session that was given the lock and has done nothing since, for so long: its process is gone, or can't be reached.
+pub(crate) async fn end_idle_lock_holder(
+    connection: &mut PgConnection,
+    idle: Duration,
+) -> Result<(), Error> {
+    sqlx::query!(
+        r#"SELECT pg_terminate_backend(a.pid, 5000) AS "ended!"
+           FROM pg_locks l
+           JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+           JOIN pg_stat_activity a ON a.pid = l.pid
+           WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+             AND (l.classid::bigint << 32) + l.objid::bigint = $1
+             AND a.application_name LIKE 'coreason%'
+             AND a.state = 'idle' AND a.state_change < clock_timestamp() - $2 * interval '1 second'"#,
+        OWNER_LOCK,
+        idle.as_secs_f64(),
     )
     .fetch_all(connection)
     .await?;
@@ -162,13 +184,13 @@ pub(crate) enum Fate {
 
 /// Ends the backend that had the batch, waits for its end by locking its slot, and looks for the batch's number.
 /// Which of its starts did not get their id is for [`conflicts`] to say.
-pub(crate) async fn fate(
+pub(super) async fn fate(
     url: &str,
     backend: i32,
     slot: i16,
     Term { owner, epoch }: Term,
     batch: i64,
-    last: i64,
+    acknowledged: &Acknowledged,
 ) -> Result<Fate, Error> {
     let mut client = super::connect::client(url).await?;
     client
@@ -184,21 +206,23 @@ pub(crate) async fn fate(
             &[&slot],
         )
         .await?;
+    if acknowledged.is_missing(&transaction).await? {
+        return Ok(Fate::Behind);
+    }
     if row.get::<_, Option<Uuid>>(0) != Some(owner) || row.get::<_, i64>(1) != epoch {
         return Ok(Fate::Fenced);
     }
     let row = transaction
         .query_one(
-            "SELECT count(*) FILTER (WHERE batch = $3) = 1, $4::bigint = 0 OR count(*) FILTER (WHERE batch = $4) = 1
-             FROM batch_log WHERE slot = $1 AND epoch = $2 AND batch IN ($3, $4)",
-            &[&slot, &epoch, &batch, &last],
+            "SELECT EXISTS (SELECT FROM batch_log WHERE slot = $1 AND epoch = $2 AND batch = $3)",
+            &[&slot, &epoch, &batch],
         )
         .await?;
     transaction.commit().await?;
-    Ok(match (row.get(0), row.get(1)) {
-        (_, false) => Fate::Behind,
-        (true, true) => Fate::Committed(HashSet::new()),
-        (false, true) => Fate::NotCommitted,
+    Ok(if row.get(0) {
+        Fate::Committed(HashSet::new())
+    } else {
+        Fate::NotCommitted
     })
 }
 
