@@ -1,0 +1,60 @@
+//! Postgres is killed while many workflows are under way.
+
+use std::time::Duration;
+
+use engine::Config;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::{
+    instance::Instance,
+    ledger::{Ledger, keep_working, until},
+    support::*,
+};
+
+/// Waits for a session that commits, and returns its process.
+async fn committing(url: &str) -> i32 {
+    let postgres = connect(url).await;
+    let sql = "SELECT pid FROM pg_stat_activity WHERE application_name = 'coreason-committer'";
+    let session = async {
+        loop {
+            if let Some(row) = postgres.query(sql, &[]).await.unwrap().first() {
+                return row.get(0);
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, session)
+        .await
+        .expect("the engine commits")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_acknowledged_is_there_when_postgres_was_killed_under_load() {
+    const WORKFLOWS: usize = 300;
+    let mut postgres = Instance::start().await;
+    let url = postgres.database("engine", "").await;
+    let engine = owner_with(Config {
+        lease: Duration::from_secs(2),
+        ..Config::new(&*url, "http://127.0.0.1:1")
+    })
+    .await;
+    keep_working(&engine, sequence(3), echo());
+    let ledger = Ledger::default();
+    let done = |n: usize| format!("(SELECT count(*) >= {n} FROM execution WHERE status = 2)");
+    let killed = async {
+        until(&url, &done(1)).await;
+        postgres.kill();
+        postgres.run().await;
+        until(&url, &done(WORKFLOWS / 3)).await;
+        // One killed session costs them all: the server can't trust its memory any more.
+        let session = committing(&url).await;
+        kill(Pid::from_raw(session), Signal::SIGKILL).unwrap();
+        postgres.run().await;
+    };
+    tokio::join!(ledger.run_many(&engine, WORKFLOWS, 3), killed);
+    ledger.run(&engine, "after", 3).await;
+    ledger.check(&url).await;
+}

@@ -1,0 +1,285 @@
+//! Postgres refuses a batch: for a passing reason, or for the data of one workflow.
+
+use std::{pin::pin, sync::Arc, time::Instant};
+
+use engine::{Engine, Role, Started};
+use futures::{future::join_all, poll};
+use history::{EventKind, Status};
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    ledger::{Ledger, until},
+    proxy::{Action, COMMIT, FOLD, Proxy, Trap, refusal},
+    support::*,
+};
+
+/// Returns the name of the database, for statements that need it.
+fn name(url: &str) -> &str {
+    url.rsplit_once('/').unwrap().1
+}
+
+/// A batch waits for a lock of another session.
+const A_BATCH_WAITS: &str =
+    "EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+    AND application_name = 'coreason-committer' AND wait_event_type = 'Lock')";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_lost_a_deadlock_is_sent_again() {
+    let url = database().await;
+    let (proxy, through) = Proxy::before_url(&url).await;
+    // The engine's sessions look for deadlocks soon, so that the other session wins.
+    let soon = format!(
+        "ALTER DATABASE {} SET deadlock_timeout = '20ms'",
+        name(&url)
+    );
+    execute(&url, &soon).await;
+    let engine = owner(&through).await;
+    work(&engine, sequence(2), echo());
+    let ledger = Ledger::default();
+    let other = connect(&url).await;
+    let id = "INSERT INTO current_run (shard, namespace, workflow_id, run_id) VALUES ($1, 1, 'w', gen_random_uuid())";
+    let shard = engine::shard::of(&namespace(), &history::WorkflowId::known("w"));
+    other
+        .batch_execute("SET deadlock_timeout = '1min'; BEGIN")
+        .await
+        .unwrap();
+    other.execute(id, &[&shard]).await.unwrap();
+    let mut deadlock = proxy.once(refusal("40P01"), Action::Pass);
+    let meeting = async {
+        until(&url, A_BATCH_WAITS).await;
+        // The batch holds its slot and waits for the id; this session holds the id and waits for the slot.
+        other
+            .batch_execute("SELECT FROM slot FOR UPDATE; ROLLBACK")
+            .await
+            .unwrap();
+    };
+    tokio::join!(meeting, ledger.run(&engine, "w", 2));
+    deadlock.reached().await;
+    assert!(matches!(engine.role(), Role::Owner { epoch: 1 }));
+    ledger.check(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_could_not_be_serialized_is_sent_again() {
+    let url = database().await;
+    let (proxy, through) = Proxy::before_url(&url).await;
+    let strict = "SET default_transaction_isolation = 'serializable'";
+    execute(&url, &format!("ALTER DATABASE {} {strict}", name(&url))).await;
+    let engine = owner(&through).await;
+    work(&engine, sequence(2), echo());
+    let ledger = Ledger::default();
+    let other = connect(&url).await;
+    other
+        .batch_execute("BEGIN; UPDATE slot SET owner = owner")
+        .await
+        .unwrap();
+    let mut conflict = proxy.once(refusal("40001"), Action::Pass);
+    let meeting = async {
+        until(&url, A_BATCH_WAITS).await;
+        // The slot that the batch waits for has changed since its snapshot.
+        other.batch_execute("COMMIT").await.unwrap();
+    };
+    tokio::join!(meeting, ledger.run(&engine, "w", 2));
+    conflict.reached().await;
+    assert!(matches!(engine.role(), Role::Owner { epoch: 1 }));
+    ledger.check(&url).await;
+}
+
+/// Ends what [`refuse_poison`] does.
+const CURE: &str = "INSERT INTO cure VALUES (true)";
+
+/// Refuses rows of the workflow `poison` that hold a text, as a trigger of somebody else's would.
+async fn refuse_poison(url: &str, text: &str) {
+    let sql = format!(
+        "CREATE TABLE cure (taken boolean);
+         CREATE FUNCTION refuse_poison() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             IF NEW.records LIKE '%{text}%' AND NOT EXISTS (SELECT FROM cure) AND EXISTS (
+                 SELECT FROM execution e WHERE e.run_id = NEW.run_id AND e.workflow_id = 'poison') THEN
+                 RAISE EXCEPTION 'poison' USING ERRCODE = 'check_violation';
+             END IF;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER refuse_poison BEFORE INSERT ON history FOR EACH ROW EXECUTE FUNCTION refuse_poison()"
+    );
+    execute(url, &sql).await;
+}
+
+/// Both connections are in the middle of a batch: whatever else is asked for gathers in the next one.
+struct Gathering {
+    held: [Trap; 2],
+    starts: Vec<JoinHandle<Started>>,
+}
+
+impl Gathering {
+    async fn begin(engine: &Engine, proxy: &Proxy) -> Self {
+        let mut held = [(); 2].map(|()| proxy.once(COMMIT, Action::Hold));
+        let mut starts = Vec::new();
+        for (n, held) in held.iter_mut().enumerate() {
+            let engine = engine.clone();
+            starts.push(tokio::spawn(async move {
+                let request = start("seq", &format!("held{n}"));
+                engine.start_workflow(&namespace(), request).await.unwrap()
+            }));
+            held.reached().await;
+        }
+        Self { held, starts }
+    }
+
+    /// Lets everything go that the owner has been asked for by now.
+    async fn end(self, engine: &Engine, ledger: &Ledger) {
+        // When this is answered, the owner has heard of all before it.
+        let nobody = engine.describe(&address("nobody")).await;
+        assert_eq!(nobody.unwrap_err().code(), "WORKFLOW_NOT_FOUND");
+        self.held.iter().for_each(Trap::pass);
+        for (n, start) in self.starts.into_iter().enumerate() {
+            ledger.started(&format!("held{n}"), start.await.unwrap().run_id);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poisoned_start_in_a_batch_of_good_ones_is_refused_alone() {
+    let url = database().await;
+    let (proxy, through) = Proxy::before_url(&url).await;
+    let engine = owner(&through).await;
+    refuse_poison(&url, "WorkflowExecutionStarted").await;
+    let ledger = Ledger::default();
+    let gathering = Gathering::begin(&engine, &proxy).await;
+    let namespace = namespace();
+    let mut many = pin!(join_all((0..40).map(async |n| {
+        let id = if n == 17 {
+            "poison".to_owned()
+        } else {
+            format!("good{n}")
+        };
+        let answer = engine.start_workflow(&namespace, start("seq", &id)).await;
+        (id, answer)
+    })));
+    assert!(poll!(&mut many).is_pending());
+    gathering.end(&engine, &ledger).await;
+    for (id, answer) in many.await {
+        match answer {
+            Ok(started) => ledger.started(&id, started.run_id),
+            Err(error) => assert_eq!((id.as_str(), error.code()), ("poison", "DATA_REFUSED")),
+        }
+    }
+    assert_eq!(number(&url, "SELECT count(*) FROM execution").await, 41);
+    assert!(matches!(engine.role(), Role::Owner { epoch: 1 }));
+    ledger.check(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_follows_a_poisoned_row_in_its_batch_is_not_written_either() {
+    let url = database().await;
+    let (proxy, through) = Proxy::before_url(&url).await;
+    let engine = owner(&through).await;
+    refuse_poison(&url, "venom").await;
+    let ledger = Ledger::default();
+    let started = engine
+        .start_workflow(&namespace(), start("seq", "poison"))
+        .await
+        .unwrap();
+    ledger.started("poison", started.run_id);
+    let gathering = Gathering::begin(&engine, &proxy).await;
+    let poison = address("poison");
+    let mut signals = pin!(join_all(
+        ["venom", "water"].map(|name| engine.signal(&poison, signal(name)))
+    ));
+    assert!(poll!(&mut signals).is_pending());
+    gathering.end(&engine, &ledger).await;
+    for answer in signals.await {
+        assert_eq!(answer.unwrap_err().code(), "DATA_REFUSED");
+    }
+    engine.signal(&poison, signal("bread")).await.unwrap();
+    assert_eq!(
+        names(&engine, "poison").await,
+        [
+            "WorkflowExecutionStarted",
+            "WorkflowTaskScheduled",
+            "WorkflowExecutionSignaled"
+        ]
+    );
+    ledger.check(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poisoned_completion_costs_its_neighbours_nothing_and_goes_on_when_it_is_cured() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    refuse_poison(&url, "ActivityTaskCompleted").await;
+    work(&engine, sequence(2), echo());
+    let ledger = Ledger::default();
+    let started = engine
+        .start_workflow(&namespace(), start("seq", "poison"))
+        .await
+        .unwrap();
+    ledger.started("poison", started.run_id);
+    ledger.run_many(&engine, 50, 2).await;
+    let completed = |kind: &EventKind| matches!(kind, EventKind::ActivityTaskCompleted(_));
+    let page = engine
+        .history(
+            &address("poison"),
+            history::EventId::NONE,
+            100,
+            Default::default(),
+        )
+        .await
+        .unwrap();
+    assert_eq!(count(&page.events, completed), 0);
+    execute(&url, CURE).await;
+    assert_eq!(end(&engine, "poison").await.status, Status::Completed);
+    ledger.completed("poison", started.run_id, 2);
+    assert!(matches!(engine.role(), Role::Owner { epoch: 1 }));
+    ledger.check(&url).await;
+}
+
+/// Starts the workflow `poison`, whose completions are refused, and counts how often its activity runs.
+async fn start_poison(engine: &Engine, ledger: &Ledger) -> watch::Receiver<usize> {
+    let (runs, ran) = watch::channel(0);
+    let act: Act = Arc::new(move |task| {
+        runs.send_modify(|runs| *runs += 1);
+        echo()(task)
+    });
+    work(engine, sequence(1), act);
+    let started = engine
+        .start_workflow(&namespace(), start("seq", "poison"))
+        .await;
+    ledger.started("poison", started.unwrap().run_id);
+    ran
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_whose_data_is_refused_pauses_before_it_tries_again() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    refuse_poison(&url, "ActivityTaskCompleted").await;
+    let ledger = Ledger::default();
+    let since = Instant::now();
+    let mut runs = start_poison(&engine, &ledger).await;
+    tokio::time::timeout(PATIENCE, runs.wait_for(|runs| *runs == 3))
+        .await
+        .expect("it is tried again")
+        .unwrap();
+    assert!(since.elapsed() >= 2 * engine::limits::READ_AGAIN_AFTER);
+    execute(&url, CURE).await;
+    assert_eq!(end(&engine, "poison").await.status, Status::Completed);
+    ledger.check(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_could_not_be_read_again_is_not_forgotten() {
+    let url = database().await;
+    let (proxy, through) = Proxy::before_url(&url).await;
+    let engine = owner(&through).await;
+    refuse_poison(&url, "ActivityTaskCompleted").await;
+    let ledger = Ledger::default();
+    // When its data was refused it is read again, and that fails.
+    let mut fold = proxy.once(FOLD, Action::Cut);
+    start_poison(&engine, &ledger).await;
+    fold.reached().await;
+    execute(&url, CURE).await;
+    // Nobody asks for it.
+    until(&url, "EXISTS (SELECT FROM execution WHERE status = 2)").await;
+    ledger.check(&url).await;
+}

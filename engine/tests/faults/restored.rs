@@ -1,0 +1,126 @@
+//! A living engine finds its database at an earlier state, or another database in its place.
+
+use std::time::Duration;
+
+use engine::{Config, Role};
+
+use crate::{
+    alarm,
+    instance::Instance,
+    ledger::{Ledger, keep_working},
+    proxy::{Action, LOOK_UP, Proxy},
+    support::*,
+};
+
+fn with_lease(url: &str, lease: Duration) -> Config {
+    Config {
+        lease,
+        ..Config::new(url, "http://127.0.0.1:1")
+    }
+}
+
+/// Long enough that the lease is not renewed in a test.
+const LONG: Duration = Duration::from_mins(5);
+/// Short enough that it is renewed soon.
+const SHORT: Duration = Duration::from_millis(600);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_never_written_after_those_that_a_restore_took_away() {
+    alarm::listen();
+    let mut postgres = Instance::start().await;
+    let url = postgres.database("engine", "").await;
+    let (proxy, through) = Proxy::before_url(&url).await;
+    let engine = owner_with(with_lease(&through, LONG)).await;
+    postgres.stop();
+    postgres.keep();
+    postgres.run().await;
+    for id in ["v", "w"] {
+        let started = engine.start_workflow(&namespace(), start("seq", id)).await;
+        assert!(started.unwrap().started);
+    }
+    postgres.stop();
+    postgres.put_back();
+    postgres.run().await;
+    // One connection committed both, and would notice. The other has nothing to miss of its own.
+    let mut look_up = proxy.once(LOOK_UP, Action::Hold);
+    let (v, w) = (address("v"), address("w"));
+    let others = async {
+        look_up.reached().await;
+        engine.signal(&w, signal("on")).await
+    };
+    let (held, other) = tokio::join!(engine.signal(&v, signal("on")), others);
+    assert_eq!(held.unwrap_err().code(), "UNAVAILABLE");
+    assert_eq!(other.unwrap_err().code(), "UNAVAILABLE");
+    assert_eq!(number(&url, "SELECT count(*) FROM history").await, 0);
+    alarm::heard("DATABASE_BEHIND").await;
+    tokio::time::timeout(PATIENCE, engine.owning())
+        .await
+        .expect("it goes on with what is there");
+    let gone = engine.describe(&address("w")).await.unwrap_err();
+    assert_eq!(gone.code(), "WORKFLOW_NOT_FOUND");
+    keep_working(&engine, sequence(2), echo());
+    let ledger = Ledger::default();
+    ledger.run(&engine, "w", 2).await;
+    ledger.check(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_under_an_idle_engine_is_an_alarm_and_everything_is_read_anew() {
+    alarm::listen();
+    let mut postgres = Instance::start().await;
+    let url = postgres.database("engine", "").await;
+    let engine = owner_with(with_lease(&url, SHORT)).await;
+    keep_working(&engine, sequence(2), echo());
+    let ledger = Ledger::default();
+    ledger.run(&engine, "kept", 2).await;
+    let open = engine
+        .start_workflow(&namespace(), start("never", "open"))
+        .await;
+    ledger.started("open", open.unwrap().run_id);
+    postgres.stop();
+    postgres.keep();
+    postgres.run().await;
+    Ledger::default().run(&engine, "lost", 2).await;
+    postgres.stop();
+    postgres.put_back();
+    postgres.run().await;
+    alarm::heard("DATABASE_BEHIND").await;
+    let gone = async {
+        loop {
+            engine.owning().await;
+            match engine.describe(&address("lost")).await.unwrap_err().code() {
+                "WORKFLOW_NOT_FOUND" => break,
+                code => assert!(matches!(code, "UNAVAILABLE" | "NOT_OWNER"), "{code}"),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone)
+        .await
+        .expect("it knows what is there");
+    ledger.run(&engine, "lost", 2).await;
+    assert!(engine.describe(&address("open")).await.is_ok());
+    ledger.check(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_database_in_the_place_of_the_first_is_an_alarm() {
+    alarm::listen();
+    let first = database().await;
+    let (proxy, through) = Proxy::before_url(&first).await;
+    let postgres = Instance::start().await;
+    let name = first.rsplit_once('/').unwrap().1;
+    let second = postgres.database(name, "").await;
+    owner(&second).await.close().await;
+    let engine = owner_with(with_lease(&through, SHORT)).await;
+    keep_working(&engine, sequence(2), echo());
+    let before = Ledger::default();
+    before.run(&engine, "w", 2).await;
+    proxy.lead_to(postgres.port);
+    alarm::heard("its system identifier is").await;
+    let after = Ledger::default();
+    engine.owning().await;
+    after.run(&engine, "w", 2).await;
+    assert!(matches!(engine.role(), Role::Owner { .. }));
+    before.check(&first).await;
+    after.check(&second).await;
+}

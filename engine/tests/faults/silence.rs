@@ -1,0 +1,185 @@
+//! Nothing comes from Postgres, or nothing arrives there: for a while, or on connections that are half gone.
+
+use std::time::{Duration, Instant};
+
+use engine::{Config, Engine, Role};
+
+use crate::{
+    ledger::{Ledger, keep_working, until},
+    proxy::{Action, COMMITTED, Proxy, Side},
+    support::*,
+};
+
+/// An engine whose lease is short, so that a test need not be long.
+fn short(url: &str, lease: Duration) -> Config {
+    Config {
+        lease,
+        ..Config::new(url, "http://127.0.0.1:1")
+    }
+}
+
+/// A stall of three leases: a standby that reaches Postgres takes over in the middle of it.
+async fn a_stall_hands_over(lease: Duration) {
+    let url = database().await;
+    let (proxy, through) = Proxy::before_url(&url).await;
+    let stalled = owner_with(short(&through, lease)).await;
+    let ledger = Ledger::default();
+    let started = stalled
+        .start_workflow(&namespace(), start("seq", "before"))
+        .await
+        .unwrap();
+    ledger.started("before", started.run_id);
+    let standby = Engine::open(short(&url, lease)).await.unwrap();
+    proxy.stall();
+    let since = Instant::now();
+    let (engine, request) = (stalled.clone(), start("seq", "during"));
+    let (asked, again) = (request.clone(), namespace());
+    let answer = tokio::spawn(async move { engine.start_workflow(&again, asked).await });
+    tokio::time::timeout(2 * lease, standby.owning())
+        .await
+        .expect("it is replaced when its lease has ended");
+    tokio::time::timeout(PATIENCE, stalled.disowned())
+        .await
+        .expect("it knows by itself that its lease has ended");
+    assert!(since.elapsed() < 3 * lease, "{:?}", since.elapsed());
+    let error = answer.await.unwrap().unwrap_err();
+    assert_eq!(error.code(), "UNAVAILABLE");
+    keep_working(&standby, sequence(2), echo());
+    let (during, closed) = standby
+        .execute_workflow(&namespace(), request, PATIENCE)
+        .await
+        .unwrap();
+    assert!(closed.is_some());
+    ledger.completed("during", during.run_id, 2);
+    assert!(end(&standby, "before").await.run_id == started.run_id);
+    ledger.completed("before", started.run_id, 2);
+    // What comes through now is of an owner that was.
+    tokio::time::sleep((3 * lease).saturating_sub(since.elapsed())).await;
+    proxy.flow();
+    ledger.run(&standby, "after", 2).await;
+    assert!(matches!(standby.role(), Role::Owner { epoch: 2 }));
+    standby.close().await;
+    tokio::time::timeout(PATIENCE, stalled.owning())
+        .await
+        .expect("it comes back");
+    keep_working(&stalled, sequence(2), echo());
+    ledger.run(&stalled, "again", 2).await;
+    ledger.check(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stall_of_three_leases_hands_the_shards_over() {
+    a_stall_hands_over(Duration::from_millis(700)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "by hand: a stall of half a minute at the usual lease"]
+async fn a_stall_of_half_a_minute_hands_the_shards_over() {
+    a_stall_hands_over(engine::limits::LEASE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_alone_goes_on_after_a_stall() {
+    let lease = Duration::from_millis(500);
+    let url = database().await;
+    let (proxy, through) = Proxy::before_url(&url).await;
+    let engine = owner_with(short(&through, lease)).await;
+    keep_working(&engine, sequence(2), echo());
+    let ledger = Ledger::default();
+    ledger.run(&engine, "before", 2).await;
+    proxy.stall();
+    let during = ledger.run(&engine, "during", 2);
+    let flows = async {
+        engine.disowned().await;
+        proxy.flow();
+    };
+    tokio::join!(during, flows);
+    ledger.run(&engine, "after", 2).await;
+    ledger.check(&url).await;
+}
+
+/// So many sessions wait for the owner's lock.
+fn standbys(n: usize) -> String {
+    format!(
+        "(SELECT count(*) = {n} FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+          WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted)"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_can_not_be_reached_does_not_keep_others_from_taking_over() {
+    let lease = Duration::from_millis(500);
+    let url = database().await;
+    let first = owner_with(short(&url, lease)).await;
+    let (proxy, through) = Proxy::before_url(&url).await;
+    let _gone = Engine::open(short(&through, lease)).await.unwrap();
+    until(&url, &standbys(1)).await;
+    let last = Engine::open(short(&url, lease)).await.unwrap();
+    until(&url, &standbys(2)).await;
+    // Its session is the first in the row, and Postgres does not know that nobody is there.
+    proxy.stall();
+    first.close().await;
+    tokio::time::timeout(PATIENCE / 2, last.owning())
+        .await
+        .expect("the one that can be reached takes over");
+    keep_working(&last, sequence(1), echo());
+    let ledger = Ledger::default();
+    ledger.run(&last, "w", 1).await;
+    ledger.check(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_stall_costs_nothing_but_time() {
+    let url = database().await;
+    let (proxy, through) = Proxy::before_url(&url).await;
+    let engine = owner(&through).await;
+    work(&engine, sequence(2), echo());
+    let ledger = Ledger::default();
+    let mut committed = proxy.once(COMMITTED, Action::Hold);
+    let stalled = async {
+        committed.reached().await;
+        proxy.stall();
+        committed.pass();
+        tokio::task::yield_now().await;
+        proxy.flow();
+    };
+    tokio::join!(ledger.run_many(&engine, 20, 2), stalled);
+    assert!(matches!(engine.role(), Role::Owner { epoch: 1 }));
+    ledger.check(&url).await;
+}
+
+/// An owner whose connections are half gone, all or only those that commit, is its own successor soon.
+async fn a_half_open_owner_recovers(unheard: Side, only_committers: bool) {
+    let lease = Duration::from_millis(500);
+    let url = database().await;
+    let (proxy, through) = Proxy::before_url(&url).await;
+    let engine = owner_with(short(&through, lease)).await;
+    keep_working(&engine, sequence(2), echo());
+    let ledger = Ledger::default();
+    ledger.run(&engine, "before", 2).await;
+    proxy.half_open(unheard, only_committers);
+    let since = Instant::now();
+    ledger.run_many(&engine, 10, 2).await;
+    assert!(since.elapsed() < PATIENCE / 4, "{:?}", since.elapsed());
+    ledger.check(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_that_postgres_does_not_hear_recovers() {
+    a_half_open_owner_recovers(Side::Engine, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_that_does_not_hear_postgres_recovers() {
+    a_half_open_owner_recovers(Side::Postgres, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_that_postgres_does_not_hear_are_sent_again() {
+    a_half_open_owner_recovers(Side::Engine, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_whose_answers_do_not_arrive_are_looked_up() {
+    a_half_open_owner_recovers(Side::Postgres, true).await;
+}
