@@ -96,6 +96,8 @@ impl Instance {
             .args(["-c", "listen_addresses=127.0.0.1"])
             .args(["-c", "unix_socket_directories="])
             .args(["-c", "shared_buffers=16MB"])
+            // In its folder, so that what a killed one leaves goes with it.
+            .args(["-c", "dynamic_shared_memory_type=mmap"])
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()

@@ -65,6 +65,16 @@ const fn statement(text: &'static str) -> Point {
     }
 }
 
+/// A statement of a batch is given parameters that hold this text.
+pub(crate) const fn parameters(text: &'static str) -> Point {
+    Point {
+        sender: Side::Engine,
+        tag: b'B',
+        text,
+        committer: true,
+    }
+}
+
 /// Postgres refuses something in a batch, for this reason.
 pub(crate) const fn refusal(sql_state: &'static str) -> Point {
     Point {

@@ -9,7 +9,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     ledger::{Ledger, until},
-    proxy::{Action, COMMIT, FOLD, Proxy, Trap, refusal},
+    proxy::{Action, COMMIT, FOLD, Proxy, Trap, parameters, refusal},
     support::*,
 };
 
@@ -22,6 +22,14 @@ fn name(url: &str) -> &str {
 const A_BATCH_WAITS: &str =
     "EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
     AND application_name = 'coreason-committer' AND wait_event_type = 'Lock')";
+
+/// A batch has passed the fence, and holds its slot.
+const HAS_A_SLOT: &str = "EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+    AND query LIKE 'SELECT fence(%' AND state = 'idle in transaction')";
+/// Another session waits for a batch to end.
+const WAITS_FOR_A_SLOT: &str =
+    "EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+    AND query LIKE 'SELECT FROM slot%' AND wait_event_type = 'Lock')";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_lost_a_deadlock_is_sent_again() {
@@ -37,23 +45,28 @@ async fn a_batch_that_lost_a_deadlock_is_sent_again() {
     work(&engine, sequence(2), echo());
     let ledger = Ledger::default();
     let other = connect(&url).await;
-    let id = "INSERT INTO current_run (shard, namespace, workflow_id, run_id) VALUES ($1, 1, 'w', gen_random_uuid())";
-    let shard = engine::shard::of(&namespace(), &history::WorkflowId::known("w"));
+    let id = "INSERT INTO current_run (shard, namespace, workflow_id, run_id) VALUES ($1, 1, 'crossed', gen_random_uuid())";
+    let shard = engine::shard::of(&namespace(), &history::WorkflowId::known("crossed"));
     other
         .batch_execute("SET deadlock_timeout = '1min'; BEGIN")
         .await
         .unwrap();
     other.execute(id, &[&shard]).await.unwrap();
+    let mut claim = proxy.once(parameters("crossed"), Action::Hold);
     let mut deadlock = proxy.once(refusal("40P01"), Action::Pass);
     let meeting = async {
-        until(&url, A_BATCH_WAITS).await;
-        // The batch holds its slot and waits for the id; this session holds the id and waits for the slot.
-        other
-            .batch_execute("SELECT FROM slot FOR UPDATE; ROLLBACK")
-            .await
-            .unwrap();
+        claim.reached().await;
+        until(&url, HAS_A_SLOT).await;
+        // The batch has its slot and will ask for the id; the other has the id and asks for the slot.
+        let other_waits = async {
+            until(&url, WAITS_FOR_A_SLOT).await;
+            claim.pass();
+        };
+        let cross = other.batch_execute("SELECT FROM slot FOR UPDATE; ROLLBACK");
+        let (crossed, ()) = tokio::join!(cross, other_waits);
+        crossed.unwrap();
     };
-    tokio::join!(meeting, ledger.run(&engine, "w", 2));
+    tokio::join!(meeting, ledger.run(&engine, "crossed", 2));
     deadlock.reached().await;
     assert!(matches!(engine.role(), Role::Owner { epoch: 1 }));
     ledger.check(&url).await;
