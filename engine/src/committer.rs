@@ -71,8 +71,8 @@ pub(crate) enum Lost {
     #[error("another process owns the slot")]
     Fenced,
     /// What was committed is not there: the database was restored or failed over to an earlier state.
-    #[error("the database is behind what it acknowledged: batch {0} is missing")]
-    Behind(i64),
+    #[error("the database is behind what it acknowledged")]
+    Behind,
     /// The database refuses the bookkeeping itself.
     #[error("the database refuses to commit: {0}")]
     Refused(String),
@@ -386,7 +386,7 @@ impl Lane {
             .await?;
         let conflicts = match fate {
             Fate::Fenced => return Err(Lost::Fenced),
-            Fate::Behind => return Err(Lost::Behind(self.last)),
+            Fate::Behind => return Err(Lost::Behind),
             Fate::NotCommitted => None,
             Fate::Committed(conflicts) => Some(conflicts),
         };
