@@ -16,7 +16,10 @@ use crate::store::{
 };
 
 mod chain;
+mod check;
 mod origin;
+
+pub use check::{Breach, Rule, check, rules};
 
 /// The most findings that a report lists; the others are counted.
 pub const FINDINGS_MAX: usize = 10_000;

@@ -4,6 +4,7 @@
 
 mod acknowledged;
 pub(crate) mod audit;
+pub(crate) mod check;
 pub mod commit;
 pub(crate) mod connect;
 pub mod list;
