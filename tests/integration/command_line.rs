@@ -14,6 +14,19 @@ async fn workflow(server: &Server, words: &[&str]) -> (i32, String, String) {
         .arg("workflow")
         .args(["--address", &server.address])
         .args(words);
+    run(command).await
+}
+
+/// Runs `coreason audit check` on a database.
+async fn check(database_url: &str, words: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
+    command
+        .args(["audit", "check", "--database-url", database_url])
+        .args(words);
+    run(command).await
+}
+
+async fn run(mut command: Command) -> (i32, String, String) {
     let Output {
         status,
         stdout,
@@ -106,5 +119,45 @@ async fn failures_and_misuse_have_their_own_exit_status() {
         let (code, _, err) = workflow(&server, words).await;
         assert_eq!(code, 2, "{words:?}: {err}");
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn audit_check_tells_a_sound_database_from_a_broken_one_and_from_none() {
+    let server = Server::start().await;
+    let url = server.database_url();
+    server.client.start("refusal", "w").await;
+    server.client.result("w").await;
+
+    let (code, out, err) = check(&url, &[]).await;
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("\nTIMER_EARLY             0 "), "{out}");
+
+    let (database, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    database
+        .batch_execute("UPDATE execution SET status = 5")
+        .await
+        .unwrap();
+    let (code, out, err) = check(&url, &[]).await;
+    assert_eq!(code, 1);
+    assert!(
+        out.contains("\nEXECUTION_DISAGREES     1 ") && out.contains("\n  default/w run "),
+        "{out}"
+    );
+    assert!(err.contains("[AUDIT_FAILED]"), "{err}");
+
+    let (code, out, _) = check(&url, &["--json", "--since", "yesterday"]).await;
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &answer["problems"]), (1, &Value::from(1)), "{out}");
+    let (code, _, _) = check(&url, &["--since", "tomorrow"]).await;
+    assert_eq!(code, 0);
+
+    let (code, _, err) = check(&url, &["--since", "then"]).await;
+    assert_eq!(code, 2, "{err}");
+    let (code, _, err) = check("no address", &[]).await;
+    assert_eq!(code, 3, "{err}");
     server.stop().await;
 }

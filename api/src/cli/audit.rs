@@ -1,4 +1,4 @@
-//! `coreason audit verify`: recomputes the hash chain of every run.
+//! `coreason audit verify`: recomputes the hash chain of every run. `check.rs` beside it checks the rules.
 
 use std::{
     io::{self, Write as _},
@@ -9,7 +9,7 @@ use clap::Subcommand;
 use engine::audit::{Report, Scope};
 use history::RunId;
 
-use super::Error;
+use super::{Error, check::Check};
 use crate::postgres;
 
 #[derive(clap::Args)]
@@ -22,16 +22,25 @@ pub(crate) struct Args {
 enum Verb {
     /// Recompute the hash chain of every run and name each row that was changed, inserted, moved or removed.
     Verify(Verify),
+    /// Check what must always hold: twenty-one rules, on a live database.
+    Check(Check),
 }
 
+/// The database to be looked at.
 #[derive(clap::Args)]
-struct Verify {
+pub(super) struct Database {
     /// Where Postgres is; the embedded one of the data directory unless given.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
     /// The folder of the embedded Postgres.
     #[arg(long, env = "COREASON_DATA_DIR", conflicts_with = "database_url")]
     data_dir: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+struct Verify {
+    #[command(flatten)]
+    database: Database,
     /// Only this run.
     #[arg(long)]
     run_id: Option<RunId>,
@@ -42,15 +51,17 @@ struct Verify {
 
 impl Args {
     pub(super) async fn run(self) -> Result<(), Error> {
-        let Verb::Verify(verify) = self.verb;
-        verify.run().await
+        match self.verb {
+            Verb::Verify(verify) => verify.run().await,
+            Verb::Check(check) => check.run().await,
+        }
     }
 }
 
 impl Verify {
     async fn run(self) -> Result<(), Error> {
         let scope = self.run_id.map_or(Scope::Everything, Scope::Run);
-        let report = verify(self.database_url, self.data_dir, scope).await?;
+        let report = verify(self.database.database_url, self.database.data_dir, scope).await?;
         let mut out = io::stdout().lock();
         if self.json {
             serde_json::to_writer(&mut out, &as_json(&report)).map_err(io::Error::from)?;
@@ -82,19 +93,52 @@ pub(crate) async fn verify(
     data_dir: Option<PathBuf>,
     scope: Scope,
 ) -> Result<Report, Error> {
-    if let Some(url) = database_url {
-        return audited(&url, scope).await;
-    }
-    let data_dir = data_dir.unwrap_or_else(postgres::default_data_dir);
-    let server = postgres::Server::start(postgres::Options {
+    let database = Database {
+        database_url,
         data_dir,
-        bin_dir: None,
-        port: None,
-    })
-    .await?;
-    let report = audited(server.url(), scope).await;
-    server.stop().await?;
+    };
+    let reached = database.reach().await?;
+    let report = audited(reached.url(), scope).await;
+    reached.leave().await?;
     report
+}
+
+/// A Postgres that runs.
+pub(super) enum Reached {
+    Elsewhere(String),
+    Embedded(postgres::Server),
+}
+
+impl Database {
+    /// Returns where it is; the embedded one is started if need be.
+    pub(super) async fn reach(self) -> Result<Reached, Error> {
+        if let Some(url) = self.database_url {
+            return Ok(Reached::Elsewhere(url));
+        }
+        let options = postgres::Options {
+            data_dir: self.data_dir.unwrap_or_else(postgres::default_data_dir),
+            bin_dir: None,
+            port: None,
+        };
+        Ok(Reached::Embedded(postgres::Server::start(options).await?))
+    }
+}
+
+impl Reached {
+    pub(super) fn url(&self) -> &str {
+        match self {
+            Self::Elsewhere(url) => url,
+            Self::Embedded(server) => server.url(),
+        }
+    }
+
+    /// Stops what was started.
+    pub(super) async fn leave(self) -> Result<(), Error> {
+        match self {
+            Self::Elsewhere(_) => Ok(()),
+            Self::Embedded(server) => Ok(server.stop().await?),
+        }
+    }
 }
 
 async fn audited(url: &str, scope: Scope) -> Result<Report, Error> {

@@ -4,7 +4,7 @@ use std::io;
 
 use serde::Deserialize;
 
-use super::{FAILURE, OK, USAGE};
+use super::{FAILURE, OK, UNCHECKED, USAGE};
 use crate::{demo, dev};
 
 /// Why a command failed.
@@ -31,6 +31,9 @@ pub(crate) enum Error {
     /// The audit found something.
     #[error("the audit found {0} problems")]
     AuditFailed(u64),
+    /// The database could not be checked.
+    #[error("{0}")]
+    Unchecked(Box<Self>),
     /// The database can't be read.
     #[error("{}", chain(.0))]
     Engine(#[from] engine::Error),
@@ -65,6 +68,7 @@ impl Error {
             Self::Workflow { .. } => "WORKFLOW_DID_NOT_COMPLETE",
             Self::Output(_) => "OUTPUT_FAILED",
             Self::AuditFailed(_) => "AUDIT_FAILED",
+            Self::Unchecked(error) => error.code(),
             Self::Engine(error) => error.code(),
             Self::Postgres(error) => error.code(),
             Self::Dev(error) => error.code(),
@@ -83,6 +87,7 @@ impl Error {
                 Some("look at what runs there, or name another address with --address")
             }
             Self::AuditFailed(_) => Some("docs/audit.md says what each problem means"),
+            Self::Unchecked(error) => error.advice(),
             _ => None,
         }
     }
@@ -105,6 +110,7 @@ impl Error {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => USAGE,
+            Self::Unchecked(_) => UNCHECKED,
             Self::Output(_) if self.is_silent() => OK,
             _ => FAILURE,
         }

@@ -1,6 +1,7 @@
 //! The command line: what the words mean, and what the exit status says.
 
 mod audit;
+mod check;
 mod client;
 mod error;
 mod event;
@@ -30,6 +31,8 @@ const OK: u8 = 0;
 const FAILURE: u8 = 1;
 /// The words make no sense.
 const USAGE: u8 = 2;
+/// The database could not be checked; that is not the same as having been found broken.
+const UNCHECKED: u8 = 3;
 
 /// A durable workflow engine on Postgres.
 #[derive(Parser)]
@@ -52,7 +55,7 @@ enum Command {
     /// Start, watch and steer workflows.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Workflow(workflow::Args),
-    /// Prove that no history was changed.
+    /// Prove that no history was changed, and that what must always hold does.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Audit(audit::Args),
     /// Index a folder of real files with durable workflows, and check the result with `find`, `wc` and `sha256sum`.

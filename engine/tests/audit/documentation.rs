@@ -20,8 +20,8 @@ async fn every_query_runs() {
     let queries = queries();
     assert_eq!(
         queries.len(),
-        11,
-        "ten questions, and one about rows that can't be read"
+        12,
+        "ten questions, one about rows that can't be read, and the check of what must always hold"
     );
     for (n, query) in queries.iter().enumerate() {
         let rows = pool

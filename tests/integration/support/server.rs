@@ -58,6 +58,11 @@ impl Server {
         }));
     }
 
+    /// Returns where its database is.
+    pub(crate) fn database_url(&self) -> String {
+        self.database.url()
+    }
+
     /// Stops everything and drops the database.
     pub(crate) async fn stop(self) {
         self.engine.close().await;
