@@ -219,6 +219,7 @@ impl Tenure<'_> {
     }
 
     /// Waits for the owner's lock. When the lease of the holder has ended, ends the holder's sessions, the one with the lock among them.
+    /// A standby that was frozen while it waited may have been given the lock; its session is ended too.
     async fn wait_for_lock(&self, session: &mut dyn Session) -> Result<(), Ended> {
         let mut locked = session.lock();
         loop {
