@@ -10,6 +10,7 @@ mod demo;
 mod describe;
 mod examples;
 mod history;
+mod kills;
 mod list;
 mod result;
 mod signal;

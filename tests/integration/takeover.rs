@@ -1,136 +1,28 @@
 //! Two engine processes on one database: the owner is killed, another time frozen, and the other goes on.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, path::Path, time::Duration};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::support::{Client, Database};
+use crate::support::{Database, Node, remove, scratch};
 
 const WORKFLOWS: usize = 30;
 const STEPS: u32 = 10;
-/// Longer than any step here takes, on a busy machine too.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// An engine process.
-struct Node {
-    child: Child,
-    address: String,
-    client: Client,
-}
-
-impl Node {
-    fn start(database: &str, ledger: &Path) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let address = format!("http://127.0.0.1:{port}");
-        let child = Command::new(env!("CARGO_BIN_EXE_node"))
-            .args([
-                "dev",
-                "--listen",
-                &format!("127.0.0.1:{port}"),
-                "--database-url",
-                database,
-                "--lease",
-                "2s",
-            ])
-            .env("LEDGER", ledger)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self {
-            child,
-            client: Client::new(&address),
-            address,
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(
-            Pid::from_raw(i32::try_from(self.child.id()).unwrap()),
-            signal,
-        )
-        .unwrap();
-    }
-
-    /// Returns the status of `/readyz`, or nothing when nobody answers.
-    async fn ready(&self) -> Option<(u16, String)> {
-        let response = reqwest::Client::new()
-            .get(format!("{}/readyz", self.address))
-            .timeout(Duration::from_secs(1))
-            .send()
-            .await
-            .ok()?;
-        let status = response.status().as_u16();
-        Some((status, response.text().await.ok()?))
-    }
-
-    /// Waits until it owns the shards, and returns how long that took.
-    async fn owns(&self) -> Duration {
-        let since = Instant::now();
-        while self.ready().await.is_none_or(|(status, _)| status != 200) {
-            assert!(
-                since.elapsed() < PATIENCE,
-                "{} does not own the shards",
-                self.address
-            );
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        since.elapsed()
-    }
-
-    /// Waits until it says who the owner is.
-    async fn names_owner(&self, owner: &str) {
-        let since = Instant::now();
-        while self
-            .ready()
-            .await
-            .is_none_or(|(status, body)| status != 503 || !body.contains(owner))
-        {
-            assert!(
-                since.elapsed() < PATIENCE,
-                "{} does not name {owner}",
-                self.address
-            );
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    async fn start_workflows(&self, prefix: &str) {
-        for n in 0..WORKFLOWS {
-            let id = format!("{prefix}{n}");
-            let body = json!({"workflowType": "ledger", "workflowId": id, "inputs": [id, STEPS], "requestId": id});
-            let (status, answer) = self.client.post("", body).await;
-            assert_eq!(status, 201, "{answer}");
-        }
-    }
-
-    /// Waits for all workflows: each has completed every step.
-    async fn all_complete(&self, prefix: &str) {
-        for n in 0..WORKFLOWS {
-            let outcome = self.client.result(&format!("{prefix}{n}")).await;
-            assert_eq!(outcome["result"], json!(STEPS), "{outcome}");
-        }
+async fn start_workflows(node: &Node, prefix: &str) {
+    for n in 0..WORKFLOWS {
+        let id = format!("{prefix}{n}");
+        let body = json!({"workflowType": "ledger", "workflowId": id, "inputs": [id, STEPS], "requestId": id});
+        let (status, answer) = node.client.post("", body).await;
+        assert_eq!(status, 201, "{answer}");
     }
 }
 
-impl Drop for Node {
-    fn drop(&mut self) {
-        // It may have been killed by the test itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// Waits for all workflows: each has completed every step.
+async fn all_complete(node: &Node, prefix: &str) {
+    for n in 0..WORKFLOWS {
+        let outcome = node.client.result(&format!("{prefix}{n}")).await;
+        assert_eq!(outcome["result"], json!(STEPS), "{outcome}");
     }
 }
 
@@ -185,46 +77,66 @@ async fn nothing_is_lost_or_doubled(database: &str, path: &Path, prefix: &str) {
     );
 }
 
-fn scratch() -> PathBuf {
-    std::env::temp_dir().join(format!("coreason-ledger-{}", uuid::Uuid::new_v4()))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_owner_is_replaced_at_once_and_nothing_is_lost_or_doubled() {
     let (database, path) = (Database::create().await, scratch());
-    let first = Node::start(&database.url(), &path);
+    let first = Node::start(&database.url(), &path, "2s");
     first.owns().await;
-    let second = Node::start(&database.url(), &path);
+    let second = Node::start(&database.url(), &path, "2s");
     second.names_owner(&first.address).await;
-    first.start_workflows("k").await;
+    start_workflows(&first, "k").await;
     first.signal(Signal::SIGKILL);
     let took = second.owns().await;
     // The goal is a second; a busy machine gets two more.
     assert!(took < Duration::from_secs(3), "the takeover took {took:?}");
-    second.all_complete("k").await;
+    all_complete(&second, "k").await;
     nothing_is_lost_or_doubled(&database.url(), &path, "k").await;
     drop(second);
-    std::fs::remove_file(&path).unwrap();
+    remove(&path);
     database.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_owner_is_replaced_within_its_lease_and_writes_nothing_when_it_wakes() {
     let (database, path) = (Database::create().await, scratch());
-    let first = Node::start(&database.url(), &path);
+    let first = Node::start(&database.url(), &path, "2s");
     first.owns().await;
-    let second = Node::start(&database.url(), &path);
+    let second = Node::start(&database.url(), &path, "2s");
     second.names_owner(&first.address).await;
-    first.start_workflows("f").await;
+    start_workflows(&first, "f").await;
     first.signal(Signal::SIGSTOP);
     let took = second.owns().await;
     // Two seconds of lease, a look at it each half second, and time for a busy machine.
     assert!(took < Duration::from_secs(6), "the takeover took {took:?}");
     first.signal(Signal::SIGCONT);
     first.names_owner(&second.address).await;
-    second.all_complete("f").await;
+    all_complete(&second, "f").await;
     nothing_is_lost_or_doubled(&database.url(), &path, "f").await;
     drop((first, second));
-    std::fs::remove_file(&path).unwrap();
+    remove(&path);
+    database.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_standby_does_not_keep_others_from_taking_over() {
+    let (database, path) = (Database::create().await, scratch());
+    let first = Node::start(&database.url(), &path, "2s");
+    first.owns().await;
+    // Both wait for the lock, the second before the third.
+    let second = Node::start(&database.url(), &path, "2s");
+    second.names_owner(&first.address).await;
+    start_workflows(&first, "s").await;
+    let third = Node::start(&database.url(), &path, "2s");
+    third.names_owner(&first.address).await;
+    second.signal(Signal::SIGSTOP);
+    first.signal(Signal::SIGKILL);
+    let took = third.owns().await;
+    assert!(took < Duration::from_secs(8), "the takeover took {took:?}");
+    second.signal(Signal::SIGCONT);
+    second.names_owner(&third.address).await;
+    all_complete(&third, "s").await;
+    nothing_is_lost_or_doubled(&database.url(), &path, "s").await;
+    drop((first, second, third));
+    remove(&path);
     database.remove().await;
 }

@@ -1,18 +1,11 @@
 //! A process of its own for the stories that kill and freeze, and for those of the command line: the built-in workflows,
 //! and some that leave a trace outside of the engine.
 
-use std::{fs::OpenOptions, io::Write as _};
+mod effects;
 
 use coreason::{prelude::*, worker::workflows};
 
-/// Appends a line to the ledger, so that what was done is known without asking the engine.
-fn note(line: &str) -> Result<()> {
-    let path = std::env::var_os("LEDGER").unwrap_or_default();
-    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-    // One write of a short line to a file opened for appending is not torn.
-    file.write_all(format!("{line}\n").as_bytes())?;
-    Ok(())
-}
+use effects::note;
 
 /// Does something that may be done again.
 #[activity]
@@ -49,7 +42,7 @@ async fn ledger(wf: Workflow, workflow: String, steps: u32) -> Result<u32> {
 
 fn main() -> ExitCode {
     coreason::run(
-        workflows::register(Worker::new("default"))
+        effects::register(workflows::register(Worker::new("default")))
             .workflow(ledger)
             .activity(step)
             .activity(once),
