@@ -34,11 +34,21 @@ const USAGE: u8 = 2;
 /// The database could not be checked; that is not the same as having been found broken.
 const UNCHECKED: u8 = 3;
 
+/// What `--version` says after the name.
+#[cfg(feature = "packed-postgres")]
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    ", with Postgres ",
+    env!("COREASON_PACKED_VERSION")
+);
+#[cfg(not(feature = "packed-postgres"))]
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// A durable workflow engine on Postgres.
 #[derive(Parser)]
 #[command(
     name = "coreason",
-    version,
+    version = VERSION,
     about,
     disable_help_subcommand = true,
     arg_required_else_help = false

@@ -23,7 +23,11 @@ fn write(address: SocketAddr, database: &Database) -> io::Result<()> {
         "  REST      http://{address}/api/v1/namespaces/default/workflows"
     )?;
     match database {
-        Database::Embedded(server) => writeln!(out, "  database  psql '{}'", server.url())?,
+        Database::Embedded(server) => {
+            writeln!(out, "  database  psql '{}'", server.url())?;
+            let (version, folder) = (server.version(), server.bin_dir().display());
+            writeln!(out, "  Postgres  {version} from {folder}")?;
+        }
         Database::External(_) => writeln!(out, "  database  as DATABASE_URL says")?,
     }
     writeln!(out, "  stop      Ctrl-C")?;

@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,36 +15,66 @@ pub(super) const MAJOR_MIN: u32 = 15;
 /// The newest major version that has a folder in the cache of `./run`.
 const MAJOR_CACHED: u32 = 18;
 
-/// Returns the folder that holds `initdb` and `postgres`: the given one, else `COREASON_POSTGRES`, else one on `PATH`, else
-/// the newest of the distribution's version folders, else the one that `./run` unpacked.
-///
-/// # Errors
-/// `POSTGRES_NOT_FOUND` when there is none, `POSTGRES_WRONG_BINARIES` when a folder was named and holds none.
-pub fn find_binaries(given: Option<&Path>) -> Result<PathBuf, Error> {
-    find(given, None).map(|binaries| binaries.dir)
-}
-
 /// A folder with a Postgres of a known version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Binaries {
     pub(super) dir: PathBuf,
+    /// As `postgres --version` says it, such as `15.18`.
+    pub(super) version: String,
     pub(super) major: u32,
 }
 
-/// Finds binaries as [`find_binaries`] does. Where the choice is ours, only those of the `wanted` major version count,
-/// because a data directory opens only with the version that wrote it.
-pub(super) fn find(given: Option<&Path>, wanted: Option<u32>) -> Result<Binaries, Error> {
+/// Finds the folder that holds `initdb` and `postgres`: the given one, else `COREASON_POSTGRES`, else the one packed in this
+/// program, else one on `PATH`, else the newest of the distribution's version folders, else the one that `./run` unpacked.
+///
+/// The packed one comes before the machine's own, because a program that has one is to be the same on every machine, and no
+/// upgrade of the distribution takes away the version that the data needs. Where the choice is ours, only those of the
+/// `wanted` major version count: a data directory opens only with the version that wrote it.
+///
+/// # Errors
+/// `POSTGRES_NOT_FOUND` when there is none, `POSTGRES_WRONG_BINARIES` when a folder was named and holds none,
+/// `POSTGRES_NOT_UNPACKED` when the packed one could not be unpacked or does not run.
+pub(super) fn find(
+    given: Option<&Path>,
+    wanted: Option<u32>,
+    data_dir: &Path,
+) -> Result<Binaries, Error> {
     let named = given
         .map(Path::to_owned)
         .or_else(|| env::var_os("COREASON_POSTGRES").map(PathBuf::from));
     if let Some(dir) = named {
         return inspect(&dir).map_err(|reason| Error::WrongBinaries { path: dir, reason });
     }
+    if let Some(packed) = packed(wanted, data_dir)? {
+        return Ok(packed);
+    }
     candidates()
         .into_iter()
         .filter_map(|dir| inspect(&dir).ok())
         .find(|binaries| wanted.is_none_or(|major| major == binaries.major))
         .ok_or(Error::NotFound)
+}
+
+/// Returns the Postgres in this program, unpacked, if it has one of the wanted version: below `COREASON_CACHE` where that is
+/// set, else in the data directory, which is the one folder that must be there and writable anyway.
+#[cfg(feature = "packed-postgres")]
+fn packed(wanted: Option<u32>, data_dir: &Path) -> Result<Option<Binaries>, Error> {
+    use super::packed::IN_THIS_PROGRAM;
+
+    if wanted.is_some_and(|major| major_version(IN_THIS_PROGRAM.version) != Some(major)) {
+        return Ok(None);
+    }
+    let parent = env::var_os("COREASON_CACHE").map_or_else(|| data_dir.to_owned(), PathBuf::from);
+    let home = IN_THIS_PROGRAM.unpacked(&parent)?;
+    inspect(&home.join("bin"))
+        .map(Some)
+        .map_err(|reason| Error::NotUnpacked { path: home, reason })
+}
+
+#[cfg(not(feature = "packed-postgres"))]
+#[expect(clippy::unnecessary_wraps, reason = "with the feature it may fail")]
+fn packed(_: Option<u32>, _: &Path) -> Result<Option<Binaries>, Error> {
+    Ok(None)
 }
 
 fn candidates() -> Vec<PathBuf> {
@@ -97,9 +128,15 @@ fn inspect(dir: &Path) -> Result<Binaries, String> {
     let output = Command::new(dir.join("postgres"))
         .arg("--version")
         .output()
-        .map_err(|error| format!("`postgres --version` does not run: {error}"))?;
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => format!(
+                "`postgres --version` may not run: {error}; is the file system mounted `noexec`?"
+            ),
+            _ => format!("`postgres --version` does not run: {error}"),
+        })?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let major = major_version(&text).ok_or_else(|| {
+    let version = version(&text).and_then(|version| Some((version, major_version(version)?)));
+    let (version, major) = version.ok_or_else(|| {
         let complaint = String::from_utf8_lossy(&output.stderr);
         format!(
             "`postgres --version` answers {:?} {:?}",
@@ -112,13 +149,19 @@ fn inspect(dir: &Path) -> Result<Binaries, String> {
     }
     Ok(Binaries {
         dir: dir.to_owned(),
+        version: version.to_owned(),
         major,
     })
 }
 
-/// Reads `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)` and its like; a beta says `19beta1`.
-fn major_version(text: &str) -> Option<u32> {
-    let version = text.split("(PostgreSQL) ").nth(1)?;
+/// Reads `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)` and its like as `15.18`.
+fn version(text: &str) -> Option<&str> {
+    let (_, version) = text.split_once("(PostgreSQL) ")?;
+    version.split_whitespace().next()
+}
+
+/// Reads `15.18` and its like; a beta is `19beta1`.
+fn major_version(version: &str) -> Option<u32> {
     let end = version
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(version.len());
@@ -131,18 +174,25 @@ mod tests {
 
     #[test]
     fn version_is_read_from_every_known_spelling() {
-        assert_eq!(major_version("postgres (PostgreSQL) 18.4\n"), Some(18));
-        assert_eq!(
-            major_version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
-            Some(15)
-        );
-        assert_eq!(major_version("postgres (PostgreSQL) 19beta1\n"), Some(19));
-        assert_eq!(major_version("bash 5.2"), None);
+        for (text, read, major) in [
+            ("postgres (PostgreSQL) 18.4\n", "18.4", 18),
+            (
+                "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n",
+                "15.18",
+                15,
+            ),
+            ("postgres (PostgreSQL) 19beta1\n", "19beta1", 19),
+        ] {
+            assert_eq!(version(text), Some(read));
+            assert_eq!(major_version(read), Some(major));
+        }
+        assert_eq!(version("bash 5.2"), None);
+        assert_eq!(major_version("devel"), None);
     }
 
     #[test]
     fn folder_without_postgres_is_refused_with_advice() {
-        let error = find_binaries(Some(Path::new("/usr/share"))).unwrap_err();
+        let error = find(Some(Path::new("/usr/share")), None, Path::new("/nowhere")).unwrap_err();
 
         assert_eq!(error.code(), "POSTGRES_WRONG_BINARIES");
         assert_eq!(

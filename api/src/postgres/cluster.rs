@@ -45,7 +45,7 @@ pub fn default_data_dir() -> PathBuf {
 #[derive(Debug)]
 pub(super) struct Cluster {
     pgdata: PathBuf,
-    binaries: Binaries,
+    pub(super) binaries: Binaries,
     account: Account,
     password: String,
     pub(super) log: Log,
@@ -68,7 +68,7 @@ impl Cluster {
         let log = Log::new(&data_dir);
 
         let mut new = Self {
-            binaries: choose_binaries(options, &pgdata, &account)?,
+            binaries: choose_binaries(options, &data_dir, &account)?,
             pgdata,
             account,
             password: String::new(),
@@ -292,21 +292,25 @@ fn make_data_dir(path: &Path) -> Result<PathBuf, Error> {
 }
 
 /// Chooses binaries of the version that wrote the cluster, if there is one.
-fn choose_binaries(options: &Options, pgdata: &Path, account: &Account) -> Result<Binaries, Error> {
+fn choose_binaries(
+    options: &Options,
+    data_dir: &Path,
+    account: &Account,
+) -> Result<Binaries, Error> {
+    let pgdata = data_dir.join("pgdata");
     let written_by = fs::read_to_string(pgdata.join("PG_VERSION"))
         .ok()
         .and_then(|text| text.trim().parse().ok());
     let wrong_version = |major| Error::WrongVersion {
-        path: pgdata.to_owned(),
+        path: pgdata.clone(),
         major,
     };
-    let mut found =
-        binaries::find(options.bin_dir.as_deref(), written_by).map_err(|error| {
-            match (written_by, error) {
-                (Some(major), Error::NotFound) => wrong_version(major),
-                (_, error) => error,
-            }
-        })?;
+    let mut found = binaries::find(options.bin_dir.as_deref(), written_by, data_dir).map_err(
+        |error| match (written_by, error) {
+            (Some(major), Error::NotFound) => wrong_version(major),
+            (_, error) => error,
+        },
+    )?;
     if let Some(major) = written_by.filter(|&major| major != found.major) {
         return Err(wrong_version(major));
     }

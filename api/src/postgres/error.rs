@@ -23,6 +23,13 @@ pub enum Error {
     WrongBinaries { path: PathBuf, reason: String },
 
     #[error(
+        "the Postgres in this program cannot be used from {} ({reason}); name a folder that may be written and lets programs \
+         run in COREASON_CACHE, or a Postgres of the machine in COREASON_POSTGRES",
+        path.display()
+    )]
+    NotUnpacked { path: PathBuf, reason: String },
+
+    #[error(
         "the data in {} was written by Postgres {major}, and that version is not on this machine; install it (Debian, \
          Ubuntu: `apt-get install postgresql-{major}`), name its folder of binaries in COREASON_POSTGRES, or choose another \
          data directory",
@@ -85,6 +92,7 @@ impl Error {
         match self {
             Self::NotFound => "POSTGRES_NOT_FOUND",
             Self::WrongBinaries { .. } => "POSTGRES_WRONG_BINARIES",
+            Self::NotUnpacked { .. } => "POSTGRES_NOT_UNPACKED",
             Self::WrongVersion { .. } => "POSTGRES_WRONG_VERSION",
             Self::NoAccount => "POSTGRES_NO_ACCOUNT",
             Self::ClosedFolder { .. } => "POSTGRES_CLOSED_FOLDER",

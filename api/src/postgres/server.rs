@@ -1,7 +1,7 @@
 //! A running Postgres and the loop that brings it back when it dies.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep, timeout};
 
 use super::Error;
+use super::binaries::Binaries;
 use super::cluster::Cluster;
 use super::postmaster::{Ended, Postmaster};
 
@@ -31,7 +32,8 @@ const LOG_LOOK: Duration = Duration::from_mins(1);
 pub struct Options {
     /// The folder that keeps the cluster; made when missing.
     pub data_dir: PathBuf,
-    /// The folder of `initdb` and `postgres`; `None` looks for one, see [`super::find_binaries`].
+    /// The folder of `initdb` and `postgres`; `None` looks for one: `COREASON_POSTGRES`, the one
+    /// packed in this program, `PATH`, the distribution's folders.
     pub bin_dir: Option<PathBuf>,
     /// The port on 127.0.0.1; `None` takes a free one. A Postgres that runs already keeps its own.
     pub port: Option<u16>,
@@ -50,6 +52,8 @@ pub enum State {
 #[derive(Debug)]
 pub struct Server {
     url: String,
+    version: String,
+    bin_dir: PathBuf,
     state: watch::Receiver<State>,
     stop: oneshot::Sender<()>,
     supervisor: JoinHandle<Result<(), Error>>,
@@ -68,6 +72,7 @@ impl Server {
         );
 
         let url = cluster.url(postmaster.port());
+        let Binaries { version, dir, .. } = cluster.binaries.clone();
         let (state_sender, state) = watch::channel(State::Running {
             pid: postmaster.pid(),
         });
@@ -81,6 +86,8 @@ impl Server {
         };
         Ok(Self {
             url,
+            version,
+            bin_dir: dir,
             state,
             stop,
             supervisor: tokio::spawn(supervisor.run()),
@@ -90,6 +97,16 @@ impl Server {
     /// The URL of the engine's database, with its password.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The version of the binaries, such as `18.4`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The folder of the binaries.
+    pub fn bin_dir(&self) -> &Path {
+        &self.bin_dir
     }
 
     /// The process id of the postmaster; while it restarts, of the one that died.
