@@ -161,10 +161,10 @@ impl EventId {
     /// The first event of every history.
     pub const FIRST: Self = Self(1);
 
-    /// Returns the id after this one.
+    /// Returns the id after this one. A client may name any id; none follows the last one.
     #[must_use]
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 
     /// Says whether this is "none", for serde.

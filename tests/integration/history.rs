@@ -90,3 +90,18 @@ async fn a_reader_that_waits_in_vain_gets_an_empty_page() {
     );
     server.stop().await;
 }
+
+#[tokio::test]
+async fn nothing_follows_the_last_event_that_could_be() {
+    let server = Server::start().await;
+    server.client.start("patient", "w").await;
+    for after in [i64::MAX, i64::MAX - 1] {
+        let (status, page) = server
+            .client
+            .get(&format!("/w/history?after={after}"))
+            .await;
+        assert_eq!(status, 200, "{page}");
+        assert_eq!(page["events"], json!([]));
+    }
+    server.stop().await;
+}

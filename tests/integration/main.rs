@@ -9,6 +9,7 @@ mod command_line;
 mod demo;
 mod describe;
 mod examples;
+mod fuzz;
 mod history;
 mod kills;
 mod list;

@@ -5,6 +5,8 @@ mod check;
 mod client;
 mod error;
 mod event;
+#[cfg(test)]
+mod fuzz;
 mod table;
 mod workflow;
 

@@ -234,14 +234,15 @@ impl<'a> Draft<'a> {
         let Some(task) = self.exec.workflow_task() else {
             return;
         };
+        let next_attempt = task.attempt.saturating_add(1);
         if anything_new || self.exec.sticky().is_some() || task.started.is_none() {
             self.schedule_task(None);
-        } else if transient_backoff(task.attempt + 1, timed_out).is_zero() {
+        } else if transient_backoff(next_attempt, timed_out).is_zero() {
             self.effects.push(Effect::DispatchWorkflowTask {
                 task_queue: self.exec.task_queue().clone(),
                 kind: TaskQueueKind::Normal,
                 scheduled_event_id: self.next_event_id,
-                attempt: task.attempt + 1,
+                attempt: next_attempt,
             });
         }
     }

@@ -40,7 +40,7 @@ pub(super) fn retry(
     if let Some(continued) = &mut start.continued {
         continued.initiator = ContinueAsNewInitiator::Retry;
         continued.failure = Some(failure);
-        continued.attempt = started.attempt + 1;
+        continued.attempt = started.attempt.saturating_add(1);
     }
     start
 }

@@ -219,7 +219,7 @@ impl Execution {
                 if activity.attempt != *attempt || activity.state == AttemptState::Ended {
                     return Err("the activity is not at that attempt");
                 }
-                activity.attempt += 1;
+                activity.attempt = activity.attempt.saturating_add(1);
                 activity.last_failure = Some(failure.clone());
                 activity.state = AttemptState::Backoff {
                     until: *next_attempt_at,

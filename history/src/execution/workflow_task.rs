@@ -294,7 +294,12 @@ impl Execution {
         if let Some(timed_out) = timed_out
             && !was_sticky
         {
-            self.transient_task_follows(event.id.next(), event.at, attempt + 1, timed_out);
+            self.transient_task_follows(
+                event.id.next(),
+                event.at,
+                attempt.saturating_add(1),
+                timed_out,
+            );
         }
     }
 
@@ -346,7 +351,7 @@ impl Execution {
         let scheduled_event_id = task.scheduled_event_id;
         let timed_out = matches!(cause, WorkflowTaskAttemptCause::TimedOut(_));
         self.clear_buffer();
-        self.transient_task_follows(scheduled_event_id, at, attempt + 1, timed_out);
+        self.transient_task_follows(scheduled_event_id, at, attempt.saturating_add(1), timed_out);
         Ok(())
     }
 }

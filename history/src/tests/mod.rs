@@ -20,5 +20,6 @@ mod limits;
 mod next_run;
 mod recovery;
 
+mod fuzz;
 mod pairs;
 mod random;

@@ -97,7 +97,7 @@ fn command() -> impl Strategy<Value = String> {
 }
 
 /// Returns the requests that fit the state of the run.
-fn sensible(execution: &Execution) -> Vec<String> {
+pub(super) fn sensible(execution: &Execution) -> Vec<String> {
     let mut lines: Vec<String> = ["signal s", "signal s id=x", "wait 1s", "wait 3s", "crash"]
         .map(str::to_owned)
         .to_vec();
@@ -364,18 +364,23 @@ proptest! {
     }
 }
 
+/// Returns a random story.
+pub(super) fn story(runner: &mut TestRunner) -> Story {
+    let mut story = Story::new();
+    story.ask(first().new_tree(runner).unwrap().current());
+    let steps = prop::collection::vec(step(), 0..60);
+    for step in steps.new_tree(runner).unwrap().current() {
+        take_step(&mut story, &step);
+    }
+    story
+}
+
 #[test]
 fn random_stories_know_every_kind_of_record() {
     let mut runner = TestRunner::deterministic();
     let mut seen = BTreeSet::new();
     for _ in 0..1000 {
-        let mut story = Story::new();
-        story.ask(first().new_tree(&mut runner).unwrap().current());
-        let steps = prop::collection::vec(step(), 0..60);
-        for step in steps.new_tree(&mut runner).unwrap().current() {
-            take_step(&mut story, &step);
-        }
-        seen.extend(story.log.iter().map(Record::name));
+        seen.extend(story(&mut runner).log.iter().map(Record::name));
     }
     let missing: BTreeSet<&str> = super::pairs::kinds().difference(&seen).copied().collect();
     assert!(missing.is_empty(), "{missing:?}");

@@ -98,7 +98,7 @@ pub(super) const RUN: RunId = RunId(Uuid::from_u128(1));
 pub(super) const NEXT_RUN: RunId = RunId(Uuid::from_u128(2));
 pub(super) const CHILD_RUN: RunId = RunId(Uuid::from_u128(3));
 
-type Outcome = Result<Decision, Rejection>;
+pub(super) type Outcome = Result<Decision, Rejection>;
 
 impl Story {
     pub(super) fn new() -> Self {
@@ -149,6 +149,12 @@ impl Story {
         }
         let outcome = self.decide(verb, &words, line);
         self.hear(outcome)
+    }
+
+    /// Returns what a request leads to, without carrying it out.
+    pub(super) fn outcome(&self, line: &str) -> Outcome {
+        let (verb, rest) = line.split_once([' ', ':']).unwrap_or((line, ""));
+        self.decide(verb, &Words::of(rest), line)
     }
 
     fn hear(&mut self, outcome: Outcome) -> Vec<String> {

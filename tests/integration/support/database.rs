@@ -1,6 +1,7 @@
 //! A database of its own for each test.
 
-use tokio_postgres::{Config, NoTls};
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config, Error, NoTls};
 use uuid::Uuid;
 
 /// A fresh, empty database on the server of `COREASON_TEST_DATABASE_URL`; dropped at the end.
@@ -33,6 +34,27 @@ impl Database {
         format!("{}/{}{separator}{options}", &address[..path], self.name)
     }
 
+    /// Reads every row of every view in it: none may raise, whatever is stored.
+    pub(crate) async fn check_views(&self) {
+        let (client, connection) = connect(&self.url()).await;
+        let views = client
+            .query(
+                "SELECT table_name::text FROM information_schema.views WHERE table_schema = 'public'",
+                &[],
+            )
+            .await
+            .unwrap();
+        assert!(!views.is_empty());
+        for view in views {
+            let view: String = view.get(0);
+            let read = format!("SELECT count(row_to_json(v)::text) FROM {view} v");
+            let read = client.query_one(&read, &[]).await;
+            assert!(read.is_ok(), "{view}: {read:?}");
+        }
+        drop(client);
+        connection.await.unwrap().unwrap();
+    }
+
     /// Removes it, whoever is still connected.
     pub(crate) async fn remove(self) {
         run(
@@ -44,9 +66,13 @@ impl Database {
 }
 
 async fn run(url: &str, statement: &str) {
-    let (client, connection) = url.parse::<Config>().unwrap().connect(NoTls).await.unwrap();
-    let connection = tokio::spawn(connection);
+    let (client, connection) = connect(url).await;
     client.batch_execute(statement).await.unwrap();
     drop(client);
     connection.await.unwrap().unwrap();
+}
+
+async fn connect(url: &str) -> (Client, JoinHandle<Result<(), Error>>) {
+    let (client, connection) = url.parse::<Config>().unwrap().connect(NoTls).await.unwrap();
+    (client, tokio::spawn(connection))
 }

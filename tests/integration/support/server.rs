@@ -25,7 +25,10 @@ impl Server {
 
     /// Starts a server that nobody works for.
     pub(crate) async fn start_without_worker() -> Self {
-        let database = Database::create().await;
+        Self::on(Database::create().await).await
+    }
+
+    async fn on(database: Database) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let engine = Engine::open(Config::new(database.url(), &address))
@@ -58,17 +61,38 @@ impl Server {
         }));
     }
 
-    /// Returns where its database is.
+    /// Returns the routes, to be called without HTTP between.
+    pub(crate) fn router(&self) -> axum::Router {
+        coreason::router(coreason::App::new(self.engine.clone()))
+    }
+
+    /// Returns the URL of its database.
     pub(crate) fn database_url(&self) -> String {
         self.database.url()
     }
 
+    /// Reads every view of its database.
+    pub(crate) async fn check_views(&self) {
+        self.database.check_views().await;
+    }
+
+    /// Stops everything, and starts a server with the workflows of [`workflows`] on what is recorded.
+    pub(crate) async fn restart(self) -> Self {
+        let mut server = Self::on(self.halt().await).await;
+        server.run(workflows::worker());
+        server
+    }
+
     /// Stops everything and drops the database.
     pub(crate) async fn stop(self) {
+        self.halt().await.remove().await;
+    }
+
+    async fn halt(self) -> Database {
         self.engine.close().await;
         for task in self.tasks {
             task.abort();
         }
-        self.database.remove().await;
+        self.database
     }
 }
