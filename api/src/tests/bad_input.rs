@@ -304,3 +304,12 @@ async fn a_page_of_another_origin_changes_nothing() {
     );
     assert_eq!(code(post()).await, is(503, "STARTING"));
 }
+
+#[tokio::test]
+async fn names_that_nothing_can_have_are_refused_in_a_list() {
+    let server = Server::start().await;
+    for query in ["type=%00", "workflowId=a%00b", "type=", "workflowId=%C2%85"] {
+        let list = server.workflows(Method::GET, &format!("?{query}"));
+        assert_eq!(code(list).await, is(400, "INVALID_ID"), "{query}");
+    }
+}

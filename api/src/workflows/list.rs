@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use engine::{ListFilter, Summary};
-use history::{RunId, Status, Timestamp, WorkflowId, WorkflowType};
+use history::{InvalidId, RunId, Status, Timestamp, WorkflowId, WorkflowType};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -47,13 +47,24 @@ impl ListQuery {
             )));
         }
         Ok(ListFilter {
-            workflow_type: self.workflow_type,
+            workflow_type: known(self.workflow_type, WorkflowType::new)?,
             status: self.status.as_deref().map(status).transpose()?,
-            workflow_id: self.workflow_id,
+            workflow_id: known(self.workflow_id, WorkflowId::new)?,
             page_size,
             cursor: self.cursor.as_deref().map(cursor).transpose()?,
         })
     }
+}
+
+/// Refuses a name that nothing can have; Postgres would not even take it.
+fn known<T>(
+    name: Option<String>,
+    of: impl Fn(String) -> Result<T, InvalidId>,
+) -> Result<Option<String>, Error> {
+    if let Some(name) = &name {
+        of(name.clone())?;
+    }
+    Ok(name)
 }
 
 fn status(name: &str) -> Result<Status, Error> {
