@@ -257,6 +257,13 @@ impl Execution {
         if self.close_event.is_some() {
             return Err("the run is closed");
         }
+        let since = self
+            .workflow_task()
+            .map_or(self.last_event_at, |task| task.scheduled_at)
+            .max(self.last_event_at);
+        if !may_come_late(&noted.note) && noted.at < since {
+            return Err("it lies before what it follows");
+        }
         match &noted.note {
             Note::Buffered { event } => self.buffered(noted.at, event),
             Note::WorkflowTaskAttemptScheduled { attempt } => {
@@ -305,6 +312,17 @@ impl Execution {
     pub(crate) fn at(&self, now: Timestamp) -> Timestamp {
         now.max(self.last_record_at)
     }
+}
+
+/// Notes of activities ride on later rows; all others stand where they were made.
+fn may_come_late(note: &Note) -> bool {
+    matches!(
+        note,
+        Note::ActivityAttemptStarted { .. }
+            | Note::ActivityAttemptScheduled { .. }
+            | Note::ActivityAttemptFailed { .. }
+            | Note::ActivityHeartbeat { .. }
+    )
 }
 
 fn is_of_workflow_task(kind: &EventKind) -> bool {

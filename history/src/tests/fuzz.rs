@@ -187,6 +187,22 @@ fn attempts_beyond_what_can_be_counted_go_on_at_the_last_one() {
 }
 
 #[test]
+fn note_that_lies_before_the_task_that_it_speaks_of_is_refused() {
+    let mut story = Story::new();
+    for line in ["wait 5s", "start", "take", "fail-task", "wait 1s", "take"] {
+        story.ask(line);
+    }
+    let mut stored = serde_json::to_value(&story.log).unwrap();
+    assert!(read(&stored.to_string()).is_some());
+    let note = stored.as_array_mut().unwrap().last_mut().unwrap();
+    assert!(note["n"]["WorkflowTaskAttemptStarted"].is_object());
+
+    note["t"] = 1_000_000.into();
+
+    assert!(read(&stored.to_string()).is_none());
+}
+
+#[test]
 fn ids_are_taken_whole_or_refused() {
     for mut dice in fuzz::cases(2000) {
         let text = text::mutated(&mut dice, "order-1");

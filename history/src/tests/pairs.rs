@@ -189,7 +189,10 @@ fn moved(record: &Record, execution: &Execution) -> Record {
             at: execution.last_event_at(),
             kind: event.kind.clone(),
         })),
-        note @ Record::Note(_) => note.clone(),
+        Record::Note(noted) => Record::Note(Noted {
+            at: execution.at(noted.at),
+            note: noted.note.clone(),
+        }),
     }
 }
 
