@@ -1,71 +1,47 @@
 //! The load over HTTP: each client has one connection and writes its requests by hand, so that the client costs little.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    time::Instant,
 };
 use uuid::Uuid;
 
-use crate::{load::Figures, workflows::QUEUE};
+use crate::{load, workflows::QUEUE};
 
-/// Runs clients in a closed loop of `start?wait` for a while.
-pub(crate) async fn closed_loop(
-    address: SocketAddr,
-    clients: usize,
-    time: Duration,
-    activities: u32,
-) -> Result<Figures> {
-    let begun = Instant::now();
-    let until = begun + time;
-    let running: Vec<_> = (0..clients)
-        .map(|_| {
-            tokio::spawn(async move {
-                let mut client = Client::connect(address).await?;
-                let mut latencies = Vec::with_capacity(4096);
-                while Instant::now() < until {
-                    let sent = Instant::now();
-                    client.execute(activities).await?;
-                    latencies.push(sent.elapsed());
-                }
-                anyhow::Ok(latencies)
-            })
-        })
-        .collect();
-    let mut all = Vec::with_capacity(clients);
-    for client in running {
-        all.push(client.await??);
-    }
-    Ok(Figures::of(begun.elapsed(), all))
+/// What is asked for over HTTP.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Service {
+    /// Our REST interface: start to result in one call.
+    Ours,
+    /// A handler behind Restate's ingress, by its path.
+    Restate(&'static str),
 }
 
 /// One connection that is kept.
-struct Client {
+pub(crate) struct Client {
+    service: Service,
     stream: TcpStream,
     answer: Vec<u8>,
 }
 
 impl Client {
-    async fn connect(address: SocketAddr) -> Result<Self> {
+    pub(crate) async fn connect(address: SocketAddr, service: Service) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self {
+            service,
             stream,
             answer: Vec::with_capacity(4096),
         })
     }
 
-    /// Starts a workflow and waits for its result in the same call.
-    async fn execute(&mut self, activities: u32) -> Result<()> {
-        let body = format!(
-            r#"{{"workflowType":"sequence","workflowId":"{}","taskQueue":"{QUEUE}","input":{activities}}}"#,
-            Uuid::new_v4()
-        );
+    /// Sends JSON and returns what is answered, which must say how long it is.
+    pub(crate) async fn post(&mut self, path: &str, body: &str) -> Result<&str> {
         let request = format!(
-            "POST /api/v1/namespaces/default/workflows?wait=20s HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
         self.stream.write_all(request.as_bytes()).await?;
@@ -78,30 +54,48 @@ impl Client {
             {
                 break end + 4;
             }
-            anyhow::ensure!(
-                self.stream.read_buf(&mut self.answer).await? > 0,
-                "the server hung up"
-            );
+            self.read().await?;
         };
         let text = std::str::from_utf8(&self.answer[..head])?.to_ascii_lowercase();
         let length: usize = text
             .lines()
             .find_map(|line| line.strip_prefix("content-length: "))
-            .context("an answer without a length")?
+            .with_context(|| format!("an answer without a length: {text}"))?
             .trim()
             .parse()?;
         while self.answer.len() < head + length {
-            anyhow::ensure!(
-                self.stream.read_buf(&mut self.answer).await? > 0,
-                "the server hung up"
-            );
+            self.read().await?;
         }
         let answer = std::str::from_utf8(&self.answer[head..])?;
-        let expected = format!(r#""result":{activities}"#);
-        anyhow::ensure!(
-            text.starts_with("http/1.1 20") && answer.contains(&expected),
-            "{text}{answer}"
-        );
+        anyhow::ensure!(text.starts_with("http/1.1 20"), "{text}{answer}");
+        Ok(answer)
+    }
+
+    async fn read(&mut self) -> Result<()> {
+        let read = self.stream.read_buf(&mut self.answer).await?;
+        anyhow::ensure!(read > 0, "the server hung up");
+        Ok(())
+    }
+}
+
+impl load::Client for Client {
+    async fn execute(&mut self, activities: u32) -> Result<()> {
+        let right = match self.service {
+            Service::Ours => {
+                let body = format!(
+                    r#"{{"workflowType":"sequence","workflowId":"{}","taskQueue":"{QUEUE}","input":{activities}}}"#,
+                    Uuid::new_v4()
+                );
+                self.post("/api/v1/namespaces/default/workflows?wait=20s", &body)
+                    .await?
+                    .contains(&format!(r#""result":{activities}"#))
+            }
+            Service::Restate(path) => {
+                let body = activities.to_string();
+                self.post(path, &body).await? == body
+            }
+        };
+        anyhow::ensure!(right, "a workflow ended with another result");
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use engine::store::commit::{CloseRow, Connection, HistoryRow, Item, StartRow};
 use history::{RequestId, RunId, TaskQueue, Timestamp, WorkflowId, WorkflowType};
 use uuid::Uuid;
 
-use crate::load::{Figures, median};
+use crate::{load::Figures, meter::Measured};
 
 /// How many workflows are replayed in one measurement.
 const WORKFLOWS: i64 = 20_000;
@@ -20,39 +20,41 @@ const SLOTS: [i16; 2] = [6, 7];
 /// What a bare script reaches.
 pub(crate) struct Limits {
     /// A commit of one row, one after the other.
-    pub(crate) one_row: Figures,
+    pub(crate) one_row: Measured,
     /// One-activity workflows, two commits each.
-    pub(crate) replay: Figures,
+    pub(crate) replay: Measured,
 }
 
-/// Measures both on the database that the engine has just filled.
-pub(crate) async fn measure(url: &str, in_flight: usize, repeats: usize) -> Result<Limits> {
+/// Measures both on the database that the engine has just filled, and has closed.
+pub(crate) async fn measure(url: &str, in_flight: usize) -> Result<Limits> {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
     tokio::spawn(connection);
     let owner = Uuid::new_v4();
-    client
-        .execute(
-            "UPDATE slot SET owner = $1, epoch = 1 WHERE n >= 6",
+    // An epoch of its own, beyond those that an engine can have come to.
+    let epoch = client
+        .query(
+            "UPDATE slot SET owner = $1, epoch = epoch + 1000000 WHERE n >= 6 RETURNING epoch",
             &[&owner],
         )
-        .await?;
+        .await?
+        .first()
+        .context("a slot")?
+        .get(0);
     let recorded = Recorded::read(&client).await?;
     let mut lanes = Vec::new();
     for slot in SLOTS {
         lanes.push(Lane {
-            connection: Connection::open(url, slot, owner, 1).await?,
+            connection: Connection::open(url, slot, owner, epoch).await?,
             batch: 0,
         });
     }
-    let mut one_row = Vec::new();
-    let mut replays = Vec::new();
-    for _ in 0..repeats {
-        one_row.push(single(&mut lanes[0], &recorded).await?);
-        replays.push(replay(&mut lanes, &recorded, in_flight).await?);
-    }
+    let figures = |figures| Measured {
+        figures,
+        cost: None,
+    };
     Ok(Limits {
-        one_row: median(one_row),
-        replay: median(replays),
+        one_row: figures(single(&mut lanes[0], &recorded).await?),
+        replay: figures(replay(&mut lanes, &recorded, in_flight).await?),
     })
 }
 

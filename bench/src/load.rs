@@ -1,106 +1,102 @@
-//! Closed loops: so many clients, each of which sends its next request when it has the answer to the last.
+//! Closed loops: so many clients, each of which asks for its next workflow when it has the result of the last.
+//!
+//! The program of DBOS for Rust (`bench/peers/dbos-rust`) includes this file, so that it is loaded by the same code as ours.
 
-use std::{future::Future, time::Duration};
+use std::{io::Write as _, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use tokio::time::Instant;
 
-use crate::Counters;
-
-/// What a measurement says.
-#[derive(Debug, Clone, Default)]
+/// What a closed loop did.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Figures {
     /// How many workflows ended.
-    pub(crate) workflows: usize,
-    /// How long it took.
-    pub(crate) time: Duration,
-    /// How long each took, in order.
-    pub(crate) latencies: Vec<Duration>,
-    /// How many batches Postgres committed.
-    pub(crate) batches: Option<i64>,
-    /// How many rows of history those had.
-    pub(crate) rows: Option<i64>,
-    /// How many bytes of WAL it wrote.
-    pub(crate) wal_bytes: Option<i64>,
+    pub(crate) workflows: u64,
+    pub(crate) seconds: f64,
+    /// How long the median took, start to result.
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
 }
 
 impl Figures {
-    /// Returns the workflows a second.
-    pub(crate) fn rate(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "counts of a few seconds")]
-        let workflows = self.workflows as f64;
-        workflows / self.time.as_secs_f64()
-    }
-
-    /// Returns the latency that the given share of the workflows stayed under.
-    pub(crate) fn quantile(&self, share: f64) -> Duration {
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "an index below the length"
-        )]
-        let at = (self.latencies.len() as f64 * share) as usize;
-        self.latencies
-            .get(at.min(self.latencies.len().saturating_sub(1)))
-            .copied()
-            .unwrap_or_default()
-    }
-
-    /// Adds what Postgres counted meanwhile.
-    pub(crate) fn count(&mut self, before: &Counters, after: &Counters) {
-        self.batches = Some(after.batches - before.batches);
-        self.rows = Some(after.rows - before.rows);
-        self.wal_bytes = Some(after.wal_bytes - before.wal_bytes);
-    }
-
     /// Sums up what each client has measured.
     pub(crate) fn of(time: Duration, clients: Vec<Vec<Duration>>) -> Self {
         let mut latencies: Vec<Duration> = clients.into_iter().flatten().collect();
         latencies.sort_unstable();
+        let quantile = |percent: usize| {
+            latencies
+                .get((latencies.len() * percent / 100).min(latencies.len().saturating_sub(1)))
+                .map_or(0.0, |latency| latency.as_secs_f64() * 1000.0)
+        };
         Self {
-            workflows: latencies.len(),
-            time,
-            latencies,
-            batches: None,
-            rows: None,
-            wal_bytes: None,
+            workflows: latencies.len() as u64,
+            seconds: time.as_secs_f64(),
+            p50_ms: quantile(50),
+            p99_ms: quantile(99),
         }
     }
 }
 
-/// Returns the measurement with the median throughput.
-pub(crate) fn median(mut figures: Vec<Figures>) -> Figures {
-    figures.sort_by(|a, b| a.rate().total_cmp(&b.rate()));
-    let middle = figures.len() / 2;
-    figures.into_iter().nth(middle).unwrap_or_default()
+/// Somebody who runs one workflow after the other.
+pub(crate) trait Client: Send + 'static {
+    /// Starts a workflow of so many activities and waits for its result.
+    fn execute(&mut self, activities: u32) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// Runs clients in a closed loop for a while.
-pub(crate) async fn closed_loop<F, R>(clients: usize, time: Duration, request: F) -> Result<Figures>
-where
-    F: Fn(usize) -> R + Clone + Send + 'static,
-    R: Future<Output = Result<()>> + Send,
-{
+pub(crate) async fn closed_loop<C: Client>(
+    clients: Vec<C>,
+    activities: u32,
+    time: Duration,
+) -> Result<Figures> {
     let begun = Instant::now();
     let until = begun + time;
-    let running: Vec<_> = (0..clients)
-        .map(|client| {
-            let request = request.clone();
+    let running: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
             tokio::spawn(async move {
                 let mut latencies = Vec::with_capacity(4096);
                 while Instant::now() < until {
                     let sent = Instant::now();
-                    request(client).await?;
+                    client.execute(activities).await?;
                     latencies.push(sent.elapsed());
                 }
                 anyhow::Ok(latencies)
             })
         })
         .collect();
-    let mut all = Vec::with_capacity(clients);
+    let mut all = Vec::with_capacity(running.len());
     for client in running {
         all.push(client.await??);
     }
     Ok(Figures::of(begun.elapsed(), all))
+}
+
+/// Runs the loads that are asked for on stdin, `ACTIVITIES CLIENTS SECONDS` a line, and answers each with a line of JSON;
+/// ends with stdin. Reading blocks the thread of `main`, on which nothing else runs.
+pub(crate) async fn on_stdin<C: Client + Clone>(client: C) -> Result<()> {
+    writeln!(std::io::stdout(), "ready")?;
+    for line in std::io::stdin().lines() {
+        let line = line?;
+        let mut words = line.split_whitespace();
+        let mut word = || words.next().context("ACTIVITIES CLIENTS SECONDS");
+        let (activities, clients, seconds) = (word()?.parse()?, word()?.parse()?, word()?.parse()?);
+        let figures = closed_loop(
+            vec![client.clone(); clients],
+            activities,
+            Duration::from_secs(seconds),
+        )
+        .await?;
+        let Figures {
+            workflows,
+            seconds,
+            p50_ms,
+            p99_ms,
+        } = figures;
+        writeln!(
+            std::io::stdout(),
+            r#"{{"workflows":{workflows},"seconds":{seconds},"p50_ms":{p50_ms},"p99_ms":{p99_ms}}}"#
+        )?;
+    }
+    Ok(())
 }

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use engine::Engine;
-use history::{Namespace, WorkflowType};
+use history::Namespace;
+
+use crate::own::{Own, start};
 
 /// What was measured.
 pub(crate) struct Open {
@@ -17,18 +18,17 @@ pub(crate) struct Open {
 }
 
 /// Starts so many workflows that wait, from many clients at once.
-pub(crate) async fn measure(engine: &Engine, runs: usize, clients: usize) -> Result<Open> {
+pub(crate) async fn measure(url: &str, runs: usize, clients: usize) -> Result<Open> {
+    let own = Own::open(url).await?;
     let before = resident()?;
     let begun = Instant::now();
     let starting: Vec<_> = (0..clients)
         .map(|client| {
-            let engine = engine.clone();
+            let engine = own.engine.clone();
             tokio::spawn(async move {
                 for _ in (client..runs).step_by(clients) {
-                    let mut start = crate::start(0);
-                    start.workflow_type = WorkflowType::known("wait");
                     engine
-                        .start_workflow(&Namespace::known("default"), start)
+                        .start_workflow(&Namespace::known("default"), start("wait", 0))
                         .await?;
                 }
                 anyhow::Ok(())
@@ -38,11 +38,14 @@ pub(crate) async fn measure(engine: &Engine, runs: usize, clients: usize) -> Res
     for client in starting {
         client.await??;
     }
+    let time = begun.elapsed();
+    let after = resident()?;
+    own.close().await?;
     Ok(Open {
         runs,
-        time: begun.elapsed(),
+        time,
         before,
-        after: resident()?,
+        after,
     })
 }
 

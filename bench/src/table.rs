@@ -1,75 +1,99 @@
-//! The table.
+//! The tables, as Markdown.
 
-use std::{fmt::Write as _, io::Write as _};
+use std::fmt::{Result, Write as _};
 
-use anyhow::Result;
-
-use crate::{load::Figures, open::Open};
+use crate::{
+    meter::{Cost, InPostgres, Measured},
+    open::Open,
+    targets::Verdict,
+};
 
 /// One line.
 pub(crate) struct Row {
     pub(crate) name: String,
     /// Activities in a workflow.
-    pub(crate) steps: Option<u32>,
-    pub(crate) figures: Figures,
+    pub(crate) activities: Option<u32>,
+    pub(crate) measured: Measured,
+    /// What a bare script reaches in the same.
+    pub(crate) limit: Option<f64>,
 }
 
-/// Prints the table as Markdown, with the ratio of each line to the limit.
-pub(crate) fn print(rows: &[Row], open: Option<&Open>) -> Result<()> {
-    let limit = rows
-        .iter()
-        .find(|row| row.name.starts_with("limit"))
-        .map_or(0.0, |row| row.figures.rate());
-    let mut text = String::from(
-        "| what | workflows/s | activities/s | p50 ms | p99 ms | rows/wf | commits/wf | WAL bytes/wf | of the limit |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
-    );
-    for Row {
-        name,
-        steps,
-        figures,
-    } in rows
-    {
-        let millis = |share| figures.quantile(share).as_secs_f64() * 1000.0;
-        #[expect(clippy::cast_precision_loss, reason = "counts of a few seconds")]
-        let per_workflow =
-            |count: Option<i64>| count.map(|count| count as f64 / figures.workflows.max(1) as f64);
-        let rate = figures.rate();
-        write!(text, "| {name} | {rate:.0} | ")?;
-        match steps {
-            Some(steps) => write!(text, "{:.0} | ", rate * f64::from(*steps))?,
-            None => text.push_str("– | "),
-        }
-        write!(text, "{:.2} | {:.2} | ", millis(0.5), millis(0.99))?;
-        match per_workflow(figures.rows) {
-            Some(rows) => write!(text, "{rows:.2} | ")?,
-            None => text.push_str("– | "),
-        }
-        match per_workflow(figures.batches) {
-            Some(commits) => write!(text, "{commits:.2} | ")?,
-            None => text.push_str("– | "),
-        }
-        match per_workflow(figures.wal_bytes) {
-            Some(bytes) => write!(text, "{bytes:.0} | ")?,
-            None => text.push_str("– | "),
-        }
-        match steps {
-            Some(1) => writeln!(text, "{:.2} |", rate / limit)?,
-            _ => text.push_str("– |\n"),
-        }
+const HEAD: &str = "\
+| what | workflows/s | activities/s | p50 ms | p99 ms | rows/wf | commits/wf | WAL bytes/wf | CPU ms/wf: engine, worker | Postgres | client | of the limit |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+";
+
+/// Writes what was measured.
+pub(crate) fn rows(out: &mut String, rows: &[Row]) -> Result {
+    out.push_str(HEAD);
+    for row in rows {
+        line(out, row)?;
     }
-    if let Some(open) = open {
-        #[expect(clippy::cast_precision_loss, reason = "megabytes and a count")]
-        let (mib, each) = (
-            (open.after - open.before) as f64 / 1024.0 / 1024.0,
-            (open.after - open.before) as f64 / open.runs as f64,
-        );
+    Ok(())
+}
+
+fn line(out: &mut String, row: &Row) -> Result {
+    let Measured { figures, cost } = row.measured;
+    let rate = row.measured.rate();
+    write!(out, "| {} | {rate:.0} |", row.name)?;
+    cell(out, row.activities.map(|n| rate * f64::from(n)), 0)?;
+    cell(out, Some(figures.p50_ms), 2)?;
+    cell(out, Some(figures.p99_ms), 2)?;
+    let in_postgres =
+        |what: fn(InPostgres) -> f64| cost.and_then(|cost| cost.in_postgres).map(what);
+    cell(out, cost.and_then(|cost| cost.rows), 2)?;
+    cell(out, in_postgres(|postgres| postgres.commits), 2)?;
+    cell(out, in_postgres(|postgres| postgres.wal_bytes), 0)?;
+    cell(out, cost.map(|Cost { engine_ms, .. }| engine_ms), 3)?;
+    cell(out, in_postgres(|postgres| postgres.cpu_ms), 3)?;
+    cell(out, cost.and_then(|cost| cost.client_ms), 3)?;
+    cell(out, row.limit.map(|limit| rate / limit), 2)?;
+    out.push('\n');
+    Ok(())
+}
+
+fn cell(out: &mut String, value: Option<f64>, decimals: usize) -> Result {
+    match value {
+        Some(value) => write!(out, " {value:.decimals$} |"),
+        None => write!(out, " – |"),
+    }
+}
+
+/// Writes what was aimed at and what was reached.
+pub(crate) fn targets(out: &mut String, verdicts: &[Verdict]) -> Result {
+    out.push_str("\n| target | ours | theirs | ratio | aimed at | |\n|---|--:|--:|--:|--:|---|\n");
+    for verdict in verdicts {
+        let Verdict {
+            name,
+            ours,
+            theirs,
+            ratio,
+            aim,
+        } = verdict;
+        let reached = if aim.reached(*ratio) {
+            "reached"
+        } else {
+            "**missed**"
+        };
         writeln!(
-            text,
-            "\n{} open runs, started in {:.1} s: {mib:.0} MiB resident more than before, {each:.0} bytes each.",
-            open.runs,
-            open.time.as_secs_f64()
+            out,
+            "| {name} | {ours:.2} | {theirs:.2} | {ratio:.2} | {aim} | {reached} |"
         )?;
     }
-    std::io::stdout().write_all(text.as_bytes())?;
     Ok(())
+}
+
+/// Writes what open runs cost.
+pub(crate) fn open(out: &mut String, open: &Open) -> Result {
+    #[expect(clippy::cast_precision_loss, reason = "megabytes and a count")]
+    let (mib, each) = (
+        (open.after - open.before) as f64 / 1024.0 / 1024.0,
+        (open.after - open.before) as f64 / open.runs as f64,
+    );
+    writeln!(
+        out,
+        "\n{} open runs, started in {:.1} s: {mib:.0} MiB resident more than before, {each:.0} bytes each.",
+        open.runs,
+        open.time.as_secs_f64()
+    )
 }

@@ -1,0 +1,116 @@
+//! Our own engine as programs of their own, so that it is started, loaded and watched as its peers are.
+
+use std::{io::Write as _, time::Duration};
+
+use anyhow::{Context as _, Result};
+use coreason::App;
+use engine::{Config, Engine};
+use history::{
+    Millis, Namespace, Payload, Payloads, RequestId, TaskQueue, WorkflowId, WorkflowType,
+    decide::StartWorkflow,
+};
+use tokio::{sync::oneshot, task::JoinHandle};
+use uuid::Uuid;
+use worker::Connection;
+
+use crate::{load, workflows};
+
+/// An engine that owns the database, and a worker in the same process.
+pub(crate) struct Own {
+    pub(crate) engine: Engine,
+    working: JoinHandle<Result<(), worker::BuildError>>,
+    stop: oneshot::Sender<()>,
+}
+
+impl Own {
+    pub(crate) async fn open(url: &str) -> Result<Self> {
+        let engine = Engine::open(Config::new(url, "http://127.0.0.1")).await?;
+        engine.owning().await;
+        let worker = workflows::worker();
+        let (answers, tasks) = engine.connect_worker(worker.hello()?)?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let working = tokio::spawn(worker.run(Connection { tasks, answers }, async move {
+            drop(stopped.await);
+        }));
+        Ok(Self {
+            engine,
+            working,
+            stop,
+        })
+    }
+
+    pub(crate) async fn close(self) -> Result<()> {
+        // The worker ends with its connection; that it is told first only makes it leave in order.
+        let _ = self.stop.send(());
+        self.working.await??;
+        self.engine.close().await;
+        Ok(())
+    }
+}
+
+/// Runs the loads that stdin asks for, in this process.
+pub(crate) async fn in_process(url: &str) -> Result<()> {
+    let own = Own::open(url).await?;
+    load::on_stdin(Client(own.engine.clone())).await?;
+    own.close().await
+}
+
+/// Serves HTTP until stdin ends; says where on stdout.
+pub(crate) async fn over_http(url: &str) -> Result<()> {
+    let own = Own::open(url).await?;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    writeln!(std::io::stdout(), "{}", listener.local_addr()?)?;
+    let routes = coreason::router(App::new(own.engine.clone()));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    own.close().await
+}
+
+#[derive(Clone)]
+struct Client(Engine);
+
+impl load::Client for Client {
+    async fn execute(&mut self, activities: u32) -> Result<()> {
+        let (_, closed) = self
+            .0
+            .execute_workflow(
+                &Namespace::known("default"),
+                start("sequence", activities),
+                Duration::from_mins(1),
+            )
+            .await?;
+        let closed = closed.context("a workflow did not end in time")?;
+        anyhow::ensure!(
+            closed.status == history::Status::Completed,
+            "a workflow ended as {:?}",
+            closed.status
+        );
+        Ok(())
+    }
+}
+
+/// Returns the start of a workflow of the bench.
+pub(crate) fn start(workflow_type: &str, activities: u32) -> StartWorkflow {
+    let id = Uuid::new_v4().to_string();
+    StartWorkflow {
+        workflow_id: WorkflowId::known(&id),
+        workflow_type: WorkflowType::known(workflow_type),
+        task_queue: TaskQueue::known(workflows::QUEUE),
+        input: Payloads::one(Payload::json_text(activities.to_string())),
+        workflow_execution_timeout: Millis::ZERO,
+        workflow_run_timeout: Millis::ZERO,
+        workflow_task_timeout: Millis::ZERO,
+        request_id: RequestId::known(id),
+        identity: None,
+        reuse_policy: history::event::WorkflowIdReusePolicy::default(),
+        conflict_policy: history::event::WorkflowIdConflictPolicy::default(),
+        retry_policy: None,
+        cron_schedule: String::new(),
+        start_delay: Millis::ZERO,
+        memo: history::event::Memo::new(),
+        search_attributes: history::event::SearchAttributes::new(),
+        header: history::event::Header::new(),
+        parent: None,
+        continued: None,
+    }
+}

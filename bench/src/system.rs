@@ -1,0 +1,230 @@
+//! A system under measurement: processes that run, and the ways to load them.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result};
+use tokio::{net::TcpListener, process::Command};
+use tokio_postgres::config::Host;
+
+use crate::{
+    http::{self, Service},
+    load::{Figures, closed_loop},
+    meter::{Measured, Meter},
+    peers::{dbos, restate, temporal},
+    process::Process,
+};
+
+/// What the bench has made for all of them.
+pub(crate) struct Ground {
+    /// A temporary folder.
+    pub(crate) folder: PathBuf,
+    /// Postgres, by the URL of our own database.
+    pub(crate) url: String,
+    pub(crate) meter: Meter,
+}
+
+/// One that can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    InProcess,
+    Http,
+    Restate,
+    DbosRust,
+    DbosPython,
+    Temporal,
+}
+
+/// A number of activities and of clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Case {
+    pub(crate) activities: u32,
+    pub(crate) clients: usize,
+}
+
+/// One that runs.
+pub(crate) struct System {
+    pub(crate) processes: Vec<Process>,
+    pub(crate) load: Load,
+    pub(crate) store: Store,
+}
+
+/// How it is loaded.
+pub(crate) enum Load {
+    /// By our client over HTTP; a service for each name of the kind.
+    Http(SocketAddr, Vec<Service>),
+    /// By itself: the last process takes the lines of `load::on_stdin`.
+    Itself,
+}
+
+/// Where it keeps its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Store {
+    /// In our tables.
+    Ours,
+    /// In Postgres.
+    Postgres,
+    Elsewhere,
+}
+
+impl Kind {
+    pub(crate) const OURS: [Self; 2] = [Self::InProcess, Self::Http];
+    pub(crate) const PEERS: [Self; 4] = [
+        Self::Restate,
+        Self::DbosRust,
+        Self::DbosPython,
+        Self::Temporal,
+    ];
+
+    /// Returns what the table calls it, a name for each way to load it.
+    pub(crate) fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::InProcess => &["in process"],
+            Self::Http => &["HTTP"],
+            Self::Restate => &["Restate, `ctx.run`", "Restate, calls"],
+            Self::DbosRust => &["DBOS for Rust"],
+            Self::DbosPython => &["DBOS for Python"],
+            Self::Temporal => &["Temporal"],
+        }
+    }
+
+    /// Starts it.
+    pub(crate) async fn start(self, ground: &Ground) -> Result<System> {
+        match self {
+            Self::InProcess => {
+                let mut process = ours(ground, "in-process")?;
+                process.hear().await?;
+                Ok(System {
+                    processes: vec![process],
+                    load: Load::Itself,
+                    store: Store::Ours,
+                })
+            }
+            Self::Http => {
+                let mut process = ours(ground, "over-http")?;
+                let address = process.hear().await?.parse()?;
+                Ok(System {
+                    processes: vec![process],
+                    load: Load::Http(address, vec![Service::Ours]),
+                    store: Store::Ours,
+                })
+            }
+            Self::Restate => restate::start(ground).await,
+            Self::DbosRust => dbos::rust(ground).await,
+            Self::DbosPython => dbos::python(ground).await,
+            Self::Temporal => temporal::start(ground).await,
+        }
+    }
+}
+
+/// Starts this very program as our engine.
+fn ours(ground: &Ground, mode: &str) -> Result<Process> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args([mode, &ground.url]);
+    Process::program(&mut command, &ground.folder)
+}
+
+impl System {
+    /// Runs a load in one of its ways and counts what it takes.
+    pub(crate) async fn measure(
+        &mut self,
+        way: usize,
+        case: Case,
+        time: Duration,
+        meter: &Meter,
+    ) -> Result<Measured> {
+        let engine: Vec<u32> = self.processes.iter().map(|process| process.pid).collect();
+        let store = self.store;
+        match &self.load {
+            Load::Http(address, services) => {
+                let service = *services.get(way).context("a service a way")?;
+                let load = over_http(*address, service, case, time);
+                meter.measure(&engine, store, true, load).await
+            }
+            Load::Itself => {
+                let load = by_itself(self.processes.last_mut(), case, time);
+                meter.measure(&engine, store, false, load).await
+            }
+        }
+    }
+
+    /// Stops its processes, the last first.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        while let Some(process) = self.processes.pop() {
+            process.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+async fn over_http(
+    address: SocketAddr,
+    service: Service,
+    case: Case,
+    time: Duration,
+) -> Result<Figures> {
+    let mut clients = Vec::with_capacity(case.clients);
+    for _ in 0..case.clients {
+        clients.push(http::Client::connect(address, service).await?);
+    }
+    closed_loop(clients, case.activities, time).await
+}
+
+async fn by_itself(process: Option<&mut Process>, case: Case, time: Duration) -> Result<Figures> {
+    let process = process.context("a process")?;
+    let Case {
+        activities,
+        clients,
+    } = case;
+    process
+        .tell(&format!("{activities} {clients} {}", time.as_secs()))
+        .await?;
+    let said: serde_json::Value = serde_json::from_str(&process.hear().await?)?;
+    let number = |name| {
+        said[name]
+            .as_f64()
+            .with_context(|| format!("{name} in {said}"))
+    };
+    Ok(Figures {
+        workflows: said["workflows"].as_u64().context("workflows")?,
+        seconds: number("seconds")?,
+        p50_ms: number("p50_ms")?,
+        p99_ms: number("p99_ms")?,
+    })
+}
+
+impl Ground {
+    /// Makes a database for a peer unless it is there, and returns its URL.
+    pub(crate) async fn database(&self, name: &str) -> Result<String> {
+        self.meter.make_database(name).await?;
+        let (server, _) = self.url.rsplit_once('/').context("a database")?;
+        Ok(format!("{server}/{name}"))
+    }
+
+    /// Returns where Postgres listens, a user and its password.
+    pub(crate) fn credentials(&self) -> Result<(String, String, String)> {
+        let config: tokio_postgres::Config = self.url.parse()?;
+        let (Some(Host::Tcp(host)), Some(port)) =
+            (config.get_hosts().first(), config.get_ports().first())
+        else {
+            anyhow::bail!("Postgres listens on a port");
+        };
+        let password = config.get_password().unwrap_or_default();
+        Ok((
+            format!("{host}:{port}"),
+            config.get_user().unwrap_or_default().to_owned(),
+            String::from_utf8(password.to_owned())?,
+        ))
+    }
+}
+
+/// Returns ports that are free now.
+pub(crate) async fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    let mut ports = [0; N];
+    let mut held = Vec::with_capacity(N);
+    for port in &mut ports {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        *port = listener.local_addr()?.port();
+        held.push(listener);
+    }
+    Ok(ports)
+}
