@@ -85,7 +85,7 @@ impl Process {
         let pipes = self.pipes.as_mut().context("a program")?;
         let line = timeout(PATIENCE, pipes.stdout.next_line())
             .await
-            .context("it says nothing")??;
+            .with_context(|| format!("it says nothing: {}", self.last_words()))??;
         line.with_context(|| format!("it has ended: {}", self.last_words()))
     }
 
