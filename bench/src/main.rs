@@ -48,8 +48,8 @@ struct Options {
     /// Also the engines that `bench/peers/setup` has installed.
     #[arg(long)]
     peers: bool,
-    /// Only rows whose name contains one of these.
-    #[arg(long, value_delimiter = ',')]
+    /// Only rows whose name contains this; may be repeated.
+    #[arg(long)]
     only: Vec<String>,
 }
 

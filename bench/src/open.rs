@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use engine::Engine;
 use history::Namespace;
 
 use crate::own::{Own, start};
@@ -20,11 +21,27 @@ pub(crate) struct Open {
 /// Starts so many workflows that wait, from many clients at once.
 pub(crate) async fn measure(url: &str, runs: usize, clients: usize) -> Result<Open> {
     let own = Own::open(url).await?;
+    // Pools, caches and stacks are there then.
+    start_many(&own.engine, clients, clients).await?;
     let before = resident()?;
     let begun = Instant::now();
+    start_many(&own.engine, runs, clients).await?;
+    let time = begun.elapsed();
+    let after = resident()?;
+    own.close().await?;
+    Ok(Open {
+        runs,
+        time,
+        before,
+        after,
+    })
+}
+
+/// Starts workflows that wait.
+async fn start_many(engine: &Engine, runs: usize, clients: usize) -> Result<()> {
     let starting: Vec<_> = (0..clients)
         .map(|client| {
-            let engine = own.engine.clone();
+            let engine = engine.clone();
             tokio::spawn(async move {
                 for _ in (client..runs).step_by(clients) {
                     engine
@@ -38,15 +55,7 @@ pub(crate) async fn measure(url: &str, runs: usize, clients: usize) -> Result<Op
     for client in starting {
         client.await??;
     }
-    let time = begun.elapsed();
-    let after = resident()?;
-    own.close().await?;
-    Ok(Open {
-        runs,
-        time,
-        before,
-        after,
-    })
+    Ok(())
 }
 
 /// Returns the resident memory of this process, in bytes.

@@ -39,7 +39,8 @@ impl Process {
     /// Starts a server, which SIGTERM ends. Its log goes to the folder.
     pub(crate) fn server(command: &mut Command, folder: &Path) -> Result<Self> {
         let (log, file) = log(command, folder)?;
-        command.stdin(Stdio::null()).stdout(file);
+        let stderr = file.try_clone()?;
+        command.stdin(Stdio::null()).stdout(file).stderr(stderr);
         Self::spawn(command, log)
     }
 

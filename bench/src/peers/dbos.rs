@@ -28,7 +28,10 @@ pub(crate) async fn python(ground: &Ground) -> Result<System> {
     start(
         ground,
         "dbos_python",
-        Command::new(installed("dbos-python/bin/python")?).arg(script),
+        // Isolated, because the folder of the script would come before the package of the same name.
+        Command::new(installed("dbos-python/bin/python")?)
+            .arg("-I")
+            .arg(script),
     )
     .await
 }
