@@ -61,6 +61,9 @@ fn cell(out: &mut String, value: Option<f64>, decimals: usize) -> Result {
 
 /// Writes what was aimed at and what was reached.
 pub(crate) fn targets(out: &mut String, verdicts: &[Verdict]) -> Result {
+    if verdicts.is_empty() {
+        return Ok(());
+    }
     out.push_str("\n| target | ours | theirs | ratio | aimed at | |\n|---|--:|--:|--:|--:|---|\n");
     for verdict in verdicts {
         let Verdict {
