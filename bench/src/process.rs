@@ -60,10 +60,9 @@ impl Process {
     }
 
     fn spawn(command: &mut Command, log: PathBuf) -> Result<Self> {
-        let child = command
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("cannot start {:?}", command.as_std().get_program()))?;
+        let child = command.kill_on_drop(true).spawn().with_context(|| {
+            format!("cannot start {}", command.as_std().get_program().display())
+        })?;
         Ok(Self {
             pid: child.id().context("it has ended already")?,
             child,
