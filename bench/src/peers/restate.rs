@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Starts both and makes them known to each other.
 pub(crate) async fn start(ground: &Ground) -> Result<System> {
     let [service, ingress, admin, node] = free_ports()
-        .await?
+        .await
         .map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
     let mut processes = vec![Process::server(
         Command::new(installed("bin/restate-service")?).arg(service.to_string()),

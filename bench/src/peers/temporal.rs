@@ -91,7 +91,7 @@ async fn configure(ground: &Ground, folder: &Path) -> Result<u16> {
         .replace("{user}", &user)
         .replace("{password}", &password)
         .replace("{dynamic}", &dynamic.to_string_lossy());
-    let ports: [u16; 8] = free_ports().await?;
+    let ports: [u16; 8] = free_ports().await;
     let services = ["frontend", "matching", "history", "worker"];
     for (service, ports) in services.into_iter().zip(ports.chunks(2)) {
         text = text
