@@ -124,7 +124,7 @@ impl Error {
                 E::NotOwner { .. }
                 | E::Unavailable(_)
                 | E::Thread(_)
-                | E::Store(store::Error::Driver(_) | store::Error::Sqlx(_)),
+                | E::Store(store::Error::Driver(_) | store::Error::Sqlx(_) | store::Error::Silent),
             ) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ExportFailed(_)
             | Self::Engine(E::Store(

@@ -5,6 +5,11 @@
 //! against what is stored; each workflow's result is compared with an oracle. `./test sim --seeds N --from S` runs more.
 //! A seed that fails is printed, run again to see that it fails the same way, and made smaller.
 
+#![expect(
+    clippy::default_trait_access,
+    reason = "what a request leaves to its default is of no matter here"
+)]
+
 mod checks;
 pub(crate) mod planted;
 mod program;

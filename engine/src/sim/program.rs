@@ -172,7 +172,9 @@ impl Known {
             done: HashMap::new(),
             signals: Vec::new(),
         };
-        events.iter().for_each(|event| known.read(event));
+        for event in events {
+            known.read(event);
+        }
         known
     }
 

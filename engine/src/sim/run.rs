@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How long all workflows may take, in virtual time, once nothing goes wrong any more.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// When the last fault is over at the latest.
 const FAULTS_END: Duration = Duration::from_secs(6);
 

@@ -299,7 +299,7 @@ impl Memory {
             backend,
             slot,
             term,
-            batch,
+            number,
             items,
             settled,
         } = request;
@@ -344,7 +344,7 @@ impl Memory {
             state.busy[n] = None;
             match state.apply(&items) {
                 Ok(lost) => {
-                    state.batch_log.insert((slot, term.epoch, batch));
+                    state.batch_log.insert((slot, term.epoch, number));
                     for settled in &settled {
                         state.outbox.remove(&settled.run_id);
                     }
@@ -557,7 +557,7 @@ struct Batch {
     backend: i32,
     slot: i16,
     term: Term,
-    batch: i64,
+    number: i64,
     items: Vec<Item>,
     settled: Vec<Settled>,
 }
@@ -591,7 +591,7 @@ impl Connection for Lane {
             backend: self.backend,
             slot: self.slot,
             term: self.term,
-            batch,
+            number: batch,
             items: items.to_vec(),
             settled: settled.to_vec(),
         };

@@ -22,7 +22,8 @@ use crate::world::World;
 const BEGINNING: i64 = 1_795_392_000_000_000;
 
 thread_local! {
-    static CHANCE: RefCell<fastrand::Rng> = RefCell::new(fastrand::Rng::with_seed(0));
+    static CHANCE: RefCell<fastrand::Rng> =
+        const { RefCell::new(fastrand::Rng::with_seed(0)) };
     static BEGUN: RefCell<Option<Instant>> = const { RefCell::new(None) };
 }
 
