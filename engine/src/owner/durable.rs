@@ -40,6 +40,7 @@ impl Owner {
                         started: true,
                     }),
                 );
+                self.local.extend(origin.behind);
             }
         }
         for row in item.rows {
@@ -98,15 +99,25 @@ impl Owner {
                 continue;
             };
             let key = run.key.clone();
-            let message = Message::Start {
+            let mut messages = vec![Message::Start {
                 namespace: key.namespace.clone(),
                 request: origin.request,
                 reply: origin.reply,
-            };
+            }];
+            messages.extend(origin.behind);
             match self.loading.get_mut(&(key.clone(), None)) {
-                Some(waiting) => waiting.push(message),
-                None => self.load(key, None, vec![message]),
+                Some(waiting) => waiting.extend(messages),
+                None => self.load(key, None, messages),
             }
+        }
+    }
+
+    /// Tells whoever sent a message that nothing was done.
+    pub(super) fn turn_away(&mut self, message: Message, error: Error) {
+        match message {
+            Message::Start { reply, .. } => self.answer_start(reply, Err(error)),
+            Message::On { op, .. } => self.refuse(op, error),
+            _ => {}
         }
     }
 
@@ -138,6 +149,9 @@ impl Owner {
         self.give_up(&mut run, error);
         if let Some(origin) = run.origin.take() {
             self.answer_start(origin.reply, Err(error()));
+            for message in origin.behind {
+                self.turn_away(message, error());
+            }
         }
         if run.was_committed() {
             let key = run.key.clone();

@@ -121,6 +121,10 @@ impl Owner {
             Ok(None) => {
                 for message in waiting {
                     match message {
+                        // The first of them may have started it.
+                        message if self.current.contains_key(key) && asked.is_none() => {
+                            self.handle(message);
+                        }
                         Message::Start { request, reply, .. } => {
                             self.start_new(key.clone(), request, reply, None);
                         }
@@ -146,14 +150,12 @@ impl Owner {
                                 | Op::ExternalAnswered { .. },
                             ..
                         } => has_work = passing,
-                        Message::Start { reply, .. } => self.answer_start(
-                            reply,
-                            Err(Error::Unavailable("the workflow can't be read")),
-                        ),
-                        Message::On { op, .. } => {
-                            self.refuse(op, Error::Unavailable("the workflow can't be read"));
+                        message => {
+                            self.turn_away(
+                                message,
+                                Error::Unavailable("the workflow can't be read"),
+                            );
                         }
-                        _ => {}
                     }
                 }
                 if let Some(run_id) = asked

@@ -24,6 +24,13 @@ impl Owner {
                 .filter(|run_id| self.runs.contains_key(run_id)),
         };
         let waits_for = (key, run_id);
+        // Who names the run knows it from this process: a worker, or a workflow.
+        if let (Some(known), None) = (known, run_id)
+            && let Some(origin) = self.origin(known)
+        {
+            let key = waits_for.0;
+            return origin.behind.push(Message::On { key, run_id, op });
+        }
         match (known, self.loading.get_mut(&waits_for)) {
             (Some(run_id), _) => self.operate(run_id, op),
             (None, Some(waiting)) => waiting.push(Message::On {

@@ -9,7 +9,7 @@ use history::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Key, Reached, Reply, SessionId, StartReply};
+use super::{Key, Message, Reached, Reply, SessionId, StartReply};
 use crate::{
     Closed, Description, Error,
     store::{
@@ -48,6 +48,8 @@ pub(crate) enum After {
 pub(crate) struct Origin {
     pub(crate) request: Box<StartWorkflow>,
     pub(crate) reply: StartReply,
+    /// What else came for the id meanwhile: nothing is decided on a run that may turn out not to be.
+    pub(crate) behind: Vec<Message>,
 }
 
 /// One run in the owner's memory.

@@ -35,9 +35,23 @@ impl Owner {
             return;
         }
         match self.current.get(&key).copied() {
-            Some(existing) => self.start_on_existing(key, existing, request, reply),
+            Some(existing) => {
+                if let Some(origin) = self.origin(existing) {
+                    return origin.behind.push(Message::Start {
+                        namespace,
+                        request,
+                        reply,
+                    });
+                }
+                self.start_on_existing(key, existing, request, reply);
+            }
             None => self.start_new(key, request, reply, None),
         }
+    }
+
+    /// Returns the start of a run if that is not durable yet.
+    pub(super) fn origin(&mut self, run_id: RunId) -> Option<&mut Origin> {
+        self.runs.get_mut(&run_id)?.origin.as_mut()
     }
 
     /// Returns a new run id of this moment, greater than all before it: lists sort by it.
@@ -130,7 +144,11 @@ impl Owner {
         let incarnation = self.incarnations;
         self.insert_started(key, run_id, &request, previous, incarnation);
         if let Some(run) = self.runs.get_mut(&run_id) {
-            run.origin = Some(Origin { request, reply });
+            run.origin = Some(Origin {
+                request,
+                reply,
+                behind: Vec::new(),
+            });
         }
         self.record(run_id, decision);
         self.settle(run_id);

@@ -144,7 +144,10 @@ pub(crate) async fn load(
     let Some(header) = header else {
         return Ok(None);
     };
-    Ok(fold(pool, &namespace.name, vec![header]).await?.pop())
+    fold(pool, &namespace.name, vec![header])
+        .await?
+        .pop()
+        .transpose()
 }
 
 /// Returns the namespace and workflow id of a run.
@@ -200,7 +203,8 @@ fn first_run_id(at: Timestamp) -> Uuid {
     Uuid::from_u128(u128::from((at.0.max(0) / 1000).unsigned_abs()) << 80)
 }
 
-/// Folds runs from their rows. Those of a namespace that is not known are left out.
+/// Folds runs from their rows. Those of a namespace that is not known are left out, and so is one that can't be folded: the others
+/// have to go on, and whoever asks for it is told.
 pub(crate) async fn fold_all(
     pool: &PgPool,
     namespaces: &Namespaces,
@@ -218,8 +222,15 @@ pub(crate) async fn fold_all(
         let Some(namespace) = namespaces.by_id(id) else {
             continue;
         };
-        let loaded = fold(pool, &namespace.name, headers).await?;
-        folded.extend(loaded.into_iter().map(|run| (namespace.clone(), run)));
+        for run in fold(pool, &namespace.name, headers).await? {
+            match run {
+                Ok(run) => folded.push((namespace.clone(), run)),
+                Err(error) => tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "an open run can't be folded and is left alone"
+                ),
+            }
+        }
     }
     Ok(folded)
 }
@@ -229,7 +240,7 @@ async fn fold(
     pool: &PgPool,
     namespace: &Namespace,
     headers: Vec<Header>,
-) -> Result<Vec<Loaded>, Error> {
+) -> Result<Vec<Result<Loaded, Error>>, Error> {
     let shards: Vec<i16> = headers.iter().map(|header| header.shard).collect();
     let run_ids: Vec<Uuid> = headers.iter().map(|header| header.run_id).collect();
     let rows = sqlx::query!(
@@ -258,13 +269,13 @@ async fn fold(
                 let rows = by_run.remove(&header.run_id).unwrap_or_default();
                 fold_one(&namespace, &header, &rows)
             })
-            .collect::<Result<Vec<_>, Error>>()
+            .collect()
     });
     folding.await.map_err(|error| Error::Corrupt {
         table: "history",
         row: "a batch of runs".to_owned(),
         problem: error.to_string(),
-    })?
+    })
 }
 
 /// Folds a run from its rows: number, records, hash.

@@ -213,6 +213,63 @@ async fn a_start_known_to_the_database_alone_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_comes_for_an_id_while_its_start_is_committed_is_decided_on_what_the_id_means() {
+    let url = database().await;
+    let first = owner(&url).await;
+    let started = first
+        .start_workflow(&namespace(), start("wait", "shared"))
+        .await
+        .unwrap();
+    // It leaves memory: the next engine does not know the id.
+    execute(
+        &url,
+        "INSERT INTO open_run SELECT shard, run_id, true, NULL FROM execution
+         ON CONFLICT (shard, run_id) DO UPDATE SET parked = true",
+    )
+    .await;
+    first.close().await;
+    let second = owner(&url).await;
+    let use_existing = || {
+        let mut request = start("wait", "shared");
+        request.conflict_policy = history::event::WorkflowIdConflictPolicy::UseExisting;
+        request
+    };
+    let namespace = namespace();
+    let address = address("shared");
+    let (one, two, signaled) = tokio::join!(
+        second.start_workflow(&namespace, use_existing()),
+        second.start_workflow(&namespace, use_existing()),
+        second.signal(&address, signal("hello")),
+    );
+    assert_eq!(one.unwrap().run_id, started.run_id);
+    assert_eq!(two.unwrap().run_id, started.run_id);
+    signaled.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_run_that_cannot_be_folded_does_not_stop_a_takeover() {
+    let url = database().await;
+    let first = owner(&url).await;
+    for id in ["broken", "whole"] {
+        first
+            .start_workflow(&namespace(), start("seq", id))
+            .await
+            .unwrap();
+    }
+    first.close().await;
+    execute(
+        &url,
+        "UPDATE history h SET records = '[{}]' FROM execution e
+         WHERE e.run_id = h.run_id AND e.workflow_id = 'broken'",
+    )
+    .await;
+    let second = owner(&url).await;
+    work(&second, sequence(1), echo());
+    assert_eq!(end(&second, "whole").await.status, Status::Completed);
+    assert!(second.describe(&address("broken")).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_timer_that_passed_while_nobody_was_there_fires_at_once() {
     let url = database().await;
     let script: Script = Arc::new(|_, events| {
