@@ -11,14 +11,13 @@ use history::{
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 use uuid::Uuid;
-use worker::Connection;
 
 use crate::{load, workflows};
 
 /// An engine that owns the database, and a worker in the same process.
 pub(crate) struct Own {
     pub(crate) engine: Engine,
-    working: JoinHandle<Result<(), worker::BuildError>>,
+    working: JoinHandle<Result<()>>,
     stop: oneshot::Sender<()>,
 }
 
@@ -27,9 +26,10 @@ impl Own {
         let engine = Engine::open(Config::new(url, "http://127.0.0.1")).await?;
         engine.owning().await;
         let worker = workflows::worker();
-        let (answers, tasks) = engine.connect_worker(worker.hello()?)?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let working = tokio::spawn(worker.run(Connection { tasks, answers }, async move {
+        let owner = engine.clone();
+        let connect = move |hello, tasks| Ok(owner.connect_worker(hello, tasks)?);
+        let working = tokio::spawn(worker.run(connect, async move {
             drop(stopped.await);
         }));
         Ok(Self {

@@ -30,7 +30,7 @@ use std::{
 use history::{
     Event, EventId, Namespace, RunId, Status, WorkflowId,
     decide::{RequestCancel, Signal, StartWorkflow, Terminate},
-    task::{Answers, ToWorker, WorkerHello},
+    task::{Answers, Tasks, WorkerHello},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -374,14 +374,10 @@ impl Engine {
             .map_err(store::Error::from)?)
     }
 
-    /// Connects a worker: what it answers goes straight to the owner, its tasks come out of the receiver. The receiver
-    /// ends when this process loses the shards; the worker then drops its cache and connects again.
-    pub fn connect_worker(
-        &self,
-        hello: WorkerHello,
-    ) -> Result<(Answers, mpsc::UnboundedReceiver<ToWorker>), Error> {
+    /// Connects a worker: its tasks go straight to it from the owner, what it answers straight to the owner. `tasks` is dropped
+    /// when this process loses the shards; the worker then drops its cache and connects again.
+    pub fn connect_worker(&self, hello: WorkerHello, tasks: Tasks) -> Result<Answers, Error> {
         let namespace = self.inner.namespaces.get(&hello.namespace)?;
-        let (tasks, receiver) = mpsc::unbounded_channel();
         let connected = Connected {
             session: owner::SessionId::new(World::REAL),
             owner: self.sender()?,
@@ -396,13 +392,12 @@ impl Engine {
                 tasks,
             })
             .map_err(|_| Error::Unavailable("the engine lost its ownership"))?;
-        let answers = Answers::new(move |answer| {
+        Ok(Answers::new(move |answer| {
             connected
                 .owner
                 .send(Message::Worker { session, answer })
                 .is_ok()
-        });
-        Ok((answers, receiver))
+        }))
     }
 
     /// Sends an operation to a workflow and waits for its answer.

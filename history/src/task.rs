@@ -182,6 +182,29 @@ pub enum FromWorker {
     Draining,
 }
 
+/// Where a worker's tasks go: straight to its threads in the same process, or onto a wire. When the last clone is dropped
+/// the engine has let the worker go.
+#[derive(Clone)]
+pub struct Tasks(Arc<dyn Fn(ToWorker) -> bool + Send + Sync>);
+
+impl Tasks {
+    /// Returns the way to whoever takes the tasks, which must not wait; it says whether somebody still does.
+    pub fn new(take: impl Fn(ToWorker) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(take))
+    }
+
+    /// Sends a message, and says whether the worker is still there.
+    pub fn send(&self, message: ToWorker) -> bool {
+        (self.0)(message)
+    }
+}
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tasks")
+    }
+}
+
 /// Where a worker's answers go: straight into the engine of the same process, or onto a wire. Cheap to clone; when
 /// the last clone is dropped the engine takes the worker for gone.
 #[derive(Clone)]

@@ -1,4 +1,4 @@
-//! Where a worker's messages come in: tasks go to the driver or the host, until the worker leaves.
+//! Where a worker's activities come in and go to the host, until the worker leaves.
 
 use std::{
     future::Future,
@@ -11,13 +11,13 @@ use tokio::{sync::mpsc::UnboundedReceiver, time};
 
 use crate::{
     activity::Host,
-    driver::{Driver, Message, SLOW},
+    driver::{Driver, SLOW},
 };
 
 /// How many messages are taken from the engine at a time.
 const BATCH: usize = 64;
 
-/// Takes what the engine sends and gives it to the driver or the host.
+/// Takes what the engine sends of activities and gives it to the host.
 pub(crate) struct Desk {
     pub(crate) tasks: UnboundedReceiver<ToWorker>,
     pub(crate) answers: Answers,
@@ -57,14 +57,11 @@ impl Desk {
     }
 
     fn take(&self, message: ToWorker) {
-        let message = match message {
-            ToWorker::ActivityTask(task) => return self.host.start(task),
-            ToWorker::CancelActivity(token) => return self.host.cancel(&token),
-            ToWorker::WorkflowTask(task) => Message::Task(task),
-            ToWorker::Evict(run_id) => Message::Evict(run_id),
-        };
-        if self.driver.messages.send(message).is_err() {
-            tracing::error!("the thread for workflow code has ended");
+        match message {
+            ToWorker::ActivityTask(task) => self.host.start(task),
+            ToWorker::CancelActivity(token) => self.host.cancel(&token),
+            // They go straight to the driver.
+            ToWorker::WorkflowTask(_) | ToWorker::Evict(_) => {}
         }
     }
 
@@ -85,7 +82,7 @@ impl Desk {
             }
         }
         let (closed, _) = std::sync::mpsc::channel();
-        self.driver.messages = closed;
+        self.driver.messages = Arc::new(closed);
         // The thread may have ended before.
         let _ = (&mut self.driver.ended).await;
     }

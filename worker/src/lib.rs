@@ -28,6 +28,4 @@ mod worker;
 #[doc(hidden)]
 pub mod __private;
 
-pub use worker::{
-    ACTIVITY_SLOTS, BuildError, CACHED_RUNS, Connection, DRAIN_TIMEOUT, WORKFLOW_SLOTS, Worker,
-};
+pub use worker::{ACTIVITY_SLOTS, BuildError, CACHED_RUNS, DRAIN_TIMEOUT, WORKFLOW_SLOTS, Worker};

@@ -1,13 +1,20 @@
 //! The worker: what it can run, and how much of it at once.
 
-use std::{collections::HashMap, fmt, future::Future, io, process, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    io, process,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use history::{
     Identity, Namespace, TaskQueue,
     ids::InvalidId,
-    task::{Answers, ToWorker, WorkerHello},
+    task::{Answers, Tasks, WorkerHello},
 };
-use tokio::{runtime::Handle, sync::mpsc::UnboundedReceiver};
+use tokio::runtime::Handle;
 
 use crate::{
     activity::{self, Activities, ActivityContext, Dependencies, Host},
@@ -24,15 +31,6 @@ pub const ACTIVITY_SLOTS: u32 = 200;
 pub const CACHED_RUNS: usize = 10_000;
 /// How long a worker that leaves waits for its activities, unless told.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The two ends of a worker's connection to its engine, in this process or through a socket.
-#[derive(Debug)]
-pub struct Connection {
-    /// What the engine sends. Its slots bound it.
-    pub tasks: UnboundedReceiver<ToWorker>,
-    /// What the engine is answered.
-    pub answers: Answers,
-}
 
 /// Runs workflows and activities of one task queue.
 ///
@@ -244,20 +242,26 @@ impl Worker {
         })
     }
 
-    /// Runs until the engine is gone or `shutdown` is done. Then it takes no new tasks, waits for the activities it has
+    /// Connects and runs until the engine is gone or `shutdown` is done. Then it takes no new tasks, waits for the activities it has
     /// up to the drain timeout, and gives up those that are left, so that they are repeated elsewhere.
     ///
-    /// Runs inside a tokio runtime; activities run on it, workflow code on a thread of its own.
+    /// Runs inside a tokio runtime; activities run on it, workflow code on a thread of its own. `connect` tells an engine, in this
+    /// process or through a socket, what this worker takes and where its tasks go, and returns where its answers go.
     ///
     /// # Errors
-    /// As [`check`](Self::check).
-    pub async fn run(
+    /// As [`check`](Self::check), and what `connect` fails with.
+    pub async fn run<E: From<BuildError>>(
         self,
-        connection: Connection,
+        connect: impl FnOnce(WorkerHello, Tasks) -> Result<Answers, E>,
         shutdown: impl Future<Output = ()>,
-    ) -> Result<(), BuildError> {
-        self.check()?;
-        let Connection { tasks, answers } = connection;
+    ) -> Result<(), E> {
+        let hello = self.hello()?;
+        // The first task may be done before the connection is known here.
+        let connected = Arc::new(OnceLock::<Answers>::new());
+        let answers = Answers::new({
+            let connected = Arc::clone(&connected);
+            move |answer| connected.wait().send(answer)
+        });
         let driver = Driver::spawn(self.workflows, self.cached_runs, answers.clone())
             .map_err(|error: io::Error| BuildError::Thread(error.to_string()))?;
         let host = Host::new(
@@ -266,6 +270,8 @@ impl Worker {
             Handle::current(),
             answers.clone(),
         );
+        let (tasks, direct) = driver.tasks();
+        let _ = connected.set(connect(hello, direct)?);
         let desk = Desk {
             tasks,
             answers,

@@ -8,7 +8,7 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
-use worker::{Connection, Worker};
+use worker::Worker;
 
 use super::{Error, Shutdown};
 
@@ -42,15 +42,14 @@ async fn connected(engine: &Engine, worker: &Worker, shutdown: &Shutdown) {
 
 /// Connects and runs until the engine is gone or the shutdown has drained the worker. What it had cached goes with it.
 async fn connect(engine: &Engine, worker: &Worker, shutdown: &Shutdown) -> Result<(), Error> {
-    let (answers, tasks) = engine.connect_worker(worker.hello()?)?;
     let mut asked = shutdown.clone();
-    Ok(worker
+    worker
         .clone()
         .run(
-            Connection { tasks, answers },
+            |hello, tasks| Ok(engine.connect_worker(hello, tasks)?),
             async move { asked.asked().await },
         )
-        .await?)
+        .await
 }
 
 /// Waits for the worker to finish what it has, as long as [`DRAIN`] allows.

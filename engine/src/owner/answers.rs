@@ -8,9 +8,8 @@ use history::{
         FailWorkflowTask,
     },
     event::{SdkMetadata, WorkflowTaskFailedCause},
-    task::{ActivityTaskToken, FromWorker, ToWorker, WorkerHello, WorkflowTaskToken},
+    task::{ActivityTaskToken, FromWorker, Tasks, ToWorker, WorkerHello, WorkflowTaskToken},
 };
-use tokio::sync::mpsc;
 
 use super::{
     Key, Op, Owner, Reply,
@@ -24,7 +23,7 @@ impl Owner {
         session: SessionId,
         namespace: Ns,
         hello: WorkerHello,
-        tasks: mpsc::UnboundedSender<ToWorker>,
+        tasks: Tasks,
     ) {
         let queue = (namespace.clone(), hello.task_queue.clone());
         self.queues.connect(session, namespace, hello, tasks);

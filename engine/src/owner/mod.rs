@@ -29,7 +29,7 @@ use history::{
     EventId, RunId, Timestamp, WorkflowId,
     decide::{ChildClosed, RequestCancel, Signal, StartWorkflow, Terminate},
     event::StartChildFailedCause,
-    task::{FromWorker, ToWorker, WorkerHello},
+    task::{FromWorker, Tasks, WorkerHello},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -195,7 +195,7 @@ pub(crate) enum Message {
         session: SessionId,
         namespace: Ns,
         hello: WorkerHello,
-        tasks: mpsc::UnboundedSender<ToWorker>,
+        tasks: Tasks,
     },
     Worker {
         session: SessionId,

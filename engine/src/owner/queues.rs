@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use history::{
     EventId, RunId, TaskQueue,
-    task::{ToWorker, WorkerHello},
+    task::{Tasks, ToWorker, WorkerHello},
 };
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::{store::load::Ns, world::World};
@@ -26,7 +25,7 @@ impl SessionId {
 pub(crate) struct Session {
     pub(crate) hello: WorkerHello,
     pub(crate) queue: QueueKey,
-    tasks: mpsc::UnboundedSender<ToWorker>,
+    tasks: Tasks,
     workflow_slots: u32,
     activity_slots: u32,
     /// Takes no new tasks.
@@ -78,7 +77,7 @@ impl Queues {
         id: SessionId,
         namespace: Ns,
         hello: WorkerHello,
-        tasks: mpsc::UnboundedSender<ToWorker>,
+        tasks: Tasks,
     ) {
         let queue = (namespace, hello.task_queue.clone());
         self.queues
@@ -170,7 +169,7 @@ impl Queues {
     pub(crate) fn send(&self, id: SessionId, message: ToWorker) -> bool {
         self.sessions
             .get(&id)
-            .is_some_and(|session| session.tasks.send(message).is_ok())
+            .is_some_and(|session| session.tasks.send(message))
     }
 
     /// Returns the worker that runs this attempt.

@@ -10,7 +10,7 @@ use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::Futures
 use history::{
     Event, EventId, Failure, Identity, RunId, TaskQueue,
     event::SdkMetadata,
-    task::{ActivityTask, FromWorker, ToWorker, WorkerHello, WorkflowTask},
+    task::{ActivityTask, FromWorker, Tasks, ToWorker, WorkerHello, WorkflowTask},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -55,7 +55,8 @@ pub(super) async fn work(outside: Outside, mut state: watch::Receiver<State>) {
             },
             Err(_) => return,
         };
-        let (tasks, mut inbox) = mpsc::unbounded_channel();
+        let (sender, mut inbox) = mpsc::unbounded_channel();
+        let tasks = Tasks::new(move |task| sender.send(task).is_ok());
         let session = SessionId::new(SIMULATED);
         let hello = WorkerHello {
             identity: Identity::known("simulated"),

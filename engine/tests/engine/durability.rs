@@ -371,7 +371,7 @@ async fn a_workflow_task_whose_worker_left_goes_to_another() {
         workflow_slots: 1,
         activity_slots: 0,
     };
-    let (answers, mut tasks) = engine.connect_worker(silent).unwrap();
+    let (answers, mut tasks) = connect_worker(&engine, silent);
     engine
         .start_workflow(&namespace(), start("seq", "handed-over"))
         .await

@@ -10,9 +10,10 @@ use history::{
     decide::{Signal, StartWorkflow},
     event::SdkMetadata,
     ids::Identity,
-    task::{ActivityTask, FromWorker, ToWorker, WorkerHello},
+    task::{ActivityTask, Answers, FromWorker, Tasks, ToWorker, WorkerHello},
     time::Millis,
 };
+use tokio::sync::mpsc;
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
@@ -160,6 +161,18 @@ pub(crate) type Script = Arc<dyn Fn(&WorkflowType, &[Arc<Event>]) -> Vec<Command
 /// What an activity is to a test.
 pub(crate) type Act = Arc<dyn Fn(&ActivityTask) -> Result<Payloads, Box<Failure>> + Send + Sync>;
 
+/// Connects a worker whose tasks come out of a channel.
+pub(crate) fn connect_worker(
+    engine: &Engine,
+    hello: WorkerHello,
+) -> (Answers, mpsc::UnboundedReceiver<ToWorker>) {
+    let (sender, tasks) = mpsc::unbounded_channel();
+    let answers = engine
+        .connect_worker(hello, Tasks::new(move |task| sender.send(task).is_ok()))
+        .expect("the engine owns");
+    (answers, tasks)
+}
+
 /// Connects a worker on queue `q` that answers by scripts until its engine lets it go.
 pub(crate) fn work(engine: &Engine, script: Script, act: Act) -> tokio::task::JoinHandle<()> {
     let hello = WorkerHello {
@@ -169,7 +182,7 @@ pub(crate) fn work(engine: &Engine, script: Script, act: Act) -> tokio::task::Jo
         workflow_slots: 1000,
         activity_slots: 1000,
     };
-    let (answers, mut tasks) = engine.connect_worker(hello).expect("the engine owns");
+    let (answers, mut tasks) = connect_worker(engine, hello);
     tokio::spawn(async move {
         let mut cached: HashMap<RunId, Vec<Arc<Event>>> = HashMap::new();
         while let Some(task) = tasks.recv().await {

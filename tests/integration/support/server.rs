@@ -2,7 +2,7 @@
 
 use engine::{Config, Engine};
 use tokio::{net::TcpListener, task::JoinHandle};
-use worker::{Connection, Worker};
+use worker::{BuildError, Worker};
 
 use super::{client::Client, database::Database, workflows};
 
@@ -51,13 +51,11 @@ impl Server {
 
     /// Connects a worker.
     pub(crate) fn run(&mut self, worker: Worker) {
-        let (answers, tasks) = self.engine.connect_worker(worker.hello().unwrap()).unwrap();
-        let connection = Connection { tasks, answers };
+        let engine = self.engine.clone();
         self.tasks.push(tokio::spawn(async move {
-            worker
-                .run(connection, std::future::pending())
-                .await
-                .unwrap();
+            let connect =
+                |hello, tasks| Ok::<_, BuildError>(engine.connect_worker(hello, tasks).unwrap());
+            worker.run(connect, std::future::pending()).await.unwrap();
         }));
     }
 

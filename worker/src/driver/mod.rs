@@ -14,9 +14,12 @@ use std::{
 use history::{
     EventId, RunId,
     event::{SdkMetadata, WorkflowTaskFailedCause},
-    task::{Answers, FromWorker, WorkflowTask},
+    task::{Answers, FromWorker, Tasks, ToWorker, WorkflowTask},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{
+    mpsc::{UnboundedReceiver, unbounded_channel},
+    oneshot,
+};
 
 mod cache;
 pub(crate) mod foreign;
@@ -45,7 +48,7 @@ pub(crate) type Workflows = HashMap<&'static str, Entry>;
 
 /// The driver's thread. It ends when the sender is dropped and all its messages are worked off.
 pub(crate) struct Driver {
-    pub(crate) messages: mpsc::Sender<Message>,
+    pub(crate) messages: Arc<mpsc::Sender<Message>>,
     pub(crate) ended: oneshot::Receiver<()>,
     pub(crate) watch: Arc<Watch>,
 }
@@ -79,10 +82,30 @@ impl Driver {
                 let _ = end.send(());
             })?;
         Ok(Self {
-            messages,
+            messages: Arc::new(messages),
             ended,
             watch,
         })
+    }
+}
+
+impl Driver {
+    /// Returns where an engine's messages go: workflow tasks straight to the driver's thread, the others out of the receiver.
+    pub(crate) fn tasks(&self) -> (UnboundedReceiver<ToWorker>, Tasks) {
+        let (sender, receiver) = unbounded_channel();
+        // The engine's end must not keep the thread alive.
+        let driver = Arc::downgrade(&self.messages);
+        let tasks = Tasks::new(move |message| {
+            let message = match message {
+                ToWorker::WorkflowTask(task) => Message::Task(task),
+                ToWorker::Evict(run_id) => Message::Evict(run_id),
+                activity => return sender.send(activity).is_ok(),
+            };
+            driver
+                .upgrade()
+                .is_some_and(|driver| driver.send(message).is_ok())
+        });
+        (receiver, tasks)
     }
 }
 

@@ -7,7 +7,7 @@ use history::{
     event::WorkflowTaskFailedCause,
     replay::Ask,
     task::{
-        ActivityTask, ActivityTaskToken, Answers, FromWorker, ToWorker, WorkflowTask,
+        ActivityTask, ActivityTaskToken, Answers, FromWorker, Tasks, ToWorker, WorkflowTask,
         WorkflowTaskToken,
     },
 };
@@ -16,7 +16,7 @@ use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::JoinHandle,
 };
-use worker::{Connection, Worker, error::Error};
+use worker::{BuildError, Worker, error::Error};
 
 pub(crate) const RUN: &str = "01890000-0000-7000-8000-0000abcdef01";
 
@@ -36,11 +36,15 @@ impl Hosted {
         worker: Worker,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
-        let (to, tasks) = unbounded_channel();
+        let (to, mut tasks) = unbounded_channel();
         let (answered, from) = unbounded_channel();
-        let answers = Answers::new(move |answer| answered.send(answer).is_ok());
-        let connection = Connection { tasks, answers };
-        let running = tokio::spawn(async move { worker.run(connection, shutdown).await.unwrap() });
+        let connect = move |_, worker: Tasks| {
+            tokio::spawn(async move {
+                while tasks.recv().await.is_some_and(|task| worker.send(task)) {}
+            });
+            Ok::<_, BuildError>(Answers::new(move |answer| answered.send(answer).is_ok()))
+        };
+        let running = tokio::spawn(async move { worker.run(connect, shutdown).await.unwrap() });
         Self { to, from, running }
     }
 
