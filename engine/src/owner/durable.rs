@@ -53,6 +53,7 @@ impl Owner {
             }
             self.answer_waiters(row.run_id);
             self.settle(row.run_id);
+            self.settle_debts(row.run_id);
             self.forget_if_over(row.run_id);
         }
         if let Some((run_id, open)) = item.open {
@@ -246,7 +247,9 @@ impl Owner {
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
-        if run.debts == 0 && !run.execution.is_open() && std::mem::take(&mut run.owes) {
+        // Before its close is durable there is no row to let go.
+        let over = run.debts == 0 && run.is_durable() && !run.execution.is_open();
+        if over && std::mem::take(&mut run.owes) {
             run.settling = true;
             let settled = Settled {
                 shard: run.shard,
