@@ -12,6 +12,7 @@ mod own;
 mod peers;
 mod process;
 mod rounds;
+mod scale;
 mod system;
 mod table;
 mod targets;
@@ -53,7 +54,7 @@ struct Options {
     only: Vec<String>,
 }
 
-/// Our engine, as the bench starts it.
+/// Our engine, as the bench starts it, and what is measured apart.
 #[derive(Debug, Subcommand)]
 enum OwnProgram {
     /// The engine with its load in the same process.
@@ -62,6 +63,11 @@ enum OwnProgram {
     /// The engine behind HTTP.
     #[command(hide = true)]
     OverHttp { url: String },
+    /// What stays flat while something grows.
+    Scale(scale::Options),
+    /// The engine on what sleeps.
+    #[command(hide = true)]
+    Restarted { url: String },
 }
 
 #[tokio::main]
@@ -70,19 +76,34 @@ async fn main() -> Result<()> {
     match &options.own {
         Some(OwnProgram::InProcess { url }) => own::in_process(url).await,
         Some(OwnProgram::OverHttp { url }) => own::over_http(url).await,
-        None => bench(&options).await,
+        Some(OwnProgram::Scale(scale)) => {
+            let postgres = scale.postgres.clone();
+            on_postgres(postgres, async |_, url| Box::pin(scale::measure(scale, url)).await).await
+        }
+        Some(OwnProgram::Restarted { url }) => scale::sleepers::restarted(url).await,
+        None => {
+            let postgres = options.postgres.clone();
+            on_postgres(postgres, async |folder, url| {
+                Box::pin(measure(&options, folder, url)).await
+            })
+            .await
+        }
     }
 }
 
-async fn bench(options: &Options) -> Result<()> {
+/// Measures on a Postgres of its own and prints the report.
+async fn on_postgres(
+    bin_dir: Option<PathBuf>,
+    measure: impl AsyncFnOnce(PathBuf, &str) -> Result<String>,
+) -> Result<()> {
     let folder = std::env::temp_dir().join(format!("coreason-bench-{}", std::process::id()));
     let server = postgres::Server::start(postgres::Options {
         data_dir: folder.clone(),
-        bin_dir: options.postgres.clone(),
+        bin_dir,
         port: None,
     })
     .await?;
-    let report = Box::pin(measure(options, folder.clone(), server.url())).await;
+    let report = measure(folder.clone(), server.url()).await;
     server.stop().await?;
     std::fs::remove_dir_all(&folder).context("the bench's folder")?;
     std::io::stdout().write_all(report?.as_bytes())?;

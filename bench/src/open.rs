@@ -59,7 +59,7 @@ async fn start_many(engine: &Engine, runs: usize, clients: usize) -> Result<()> 
 }
 
 /// Returns the resident memory of this process, in bytes.
-fn resident() -> Result<u64> {
+pub(crate) fn resident() -> Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status
         .lines()

@@ -11,40 +11,62 @@ use history::{
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 use uuid::Uuid;
+use worker::Worker;
 
 use crate::{load, workflows};
 
 /// An engine that owns the database, and a worker in the same process.
 pub(crate) struct Own {
     pub(crate) engine: Engine,
-    working: JoinHandle<Result<()>>,
+    working: Working,
+}
+
+/// A worker that runs beside its engine.
+pub(crate) struct Working {
+    task: JoinHandle<Result<()>>,
     stop: oneshot::Sender<()>,
 }
 
 impl Own {
     pub(crate) async fn open(url: &str) -> Result<Self> {
-        let engine = Engine::open(Config::new(url, "http://127.0.0.1")).await?;
+        Self::open_with(url, workflows::worker(), |_| {}).await
+    }
+
+    pub(crate) async fn open_with(
+        url: &str,
+        worker: Worker,
+        configure: impl FnOnce(&mut Config),
+    ) -> Result<Self> {
+        let mut config = Config::new(url, "http://127.0.0.1");
+        configure(&mut config);
+        let engine = Engine::open(config).await?;
         engine.owning().await;
-        let worker = workflows::worker();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let owner = engine.clone();
-        let connect = move |hello, tasks| Ok(owner.connect_worker(hello, tasks)?);
-        let working = tokio::spawn(worker.run(connect, async move {
-            drop(stopped.await);
-        }));
-        Ok(Self {
-            engine,
-            working,
-            stop,
-        })
+        let working = Working::begin(&engine, worker);
+        Ok(Self { engine, working })
     }
 
     pub(crate) async fn close(self) -> Result<()> {
-        // The worker ends with its connection; that it is told first only makes it leave in order.
-        let _ = self.stop.send(());
-        self.working.await??;
+        self.working.end().await?;
         self.engine.close().await;
         Ok(())
+    }
+}
+
+impl Working {
+    pub(crate) fn begin(engine: &Engine, worker: Worker) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let owner = engine.clone();
+        let connect = move |hello, tasks| Ok(owner.connect_worker(hello, tasks)?);
+        let task = tokio::spawn(worker.run(connect, async move {
+            drop(stopped.await);
+        }));
+        Self { task, stop }
+    }
+
+    pub(crate) async fn end(self) -> Result<()> {
+        // The worker ends with its connection; that it is told first only makes it leave in order.
+        let _ = self.stop.send(());
+        self.task.await?
     }
 }
 

@@ -28,7 +28,12 @@ async fn wait(wf: Workflow, _input: u32) -> Result<()> {
 
 /// Returns the worker.
 pub(crate) fn worker() -> Worker {
-    Worker::new(QUEUE)
+    worker_on(QUEUE)
+}
+
+/// Returns the worker of a queue.
+pub(crate) fn worker_on(queue: &str) -> Worker {
+    Worker::new(queue)
         .workflow(sequence)
         .workflow(wait)
         .activity(add_one)

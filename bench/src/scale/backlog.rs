@@ -1,0 +1,43 @@
+//! Tasks that wait on a queue without a worker, beside a queue that has one; then their worker comes.
+
+use anyhow::Result;
+
+use super::{
+    Table, mebibytes,
+    step::{Step, start_many, until_at_least},
+    workflows::{start, worker},
+};
+use crate::{
+    open::resident,
+    own::{Own, Working},
+    workflows::QUEUE,
+};
+
+const NOBODY: &str = "nobody";
+const ENDED: &str = "SELECT count(*) FROM execution WHERE task_queue = 'nobody' AND closed_at IS NOT NULL";
+
+pub(super) async fn measure(url: &str, most: usize, seconds: u64) -> Result<String> {
+    let own = Own::open_with(url, worker(QUEUE), |_| {}).await?;
+    let mut table = Table::new(&[&["tasks that wait", "resident MiB"], &Step::COLUMNS[..]].concat());
+    let queues = [QUEUE.to_owned()];
+    let mut waiting = 0;
+    for size in [0, 10_000, 100_000, 300_000, 1_000_000] {
+        if size > most {
+            break;
+        }
+        start_many(&own.engine, waiting..size, |_| start("nothing", 0, NOBODY)).await?;
+        waiting = size;
+        let step = Step::measure(&own.engine, &queues, seconds).await?;
+        let cells = [vec![size.to_string(), mebibytes(resident()?)], step.cells().to_vec()];
+        table.row(&cells.concat());
+    }
+    let worker = Working::begin(&own.engine, worker(NOBODY))?;
+    let drained = until_at_least(url, ENDED, waiting).await?;
+    table.row(&[
+        format!("drained in {:.1} s", drained.as_secs_f64()),
+        mebibytes(resident()?),
+    ]);
+    worker.end().await?;
+    own.close().await?;
+    Ok(table.0)
+}
