@@ -78,7 +78,10 @@ async fn main() -> Result<()> {
         Some(OwnProgram::OverHttp { url }) => own::over_http(url).await,
         Some(OwnProgram::Scale(scale)) => {
             let postgres = scale.postgres.clone();
-            on_postgres(postgres, async |_, url| Box::pin(scale::measure(scale, url)).await).await
+            on_postgres(postgres, async |_, url| {
+                Box::pin(scale::measure(scale, url)).await
+            })
+            .await
         }
         Some(OwnProgram::Restarted { url }) => scale::sleepers::restarted(url).await,
         None => {

@@ -14,11 +14,13 @@ use crate::{
 };
 
 const NOBODY: &str = "nobody";
-const ENDED: &str = "SELECT count(*) FROM execution WHERE task_queue = 'nobody' AND closed_at IS NOT NULL";
+const ENDED: &str =
+    "SELECT count(*) FROM execution WHERE task_queue = 'nobody' AND closed_at IS NOT NULL";
 
 pub(super) async fn measure(url: &str, most: usize, seconds: u64) -> Result<String> {
     let own = Own::open_with(url, worker(QUEUE), |_| {}).await?;
-    let mut table = Table::new(&[&["tasks that wait", "resident MiB"], &Step::COLUMNS[..]].concat());
+    let mut table =
+        Table::new(&[&["tasks that wait", "resident MiB"], &Step::COLUMNS[..]].concat());
     let queues = [QUEUE.to_owned()];
     let mut waiting = 0;
     for size in [0, 10_000, 100_000, 300_000, 1_000_000] {
@@ -28,7 +30,10 @@ pub(super) async fn measure(url: &str, most: usize, seconds: u64) -> Result<Stri
         start_many(&own.engine, waiting..size, |_| start("nothing", 0, NOBODY)).await?;
         waiting = size;
         let step = Step::measure(&own.engine, &queues, seconds).await?;
-        let cells = [vec![size.to_string(), mebibytes(resident()?)], step.cells().to_vec()];
+        let cells = [
+            vec![size.to_string(), mebibytes(resident()?)],
+            step.cells().to_vec(),
+        ];
         table.row(&cells.concat());
     }
     let worker = Working::begin(&own.engine, worker(NOBODY))?;

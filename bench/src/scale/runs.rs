@@ -9,11 +9,7 @@ use super::{
     step::{Step, start_many, until_at_least},
     workflows::{start, worker},
 };
-use crate::{
-    open::resident,
-    own::Own,
-    workflows::QUEUE,
-};
+use crate::{open::resident, own::Own, workflows::QUEUE};
 
 pub(super) async fn measure(url: &str, most: usize, seconds: u64) -> Result<String> {
     let own = Own::open_with(url, worker(QUEUE), |config| {
@@ -29,7 +25,10 @@ pub(super) async fn measure(url: &str, most: usize, seconds: u64) -> Result<Stri
         open = size;
         until_at_least(url, "SELECT count(*) FROM history WHERE seq = 0", open).await?;
         let step = Step::measure(&own.engine, &[QUEUE.to_owned()], seconds).await?;
-        let cells = [vec![open.to_string(), mebibytes(resident()?)], step.cells().to_vec()];
+        let cells = [
+            vec![open.to_string(), mebibytes(resident()?)],
+            step.cells().to_vec(),
+        ];
         table.row(&cells.concat());
     }
     own.close().await?;

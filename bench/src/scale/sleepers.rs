@@ -50,7 +50,10 @@ pub(super) async fn measure(url: &str, runs: usize) -> Result<String> {
     row("resident after an idle minute, MiB", process.hear().await?);
     let idle = statements(url).await? - before;
     row("transactions in an idle minute", idle.to_string());
-    row("wake-ups in the next: count, most ms late", process.hear().await?);
+    row(
+        "wake-ups in the next: count, most ms late",
+        process.hear().await?,
+    );
     process.stop().await?;
     Ok(table.0)
 }

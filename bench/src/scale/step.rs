@@ -33,7 +33,11 @@ impl load::Client for Client {
         let request = start("sequence", activities as usize, &self.queues[self.next]);
         let (_, closed) = self
             .engine
-            .execute_workflow(&Namespace::known("default"), request, Duration::from_mins(1))
+            .execute_workflow(
+                &Namespace::known("default"),
+                request,
+                Duration::from_mins(1),
+            )
             .await?;
         closed.context("a workflow did not end in time")?;
         Ok(())

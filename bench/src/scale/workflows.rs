@@ -83,7 +83,9 @@ async fn nap(wf: Workflow, seconds: u32) -> Result<()> {
 )]
 fn now_millis() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 /// Returns the bench's worker, which also runs these, on a queue.

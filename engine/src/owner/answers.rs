@@ -36,7 +36,7 @@ impl Owner {
             return;
         };
         let now = self.now();
-        for run_id in gone.workflow_tasks {
+        for run_id in gone.workflow_tasks.into_keys() {
             let Some(run) = self
                 .runs
                 .get_mut(&run_id)
@@ -138,14 +138,20 @@ impl Owner {
     }
 
     /// Gives tasks that wait to workers with free slots.
-    fn refill(&mut self, queue: &QueueKey) {
+    pub(super) fn refill(&mut self, queue: &QueueKey) {
         while self.queues.free(queue, Kind::Workflow).is_some() {
+            if self.must_read(queue, Kind::Workflow) {
+                break;
+            }
             let Some(run_id) = self.queues.next_workflow(queue) else {
                 break;
             };
             self.wake_run(run_id, None);
         }
         while self.queues.free(queue, Kind::Activity).is_some() {
+            if self.must_read(queue, Kind::Activity) {
+                break;
+            }
             let Some(waiting) = self.queues.next_activity(queue) else {
                 break;
             };
@@ -259,7 +265,7 @@ impl Owner {
                         (commands, sdk_metadata),
                         sticky,
                     );
-                } else {
+                } else if run.task_out != Some(session) {
                     self.evict(session, run_id);
                 }
             }
@@ -368,7 +374,13 @@ impl Owner {
     }
 }
 
-/// Says whether an answer is for the workflow task that this worker has, built on this folding of the run.
+/// Says whether an answer is for the workflow task that this worker has, built on this folding of the run, and not for
+/// one before it that failed because too much had arrived meanwhile.
 fn is_current(run: &super::Run, session: SessionId, token: &WorkflowTaskToken) -> bool {
-    run.task_out == Some(session) && token.incarnation == run.incarnation
+    let same = |task: &history::execution::WorkflowTaskState| {
+        task.scheduled_event_id == token.scheduled_event_id && task.attempt == token.attempt
+    };
+    run.task_out == Some(session)
+        && token.incarnation == run.incarnation
+        && run.execution.workflow_task().is_some_and(same)
 }

@@ -32,7 +32,15 @@ impl Owner {
                     namespace,
                     workflow_id: loaded.workflow_id.clone(),
                 };
-                taken_in.push(self.take_in(key, loaded));
+                let run_id = self.take_in(key, loaded);
+                // What only waits for workers delivers nothing to others.
+                let leaves = self.is_short() && self.only_waits_for_workers(run_id) && {
+                    self.put_to_work(run_id);
+                    self.leave_for_backlog(run_id)
+                };
+                if !leaves {
+                    taken_in.push(run_id);
+                }
             }
         }
         // Only now: what one of them delivers may be for another.
@@ -134,10 +142,7 @@ impl Owner {
             }
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, workflow_id = %key.workflow_id, "a run can't be read");
-                let passing = matches!(
-                    error,
-                    store::Error::Driver(_) | store::Error::Sqlx(_) | store::Error::Silent
-                );
+                let passing = is_passing(&error);
                 let mut has_work = false;
                 for message in waiting {
                     match message {
@@ -168,11 +173,11 @@ impl Owner {
     }
 
     /// Puts a folded run into memory.
-    fn take_in(&mut self, key: Key, loaded: Loaded) -> RunId {
+    pub(super) fn take_in(&mut self, key: Key, loaded: Loaded) -> RunId {
         self.incarnations += 1;
         let run_id = loaded.execution.run_id();
         let current = loaded.current;
-        let run = Run::loaded(
+        let mut run = Run::loaded(
             key.clone(),
             key.shard(),
             loaded,
@@ -182,14 +187,16 @@ impl Owner {
         if current && run.execution.is_open() {
             self.current.insert(key, run_id);
         }
-        self.remember(run_id);
+        run.in_backlog = self.backlog.back(run_id);
+        self.remember(run_id, run.looked_at);
         self.runs.insert(run_id, Box::new(run));
+        self.weigh(run_id);
         run_id
     }
 
     /// Does what a crash may have left undone. A workflow task that was with a worker is lost: what it asks for
     /// would be built on another folding.
-    fn put_to_work(&mut self, run_id: RunId) {
+    pub(super) fn put_to_work(&mut self, run_id: RunId) {
         let now = self.now();
         let Some(run) = self.runs.get(&run_id) else {
             return;
@@ -259,4 +266,12 @@ impl Owner {
         };
         self.on(key, Some(run_id), Op::Look);
     }
+}
+
+/// Says whether what could not be read may be read in a while.
+pub(super) fn is_passing(error: &store::Error) -> bool {
+    matches!(
+        error,
+        store::Error::Driver(_) | store::Error::Sqlx(_) | store::Error::Silent
+    )
 }

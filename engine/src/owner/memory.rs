@@ -1,7 +1,8 @@
 //! What stays in memory. Runs that only wait are parked after a while, and earlier when memory is short.
 
 use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
+    cmp::Reverse,
+    collections::{BTreeSet, BinaryHeap, HashSet},
     sync::atomic::Ordering,
     time::Duration,
 };
@@ -9,7 +10,7 @@ use std::{
 use history::{RunId, Timestamp};
 use tokio::time::Instant;
 
-use super::Owner;
+use super::{Owner, Run};
 use crate::{
     committer::Command,
     limits::{PARK_BATCH, REGISTER_AFTER},
@@ -19,6 +20,9 @@ use crate::{
 /// How often the runs are looked through for those to park.
 const ROUND: Duration = Duration::from_secs(1);
 
+/// The most runs looked at in one round: a millisecond's work.
+const LOOKS: usize = 4 * PARK_BATCH;
+
 /// By how much the run ids of owners that follow each other may overlap: how exactly each of them samples Postgres's time.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
 
@@ -26,7 +30,8 @@ const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Memory {
     bytes: usize,
-    ring: VecDeque<RunId>,
+    /// The runs in memory, the one that nothing has happened to for longest first; a stale place costs a look.
+    round: BinaryHeap<Reverse<(Instant, RunId)>>,
     next_round: Instant,
     /// Runs that left memory and have a wake in the heap.
     left: HashSet<RunId>,
@@ -38,7 +43,7 @@ impl Memory {
     pub(super) fn new() -> Self {
         Self {
             bytes: 0,
-            ring: VecDeque::new(),
+            round: BinaryHeap::new(),
             next_round: Instant::now() + ROUND,
             left: HashSet::new(),
             young: BTreeSet::new(),
@@ -66,10 +71,15 @@ impl Memory {
 
 impl Owner {
     /// Takes a run into the round.
-    pub(super) fn remember(&mut self, run_id: RunId) {
+    pub(super) fn remember(&mut self, run_id: RunId, now: Instant) {
         self.memory.left.remove(&run_id);
-        self.memory.ring.push_back(run_id);
+        self.memory.round.push(Reverse((now, run_id)));
         self.memory.young.insert(run_id);
+    }
+
+    /// Says whether the runs take more memory than they may.
+    pub(super) fn is_short(&self) -> bool {
+        self.memory.bytes > self.setup.memory_bytes
     }
 
     /// Weighs a run again after a change.
@@ -82,37 +92,78 @@ impl Owner {
         run.memory_bytes = size;
     }
 
-    /// Parks runs that only wait: those that have waited long, and as many as it takes when memory is short.
+    /// Lets runs leave memory that only wait: those that have waited long, and as many as it takes when memory is short. Looks
+    /// at those first that nothing has happened to for longest, and at so many only that a round is short.
     pub(super) fn make_room(&mut self) {
         let now = Instant::now();
         if now < self.memory.next_round {
             return;
         }
-        let short = self.memory.bytes > self.setup.memory_bytes;
-        self.memory.next_round = now + if short { ROUND / 10 } else { ROUND };
+        self.memory.next_round = now + if self.is_short() { ROUND / 10 } else { ROUND };
         let mut parked = 0;
-        for _ in 0..self.memory.ring.len() {
-            let Some(run_id) = self.memory.ring.pop_front() else {
-                return;
+        let mut again = Vec::new();
+        for _ in 0..LOOKS {
+            let short = self.is_short();
+            let Some(Reverse((looked_at, run_id))) = self.memory.round.peek().copied() else {
+                break;
             };
+            let idle = now.saturating_duration_since(looked_at) >= self.setup.park_after;
+            if !(idle || short) || parked == PARK_BATCH {
+                break;
+            }
+            self.memory.round.pop();
             let Some(run) = self.runs.get_mut(&run_id) else {
                 continue;
             };
-            self.memory.ring.push_back(run_id);
+            if run.looked_at != looked_at {
+                // It has been away since, and has another place.
+                continue;
+            }
+            // Touched since, it takes its place by that; else it is looked at after as long a time again.
+            let touched = run.touched_at > looked_at;
+            run.looked_at = if touched { run.touched_at } else { now };
+            again.push(Reverse((run.looked_at, run_id)));
             let idle = now.saturating_duration_since(run.touched_at) >= self.setup.park_after;
-            if parked < PARK_BATCH
-                && (idle || short)
-                && run.execution.is_waiting()
-                && run.is_at_rest()
-                && !run.registering
-            {
+            if !(idle || short) || run.registering || !run.is_at_rest() {
+                continue;
+            }
+            if run.execution.is_waiting() {
                 parked += 1;
-                let item = run.register(OpenRow::Parked(run.execution.next_deadline()));
-                // A committer that has ended takes the owner with it.
-                let _ = self.commits.send(Command::Commit(item));
+                self.register(run_id, |run| OpenRow::Parked(run.execution.next_deadline()));
+            } else if short && !self.leave_for_backlog(run_id) {
+                parked += usize::from(self.register_hot(run_id));
             }
         }
+        self.memory.round.extend(again);
         self.register_old();
+    }
+
+    /// Tells the database what `open_run` is to say of a run.
+    fn register(&mut self, run_id: RunId, open: impl FnOnce(&Run) -> OpenRow) {
+        if let Some(run) = self.runs.get_mut(&run_id) {
+            let open = open(run);
+            let item = run.register(open);
+            // A committer that has ended takes the owner with it.
+            let _ = self.commits.send(Command::Commit(item));
+        }
+    }
+
+    /// Gives an open run its row in `open_run` if it has none yet.
+    fn register_hot(&mut self, run_id: RunId) -> bool {
+        let without = self.runs.get(&run_id).is_some_and(|run| {
+            run.open_row.is_none() && run.was_committed() && run.execution.is_open()
+        });
+        if without {
+            self.register(run_id, |_| OpenRow::Hot);
+        }
+        without
+    }
+
+    /// Says whether a run that was just folded waits for nothing but workers, time or messages.
+    pub(super) fn only_waits_for_workers(&self, run_id: RunId) -> bool {
+        self.runs
+            .get(&run_id)
+            .is_some_and(|run| run.execution.is_waiting_for_workers())
     }
 
     /// Gives open runs a row in `open_run` that have been without one for a while, and says from when on they have none.
@@ -120,14 +171,14 @@ impl Owner {
         let now = self.now();
         let old = now.before((self.setup.park_after / REGISTER_AFTER).into());
         let mut since = now;
-        let mut done = Vec::new();
+        let (mut done, mut without) = (Vec::new(), Vec::new());
         let folded_again: HashSet<RunId> = self
             .loading
             .keys()
             .filter_map(|(_, asked)| *asked)
             .collect();
         for run_id in &self.memory.young {
-            let Some(run) = self.runs.get_mut(run_id) else {
+            let Some(run) = self.runs.get(run_id) else {
                 if folded_again.contains(run_id) {
                     since = since.min(started(*run_id));
                 } else {
@@ -144,11 +195,10 @@ impl Owner {
             if started(*run_id) > old {
                 break;
             }
-            if run.open_row.is_none() && run.was_committed() && run.execution.is_open() {
-                let item = run.register(OpenRow::Hot);
-                // A committer that has ended takes the owner with it.
-                let _ = self.commits.send(Command::Commit(item));
-            }
+            without.push(*run_id);
+        }
+        for run_id in without {
+            self.register_hot(run_id);
         }
         for run_id in done {
             self.memory.young.remove(&run_id);
@@ -167,6 +217,14 @@ impl Owner {
         if !(parked && run.execution.is_waiting() && run.is_at_rest()) {
             return;
         }
+        self.leave_memory(run_id);
+    }
+
+    /// Takes a run out of memory that is at rest.
+    pub(super) fn leave_memory(&mut self, run_id: RunId) {
+        let Some(run) = self.runs.remove(&run_id) else {
+            return;
+        };
         if run.wakes_at.is_some() {
             self.memory.leave(run_id);
         }
@@ -175,11 +233,9 @@ impl Owner {
             self.queues
                 .send(session, history::task::ToWorker::Evict(run_id));
         }
-        if let Some(run) = self.runs.remove(&run_id) {
-            self.memory.remove(run.memory_bytes);
-            if self.current.get(&run.key) == Some(&run_id) {
-                self.current.remove(&run.key);
-            }
+        self.memory.remove(run.memory_bytes);
+        if self.current.get(&run.key) == Some(&run_id) {
+            self.current.remove(&run.key);
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod activities;
 mod answers;
+mod backlog;
 mod deliver;
 pub(crate) mod describe;
 mod durable;
@@ -225,6 +226,12 @@ pub(crate) enum Message {
         incarnation: u64,
         events: Result<Vec<Arc<history::Event>>, store::Error>,
     },
+    /// Runs whose tasks wait in a queue, read for a worker that has room.
+    Backlog {
+        queue: queues::QueueKey,
+        asked: Vec<(i16, RunId)>,
+        runs: Result<Vec<(Ns, store::load::Loaded)>, store::Error>,
+    },
     /// Answer when all open runs are folded.
     Ready {
         reply: oneshot::Sender<()>,
@@ -264,6 +271,7 @@ pub(crate) struct Owner {
     /// Runs whose staged records wait for a workflow task's commands, in the order of their deadlines.
     holds: BinaryHeap<Reverse<(Instant, RunId)>>,
     memory: memory::Memory,
+    backlog: backlog::Backlog,
     incarnations: u64,
     /// The moment in the latest run id.
     last_run_id_micros: i64,
@@ -271,6 +279,8 @@ pub(crate) struct Owner {
     parked_until: Timestamp,
     reading_parked: bool,
     stopping: bool,
+    /// Runs that had something under way when it was last looked at all of them.
+    busy: Vec<RunId>,
 }
 
 /// Owns until the committer or everybody else hangs up.
@@ -294,11 +304,13 @@ pub(crate) async fn run(
         timers: BinaryHeap::new(),
         holds: BinaryHeap::new(),
         memory: memory::Memory::new(),
+        backlog: backlog::Backlog::default(),
         incarnations: 0,
         last_run_id_micros: 0,
         parked_until: Timestamp(0),
         reading_parked: false,
         stopping: false,
+        busy: Vec::new(),
     };
     owner.take_over().await?;
     let mut messages = Vec::with_capacity(256);
@@ -370,17 +382,27 @@ impl Owner {
                 incarnation,
                 events,
             } => self.history_read(run_id, incarnation, events),
+            Message::Backlog { queue, asked, runs } => self.backlog_read(&queue, asked, runs),
             // Messages are handled after `take_over`, so all open runs are folded.
             Message::Ready { reply } => drop(reply.send(())),
             Message::Stop => self.stopping = true,
         }
     }
 
-    /// Says whether nothing is under way.
-    fn is_quiet(&self) -> bool {
-        self.runs
-            .values()
-            .all(|run| run.is_durable() && run.task_out.is_none())
+    /// Says whether nothing is under way. Those that were busy are asked first, so that not each message costs a look at all.
+    fn is_quiet(&mut self) -> bool {
+        fn is_busy(run: &Run) -> bool {
+            !run.is_durable() || run.task_out.is_some()
+        }
+        while let Some(run_id) = self.busy.last() {
+            if self.runs.get(run_id).is_some_and(|run| is_busy(run)) {
+                return false;
+            }
+            self.busy.pop();
+        }
+        let busy = self.runs.values().filter(|run| is_busy(run));
+        self.busy = busy.map(|run| run.run_id()).collect();
+        self.busy.is_empty()
     }
 }
 

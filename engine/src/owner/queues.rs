@@ -1,6 +1,6 @@
 //! Task queues: workers with free slots on one side, tasks that wait on the other. In memory; rebuilt from the open runs.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use history::{
     EventId, RunId, TaskQueue,
@@ -32,8 +32,8 @@ pub(crate) struct Session {
     pub(crate) draining: bool,
     /// The attempts it runs.
     pub(crate) activities: BTreeMap<(RunId, EventId), u32>,
-    /// The workflow tasks it has.
-    pub(crate) workflow_tasks: BTreeSet<RunId>,
+    /// The workflow tasks it has: of a run more than one when it still works on one that has failed meanwhile.
+    pub(crate) workflow_tasks: BTreeMap<RunId, u32>,
 }
 
 /// Names a task queue.
@@ -95,7 +95,7 @@ impl Queues {
                 tasks,
                 draining: false,
                 activities: BTreeMap::new(),
-                workflow_tasks: BTreeSet::new(),
+                workflow_tasks: BTreeMap::new(),
             },
         );
     }
@@ -155,6 +155,18 @@ impl Queues {
             .push_back(waiting);
     }
 
+    /// Returns the runs whose tasks wait, the one that has waited longest first.
+    pub(crate) fn waiting(&self, queue: &QueueKey, kind: Kind) -> impl Iterator<Item = RunId> {
+        let (workflow_tasks, activities) = match (self.queues.get(queue), kind) {
+            (Some(queue), Kind::Workflow) => (Some(queue.workflow_tasks.iter()), None),
+            (Some(queue), Kind::Activity) => (None, Some(queue.activities.iter())),
+            (None, _) => (None, None),
+        };
+        let activities = activities.into_iter().flatten();
+        let workflow_tasks = workflow_tasks.into_iter().flatten().copied();
+        workflow_tasks.chain(activities.map(|waiting| waiting.run_id))
+    }
+
     /// Returns the workflow task that has waited longest.
     pub(crate) fn next_workflow(&mut self, queue: &QueueKey) -> Option<RunId> {
         self.queues.get_mut(queue)?.workflow_tasks.pop_front()
@@ -205,13 +217,18 @@ impl Session {
     /// Takes a slot for a workflow task.
     pub(crate) fn take_workflow(&mut self, run_id: RunId) {
         self.workflow_slots = self.workflow_slots.saturating_sub(1);
-        self.workflow_tasks.insert(run_id);
+        *self.workflow_tasks.entry(run_id).or_default() += 1;
     }
 
     /// Frees the slot of a workflow task.
     pub(crate) fn free_workflow(&mut self, run_id: RunId) {
         self.workflow_slots = (self.workflow_slots + 1).min(self.hello.workflow_slots);
-        self.workflow_tasks.remove(&run_id);
+        if let Some(out) = self.workflow_tasks.get_mut(&run_id) {
+            *out -= 1;
+            if *out == 0 {
+                self.workflow_tasks.remove(&run_id);
+            }
+        }
     }
 
     /// Takes a slot for an attempt.

@@ -117,6 +117,8 @@ pub(crate) struct Run {
     /// What it counted for in the owner's memory when last looked at.
     pub(crate) memory_bytes: usize,
     pub(crate) touched_at: Instant,
+    /// Its place among those that are looked at, the one untouched for longest first.
+    pub(crate) looked_at: Instant,
 }
 
 impl Run {
@@ -160,6 +162,7 @@ impl Run {
             bytes: 0,
             memory_bytes: 0,
             touched_at: now,
+            looked_at: now,
         }
     }
 
@@ -198,7 +201,17 @@ impl Run {
 
     /// Applies a record and stages it for the next row.
     pub(crate) fn stage(&mut self, record: Record) -> Result<(), history::execution::Corrupt> {
+        let fails_task = ends_workflow_task(&record)
+            && self
+                .execution
+                .workflow_task()
+                .is_some_and(|task| task.started.is_some());
         self.execution.apply(&record)?;
+        if fails_task {
+            // Its worker may not know it yet; whoever gets the next one gets it in full.
+            self.task_out = None;
+            self.affinity = None;
+        }
         // The events of a task beyond the first attempt are recorded when it completes; its worker has seen them.
         if let Some(event) = record.event().filter(|event| event.id >= self.tail_from) {
             self.tail.push(Arc::clone(event));
@@ -394,5 +407,19 @@ impl Run {
         /// What an event takes that is kept for the worker: the enum, its strings, the allocator's share.
         const EVENT: usize = 400;
         size_of::<Self>() + self.execution.memory_bytes() + self.tail.len() * EVENT
+    }
+}
+
+/// Says whether a record ends the workflow task that a worker has.
+fn ends_workflow_task(record: &Record) -> bool {
+    use history::EventKind as K;
+    match record {
+        Record::Event(event) => matches!(
+            event.kind,
+            K::WorkflowTaskTimedOut(_) | K::WorkflowTaskFailed(_)
+        ),
+        Record::Note(noted) => {
+            matches!(noted.note, history::Note::WorkflowTaskAttemptFailed { .. })
+        }
     }
 }

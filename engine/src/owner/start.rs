@@ -188,7 +188,7 @@ impl Owner {
             started_at: self.now(),
         });
         self.current.insert(key, run_id);
-        self.remember(run_id);
+        self.remember(run_id, run.looked_at);
         self.runs.insert(run_id, run);
     }
 

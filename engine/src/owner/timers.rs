@@ -105,18 +105,10 @@ impl Owner {
                 return;
             }
             let new_run_id = self.new_run_id();
-            let Some(run) = self.runs.get_mut(&run_id) else {
+            let Some(run) = self.runs.get(&run_id) else {
                 return;
             };
-            let had_task = run
-                .execution
-                .workflow_task()
-                .is_some_and(|task| task.started.is_some());
             let decision = decide::fire_due(&run.execution, new_run_id, now);
-            if had_task && decision.records.iter().any(ends_workflow_task) {
-                run.task_out = None;
-                run.affinity = None;
-            }
             if decision.records.is_empty() && decision.effects.is_empty() {
                 tracing::error!(%run_id, "a deadline passed and nothing was due: a bug");
                 return;
@@ -161,20 +153,6 @@ impl Owner {
                 self.memory.leave(run_id);
                 self.timers.push(Wake { at, shard, run_id });
             }
-        }
-    }
-}
-
-/// Says whether a record ends the workflow task that a worker has.
-fn ends_workflow_task(record: &history::Record) -> bool {
-    use history::EventKind as K;
-    match record {
-        history::Record::Event(event) => matches!(
-            event.kind,
-            K::WorkflowTaskTimedOut(_) | K::WorkflowTaskFailed(_)
-        ),
-        history::Record::Note(noted) => {
-            matches!(noted.note, history::Note::WorkflowTaskAttemptFailed { .. })
         }
     }
 }

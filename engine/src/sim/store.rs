@@ -401,6 +401,15 @@ impl Store for Memory {
         })
     }
 
+    fn load_all<'a>(&'a self, asked: &'a [(i16, RunId)]) -> Answer<'a, Vec<(Ns, Loaded)>> {
+        self.read(move |state| {
+            let folded = asked
+                .iter()
+                .filter_map(|(_, run_id)| state.fold(*run_id).transpose());
+            folded.map(|run| Ok((ns(), run?))).collect()
+        })
+    }
+
     fn workflow_of(&self, _shard: i16, run_id: RunId) -> Answer<'_, Option<(Ns, WorkflowId)>> {
         self.read(move |state| {
             let execution = state.executions.get(&run_id);

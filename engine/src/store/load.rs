@@ -150,6 +150,31 @@ pub(crate) async fn load(
         .transpose()
 }
 
+/// Returns runs by their ids. Those that are not there are left out.
+pub(crate) async fn load_all(
+    pool: &PgPool,
+    namespaces: &Namespaces,
+    asked: &[(i16, RunId)],
+) -> Result<Vec<(Ns, Loaded)>, Error> {
+    let shards: Vec<i16> = asked.iter().map(|(shard, _)| *shard).collect();
+    let run_ids: Vec<Uuid> = asked.iter().map(|(_, run_id)| run_id.0).collect();
+    let headers = sqlx::query_as!(
+        Header,
+        r#"SELECT e.shard, e.run_id, e.namespace, e.workflow_id, coalesce(c.run_id = e.run_id, false) AS "current!",
+                  o.parked AS "parked?", (extract(epoch FROM o.due_at) * 1000000)::bigint AS due_at,
+                  EXISTS (SELECT FROM outbox o WHERE o.shard = e.shard AND o.run_id = e.run_id) AS "owes!"
+           FROM unnest($1::smallint[], $2::uuid[]) AS u (shard, run_id)
+           JOIN execution e ON e.shard = u.shard AND e.run_id = u.run_id
+           LEFT JOIN current_run c ON c.shard = e.shard AND c.namespace = e.namespace AND c.workflow_id = e.workflow_id
+           LEFT JOIN open_run o ON o.shard = e.shard AND o.run_id = e.run_id"#,
+        &shards,
+        &run_ids,
+    )
+    .fetch_all(pool)
+    .await?;
+    fold_all(pool, namespaces, headers).await
+}
+
 /// Returns the namespace and workflow id of a run.
 pub(crate) async fn workflow_of(
     pool: &PgPool,

@@ -45,6 +45,8 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
         workflow_id: &'a WorkflowId,
         run_id: Option<RunId>,
     ) -> Answer<'a, Option<Loaded>>;
+    /// Returns runs by their ids. Those that are not there are left out.
+    fn load_all<'a>(&'a self, asked: &'a [(i16, RunId)]) -> Answer<'a, Vec<(Ns, Loaded)>>;
     /// Returns the namespace and workflow id of a run.
     fn workflow_of(&self, shard: i16, run_id: RunId) -> Answer<'_, Option<(Ns, WorkflowId)>>;
     /// Returns all durable events of a run.

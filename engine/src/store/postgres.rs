@@ -63,6 +63,10 @@ impl Store for Postgres {
         load::load(&self.pool, namespace, shard, workflow_id, run_id).boxed()
     }
 
+    fn load_all<'a>(&'a self, asked: &'a [(i16, RunId)]) -> Answer<'a, Vec<(Ns, Loaded)>> {
+        load::load_all(&self.pool, &self.namespaces, asked).boxed()
+    }
+
     fn workflow_of(&self, shard: i16, run_id: RunId) -> Answer<'_, Option<(Ns, WorkflowId)>> {
         async move {
             let workflow = load::workflow_of(&self.pool, shard, run_id).await?;

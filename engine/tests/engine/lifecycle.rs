@@ -4,8 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use engine::Error;
 use history::{
-    Command, EventKind, Payloads, Status, WorkflowId, decide::Rejection,
-    event::WorkflowIdReusePolicy, time::Millis,
+    Command, EventKind, Identity, Payloads, Status, TaskQueue, WorkflowId,
+    decide::Rejection,
+    event::WorkflowIdReusePolicy,
+    task::{FromWorker, ToWorker, WorkerHello},
+    time::Millis,
 };
 
 use crate::support::*;
@@ -515,4 +518,44 @@ async fn when_memory_is_short_runs_that_wait_leave_it_at_once() {
     tokio::time::timeout(PATIENCE, parked)
         .await
         .expect("all are parked long before they are idle");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_answer_to_a_workflow_task_that_failed_leaves_the_next_one_with_its_worker() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    let (answers, mut tasks) = engine
+        .connect_worker(WorkerHello {
+            identity: Identity::known("slow"),
+            namespace: namespace(),
+            task_queue: TaskQueue::known("q"),
+            workflow_slots: 10,
+            activity_slots: 0,
+        })
+        .unwrap();
+    let request = history::decide::StartWorkflow {
+        workflow_task_timeout: Millis::seconds(120),
+        ..start("slow", "busy")
+    };
+    engine.start_workflow(&namespace(), request).await.unwrap();
+    let mut next = async || match tokio::time::timeout(PATIENCE, tasks.recv()).await {
+        Ok(Some(ToWorker::WorkflowTask(task))) => task,
+        other => panic!("no workflow task came: {other:?}"),
+    };
+    let late = next().await;
+    // One more than may wait for the task under way: it fails, and the next one shows them all.
+    for _ in 0..=history::limits::BUFFERED_EVENTS_MAX {
+        engine.signal(&address("busy"), signal("s")).await.unwrap();
+    }
+    let task = next().await;
+    assert_eq!(task.events[0].id, history::EventId::FIRST);
+    for (task, commands) in [(late, Vec::new()), (task, vec![complete("done")])] {
+        answers.send(FromWorker::WorkflowTaskCompleted {
+            token: task.token,
+            commands,
+            sdk_metadata: history::event::SdkMetadata::default(),
+            sticky: true,
+        });
+    }
+    assert_eq!(end(&engine, "busy").await.status, Status::Completed);
 }

@@ -298,6 +298,23 @@ impl Execution {
             && self.external_cancels.is_empty()
     }
 
+    /// Says whether the run only waits for a worker, a deadline or a message: nothing of it is with a worker or under way.
+    pub fn is_waiting_for_workers(&self) -> bool {
+        self.is_open()
+            && self
+                .workflow_task()
+                .is_none_or(|task| task.started.is_none())
+            && self.activities.values().all(|activity| {
+                matches!(
+                    activity.state,
+                    AttemptState::Scheduled { .. } | AttemptState::Backoff { .. }
+                )
+            })
+            && self.children.values().all(|child| child.run_id.is_some())
+            && self.external_signals.is_empty()
+            && self.external_cancels.is_empty()
+    }
+
     /// Returns an estimate of the bytes it takes in memory, in constant time.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.pending_bytes
