@@ -121,6 +121,7 @@ pub(super) async fn until_at_least(url: &str, query: &str, least: usize) -> Resu
             begun.elapsed() < Duration::from_mins(20),
             "{query} is still at {count} of {least}"
         );
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        // Counting costs Postgres what is being measured.
+        tokio::time::sleep(Duration::from_secs(2)).await;
     }
 }

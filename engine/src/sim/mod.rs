@@ -129,6 +129,7 @@ fn planted_bugs_are_found() {
         Bug::LostBufferedSignal,
         Bug::DoubledCompletion,
         Bug::TimerEarly,
+        Bug::ForgottenBacklog,
     ] {
         let (seed, violation) = found(bug);
         eprintln!("{bug:?}: seed {seed}: {violation}");

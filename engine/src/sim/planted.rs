@@ -17,6 +17,8 @@ pub(super) enum Bug {
     DoubledCompletion,
     /// The engine's clock runs fast.
     TimerEarly,
+    /// A run that left memory while its task waits in a queue is not read again for it.
+    ForgottenBacklog,
 }
 
 thread_local! {
@@ -30,6 +32,11 @@ pub(super) fn plant(bug: Option<Bug>) {
 
 pub(super) fn planted(bug: Bug) -> bool {
     PLANTED.get() == Some(bug)
+}
+
+/// Says whether the owner forgets a run that leaves memory while its task waits in a queue.
+pub(crate) fn forgets_backlog() -> bool {
+    planted(Bug::ForgottenBacklog)
 }
 
 /// What the owner is about to record, with a planted bug if there is one.

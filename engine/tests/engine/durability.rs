@@ -489,3 +489,31 @@ async fn a_closed_run_that_still_owes_its_result_pays_after_a_restart() {
     work(&second, parent, echo());
     assert_eq!(end(&second, "creditor").await.status, Status::Completed);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_that_memory_has_no_room_for_is_worked_off_after_a_restart() {
+    const RUNS: usize = 600;
+    let url = database().await;
+    let config = Config {
+        memory_bytes: 0,
+        park_after: Duration::ZERO,
+        ..Config::new(&url, "http://127.0.0.1:1")
+    };
+    let engine = owner_with(config.clone()).await;
+    let ids: Vec<String> = (0..RUNS).map(|n| format!("waits-{n}")).collect();
+    for id in &ids {
+        let request = start("seq", id);
+        engine.start_workflow(&namespace(), request).await.unwrap();
+    }
+    let begun = tokio::time::Instant::now();
+    while number(&url, "SELECT count(*) FROM open_run WHERE NOT parked").await < 600 {
+        assert!(begun.elapsed() < PATIENCE, "each has a row by now");
+        tokio::task::yield_now().await;
+    }
+    engine.close().await;
+    let engine = owner_with(config).await;
+    work(&engine, sequence(1), echo());
+    for id in &ids {
+        assert_eq!(end(&engine, id).await.status, Status::Completed, "{id}");
+    }
+}
