@@ -77,10 +77,6 @@ async fn nap(wf: Workflow, seconds: u32) -> Result<()> {
     wf.call(woke, u64::try_from(due)?).await
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "an activity that compares the clocks"
-)]
 fn now_millis() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| {
