@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap, HashSet},
+    collections::{BTreeSet, BinaryHeap, HashMap, HashSet},
     sync::atomic::Ordering,
     time::Duration,
 };
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{Owner, Run};
 use crate::{
     committer::Command,
-    limits::{PARK_BATCH, REGISTER_AFTER},
+    limits::{PARK_BATCH, PARKED_HORIZON, REGISTER_AFTER},
     store::commit::OpenRow,
 };
 
@@ -33,8 +33,8 @@ pub(super) struct Memory {
     /// The runs in memory, the one that nothing has happened to for longest first; a stale place costs a look.
     round: BinaryHeap<Reverse<(Instant, RunId)>>,
     next_round: Instant,
-    /// Runs that left memory and have a wake in the heap.
-    left: HashSet<RunId>,
+    /// Runs that left memory and have a wake in the heap, with the moment of it: those of a deadline that is over wake nobody.
+    left: HashMap<RunId, Timestamp>,
     /// Runs that may be open without a row in `open_run`. Looked at from the oldest on, and let go only there.
     young: BTreeSet<RunId>,
 }
@@ -45,7 +45,7 @@ impl Memory {
             bytes: 0,
             round: BinaryHeap::new(),
             next_round: Instant::now() + ROUND,
-            left: HashSet::new(),
+            left: HashMap::new(),
             young: BTreeSet::new(),
         }
     }
@@ -59,13 +59,17 @@ impl Memory {
     }
 
     /// Takes note that a run left and is to be read again when it is due.
-    pub(super) fn leave(&mut self, run_id: RunId) {
-        self.left.insert(run_id);
+    pub(super) fn leave(&mut self, run_id: RunId, due: Timestamp) {
+        self.left.insert(run_id, due);
     }
 
-    /// Says whether a run that is not here left for its deadline, and forgets that.
-    pub(super) fn left(&mut self, run_id: RunId) -> bool {
-        self.left.remove(&run_id)
+    /// Says whether a run that is not here left for a deadline that has come, and forgets that.
+    pub(super) fn left(&mut self, run_id: RunId, now: Timestamp) -> bool {
+        let due = self.left.get(&run_id).is_some_and(|due| *due <= now);
+        if due {
+            self.left.remove(&run_id);
+        }
+        due
     }
 }
 
@@ -225,8 +229,14 @@ impl Owner {
         let Some(run) = self.runs.remove(&run_id) else {
             return;
         };
-        if run.wakes_at.is_some() {
-            self.memory.leave(run_id);
+        // The deadlines of parked runs that are further away are read ahead in time.
+        let soon = self.now().after((PARKED_HORIZON * 2).into());
+        let parked = matches!(run.open_row, Some(OpenRow::Parked(_)));
+        if let Some(at) = run.execution.next_deadline()
+            && (at < soon || !parked)
+        {
+            self.memory.leave(run_id, at);
+            self.wake_at(at, run.shard, run_id);
         }
         if let Some(session) = run.affinity {
             // A worker that is gone has forgotten the run anyway.

@@ -52,6 +52,11 @@ impl Owner {
         }
     }
 
+    /// Sees to it that a run that is not in memory is looked at.
+    pub(super) fn wake_at(&mut self, at: Timestamp, shard: i16, run_id: RunId) {
+        self.timers.push(Wake { at, shard, run_id });
+    }
+
     /// Returns when there is next something to do without being told.
     pub(super) fn next_wake(&self) -> Instant {
         let now = Instant::now();
@@ -80,7 +85,9 @@ impl Owner {
                     self.fire_due(wake.run_id);
                     self.settle(wake.run_id);
                 }
-                None if self.memory.left(wake.run_id) => self.wake_parked(wake.shard, wake.run_id),
+                None if self.memory.left(wake.run_id, now) => {
+                    self.wake_parked(wake.shard, wake.run_id)
+                }
                 None => {}
             }
         }
@@ -150,7 +157,7 @@ impl Owner {
         self.parked_until = until;
         for (shard, run_id, at) in due {
             if !self.runs.contains_key(&run_id) {
-                self.memory.leave(run_id);
+                self.memory.leave(run_id, at);
                 self.timers.push(Wake { at, shard, run_id });
             }
         }
