@@ -86,7 +86,7 @@ impl Owner {
                     self.settle(wake.run_id);
                 }
                 None if self.memory.left(wake.run_id, now) => {
-                    self.wake_parked(wake.shard, wake.run_id)
+                    self.wake_parked(wake.shard, wake.run_id);
                 }
                 None => {}
             }
