@@ -36,7 +36,7 @@ pub(super) async fn measure(url: &str, most: usize, seconds: u64) -> Result<Stri
         ];
         table.row(&cells.concat());
     }
-    let worker = Working::begin(&own.engine, worker(NOBODY))?;
+    let worker = Working::begin(&own.engine, worker(NOBODY));
     let drained = until_at_least(url, ENDED, waiting).await?;
     table.row(&[
         format!("drained in {:.1} s", drained.as_secs_f64()),

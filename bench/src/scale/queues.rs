@@ -13,7 +13,7 @@ pub(super) async fn measure(url: &str, most: usize, seconds: u64) -> Result<Stri
     for size in [1, 10, most] {
         for n in queues.len()..size {
             let queue = format!("queue-{n}");
-            working.push(Working::begin(&own.engine, worker(&queue))?);
+            working.push(Working::begin(&own.engine, worker(&queue)));
             queues.push(queue);
         }
         let step = Step::measure(&own.engine, &queues, seconds).await?;
