@@ -524,15 +524,14 @@ async fn when_memory_is_short_runs_that_wait_leave_it_at_once() {
 async fn a_late_answer_to_a_workflow_task_that_failed_leaves_the_next_one_with_its_worker() {
     let url = database().await;
     let engine = owner(&url).await;
-    let (answers, mut tasks) = engine
-        .connect_worker(WorkerHello {
-            identity: Identity::known("slow"),
-            namespace: namespace(),
-            task_queue: TaskQueue::known("q"),
-            workflow_slots: 10,
-            activity_slots: 0,
-        })
-        .unwrap();
+    let hello = WorkerHello {
+        identity: Identity::known("slow"),
+        namespace: namespace(),
+        task_queue: TaskQueue::known("q"),
+        workflow_slots: 10,
+        activity_slots: 0,
+    };
+    let (answers, mut tasks) = connect_worker(&engine, hello);
     let request = history::decide::StartWorkflow {
         workflow_task_timeout: Millis::seconds(120),
         ..start("slow", "busy")
