@@ -26,7 +26,7 @@ use crate::{
     Config, Role,
     clock::Clock,
     committer,
-    limits::{COMMITTERS, DRAIN},
+    limits::{COMMITTERS, DRAIN, LEASE},
     owner::{self, Message},
     store::{self, Session, Store, Term, load::Namespaces},
     world::World,
@@ -133,8 +133,11 @@ impl Tenure<'_> {
             locked = self.wait_for_lock(&mut *session) => locked?,
             _ = stopping.wait_for(|stop| *stop) => return Ok(()),
         }
-        session.end_owner().await?;
-        let (epoch, open_since) = session.take(owner, &self.config.address, lease).await?;
+        // Taking waits for the batch under way; nothing of it may wait for ever.
+        let limit = lease.max(LEASE);
+        answered(limit, session.end_owner()).await??;
+        let taken = session.take(owner, &self.config.address, lease);
+        let (epoch, open_since) = answered(limit, taken).await??;
         tracing::info!(epoch, "this process owns the shards");
 
         let term = Term { owner, epoch };
@@ -146,16 +149,14 @@ impl Tenure<'_> {
         let mut connections = Vec::new();
         for n in 0..COMMITTERS {
             let slot = i16::try_from(n).unwrap_or(i16::MAX);
-            connections.push(self.store.connection(slot, term).await?);
+            connections.push(answered(limit, self.store.connection(slot, term)).await??);
         }
         let lease_from = Instant::now();
-        let now = session
-            .renew(term, lease, open_since)
-            .await?
-            .ok_or(Ended::Lease)?;
+        let renewed = session.renew(term, lease, open_since);
+        let now = answered(limit, renewed).await??.ok_or(Ended::Lease)?;
         let clock = Arc::new(Clock::set_to(now, self.world));
         let open_since = Arc::new(AtomicI64::new(open_since.0));
-        self.store.prepare(now).await?;
+        answered(limit, self.store.prepare(now)).await??;
 
         let (commits, commands) = mpsc::unbounded_channel();
         let (sender, inbox) = mpsc::unbounded_channel();
@@ -236,7 +237,7 @@ impl Tenure<'_> {
             self.state.send_replace(State::Standby { owner: known });
             if seen.expired {
                 tracing::warn!("the owner's lease has ended; ending its sessions");
-                self.store.end_owner().await?;
+                answered(self.config.lease.max(LEASE), self.store.end_owner()).await??;
             }
             if let Ok(locked) =
                 tokio::time::timeout(lease_poll(self.config.lease), &mut locked).await
