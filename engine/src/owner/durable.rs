@@ -111,6 +111,8 @@ impl Owner {
                 None => self.load(key, None, messages),
             }
         }
+        // A run that closed into such a start was not written either.
+        self.fold_all_again(item, &|| Error::Unavailable("the workflow id is in use"));
     }
 
     /// Tells whoever sent a message that nothing was done.
@@ -125,15 +127,15 @@ impl Owner {
     /// Nothing of an item was written: its runs are folded again from what is durable.
     fn not_written(&mut self, item: &Item, error: impl Fn() -> Error) {
         let _ = self.commits.send(Command::Forget(folding(item)));
-        let runs: std::collections::BTreeSet<RunId> =
-            item.rows.iter().map(|row| row.run_id).collect();
-        for run_id in runs {
-            if self
-                .runs
-                .get(&run_id)
-                .is_some_and(|run| run.incarnation == item.incarnation)
-            {
-                self.fold_again_with(run_id, &error);
+        self.fold_all_again(item, &error);
+    }
+
+    /// Folds the runs of an item again, if they are still those that sent it.
+    fn fold_all_again(&mut self, item: &Item, error: &dyn Fn() -> Error) {
+        for row in &item.rows {
+            let sent = self.runs.get(&row.run_id);
+            if sent.is_some_and(|run| run.incarnation == item.incarnation) {
+                self.fold_again_with(row.run_id, error);
             }
         }
     }
