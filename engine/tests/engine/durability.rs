@@ -463,6 +463,31 @@ async fn a_database_that_keeps_failing_costs_the_ownership_but_no_acknowledged_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_missing_table_is_no_fault_of_a_request() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    execute(&url, "ALTER TABLE history RENAME TO gone").await;
+    let refused = engine
+        .start_workflow(&namespace(), start("seq", "unlucky"))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), "UNAVAILABLE", "{refused}");
+    execute(&url, "ALTER TABLE gone RENAME TO history").await;
+    let started = async {
+        while engine
+            .start_workflow(&namespace(), start("seq", "lucky"))
+            .await
+            .is_err()
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, started)
+        .await
+        .expect("it goes on when the table is there again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_closed_run_that_still_owes_its_result_pays_after_a_restart() {
     let url = database().await;
     let parent: Script = Arc::new(|workflow_type, events| {

@@ -395,8 +395,9 @@ fn judge(error: tokio_postgres::Error) -> NotCommitted {
     {
         return NotCommitted::Unknown(error.into());
     }
+    // Classes of SQLSTATE that speak of data. A table or a right that is missing (42) is no fault of any row.
     match answer.code().code().get(..2) {
-        Some("22" | "23" | "42" | "54") => NotCommitted::Poison(answer.message().to_owned()),
+        Some("22" | "23" | "54") => NotCommitted::Poison(answer.message().to_owned()),
         _ => NotCommitted::TryAgain(error.into()),
     }
 }
