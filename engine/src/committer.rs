@@ -228,8 +228,6 @@ struct Lane {
     slot: i16,
     connection: Box<dyn Connection>,
     setup: Setup,
-    /// The number of the last batch that is known to be committed.
-    last: i64,
     next: i64,
 }
 
@@ -239,7 +237,6 @@ impl Lane {
             slot: i16::try_from(n).unwrap_or(i16::MAX),
             connection,
             setup,
-            last: 0,
             next: 1,
         }
     }
@@ -256,22 +253,26 @@ impl Lane {
         let mut settled = settled;
         // What follows an item that is not written is not written either: a history has no gaps.
         let mut lost: HashMap<Workflow, Option<String>> = HashMap::new();
-        while let Some(part) = parts.pop() {
-            let (behind, part) = part
-                .into_iter()
-                .partition::<Vec<_>, _>(|item| lost.contains_key(&workflow(item)));
-            for item in behind {
-                match lost.get(&workflow(&item)).cloned().flatten() {
-                    Some(problem) => outcome.refused.push((item, problem)),
-                    None => outcome.conflicting.push(item),
+        while let Some(mut part) = parts.pop() {
+            if !lost.is_empty() {
+                let behind = part.extract_if(.., |item| lost.contains_key(&workflow(item)));
+                for item in behind {
+                    match lost.get(&workflow(&item)).cloned().flatten() {
+                        Some(problem) => outcome.refused.push((item, problem)),
+                        None => outcome.conflicting.push(item),
+                    }
                 }
-            }
-            if part.is_empty() && settled.is_empty() {
-                continue;
+                if part.is_empty() && settled.is_empty() {
+                    continue;
+                }
             }
             match self.commit_part(&part, &settled).await? {
                 Ok(conflicts) => {
                     outcome.settled.append(&mut settled);
+                    if conflicts.is_empty() {
+                        outcome.committed.append(&mut part);
+                        continue;
+                    }
                     let conflicting = part.iter().filter(|item| {
                         let mut starts = item.starts.iter();
                         starts.any(|start| conflicts.contains(&start.run_id))
@@ -312,10 +313,7 @@ impl Lane {
             self.next += 1;
             let answer = self.connection.commit(batch, items, settled);
             let error = match tokio::time::timeout(self.setup.patience, answer).await {
-                Ok(Ok(conflicts)) => {
-                    self.last = batch;
-                    return Ok(Ok(conflicts.0));
-                }
+                Ok(Ok(conflicts)) => return Ok(Ok(conflicts.0)),
                 Ok(Err(error)) => error,
                 Err(_elapsed) => NotCommitted::Unknown(store::Error::Silent),
             };
@@ -343,7 +341,6 @@ impl Lane {
                         "the answer to a batch was lost; looking for its fate"
                     );
                     if let Some(conflicts) = self.find_out(batch, items).await? {
-                        self.last = batch;
                         return Ok(Ok(conflicts));
                     }
                 }
@@ -380,9 +377,8 @@ impl Lane {
         items: &[Item],
     ) -> Result<Option<HashSet<RunId>>, Lost> {
         let Setup { store, term, .. } = &self.setup;
-        let batches = (batch, self.last);
         let fate = store
-            .fate(&*self.connection, self.slot, *term, batches, items)
+            .fate(&*self.connection, self.slot, *term, batch, items)
             .await?;
         let conflicts = match fate {
             Fate::Fenced => return Err(Lost::Fenced),

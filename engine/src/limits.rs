@@ -27,8 +27,8 @@ pub const PARK_AFTER: Duration = Duration::from_secs(30);
 pub const REGISTER_AFTER: u32 = 3;
 /// The most runs parked in one round.
 pub const PARK_BATCH: usize = 1000;
-/// The most runs read at once that left memory while a task of theirs waits for a worker.
-pub const BACKLOG_READ: usize = 256;
+/// The most runs read at once by their ids: whose deadlines came, or in whose queue a worker has room.
+pub const READ_BATCH: usize = 256;
 /// Deadlines of parked runs are read this far ahead.
 pub const PARKED_HORIZON: Duration = Duration::from_mins(1);
 /// The most runs folded at once at takeover.

@@ -3,23 +3,16 @@
 //!
 //! Such a run leaves without a word to the database: `open_run` calls it hot, so a takeover folds it and lets it wait again.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{HashMap, HashSet};
 
-use futures::FutureExt as _;
 use history::RunId;
 
 use super::{
-    Key, Message, Owner,
-    loading::is_passing,
+    Owner,
     queues::{Kind, QueueKey},
+    reading::Cause,
 };
-use crate::{
-    limits::{BACKLOG_READ, READ_AGAIN_AFTER},
-    store::{self, commit::OpenRow, load::Loaded, load::Ns},
-};
+use crate::{limits::READ_BATCH, store::commit::OpenRow};
 
 /// A run that left.
 #[derive(Debug, Clone, Copy)]
@@ -33,8 +26,6 @@ struct Left {
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     left: HashMap<RunId, Left>,
-    /// Those of them that are being read. One that comes back otherwise meanwhile is in neither.
-    reading: HashSet<RunId>,
     /// The queues for which some are being read.
     queues: HashSet<QueueKey>,
 }
@@ -42,7 +33,6 @@ pub(super) struct Backlog {
 impl Backlog {
     /// Takes note that a run is in memory; says whether its workflow task has kept its place in the queue.
     pub(super) fn back(&mut self, run_id: RunId) -> bool {
-        self.reading.remove(&run_id);
         self.left
             .remove(&run_id)
             .is_some_and(|left| left.in_backlog)
@@ -88,82 +78,22 @@ impl Owner {
 
     /// Reads the next runs of a queue that have left, unless some are being read. Their places in the queue wait for them.
     fn read_backlog(&mut self, queue: &QueueKey, kind: Kind) {
-        if self.backlog.queues.contains(queue) {
+        if !self.backlog.queues.insert(queue.clone()) {
             return;
         }
-        let Backlog { left, reading, .. } = &mut self.backlog;
-        let asked: Vec<(i16, RunId)> = self
+        let left = &self.backlog.left;
+        let asked = self
             .queues
             .waiting(queue, kind)
-            .take(BACKLOG_READ)
+            .take(READ_BATCH)
             .filter_map(|run_id| Some((left.get(&run_id)?.shard, run_id)))
-            .filter(|(_, run_id)| reading.insert(*run_id))
             .collect();
-        let store = Arc::clone(&self.setup.store);
-        let queue = queue.clone();
-        self.backlog.queues.insert(queue.clone());
-        self.elsewhere.push(
-            async move {
-                let runs = loop {
-                    match store.load_all(&asked).await {
-                        Err(error) if is_passing(&error) => {
-                            tracing::error!(
-                                error = &error as &dyn std::error::Error,
-                                "runs that wait for workers can't be read; trying again"
-                            );
-                            tokio::time::sleep(READ_AGAIN_AFTER).await;
-                        }
-                        runs => break runs,
-                    }
-                };
-                Message::Backlog { queue, asked, runs }
-            }
-            .boxed(),
-        );
+        self.read_all(asked, Cause::Queue(queue.clone()));
     }
 
-    pub(super) fn backlog_read(
-        &mut self,
-        queue: &QueueKey,
-        asked: Vec<(i16, RunId)>,
-        runs: Result<Vec<(Ns, Loaded)>, store::Error>,
-    ) {
+    /// The next runs of a queue are back.
+    pub(super) fn backlog_read(&mut self, queue: &QueueKey) {
         self.backlog.queues.remove(queue);
-        match runs {
-            Ok(runs) => {
-                for (namespace, loaded) in runs {
-                    let run_id = loaded.execution.run_id();
-                    if self.backlog.reading.contains(&run_id) {
-                        let workflow_id = loaded.workflow_id.clone();
-                        self.take_in(
-                            Key {
-                                namespace,
-                                workflow_id,
-                            },
-                            loaded,
-                        );
-                        self.put_to_work(run_id);
-                    }
-                }
-                for (_, run_id) in asked {
-                    if self.backlog.reading.contains(&run_id) {
-                        self.backlog.back(run_id);
-                    }
-                }
-            }
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "a run that waits for a worker can't be read; reading each by itself"
-                );
-                for (shard, run_id) in asked {
-                    if self.backlog.reading.contains(&run_id) {
-                        self.backlog.back(run_id);
-                        self.wake_parked(shard, run_id);
-                    }
-                }
-            }
-        }
         self.refill(queue);
     }
 }

@@ -6,17 +6,14 @@ use std::{
 };
 
 use futures::{FutureExt as _, TryStreamExt as _};
-use history::{RunId, Timestamp, WorkflowId, decide, execution::AttemptState};
+use history::{RunId, Timestamp, decide, execution::AttemptState};
 use tokio::time::Instant;
 
 use super::{Key, Message, Op, Owner, Reply, run::Run};
 use crate::{
     Error,
     limits::READ_AGAIN_AFTER,
-    store::{
-        self,
-        load::{Loaded, Ns},
-    },
+    store::{self, load::Loaded},
 };
 
 impl Owner {
@@ -187,6 +184,7 @@ impl Owner {
         if current && run.execution.is_open() {
             self.current.insert(key, run_id);
         }
+        self.reading.back(run_id);
         run.in_backlog = self.backlog.back(run_id);
         self.remember(run_id, run.looked_at);
         self.runs.insert(run_id, Box::new(run));
@@ -234,37 +232,6 @@ impl Owner {
                 decide::lose_activity_task(&run.execution, scheduled_event_id, attempt, now);
             self.carry_out(run_id, decision, Reply::None);
         }
-    }
-
-    /// Handles a parked run whose deadline came: its names are read first.
-    pub(super) fn wake_parked(&mut self, shard: i16, run_id: RunId) {
-        let store = Arc::clone(&self.setup.store);
-        self.elsewhere.push(
-            async move {
-                let workflow = loop {
-                    match store.workflow_of(shard, run_id).await {
-                        Ok(workflow) => break workflow,
-                        Err(error) => {
-                            tracing::error!(error = &error as &dyn std::error::Error, %run_id, "a parked run can't be read; trying again");
-                            tokio::time::sleep(READ_AGAIN_AFTER).await;
-                        }
-                    }
-                };
-                Message::Named { run_id, workflow }
-            }
-            .boxed(),
-        );
-    }
-
-    pub(super) fn parked_named(&mut self, run_id: RunId, workflow: Option<(Ns, WorkflowId)>) {
-        let Some((namespace, workflow_id)) = workflow else {
-            return;
-        };
-        let key = Key {
-            namespace,
-            workflow_id,
-        };
-        self.on(key, Some(run_id), Op::Look);
     }
 }
 

@@ -14,6 +14,7 @@ mod loading;
 mod memory;
 mod ops;
 mod queues;
+mod reading;
 mod run;
 mod settle;
 mod start;
@@ -216,19 +217,14 @@ pub(crate) enum Message {
         due: Result<Vec<(i16, RunId, Timestamp)>, store::Error>,
         until: Timestamp,
     },
-    /// The workflow of a parked run whose deadline came.
-    Named {
-        run_id: RunId,
-        workflow: Option<(Ns, WorkflowId)>,
-    },
     HistoryRead {
         run_id: RunId,
         incarnation: u64,
         events: Result<Vec<Arc<history::Event>>, store::Error>,
     },
-    /// Runs whose tasks wait in a queue, read for a worker that has room.
-    Backlog {
-        queue: queues::QueueKey,
+    /// Runs that were asked for by their ids.
+    Read {
+        cause: reading::Cause,
         asked: Vec<(i16, RunId)>,
         runs: Result<Vec<(Ns, store::load::Loaded)>, store::Error>,
     },
@@ -272,6 +268,7 @@ pub(crate) struct Owner {
     holds: BinaryHeap<Reverse<(Instant, RunId)>>,
     memory: memory::Memory,
     backlog: backlog::Backlog,
+    reading: reading::Reading,
     incarnations: u64,
     /// The moment in the latest run id.
     last_run_id_micros: i64,
@@ -305,6 +302,7 @@ pub(crate) async fn run(
         holds: BinaryHeap::new(),
         memory: memory::Memory::new(),
         backlog: backlog::Backlog::default(),
+        reading: reading::Reading::default(),
         incarnations: 0,
         last_run_id_micros: 0,
         parked_until: Timestamp(0),
@@ -376,13 +374,12 @@ impl Owner {
                 loaded,
             } => self.loaded(&key, run_id, loaded),
             Message::Parked { due, until } => self.parked_read(due, until),
-            Message::Named { run_id, workflow } => self.parked_named(run_id, workflow),
             Message::HistoryRead {
                 run_id,
                 incarnation,
                 events,
             } => self.history_read(run_id, incarnation, events),
-            Message::Backlog { queue, asked, runs } => self.backlog_read(&queue, asked, runs),
+            Message::Read { cause, asked, runs } => self.all_read(cause, asked, runs),
             // Messages are handled after `take_over`, so all open runs are folded.
             Message::Ready { reply } => drop(reply.send(())),
             Message::Stop => self.stopping = true,

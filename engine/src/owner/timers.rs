@@ -91,6 +91,7 @@ impl Owner {
                 None => {}
             }
         }
+        self.read_due();
         self.make_room();
         if !self.reading_parked && self.parked_until.since(now) < PARKED_HORIZON / 2 {
             self.read_parked();

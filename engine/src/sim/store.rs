@@ -410,13 +410,6 @@ impl Store for Memory {
         })
     }
 
-    fn workflow_of(&self, _shard: i16, run_id: RunId) -> Answer<'_, Option<(Ns, WorkflowId)>> {
-        self.read(move |state| {
-            let execution = state.executions.get(&run_id);
-            Ok(execution.map(|execution| (ns(), execution.workflow_id.clone())))
-        })
-    }
-
     fn events(&self, _shard: i16, run_id: RunId) -> Answer<'_, Vec<Arc<Event>>> {
         self.read(move |state| {
             let rows = state.history.get(&run_id).into_iter().flatten();
@@ -533,7 +526,7 @@ impl Store for Memory {
         lost: &'a dyn Connection,
         slot: i16,
         term: Term,
-        (batch, _): (i64, i64),
+        batch: i64,
         items: &'a [Item],
     ) -> Answer<'a, Fate> {
         async move {

@@ -175,22 +175,6 @@ pub(crate) async fn load_all(
     fold_all(pool, namespaces, headers).await
 }
 
-/// Returns the namespace and workflow id of a run.
-pub(crate) async fn workflow_of(
-    pool: &PgPool,
-    shard: i16,
-    run_id: RunId,
-) -> Result<Option<(i16, WorkflowId)>, Error> {
-    let row = sqlx::query!(
-        "SELECT namespace, workflow_id FROM execution WHERE shard = $1 AND run_id = $2",
-        shard,
-        run_id.0
-    )
-    .fetch_optional(pool)
-    .await?;
-    Ok(row.map(|row| (row.namespace, WorkflowId::known(row.workflow_id))))
-}
-
 /// Returns the runs to be folded at takeover, in chunks: open and not parked, or closed and still owing. Open runs that
 /// started at or after `open_since` need not have a row in `open_run`.
 pub(crate) fn select_hot(

@@ -47,8 +47,6 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     ) -> Answer<'a, Option<Loaded>>;
     /// Returns runs by their ids. Those that are not there are left out.
     fn load_all<'a>(&'a self, asked: &'a [(i16, RunId)]) -> Answer<'a, Vec<(Ns, Loaded)>>;
-    /// Returns the namespace and workflow id of a run.
-    fn workflow_of(&self, shard: i16, run_id: RunId) -> Answer<'_, Option<(Ns, WorkflowId)>>;
     /// Returns all durable events of a run.
     fn events(&self, shard: i16, run_id: RunId) -> Answer<'_, Vec<Arc<Event>>>;
     /// Returns the runs that a taker puts to work: open and not parked, or closed and still owing. Open runs that started
@@ -67,14 +65,13 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     fn session(&self) -> Answer<'_, Box<dyn Session>>;
     /// Opens a connection that commits through a slot, and records it so that a taker can end it.
     fn connection(&self, slot: i16, term: Term) -> Answer<'_, Box<dyn Connection>>;
-    /// Ends a connection whose answer was lost, and returns what became of its batch of items: the number of that batch, and of the
-    /// last one before it that is known to be committed.
+    /// Ends a connection whose answer was lost, and returns what became of its batch of items.
     fn fate<'a>(
         &'a self,
         lost: &'a dyn Connection,
         slot: i16,
         term: Term,
-        batches: (i64, i64),
+        batch: i64,
         items: &'a [Item],
     ) -> Answer<'a, Fate>;
 }

@@ -67,15 +67,6 @@ impl Store for Postgres {
         load::load_all(&self.pool, &self.namespaces, asked).boxed()
     }
 
-    fn workflow_of(&self, shard: i16, run_id: RunId) -> Answer<'_, Option<(Ns, WorkflowId)>> {
-        async move {
-            let workflow = load::workflow_of(&self.pool, shard, run_id).await?;
-            Ok(workflow
-                .and_then(|(id, workflow_id)| Some((self.namespaces.by_id(id)?, workflow_id))))
-        }
-        .boxed()
-    }
-
     fn events(&self, shard: i16, run_id: RunId) -> Answer<'_, Vec<Arc<Event>>> {
         load::history_page(&self.pool, shard, run_id, EventId::NONE, usize::MAX).boxed()
     }
@@ -142,7 +133,7 @@ impl Store for Postgres {
         lost: &'a dyn super::Connection,
         slot: i16,
         term: Term,
-        (batch, _): (i64, i64),
+        batch: i64,
         items: &'a [Item],
     ) -> Answer<'a, Fate> {
         async move {

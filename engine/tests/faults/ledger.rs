@@ -88,6 +88,7 @@ impl Ledger {
             .await
             .unwrap();
         assert!(report.is_sound(), "{:?}", report.findings);
+        assert_eq!(audit::check(&pool).await.unwrap(), []);
         pool.close().await;
         let postgres = support::connect(url).await;
         let doubled = "SELECT count(*) FROM (

@@ -52,8 +52,8 @@ pub(crate) const COMMITTED: Point = Point {
 pub(crate) const LOOK_UP: Point = statement("FROM slot WHERE n = $1 FOR UPDATE");
 /// The engine reads the rows of runs.
 pub(crate) const FOLD: Point = statement("JOIN history h ON h.shard = u.shard");
-/// The engine reads which workflow a parked run is of.
-pub(crate) const PARKED: Point = statement("SELECT namespace, workflow_id FROM execution WHERE");
+/// The engine reads parked runs that are due.
+pub(crate) const PARKED: Point = statement("JOIN execution e ON e.shard = u.shard");
 
 /// The engine uses a statement for the first time on a connection.
 const fn statement(text: &'static str) -> Point {
