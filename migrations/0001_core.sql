@@ -9,57 +9,69 @@ CREATE TABLE namespace (
 COMMENT ON TABLE namespace IS 'Workflow ids are unique inside a namespace.';
 INSERT INTO namespace (name) VALUES ('default');
 
--- Who may write. One row; the fence itself is in "slot".
-CREATE TABLE ownership (
-    id          smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
-    epoch       bigint NOT NULL DEFAULT 0,        -- grows by one with each takeover
-    owner       uuid,                             -- the engine process that owns the shards; NULL before the first
-    address     text NOT NULL DEFAULT '',         -- where that process answers HTTP, for those sent elsewhere
-    lease_until timestamptz NOT NULL DEFAULT '-infinity', -- by this database's clock; a frozen owner loses it
-    open_since  timestamptz NOT NULL DEFAULT '-infinity', -- open runs that started before have a row in "open_run"
-    backends    integer[] NOT NULL DEFAULT '{}'   -- the owner's backend pids: ended by the taker before it locks slots
+-- What all members agree on. One row; whoever changes members or a shard's owner locks it first, so no two such changes cross.
+CREATE TABLE cluster (
+    id      smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    epoch   bigint NOT NULL DEFAULT 0,                 -- grows by one with each member that joins
+    version bigint NOT NULL DEFAULT 0,                 -- grows by one with each change of members or of a shard's owner
+    secret  uuid NOT NULL DEFAULT gen_random_uuid()    -- what members show each other
 );
-COMMENT ON TABLE ownership IS 'Which engine process owns the shards, and until when.';
-INSERT INTO ownership DEFAULT VALUES;
+COMMENT ON TABLE cluster IS 'What the engine processes on this database agree on.';
+INSERT INTO cluster DEFAULT VALUES;
 
--- One row per committer connection. A batch locks its row, so a taker that changes it waits for
--- the batch under way and stops every later one.
+-- The engine processes that own shards, each under a new id whenever it joins. Its advisory lock is the first half of its id.
+CREATE TABLE member (
+    id          uuid PRIMARY KEY,
+    address     text NOT NULL,                    -- where it answers HTTP
+    epoch       bigint NOT NULL UNIQUE,
+    lease_until timestamptz NOT NULL,             -- by this database's clock; a frozen member loses it
+    open_since  timestamptz NOT NULL,             -- its open runs that started before have a row in "open_run"
+    backends    integer[] NOT NULL DEFAULT '{}'   -- its backend pids: ended by whoever fences it
+);
+COMMENT ON TABLE member IS 'The engine processes that own shards, and until when.';
+
+-- Who owns a shard. A member's shards change hands when it is fenced, or when it gives them away itself.
+CREATE TABLE shard_owner (
+    shard      smallint PRIMARY KEY,
+    member     uuid REFERENCES member,                 -- NULL while nobody does
+    open_since timestamptz DEFAULT '-infinity'         -- as the owner before left it, until the new one has folded the shard; then NULL
+);
+COMMENT ON TABLE shard_owner IS 'Which member owns each of the 1,024 shards.';
+INSERT INTO shard_owner (shard) SELECT generate_series(0, 1023);
+
+-- One row per committer connection of a member. A batch locks its row, so whoever deletes it waits for the batch under way
+-- and stops every later one.
 CREATE TABLE slot (
-    n     smallint PRIMARY KEY,  -- which committer connection
-    owner uuid,                  -- the process that may commit through it
-    epoch bigint NOT NULL DEFAULT 0
+    member uuid NOT NULL,
+    n      smallint NOT NULL,  -- which committer connection
+    epoch  bigint NOT NULL,
+    PRIMARY KEY (member, n)
 );
 COMMENT ON TABLE slot IS 'The fence: what a commit must find unchanged.';
-INSERT INTO slot (n) SELECT generate_series(0, 7);
 
 -- The numbers of committed batches: a lost answer to COMMIT is judged by looking here. Old ones are deleted.
 CREATE TABLE batch_log (
-    slot  smallint NOT NULL,
-    epoch bigint NOT NULL,
-    batch bigint NOT NULL,
-    PRIMARY KEY (slot, epoch, batch)
+    member uuid NOT NULL,
+    slot   smallint NOT NULL,
+    batch  bigint NOT NULL,
+    PRIMARY KEY (member, slot, batch)
 );
-COMMENT ON TABLE batch_log IS 'The numbers of the latest committed batches, per slot and epoch.';
+COMMENT ON TABLE batch_log IS 'The numbers of the latest committed batches of each slot.';
 
-CREATE FUNCTION fence(slot_n smallint, expected_owner uuid, expected_epoch bigint, batch bigint)
+CREATE FUNCTION fence(slot_n smallint, expected_member uuid, expected_epoch bigint, batch bigint)
 RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    found_owner uuid;
-    found_epoch bigint;
 BEGIN
-    SELECT s.owner, s.epoch INTO found_owner, found_epoch
-    FROM slot s
-    WHERE s.n = slot_n
+    PERFORM FROM slot s
+    WHERE s.member = expected_member AND s.n = slot_n AND s.epoch = expected_epoch
     FOR NO KEY UPDATE;
-    IF found_owner IS DISTINCT FROM expected_owner OR found_epoch IS DISTINCT FROM expected_epoch THEN
-        RAISE EXCEPTION 'slot % belongs to owner % at epoch %, not to % at %',
-            slot_n, found_owner, found_epoch, expected_owner, expected_epoch
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'member % has no slot % at epoch %', expected_member, slot_n, expected_epoch
             USING ERRCODE = 'CR001';
     END IF;
-    INSERT INTO batch_log (slot, epoch, batch) VALUES (slot_n, expected_epoch, fence.batch);
+    INSERT INTO batch_log (member, slot, batch) VALUES (expected_member, slot_n, fence.batch);
 END
 $$;
-COMMENT ON FUNCTION fence IS 'Lets a batch commit only while its process owns the slot; raises CR001 otherwise.';
+COMMENT ON FUNCTION fence IS 'Lets a batch commit only while its process is a member; raises CR001 otherwise.';
 
 -- A run as a whole. Written at start and at close, never per step.
 CREATE TABLE execution (
@@ -110,7 +122,7 @@ CREATE TABLE history (
 COMMENT ON TABLE history IS 'The append-only log of every run, hash-chained, partitioned by the time in the run id.';
 CREATE TABLE history_default PARTITION OF history DEFAULT;
 
--- Open runs that have been so for a while: a takeover finds them here, and those younger than ownership.open_since by their
+-- Open runs that have been so for a while: a takeover finds them here, and those younger than member.open_since by their
 -- start in "execution". So a run that is quickly over never has a row here, and no index on "execution" knows who is open.
 CREATE TABLE open_run (
     shard  smallint NOT NULL,
@@ -119,7 +131,7 @@ CREATE TABLE open_run (
     due_at timestamptz,      -- of a parked run the earliest deadline of any kind; early is harmless, late would be a bug; NULL waits for a message
     PRIMARY KEY (shard, run_id)
 );
-COMMENT ON TABLE open_run IS 'Open runs that started before ownership.open_since, and when those are due that are not in memory.';
+COMMENT ON TABLE open_run IS 'Open runs that started before member.open_since, and when those are due that are not in memory.';
 CREATE INDEX open_run_due ON open_run (due_at) WHERE parked AND due_at IS NOT NULL; -- the sweep for what is due soon
 CREATE INDEX open_run_hot ON open_run (run_id) WHERE NOT parked;                    -- takeover: which runs are to be folded
 

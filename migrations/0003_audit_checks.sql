@@ -25,7 +25,7 @@ FROM (VALUES
     (17, 'CHILD_STARTED_TWICE', 'One event of a parent starts at most one child.'),
     (18, 'LISTED_CLOSED_RUN', 'Only open runs are in open_run.'),
     (19, 'PARKED_TOO_LATE', 'A parked run is due no later than its earliest timer, retry or timeout.'),
-    (20, 'OPEN_RUN_UNLISTED', 'An open run that started before ownership.open_since is in open_run, or a takeover would not find it.'),
+    (20, 'OPEN_RUN_UNLISTED', 'An open run that started before its owner''s open_since is in open_run, or a takeover would not find it.'),
     (21, 'OUTBOX_OF_OPEN_RUN', 'Only closed runs are in the outbox.')
 ) AS r (place, name, meaning);
 COMMENT ON VIEW audit_rule IS 'What audit_check() checks: one row per rule that must always hold.';
@@ -508,8 +508,12 @@ BEGIN
         WHERE e.run_id IS NULL OR x.open <> (e.closed_at IS NULL)
         UNION ALL
         SELECT 'OPEN_RUN_UNLISTED', n.name, e.workflow_id, e.run_id, NULL, format('it is open and not in open_run, which has all before %s', o.open_since)
-        FROM ownership o
-        JOIN execution e ON e.closed_at IS NULL AND e.run_id < first_run_id_of(o.open_since)
+        FROM (
+            SELECT s.shard, least(s.open_since, m.open_since) AS open_since
+            FROM shard_owner s
+            LEFT JOIN member m ON m.id = s.member
+        ) AS o
+        JOIN execution e ON e.shard = o.shard AND e.closed_at IS NULL AND e.run_id < first_run_id_of(o.open_since)
         LEFT JOIN namespace n ON n.id = e.namespace
         WHERE NOT EXISTS (SELECT FROM open_run r WHERE r.shard = e.shard AND r.run_id = e.run_id);
 END

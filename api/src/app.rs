@@ -7,9 +7,19 @@ use engine::Engine;
 use crate::error::Error;
 
 /// The engine of this process, once it has opened its database. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct App {
     engine: Arc<OnceLock<Engine>>,
+    http: reqwest::Client,
+}
+
+impl Default for App {
+    fn default() -> Self {
+        Self {
+            engine: Arc::default(),
+            http: crate::peers::http(),
+        }
+    }
 }
 
 impl App {
@@ -17,6 +27,7 @@ impl App {
     pub fn new(engine: Engine) -> Self {
         Self {
             engine: Arc::new(OnceLock::from(engine)),
+            http: crate::peers::http(),
         }
     }
 
@@ -24,6 +35,11 @@ impl App {
     pub(crate) fn opened(&self, engine: Engine) {
         // There is one opening per process.
         let _ = self.engine.set(engine);
+    }
+
+    /// Returns the way to other members.
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.http
     }
 
     /// Returns the engine.

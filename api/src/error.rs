@@ -97,7 +97,7 @@ impl Error {
                     Rejection::InvalidArgument { .. } | Rejection::WorkflowTaskRefused { .. },
                 ),
             ) => StatusCode::BAD_REQUEST,
-            Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
+            Self::CrossOrigin(_) | Self::Engine(E::NotAMember) => StatusCode::FORBIDDEN,
             Self::RouteNotFound(_)
             | Self::Engine(
                 E::NamespaceNotFound(_)
@@ -218,6 +218,10 @@ struct Body<'a> {
     run_id: Option<RunId>,
 }
 
+/// Says of a response that nothing was done, because the workflow's shard is elsewhere: at this address, if it is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Elsewhere(pub(crate) Option<String>);
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = self.status();
@@ -232,6 +236,10 @@ impl IntoResponse for Error {
             );
         }
         let mut response = crate::reply::json(status, &self.envelope());
+        if let Self::Engine(engine::Error::NotOwner { owner }) = &self {
+            let elsewhere = Elsewhere(owner.clone());
+            response.extensions_mut().insert(elsewhere);
+        }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response
                 .headers_mut()

@@ -120,7 +120,7 @@ impl<S: Send + Sync> FromRequest<S> for Json {
         if declared.is_some_and(|bytes| bytes > REQUEST_BYTES_MAX as u64) {
             return Err(Error::RequestTooLarge);
         }
-        let bytes = collect(body).await?;
+        let bytes = collect(body, REQUEST_BYTES_MAX).await?;
         if !bytes.is_empty() {
             json_content(&parts.headers)?;
         }
@@ -128,13 +128,13 @@ impl<S: Send + Sync> FromRequest<S> for Json {
     }
 }
 
-/// Reads a body of at most [`REQUEST_BYTES_MAX`]. One that comes in one piece is not copied.
-async fn collect(body: HttpBody) -> Result<Bytes, Error> {
+/// Reads a body of at most so many bytes. One that comes in one piece is not copied.
+pub(crate) async fn collect(body: HttpBody, bytes_max: usize) -> Result<Bytes, Error> {
     let mut chunks = body.into_data_stream();
     let mut whole = Bytes::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| Error::IncompleteBody(error.to_string()))?;
-        if whole.len() + chunk.len() > REQUEST_BYTES_MAX {
+        if whole.len() + chunk.len() > bytes_max {
             return Err(Error::RequestTooLarge);
         }
         whole = if whole.is_empty() {

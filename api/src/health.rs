@@ -13,30 +13,37 @@ struct Health {
     version: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     epoch: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shards: Option<usize>,
 }
 
 impl Health {
-    fn new(status: &'static str, epoch: Option<i64>) -> Self {
+    fn new(status: &'static str) -> Self {
         Self {
             status,
             version: env!("CARGO_PKG_VERSION"),
-            epoch,
+            epoch: None,
+            shards: None,
         }
     }
 }
 
 /// `GET /healthz`: 200 as long as the process answers.
 pub(crate) async fn healthz() -> Response {
-    reply::json(StatusCode::OK, &Health::new("up", None))
+    reply::json(StatusCode::OK, &Health::new("up"))
 }
 
-/// `GET /readyz`: 200 when this process owns the shards, else 503 with where to go.
+/// `GET /readyz`: 200 when this process is a member of those that share the shards, with how many it serves; else 503.
 pub(crate) async fn readyz(State(app): State<App>) -> Result<Response, Error> {
     match app.engine()?.role() {
-        Role::Owner { epoch } => Ok(reply::json(
+        Role::Owner { epoch, shards } => Ok(reply::json(
             StatusCode::OK,
-            &Health::new("owner", Some(epoch)),
+            &Health {
+                epoch: Some(epoch),
+                shards: Some(shards),
+                ..Health::new("owner")
+            },
         )),
-        Role::Standby { owner } => Err(engine::Error::NotOwner { owner }.into()),
+        Role::Standby => Err(engine::Error::NotOwner { owner: None }.into()),
     }
 }

@@ -22,6 +22,9 @@ mod app;
 mod error;
 mod router;
 
+mod forward;
+mod peers;
+
 mod extract;
 mod reply;
 mod wait;

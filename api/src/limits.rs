@@ -5,6 +5,10 @@ use std::time::Duration;
 /// The most bytes of a request's body: the largest payload list twice, so that whatever the core takes, with
 /// what JSON adds to it, comes in. Temporal: the 4 MiB of a gRPC message.
 pub const REQUEST_BYTES_MAX: usize = 2 * history::limits::PAYLOAD_BYTES_MAX;
+/// The most bytes of what one member sends another: the largest payloads with what JSON text adds to them, twice.
+pub const LETTER_BYTES_MAX: usize = 4 * REQUEST_BYTES_MAX;
+/// How long a request is tried again while nobody has its workflow's shard, as between two owners.
+pub const FORWARD_PATIENCE: Duration = Duration::from_secs(2);
 /// How many runs a page of a list has unless told.
 pub const LIST_PAGE: u32 = 100;
 /// The most runs in a page of a list.

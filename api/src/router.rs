@@ -6,14 +6,19 @@ use axum::{
     routing::{get, post},
 };
 
-use crate::{app::App, error::Error, health, workflows};
+use crate::{app::App, error::Error, forward::Forward, health, peers, workflows};
 
 /// Returns the routes of the API.
 pub fn router(app: App) -> Router {
+    // Around the nest, so that what is forwarded has its whole path.
+    let namespaces = Router::new()
+        .nest("/api/v1/namespaces/{namespace}", namespace())
+        .route_layer(Forward::new(app.clone()));
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
-        .nest("/api/v1/namespaces/{namespace}", namespace())
+        .route("/internal/v1/deliver", post(peers::deliver))
+        .merge(namespaces)
         .fallback(route_not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(app)

@@ -19,12 +19,15 @@ pub enum Error {
         /// The run, if one was named.
         run_id: Option<RunId>,
     },
-    /// Another process owns the shards.
-    #[error("this process does not own the shards; the owner is {}", .owner.as_deref().unwrap_or("not known yet"))]
+    /// Another process owns the workflow's shard. Nothing was done.
+    #[error("this process does not own the workflow's shard; the owner is {}", .owner.as_deref().unwrap_or("not known yet"))]
     NotOwner {
         /// Where the owner answers HTTP.
         owner: Option<String>,
     },
+    /// A letter that is not from a member of this database.
+    #[error("the letter is not from a member")]
+    NotAMember,
     /// Nothing is known to have been done; the same request id may be sent again.
     #[error("not done: {0}; send the same request again")]
     Unavailable(&'static str),
@@ -57,6 +60,7 @@ impl Error {
             Self::NamespaceNotFound(_) => "NAMESPACE_NOT_FOUND",
             Self::WorkflowNotFound { .. } => "WORKFLOW_NOT_FOUND",
             Self::NotOwner { .. } => "NOT_OWNER",
+            Self::NotAMember => "NOT_A_MEMBER",
             Self::Unavailable(_) => "UNAVAILABLE",
             Self::DataRefused(_) => "DATA_REFUSED",
             Self::TooLarge { .. } => "TOO_LARGE",

@@ -1,7 +1,7 @@
 //! The Postgres shell around the core: commits, task queues, timers, ownership.
 //!
 //! [`Engine`] has one short method per public verb. Behind it one [`owner`] folds and decides, one
-//! [`committer`] writes, and [`ownership`] sees to it that there is only one of each on a database.
+//! [`committer`] writes, and [`members`] sees to it that each shard has one owner on a database.
 
 mod clock;
 mod error;
@@ -11,8 +11,11 @@ pub mod shard;
 pub mod store;
 
 mod committer;
+mod members;
 mod owner;
 mod ownership;
+pub mod peers;
+mod placement;
 mod world;
 
 pub mod audit;
@@ -35,8 +38,10 @@ use history::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use error::Error;
+use members::Post;
 pub use owner::describe::{Description, PendingActivity, PendingChild, PendingTimer};
 use owner::{Message, Op};
+use peers::Peers;
 pub use store::list::{ListFilter, Summary};
 use store::postgres::Postgres;
 use world::World;
@@ -46,8 +51,10 @@ use world::World;
 pub struct Config {
     /// Where Postgres is: a `postgres://` URL.
     pub database_url: String,
-    /// Where this process answers HTTP; clients of a standby are sent there.
+    /// Where this process answers HTTP; the other members find it there.
     pub address: String,
+    /// The way to the other members; [`peers::Nobody`] unless told.
+    pub peers: Arc<dyn Peers>,
     /// How long this process may be silent before another one takes over; [`limits::LEASE`] unless told.
     pub lease: Duration,
     /// The most memory for open runs; [`limits::MEMORY_BYTES`] unless told.
@@ -62,6 +69,7 @@ impl Config {
         Self {
             database_url: database_url.into(),
             address: address.into(),
+            peers: Arc::new(peers::Nobody),
             lease: limits::LEASE,
             memory_bytes: limits::MEMORY_BYTES,
             park_after: limits::PARK_AFTER,
@@ -111,22 +119,21 @@ pub struct HistoryPage {
     pub closed: bool,
 }
 
-/// Who may write, as this process sees it.
-#[derive(Debug, Clone)]
+/// What this process is on its database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// This process owns the shards.
+    /// A member: it owns shards, or will.
     Owner {
         /// The fence's number.
         epoch: i64,
+        /// How many shards it serves.
+        shards: usize,
     },
-    /// Another process does, or nobody yet.
-    Standby {
-        /// Where the owner answers HTTP, if it is known.
-        owner: Option<String>,
-    },
+    /// No member, or not yet.
+    Standby,
 }
 
-/// The engine of one process: owner of the shards, or standby. Cheap to clone.
+/// The engine of one process: a member of those that share the shards. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
@@ -135,6 +142,7 @@ pub struct Engine {
 struct Inner {
     pool: sqlx::PgPool,
     namespaces: store::load::Namespaces,
+    secret: uuid::Uuid,
     role: watch::Receiver<ownership::State>,
     /// How many requests wait for an answer.
     waiting: AtomicUsize,
@@ -144,7 +152,7 @@ struct Inner {
 }
 
 impl Engine {
-    /// Opens the database, migrates it, and starts to wait for its ownership.
+    /// Opens the database, migrates it, and joins its members.
     ///
     /// # Errors
     /// When the database can't be reached, is older than Postgres 15, or has a newer schema.
@@ -154,14 +162,19 @@ impl Engine {
         store::connect::migrate(&pool).await?;
         let namespaces = store::load::Namespaces::load(&pool).await?;
         let (stop, stopping) = watch::channel(false);
-        let (role_tx, role) = watch::channel(ownership::State::Standby { owner: None });
+        let (role_tx, role) = watch::channel(ownership::State::Standby);
+        let secret = store::ownership::select_secret(&pool).await?;
+        let post = Post {
+            peers: Arc::clone(&config.peers),
+            secret,
+        };
         let (running, ended) = watch::channel(());
         let known = namespaces.clone();
         on_own_thread(async move {
             // What the owner reads with belongs to its thread, as its connections do.
-            let reads = store::connect::lazy_pool(&url)?;
+            let reads = store::connect::owner_pool(&url)?;
             let store = Arc::new(Postgres::new(url, reads, known.clone(), config.lease));
-            ownership::run(config, store, known, World::REAL, role_tx, stopping).await;
+            ownership::run(config, store, known, (post, World::REAL), role_tx, stopping).await;
             drop(running);
             Ok(())
         })?;
@@ -169,6 +182,7 @@ impl Engine {
             inner: Arc::new(Inner {
                 pool,
                 namespaces,
+                secret,
                 role,
                 waiting: AtomicUsize::new(0),
                 stop,
@@ -177,26 +191,57 @@ impl Engine {
         })
     }
 
-    /// Returns who may write.
+    /// Says whether this process is the only member of its database: all workflows are here.
+    pub fn is_alone(&self) -> bool {
+        match &*self.inner.role.borrow() {
+            ownership::State::Owner { alone, .. } => alone.load(Ordering::Relaxed),
+            ownership::State::Standby => false,
+        }
+    }
+
+    /// Returns what this process is.
     pub fn role(&self) -> Role {
         self.inner.role.borrow().role()
     }
 
-    /// Waits until this process owns the shards and has folded what it needs.
+    /// Waits until this process serves shards.
     pub async fn owning(&self) {
+        self.serving(1).await;
+    }
+
+    /// Waits until this process serves at least so many shards.
+    pub async fn serving(&self, least: usize) {
         let mut role = self.inner.role.clone();
         // The sender lives as long as the ownership task; when that has ended, nobody will own again.
         let _ = role
-            .wait_for(|state| matches!(state, ownership::State::Owner { .. }))
+            .wait_for(
+                |state| matches!(state, ownership::State::Owner { shards, .. } if *shards >= least),
+            )
             .await;
     }
 
-    /// Waits until this process does not own the shards any more.
+    /// Waits until this process is no member any more.
     pub async fn disowned(&self) {
         let mut role = self.inner.role.clone();
         let _ = role
-            .wait_for(|state| matches!(state, ownership::State::Standby { .. }))
+            .wait_for(|state| matches!(state, ownership::State::Standby))
             .await;
+    }
+
+    /// Takes a letter of another member, does what it asks for, and returns the answer when that is durable.
+    ///
+    /// # Errors
+    /// [`Error::NotAMember`] when it does not come from a member.
+    pub async fn deliver(&self, letter: &str) -> Result<String, Error> {
+        let letter: peers::Letter = serde_json::from_str(letter).map_err(|_| Error::NotAMember)?;
+        if letter.secret != self.inner.secret {
+            return Err(Error::NotAMember);
+        }
+        let _waits = self.wait()?;
+        let state = self.inner.role.borrow().clone();
+        let answer = peers::receive(state, &self.inner.namespaces, letter.request).await;
+        // A plain enum has nothing that JSON could refuse.
+        Ok(serde_json::to_string(&answer).unwrap_or_default())
     }
 
     /// Returns the database's pool, for what only reads: audits and lists.
@@ -242,6 +287,8 @@ impl Engine {
         let closed = tokio::time::timeout_at(until, closed).await;
         let started = answer.await.map_err(lost)??;
         let closed = match closed {
+            // It started and its shard went elsewhere, where its end can be asked for.
+            Ok(Ok(Err(Error::NotOwner { .. }))) => None,
             Ok(closed) => Some(closed.map_err(lost)??),
             Err(_elapsed) => None,
         };
@@ -441,9 +488,7 @@ impl Engine {
     fn sender(&self) -> Result<mpsc::UnboundedSender<Message>, Error> {
         match &*self.inner.role.borrow() {
             ownership::State::Owner { sender, .. } => Ok(sender.clone()),
-            ownership::State::Standby { owner } => Err(Error::NotOwner {
-                owner: owner.clone(),
-            }),
+            ownership::State::Standby => Err(Error::NotOwner { owner: None }),
         }
     }
 }

@@ -19,6 +19,12 @@ pub const HOLD_MAX: Duration = Duration::from_millis(8);
 pub const ATTEMPT_NOTED_AFTER: Duration = Duration::from_millis(500);
 /// How long an owner may be silent before another process takes over. A killed owner is replaced at once.
 pub const LEASE: Duration = Duration::from_secs(10);
+/// The most shards that are handed over to other members at once: what waits for one of them waits for all.
+pub const HAND_OVER_SHARDS: usize = 128;
+/// How long a hand-over waits for the tasks that workers have; then they count as lost, as in a takeover.
+pub const HAND_OVER_GRACE: Duration = Duration::from_millis(500);
+/// How long one member waits for the answer of another before it asks again.
+pub const PEER_PATIENCE: Duration = Duration::from_secs(10);
 /// Open runs and their caches may take this much memory unless told; beyond it those that wait leave memory.
 pub const MEMORY_BYTES: usize = 512 * 1024 * 1024;
 /// A run that only waits is parked after this time without anything to do, so that a restart need not fold it.

@@ -1,24 +1,23 @@
-//! Which process writes. One owns all shards; the others wait: for the owner's advisory lock, which a
-//! killed process lets go at once, or for its lease, which a frozen one can't renew.
+//! A process's time as a member: it joins, owns shards, and leaves or is fenced; then it joins again.
 
 use std::{
     any::Any,
     panic::AssertUnwindSafe,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use futures::{
     FutureExt as _, StreamExt as _,
-    future::{AbortHandle, Abortable, BoxFuture},
+    future::{AbortHandle, Abortable, BoxFuture, join_all},
     stream::FuturesUnordered,
 };
 use history::Timestamp;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     time::Instant,
 };
 
@@ -27,45 +26,48 @@ use crate::{
     clock::Clock,
     committer,
     limits::{COMMITTERS, DRAIN, LEASE},
+    members::{self, Members, Post, Shared},
     owner::{self, Message},
     store::{self, Session, Store, Term, load::Namespaces},
     world::World,
 };
 
-/// Who may write, and how to reach the owner inside this process.
+/// Whether this process is a member, and how to reach the owner inside it.
 #[derive(Debug, Clone)]
 pub(crate) enum State {
-    /// This process.
+    /// It is.
     Owner {
         epoch: i64,
         sender: mpsc::UnboundedSender<Message>,
+        /// Tells it to look at the other members.
+        look: Arc<Notify>,
+        /// How many shards it serves.
+        shards: usize,
+        /// There are no other members.
+        alone: Arc<AtomicBool>,
     },
-    /// Another one, or nobody yet.
-    Standby { owner: Option<String> },
+    /// It is not, or not yet.
+    Standby,
 }
 
 impl State {
     pub(crate) fn role(&self) -> Role {
         match self {
-            Self::Owner { epoch, .. } => Role::Owner { epoch: *epoch },
-            Self::Standby { owner } => Role::Standby {
-                owner: owner.clone(),
+            Self::Owner { epoch, shards, .. } => Role::Owner {
+                epoch: *epoch,
+                shards: *shards,
             },
+            Self::Standby => Role::Standby,
         }
     }
 }
 
-/// How often a standby looks at the lease: a quarter of it, at most each second.
-fn lease_poll(lease: Duration) -> Duration {
-    (lease / 4).min(Duration::from_secs(1))
-}
-
-/// Waits for the ownership, owns, and waits again when it is lost, until told to stop.
+/// Joins, owns shards, and joins again when they are lost, until told to stop.
 pub(crate) async fn run(
     config: Config,
     store: Arc<dyn Store>,
     namespaces: Namespaces,
-    world: World,
+    (post, world): (Post, World),
     state: watch::Sender<State>,
     mut stopping: watch::Receiver<bool>,
 ) {
@@ -74,19 +76,16 @@ pub(crate) async fn run(
             config: &config,
             store: &store,
             namespaces: &namespaces,
+            post: &post,
             world,
             state: &state,
         };
         let ended = tenure.serve(stopping.clone()).await;
-        let owner = match &*state.borrow() {
-            State::Standby { owner } => owner.clone(),
-            State::Owner { .. } => None,
-        };
-        state.send_replace(State::Standby { owner });
+        state.send_replace(State::Standby);
         if let Err(error) = ended {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "the ownership of the shards ended"
+                "the ownership of shards ended"
             );
             // One try a second is enough while the database is away.
             let pause = tokio::time::sleep(Duration::from_secs(1));
@@ -99,18 +98,19 @@ pub(crate) async fn run(
     }
 }
 
-/// One time of waiting and owning.
+/// One time as a member.
 struct Tenure<'a> {
     config: &'a Config,
     store: &'a Arc<dyn Store>,
     namespaces: &'a Namespaces,
+    post: &'a Post,
     world: World,
     state: &'a watch::Sender<State>,
 }
 
 /// Why a tenure ended.
 #[derive(Debug, thiserror::Error)]
-enum Ended {
+pub(crate) enum Ended {
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error("nothing more can be committed")]
@@ -126,21 +126,18 @@ enum Ended {
 impl Tenure<'_> {
     async fn serve(&self, mut stopping: watch::Receiver<bool>) -> Result<(), Ended> {
         let lease = self.config.lease;
-        let owner = self.world.uuid();
         let mut session = answered(lease, self.store.session()).await??;
-        tokio::select! {
-            biased;
-            locked = self.wait_for_lock(&mut *session) => locked?,
-            _ = stopping.wait_for(|stop| *stop) => return Ok(()),
-        }
-        // Taking waits for the batch under way; nothing of it may wait for ever.
+        // Joining waits for the batches of members that died; nothing of it may wait for ever.
         let limit = lease.max(LEASE);
-        answered(limit, session.end_owner()).await??;
-        let taken = session.take(owner, &self.config.address, lease);
-        let (epoch, open_since) = answered(limit, taken).await??;
-        tracing::info!(epoch, "this process owns the shards");
+        let (term, open_since) = answered(limit, self.join(&mut *session)).await??;
+        let view = answered(limit, self.store.look(None)).await??;
+        let (shards, shards_since) = members::owned(&view, term.owner);
+        tracing::info!(
+            epoch = term.epoch,
+            shards = shards.len(),
+            "this process is a member"
+        );
 
-        let term = Term { owner, epoch };
         let setup = committer::Setup {
             store: Arc::clone(self.store),
             term,
@@ -152,60 +149,68 @@ impl Tenure<'_> {
             connections.push(answered(limit, self.store.connection(slot, term)).await??);
         }
         let lease_from = Instant::now();
-        let renewed = session.renew(term, lease, open_since);
+        let renewed = session.renew(term, lease, open_since, &[]);
         let now = answered(limit, renewed).await??.ok_or(Ended::Lease)?;
         let clock = Arc::new(Clock::set_to(now, self.world));
-        let open_since = Arc::new(AtomicI64::new(open_since.0));
+        let shared = Shared::new(open_since);
         answered(limit, self.store.prepare(now)).await??;
 
         let (commits, commands) = mpsc::unbounded_channel();
         let (sender, inbox) = mpsc::unbounded_channel();
+        let (tell, told) = mpsc::unbounded_channel();
         let owner_setup = owner::Setup {
             clock: Arc::clone(&clock),
             world: self.world,
             store: Arc::clone(self.store),
             namespaces: self.namespaces.clone(),
+            post: self.post.clone(),
             memory_bytes: self.config.memory_bytes,
             park_after: self.config.park_after,
-            open_since: Arc::clone(&open_since),
+            open_since: Arc::clone(&shared.open_since),
+            tell,
         };
-        let owning = owner::run(owner_setup, inbox, commits);
+        let owning = owner::run(owner_setup, (shards, shards_since), inbox, commits);
         let committing = committer::run(setup, connections, commands, sender.clone());
         let mut parts = Parts::default();
         parts.add(Part::Owner, async { Ok(owning.await?) });
         parts.add(Part::Committer, async { Ok(committing.await?) });
+        let mut members = Members::new(
+            self.store,
+            self.state,
+            self.post.clone(),
+            (term, lease),
+            sender.clone(),
+            shared.clone(),
+        );
+        members.begin(view)?;
 
-        let ready = async {
-            let (reply, ready) = tokio::sync::oneshot::channel();
-            // When the owner has ended the answer fails as well, and its end is seen below.
-            let _ = sender.send(Message::Ready { reply });
-            if ready.await.is_ok() {
-                self.state.send_replace(State::Owner {
-                    epoch,
-                    sender: sender.clone(),
-                });
-            }
-            std::future::pending::<()>().await;
-        };
-        let renewing = renew(
+        let ready = self.announce(term, sender.clone(), &shared);
+        let mut renewing = renew(
             &**self.store,
             &mut *session,
             (term, lease, lease_from),
             &clock,
-            &open_since,
-        );
+            &shared,
+        )
+        .boxed();
         tokio::select! {
             biased;
             ended = parts.first() => return ended,
-            ended = renewing => return ended,
+            ended = &mut renewing => return ended,
+            ended = members.govern(told) => return ended,
             () = ready => {}
             _ = stopping.wait_for(|stop| *stop) => {}
         }
-        // No new requests; what is under way is committed, then the lease ends.
-        self.state.send_replace(State::Standby { owner: None });
+        // No new requests; what is under way is committed, then the others get the shards.
+        self.state.send_replace(State::Standby);
         let _ = sender.send(Message::Stop);
         drop(sender);
-        let drained = tokio::time::timeout(DRAIN, parts.end_of(Part::Owner)).await;
+        let drained = tokio::select! {
+            biased;
+            ended = &mut renewing => return ended,
+            drained = tokio::time::timeout(DRAIN, parts.end_of(Part::Owner)) => drained,
+        };
+        drop(renewing);
         if let Ok(ended) = drained {
             ended?;
         } else {
@@ -215,36 +220,47 @@ impl Tenure<'_> {
             parts.drop_owner();
         }
         parts.end_of(Part::Committer).await?;
-        session.release(term).await?;
-        Ok(())
+        session.leave(term).await?;
+        self.tell_others().await
     }
 
-    /// Waits for the owner's lock. When the lease of the holder has ended, ends the holder's sessions, the one with the lock among them.
-    /// A standby that was frozen while it waited may have been given the lock; its session is ended too.
-    async fn wait_for_lock(&self, session: &mut dyn Session) -> Result<(), Ended> {
-        let mut locked = session.lock();
-        loop {
-            // A free lock is taken before anything is said about another owner.
-            if let Ok(locked) = tokio::time::timeout(Duration::from_millis(50), &mut locked).await {
-                return Ok(locked?);
-            }
-            // A connection that is half gone is dropped by this, and the next look takes another.
-            let Ok(seen) = answered(self.config.lease, self.store.owner()).await else {
-                continue;
-            };
-            let seen = seen?;
-            let known = seen.owner.is_some().then_some(seen.address);
-            self.state.send_replace(State::Standby { owner: known });
-            if seen.expired {
-                tracing::warn!("the owner's lease has ended; ending its sessions");
-                answered(self.config.lease.max(LEASE), self.store.end_owner()).await??;
-            }
-            if let Ok(locked) =
-                tokio::time::timeout(lease_poll(self.config.lease), &mut locked).await
-            {
-                return Ok(locked?);
-            }
+    /// Becomes a member, in the place of those that are dead.
+    async fn join(&self, session: &mut dyn Session) -> Result<(Term, Timestamp), store::Error> {
+        let (lease, owner) = (self.config.lease, self.world.uuid());
+        session.lock(owner).await?;
+        let (epoch, open_since) = session.join(owner, &self.config.address, lease).await?;
+        let term = Term { owner, epoch };
+        members::replace_dead(&**self.store, session, term).await?;
+        Ok((term, open_since))
+    }
+
+    /// Says that requests are served as soon as they are.
+    async fn announce(&self, term: Term, sender: mpsc::UnboundedSender<Message>, shared: &Shared) {
+        let (reply, ready) = tokio::sync::oneshot::channel();
+        // When the owner has ended the answer fails as well, and its end is seen elsewhere.
+        let _ = sender.send(Message::Ready { reply });
+        if ready.await.is_ok() {
+            self.state.send_replace(State::Owner {
+                epoch: term.epoch,
+                sender,
+                look: Arc::clone(&shared.look),
+                shards: shared.served.load(Ordering::Relaxed),
+                alone: Arc::clone(&shared.alone),
+            });
         }
+        std::future::pending::<()>().await;
+    }
+
+    /// Tells the other members that there are shards for them.
+    async fn tell_others(&self) -> Result<(), Ended> {
+        let view = self.store.look(Some(i64::MAX)).await?;
+        let pokes = view
+            .members
+            .iter()
+            .map(|other| self.post.poke(&other.address));
+        // They see it by themselves, too.
+        let _ = tokio::time::timeout(Duration::from_millis(500), join_all(pokes)).await;
+        Ok(())
     }
 }
 
@@ -318,7 +334,10 @@ fn message(panic: &(dyn Any + Send)) -> String {
 const RENEWALS_A_PARTITION_LOOK: u64 = 5000;
 
 /// Waits for the database, but not for ever: a connection may be half gone.
-async fn answered<T>(limit: Duration, answer: impl Future<Output = T>) -> Result<T, Ended> {
+pub(crate) async fn answered<T>(
+    limit: Duration,
+    answer: impl Future<Output = T>,
+) -> Result<T, Ended> {
     tokio::time::timeout(limit, answer)
         .await
         .map_err(|_elapsed| Ended::Silent)
@@ -330,17 +349,18 @@ async fn renew(
     session: &mut dyn Session,
     (term, lease, mut lease_from): (Term, Duration, Instant),
     clock: &Clock,
-    open_since: &AtomicI64,
+    shared: &Shared,
 ) -> Result<(), Ended> {
     let mut renewals = 0_u64;
     loop {
         tokio::time::sleep(lease / 3).await;
-        let open_since = Timestamp(open_since.load(Ordering::Relaxed));
+        let folded = shared.take_folded();
+        let open_since = Timestamp(shared.open_since.load(Ordering::Relaxed));
         let asked_at = Instant::now();
         let left = (lease_from + lease).saturating_duration_since(asked_at);
         // A process that was paused gets a chance: it may own still.
         let left = left.max(lease / 3);
-        let renewed = session.renew(term, lease, open_since);
+        let renewed = session.renew(term, lease, open_since, &folded);
         let now = answered(left, renewed).await??.ok_or(Ended::Lease)?;
         lease_from = asked_at;
         clock.sample(now);
@@ -354,7 +374,7 @@ async fn renew(
             );
         }
         if renewals.is_multiple_of(10) {
-            answered(lease, session.delete_old_batches()).await??;
+            answered(lease, session.delete_old_batches(term)).await??;
         }
     }
 }

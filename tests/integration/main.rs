@@ -14,6 +14,7 @@ mod history;
 mod kills;
 mod list;
 mod result;
+mod shared;
 mod signal;
 mod start;
 mod takeover;

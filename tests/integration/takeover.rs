@@ -1,4 +1,4 @@
-//! Two engine processes on one database: the owner is killed, another time frozen, and the other goes on.
+//! Engine processes that share a database: one is killed, another time frozen, and the others go on.
 
 use std::{collections::HashMap, path::Path, time::Duration};
 
@@ -36,7 +36,7 @@ fn ledger(path: &Path) -> HashMap<String, usize> {
 }
 
 /// Every step was done at least once; what must not be done twice was not; every completion is recorded once; the chains hold.
-async fn nothing_is_lost_or_doubled(database: &str, path: &Path, prefix: &str) {
+async fn nothing_is_lost_or_doubled(database: &Database, path: &Path, prefix: &str) {
     let done = ledger(path);
     for n in 0..WORKFLOWS {
         let id = format!("{prefix}{n}");
@@ -52,12 +52,8 @@ async fn nothing_is_lost_or_doubled(database: &str, path: &Path, prefix: &str) {
             "what {id} must do once was done twice"
         );
     }
-    let pool = engine::audit::connect(database).await.unwrap();
-    let report = engine::audit::verify(&pool, engine::audit::Scope::Everything)
-        .await
-        .unwrap();
-    assert!(report.is_sound(), "{report:?}");
-    let (client, connection) = tokio_postgres::connect(database, tokio_postgres::NoTls)
+    database.check_audit().await;
+    let (client, connection) = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls)
         .await
         .unwrap();
     tokio::spawn(connection);
@@ -78,64 +74,63 @@ async fn nothing_is_lost_or_doubled(database: &str, path: &Path, prefix: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_owner_is_replaced_at_once_and_nothing_is_lost_or_doubled() {
+async fn a_killed_member_is_replaced_at_once_and_nothing_is_lost_or_doubled() {
     let (database, path) = (Database::create().await, scratch());
     let first = Node::start(&database.url(), &path, "2s");
     first.owns().await;
     let second = Node::start(&database.url(), &path, "2s");
-    second.names_owner(&first.address).await;
+    second.shares().await;
     start_workflows(&first, "k").await;
     first.signal(Signal::SIGKILL);
     let took = second.owns().await;
     // The goal is a second; a busy machine gets two more.
     assert!(took < Duration::from_secs(3), "the takeover took {took:?}");
     all_complete(&second, "k").await;
-    nothing_is_lost_or_doubled(&database.url(), &path, "k").await;
+    nothing_is_lost_or_doubled(&database, &path, "k").await;
     drop(second);
     remove(&path);
     database.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frozen_owner_is_replaced_within_its_lease_and_writes_nothing_when_it_wakes() {
+async fn a_frozen_member_is_replaced_within_its_lease_and_writes_nothing_when_it_wakes() {
     let (database, path) = (Database::create().await, scratch());
     let first = Node::start(&database.url(), &path, "2s");
     first.owns().await;
     let second = Node::start(&database.url(), &path, "2s");
-    second.names_owner(&first.address).await;
+    second.shares().await;
     start_workflows(&first, "f").await;
     first.signal(Signal::SIGSTOP);
     let took = second.owns().await;
     // Two seconds of lease, a look at it each half second, and time for a busy machine.
     assert!(took < Duration::from_secs(6), "the takeover took {took:?}");
     first.signal(Signal::SIGCONT);
-    first.names_owner(&second.address).await;
+    first.shares().await;
     all_complete(&second, "f").await;
-    nothing_is_lost_or_doubled(&database.url(), &path, "f").await;
+    nothing_is_lost_or_doubled(&database, &path, "f").await;
     drop((first, second));
     remove(&path);
     database.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frozen_standby_does_not_keep_others_from_taking_over() {
+async fn a_frozen_member_does_not_keep_others_from_taking_over() {
     let (database, path) = (Database::create().await, scratch());
     let first = Node::start(&database.url(), &path, "2s");
     first.owns().await;
-    // Both wait for the lock, the second before the third.
     let second = Node::start(&database.url(), &path, "2s");
-    second.names_owner(&first.address).await;
+    second.shares().await;
     start_workflows(&first, "s").await;
     let third = Node::start(&database.url(), &path, "2s");
-    third.names_owner(&first.address).await;
+    third.shares().await;
     second.signal(Signal::SIGSTOP);
     first.signal(Signal::SIGKILL);
     let took = third.owns().await;
     assert!(took < Duration::from_secs(8), "the takeover took {took:?}");
     second.signal(Signal::SIGCONT);
-    second.names_owner(&third.address).await;
+    second.shares().await;
     all_complete(&third, "s").await;
-    nothing_is_lost_or_doubled(&database.url(), &path, "s").await;
+    nothing_is_lost_or_doubled(&database, &path, "s").await;
     drop((first, second, third));
     remove(&path);
     database.remove().await;

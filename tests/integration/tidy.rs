@@ -112,7 +112,11 @@ fn the_worker_knows_no_engine_and_nothing_points_back() {
 #[test]
 fn every_limit_is_in_the_table() {
     let table = fs::read_to_string(root().join("docs/limits.md")).unwrap();
-    for file in ["history/src/limits.rs", "engine/src/limits.rs"] {
+    for file in [
+        "history/src/limits.rs",
+        "engine/src/limits.rs",
+        "api/src/limits.rs",
+    ] {
         let text = fs::read_to_string(root().join(file)).unwrap();
         for name in text
             .lines()

@@ -40,10 +40,33 @@ async fn ledger(wf: Workflow, workflow: String, steps: u32) -> Result<u32> {
     Ok(n)
 }
 
+/// Adds up so many messages on the channel `add`.
+#[workflow]
+async fn tally(wf: Workflow, messages: u32) -> Result<u32> {
+    let added = wf.signals_named::<u32>("add");
+    let mut sum = 0;
+    for _ in 0..messages {
+        sum += added.recv().await?;
+    }
+    Ok(sum)
+}
+
+/// Sends 1, 2, … to another workflow, a step between each two.
+#[workflow]
+async fn teller(wf: Workflow, to: String, messages: u32) -> Result<u32> {
+    for n in 1..=messages {
+        wf.external(&to).signal_named("add", &n).await?;
+        wf.call(step, (to.clone(), n)).await?;
+    }
+    Ok(messages)
+}
+
 fn main() -> ExitCode {
     coreason::run(
         effects::register(workflows::register(Worker::new("default")))
             .workflow(ledger)
+            .workflow(tally)
+            .workflow(teller)
             .activity(step)
             .activity(once),
     )

@@ -7,21 +7,25 @@ mod serve;
 mod shutdown;
 mod work;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use engine::{Config, Engine, Role};
 use tokio::{net::TcpListener, select, time::timeout};
 use worker::Worker;
 
-use crate::{app::App, duration::Human};
+use crate::{
+    app::App,
+    duration::Human,
+    peers::{Http, http},
+};
 
 use database::Database;
 pub(crate) use error::Error;
 use serve::Server;
 pub(crate) use shutdown::Shutdown;
 
-/// How long a takeover may take before it is worth a line in the log.
-const SAY_STANDBY_AFTER: Duration = Duration::from_secs(2);
+/// How long a hand-over may take before it is worth a line in the log.
+const SAY_WAITING_AFTER: Duration = Duration::from_secs(2);
 
 /// How to run.
 #[derive(Debug, Clone, clap::Args)]
@@ -29,7 +33,7 @@ pub(crate) struct Options {
     /// Where to answer HTTP. Port 0 takes a free one.
     #[arg(long, env = "COREASON_LISTEN", default_value = "127.0.0.1:8000")]
     listen: SocketAddr,
-    /// Where others reach this address, if it is not the same: clients of a standby are sent there.
+    /// Where others reach this address, if it is not the same: the other processes on the database find it there.
     #[arg(long, env = "COREASON_ADVERTISE", value_name = "URL")]
     advertise: Option<String>,
     /// The folder of the embedded Postgres; `~/.local/share/coreason`, or `/var/lib/coreason` for root, unless given.
@@ -100,16 +104,13 @@ pub(crate) async fn run(options: Options, worker: Worker) -> Result<(), Error> {
     database.stop().await
 }
 
-/// Waits until this process owns the database, and says so when another one does.
+/// Waits until this process serves shards, and says so when that takes long.
 async fn ready(engine: &Engine) {
-    if timeout(SAY_STANDBY_AFTER, engine.owning()).await.is_ok() {
+    if timeout(SAY_WAITING_AFTER, engine.owning()).await.is_ok() {
         return;
     }
-    if let Role::Standby { owner } = engine.role() {
-        tracing::info!(
-            owner,
-            "another process owns the database; standing by to take over"
-        );
+    if let Role::Owner { shards: 0, .. } = engine.role() {
+        tracing::info!("other processes own all shards; waiting for some of them");
     }
     engine.owning().await;
 }
@@ -137,6 +138,7 @@ async fn start(
         .clone()
         .unwrap_or_else(|| format!("http://{address}"));
     let mut config = Config::new(database.url(), advertised);
+    config.peers = Arc::new(Http(http()));
     if let Some(Human(lease)) = options.lease {
         config.lease = lease;
     }

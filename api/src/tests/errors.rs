@@ -44,6 +44,7 @@ fn what_the_caller_did_is_a_4xx_and_what_we_did_a_5xx() {
             404,
         ),
         (engine::Error::NotOwner { owner: None }, 503),
+        (engine::Error::NotAMember, 403),
         (engine::Error::Unavailable("x"), 503),
         (engine::Error::DataRefused("x".to_owned()), 400),
         (
@@ -70,7 +71,7 @@ fn the_envelope_names_what_helps() {
         serde_json::to_value(standby.envelope()).unwrap(),
         json!({"error": {
             "code": "NOT_OWNER",
-            "message": "this process does not own the shards; the owner is http://127.0.0.1:8000",
+            "message": "this process does not own the workflow's shard; the owner is http://127.0.0.1:8000",
             "advice": "send the same request to the owner, or again in a moment",
             "owner": "http://127.0.0.1:8000",
         }})

@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
-use axum::{extract::State, http::StatusCode, response::Response};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
 use engine::Started;
 use history::{
     Millis, RequestId, RetryPolicy, TaskQueue, WorkflowId, WorkflowType,
@@ -21,6 +25,7 @@ use crate::{
     duration::Human,
     error::Error,
     extract::{InNamespace, Json, Query},
+    forward::FRESH,
     reply,
     wait::Wait,
 };
@@ -40,9 +45,11 @@ pub(crate) async fn start(
     State(app): State<App>,
     InNamespace(namespace): InNamespace,
     Query(query): Query<StartQuery>,
+    headers: HeaderMap,
     body: Json,
 ) -> Result<Response, Error> {
-    let request = body.read::<StartBody<'_>>()?.request()?;
+    let fresh = headers.get(FRESH).and_then(|fresh| fresh.to_str().ok());
+    let request = body.read::<StartBody<'_>>()?.request(fresh)?;
     let engine = app.engine()?;
     let workflow_id = request.workflow_id.clone();
     let Wait(Some(wait)) = query.wait else {
@@ -115,14 +122,15 @@ struct StartBody<'a> {
 }
 
 impl StartBody<'_> {
-    fn request(self) -> Result<StartWorkflow, Error> {
+    /// Returns the start; `fresh` is the id where it names none.
+    fn request(self, fresh: Option<&str>) -> Result<StartWorkflow, Error> {
         if matches!(self.workflow_id.as_deref(), Some("." | "..")) {
             return Err(Error::InvalidBody(
                 "workflowId is `.` or `..`, which no URL can address; give another one".to_owned(),
             ));
         }
         let fresh = (self.workflow_id.is_none() || self.request_id.is_none())
-            .then(|| uuid::Uuid::new_v4().to_string());
+            .then(|| fresh.map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned));
         let named = |given: &Option<Cow<'_, str>>| {
             given
                 .as_deref()
@@ -194,7 +202,7 @@ mod tests {
     fn request(text: &str) -> Result<StartWorkflow, Error> {
         serde_json::from_str::<StartBody<'_>>(text)
             .map_err(|error| Error::InvalidBody(error.to_string()))?
-            .request()
+            .request(None)
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Owner {
         else {
             return;
         };
-        if activity.attempt != attempt || self.stopping {
+        if activity.attempt != attempt || self.stopping || !self.shards.hands_out(run.shard) {
             return;
         }
         let queue = (

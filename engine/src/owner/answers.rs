@@ -265,7 +265,8 @@ impl Owner {
                         (commands, sdk_metadata),
                         sticky,
                     );
-                } else if run.task_out != Some(session) {
+                } else if run.task_out != Some(session) && run.affinity != Some(session) {
+                    // One that has got the run anew since has cached that folding.
                     self.evict(session, run_id);
                 }
             }

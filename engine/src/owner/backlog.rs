@@ -37,6 +37,11 @@ impl Backlog {
             .remove(&run_id)
             .is_some_and(|left| left.in_backlog)
     }
+
+    /// Forgets the runs of other shards.
+    pub(super) fn keep(&mut self, is_here: impl Fn(i16) -> bool) {
+        self.left.retain(|_, left| is_here(left.shard));
+    }
 }
 
 impl Owner {

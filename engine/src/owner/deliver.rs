@@ -18,6 +18,7 @@ impl Owner {
         let source = RunKey {
             key: run.key.clone(),
             run_id,
+            round: run.round,
         };
         match effect {
             Effect::DispatchActivityTask {
@@ -160,7 +161,7 @@ impl Owner {
 
     /// Delivers again, in a while, what a run has not had an answer to.
     pub(super) fn deliver_again(&mut self, source: &RunKey) {
-        let RunKey { key, run_id } = source.clone();
+        let RunKey { key, run_id, .. } = source.clone();
         if let Some(run) = self.runs.get_mut(&run_id) {
             run.redeliver = true;
         }
@@ -171,12 +172,23 @@ impl Owner {
         });
     }
 
+    /// Delivers again what has not been answered. What is not durable yet is delivered when it is, and not twice in one round.
+    pub(super) fn redeliver(&mut self, run_id: RunId) {
+        let run = self.runs.get(&run_id);
+        if run.is_some_and(|run| run.redeliver && run.is_durable()) {
+            self.deliver_outstanding(run_id);
+        }
+    }
+
     /// Delivers what is outstanding of a run that was just folded, or whose deliveries failed.
     pub(super) fn deliver_outstanding(&mut self, run_id: RunId) {
+        self.incarnations += 1;
+        let round = self.incarnations;
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
         run.redeliver = false;
+        run.round = round;
         let outstanding = run.execution.outstanding();
         if !run.execution.is_open() {
             // Without a row in `outbox` everything has been answered.

@@ -52,6 +52,7 @@ impl Owner {
                 self.do_after(row.run_id, after);
             }
             self.answer_waiters(row.run_id);
+            self.redeliver(row.run_id);
             self.settle(row.run_id);
             self.settle_debts(row.run_id);
             self.forget_if_over(row.run_id);
@@ -173,7 +174,7 @@ impl Owner {
     }
 
     /// Takes a run out of memory, and out of the memory of its worker.
-    fn drop_run(&mut self, run_id: RunId) -> Option<Box<super::Run>> {
+    pub(super) fn drop_run(&mut self, run_id: RunId) -> Option<Box<super::Run>> {
         let run = self.runs.remove(&run_id)?;
         self.memory.remove(run.memory_bytes);
         if self.current.get(&run.key) == Some(&run_id) {
@@ -187,7 +188,7 @@ impl Owner {
     }
 
     /// Tells everybody who waits for a dropped run.
-    fn give_up(&mut self, run: &mut super::Run, error: &dyn Fn() -> Error) {
+    pub(super) fn give_up(&mut self, run: &mut super::Run, error: &dyn Fn() -> Error) {
         for after in run.give_up() {
             match after {
                 After::Reply { reply, .. } => self.answer(reply, Err(error())),

@@ -1,9 +1,6 @@
 //! Runs that are not in memory: read, folded, and put back to work.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, TryStreamExt as _};
 use history::{RunId, Timestamp, decide, execution::AttemptState};
@@ -13,32 +10,26 @@ use super::{Key, Message, Op, Owner, Reply, run::Run};
 use crate::{
     Error,
     limits::READ_AGAIN_AFTER,
-    store::{self, load::Loaded},
+    members::Told,
+    store::{
+        self,
+        load::{Loaded, Ns},
+    },
 };
 
 impl Owner {
     /// Folds all open runs that are not parked, and those that owe something, and puts them to work.
-    pub(super) async fn take_over(&mut self) -> Result<(), store::Error> {
-        let open_since = Timestamp(self.setup.open_since.load(Ordering::Relaxed));
+    pub(super) async fn take_over(
+        &mut self,
+        shards: Vec<i16>,
+        open_since: Timestamp,
+    ) -> Result<(), store::Error> {
+        self.shards.settle_in(&shards);
         let store = Arc::clone(&self.setup.store);
         let mut taken_in = Vec::new();
-        let mut hot = store.hot(open_since);
+        let mut hot = store.hot(shards.clone(), open_since);
         while let Some(runs) = hot.try_next().await? {
-            for (namespace, loaded) in runs {
-                let key = Key {
-                    namespace,
-                    workflow_id: loaded.workflow_id.clone(),
-                };
-                let run_id = self.take_in(key, loaded);
-                // What only waits for workers delivers nothing to others.
-                let leaves = self.is_short() && self.only_waits_for_workers(run_id) && {
-                    self.put_to_work(run_id);
-                    self.leave_for_backlog(run_id)
-                };
-                if !leaves {
-                    taken_in.push(run_id);
-                }
-            }
+            taken_in.extend(self.take_in_hot(runs));
         }
         // Only now: what one of them delivers may be for another.
         for run_id in taken_in {
@@ -47,7 +38,32 @@ impl Owner {
             self.handle_local();
         }
         self.read_parked();
+        self.register_old();
+        // Whoever listens ends with this owner.
+        let _ = self.setup.tell.send(Told::Adopted(shards));
         Ok(())
+    }
+
+    /// Puts runs into memory whose owner before had them there, and returns those that are to be put to work. When memory is short
+    /// those that only wait for workers leave it again.
+    pub(super) fn take_in_hot(&mut self, runs: Vec<(Ns, Loaded)>) -> Vec<RunId> {
+        let mut taken_in = Vec::with_capacity(runs.len());
+        for (namespace, loaded) in runs {
+            let key = Key {
+                namespace,
+                workflow_id: loaded.workflow_id.clone(),
+            };
+            let run_id = self.take_in(key, loaded);
+            // What only waits for workers delivers nothing to others.
+            let leaves = self.is_short() && self.only_waits_for_workers(run_id) && {
+                self.put_to_work(run_id);
+                self.leave_for_backlog(run_id)
+            };
+            if !leaves {
+                taken_in.push(run_id);
+            }
+        }
+        taken_in
     }
 
     /// Reads a run, or the run that an id means; what waits for it is handled then.
@@ -77,6 +93,8 @@ impl Owner {
             return;
         }
         let store = Arc::clone(&self.setup.store);
+        let shard = key.shard();
+        let generation = self.shards.generation(shard);
         self.loading.insert((key.clone(), run_id), waiting);
         self.elsewhere.push(
             async move {
@@ -84,12 +102,13 @@ impl Owner {
                     tokio::time::sleep(pause).await;
                 }
                 let loaded = store
-                    .load(&key.namespace, key.shard(), &key.workflow_id, run_id)
+                    .load(&key.namespace, shard, &key.workflow_id, run_id)
                     .await
                     .map(|loaded| loaded.map(Box::new));
                 Message::Loaded {
                     key,
                     run_id,
+                    generation,
                     loaded,
                 }
             }
@@ -213,7 +232,7 @@ impl Owner {
     }
 
     /// Ends the attempts that the owner before had handed out: its workers lived in its process.
-    fn lose_attempts(&mut self, run_id: RunId) {
+    pub(super) fn lose_attempts(&mut self, run_id: RunId) {
         let now = self.now();
         let Some(run) = self.runs.get(&run_id) else {
             return;

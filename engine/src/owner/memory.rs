@@ -171,7 +171,7 @@ impl Owner {
     }
 
     /// Gives open runs a row in `open_run` that have been without one for a while, and says from when on they have none.
-    fn register_old(&mut self) {
+    pub(super) fn register_old(&mut self) {
         let now = self.now();
         let old = now.before((self.setup.park_after / REGISTER_AFTER).into());
         let mut since = now;
@@ -207,8 +207,16 @@ impl Owner {
         for run_id in done {
             self.memory.young.remove(&run_id);
         }
-        let since = since.before(CLOCKS_DIFFER.into());
+        let mut since = since.before(CLOCKS_DIFFER.into());
+        if let Some(floor) = self.shards.floor() {
+            since = since.min(floor);
+        }
         self.setup.open_since.store(since.0, Ordering::Relaxed);
+    }
+
+    /// Takes note that there may be open runs without a row in `open_run` from this moment on.
+    pub(super) fn lower_open_since(&mut self, since: Timestamp) {
+        self.setup.open_since.fetch_min(since.0, Ordering::Relaxed);
     }
 
     /// A run's row in `open_run` is durable. A parked run leaves memory, unless something has happened to it since.

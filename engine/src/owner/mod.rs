@@ -15,8 +15,10 @@ mod memory;
 mod ops;
 mod queues;
 mod reading;
+mod remote;
 mod run;
 mod settle;
+mod shards;
 mod start;
 mod timers;
 
@@ -45,6 +47,8 @@ use crate::{
     Closed, Description, Error, Started,
     clock::Clock,
     committer::{Command, Outcome},
+    members::{Post, Told},
+    peers::Answer,
     store::{
         self, Store,
         load::{Namespaces, Ns},
@@ -70,6 +74,8 @@ impl Key {
 pub(crate) struct RunKey {
     pub(crate) key: Key,
     pub(crate) run_id: RunId,
+    /// When it last delivered what was outstanding: an answer to what it sent before is not waited for.
+    pub(crate) round: u64,
 }
 
 /// Who waits for a start.
@@ -102,6 +108,8 @@ pub(crate) enum Reply {
     None,
     /// A client.
     Caller(oneshot::Sender<Result<(), Error>>),
+    /// A workflow of another member's shard.
+    Peer(oneshot::Sender<Result<(), Error>>),
     /// A workflow that sent a signal or a cancellation.
     External {
         /// The sender.
@@ -210,7 +218,30 @@ pub(crate) enum Message {
     Loaded {
         key: Key,
         run_id: Option<RunId>,
+        /// Of the shard, when it was asked.
+        generation: u32,
         loaded: Result<Option<Box<store::load::Loaded>>, store::Error>,
+    },
+    /// These shards have become this member's.
+    Adopt {
+        shards: Vec<i16>,
+        open_since: Timestamp,
+    },
+    /// Their open runs are read.
+    Adopted {
+        shards: Vec<i16>,
+        runs: Vec<(Ns, store::load::Loaded)>,
+    },
+    /// These shards are to go to other members.
+    GiveUp {
+        shards: Vec<i16>,
+    },
+    /// Where the shards are that are not this member's.
+    Elsewhere(Vec<(i16, Option<Arc<str>>)>),
+    /// Another member has answered what was sent to it, or has not.
+    Answered {
+        message: Box<Message>,
+        answer: Answer,
     },
     /// Deadlines of parked runs, read ahead.
     Parked {
@@ -224,6 +255,7 @@ pub(crate) enum Message {
     },
     /// Runs that were asked for by their ids.
     Read {
+        read: u64,
         cause: reading::Cause,
         asked: Vec<(i16, RunId)>,
         runs: Result<Vec<(Ns, store::load::Loaded)>, store::Error>,
@@ -243,10 +275,12 @@ pub(crate) struct Setup {
     pub(crate) world: World,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) namespaces: Namespaces,
+    pub(crate) post: Post,
     pub(crate) memory_bytes: usize,
     pub(crate) park_after: std::time::Duration,
     /// Open runs that started before this moment (microseconds) have a row in `open_run`. Raised by the owner, written with the lease.
     pub(crate) open_since: Arc<AtomicI64>,
+    pub(crate) tell: mpsc::UnboundedSender<Told>,
 }
 
 /// The owner's state.
@@ -263,6 +297,7 @@ pub(crate) struct Owner {
     /// What waits for a run that is being read.
     loading: HashMap<(Key, Option<RunId>), Vec<Message>>,
     queues: queues::Queues,
+    shards: shards::Shards,
     timers: BinaryHeap<timers::Wake>,
     /// Runs whose staged records wait for a workflow task's commands, in the order of their deadlines.
     holds: BinaryHeap<Reverse<(Instant, RunId)>>,
@@ -275,17 +310,21 @@ pub(crate) struct Owner {
     /// Until when the deadlines of parked runs are known.
     parked_until: Timestamp,
     reading_parked: bool,
+    /// Shards have come since the deadlines of parked runs were asked for.
+    read_parked_again: bool,
     stopping: bool,
     /// Runs that had something under way when it was last looked at all of them.
     busy: Vec<RunId>,
 }
 
-/// Owns until the committer or everybody else hangs up.
+/// Owns until the committer or everybody else hangs up, to begin with these shards, whose open runs that started since may
+/// have no row in `open_run`.
 ///
 /// # Errors
 /// When the open runs can't be read.
 pub(crate) async fn run(
     setup: Setup,
+    (shards, shards_since): (Vec<i16>, Timestamp),
     mut inbox: mpsc::UnboundedReceiver<Message>,
     commits: mpsc::UnboundedSender<Command>,
 ) -> Result<(), store::Error> {
@@ -298,6 +337,7 @@ pub(crate) async fn run(
         current: HashMap::new(),
         loading: HashMap::new(),
         queues: queues::Queues::default(),
+        shards: shards::Shards::new(),
         timers: BinaryHeap::new(),
         holds: BinaryHeap::new(),
         memory: memory::Memory::new(),
@@ -307,10 +347,11 @@ pub(crate) async fn run(
         last_run_id_micros: 0,
         parked_until: Timestamp(0),
         reading_parked: false,
+        read_parked_again: false,
         stopping: false,
         busy: Vec::new(),
     };
-    owner.take_over().await?;
+    owner.take_over(shards, shards_since).await?;
     let mut messages = Vec::with_capacity(256);
     while !(owner.stopping && owner.is_quiet()) {
         let wait = tokio::time::sleep_until(owner.next_wake());
@@ -332,6 +373,8 @@ pub(crate) async fn run(
             () = wait => {}
         }
         owner.wake();
+        owner.handle_local();
+        owner.let_shards_go();
         owner.handle_local();
     }
     Ok(())
@@ -371,15 +414,31 @@ impl Owner {
             Message::Loaded {
                 key,
                 run_id,
+                generation,
                 loaded,
-            } => self.loaded(&key, run_id, loaded),
+            } => {
+                // Another member may have written since to what was read before its shard left.
+                if generation == self.shards.generation(key.shard()) {
+                    self.loaded(&key, run_id, loaded);
+                }
+            }
+            Message::Adopt { shards, open_since } => self.adopt(&shards, open_since),
+            Message::Adopted { shards, runs } => self.adopted(shards, runs),
+            Message::GiveUp { shards } => self.give_up_shards(shards),
+            Message::Elsewhere(places) => self.elsewhere(places),
+            Message::Answered { message, answer } => self.answered_by_peer(*message, answer),
             Message::Parked { due, until } => self.parked_read(due, until),
             Message::HistoryRead {
                 run_id,
                 incarnation,
                 events,
             } => self.history_read(run_id, incarnation, events),
-            Message::Read { cause, asked, runs } => self.all_read(cause, asked, runs),
+            Message::Read {
+                read,
+                cause,
+                asked,
+                runs,
+            } => self.all_read(read, cause, asked, runs),
             // Messages are handled after `take_over`, so all open runs are folded.
             Message::Ready { reply } => drop(reply.send(())),
             Message::Stop => self.stopping = true,

@@ -11,6 +11,18 @@ use crate::Error;
 impl Owner {
     /// Does an operation on a run, or on the latest run of an id.
     pub(super) fn on(&mut self, key: Key, run_id: Option<history::RunId>, op: Op) {
+        if self.shards.has_all() {
+            return self.on_here(key, run_id, op);
+        }
+        let shard = key.shard();
+        if let Some(Message::On { key, run_id, op }) =
+            self.admit(shard, Message::On { key, run_id, op })
+        {
+            self.on_here(key, run_id, op);
+        }
+    }
+
+    fn on_here(&mut self, key: Key, run_id: Option<history::RunId>, op: Op) {
         let known = match run_id {
             Some(run_id) => self
                 .runs
@@ -55,6 +67,7 @@ impl Owner {
             let debtor = RunKey {
                 key: run.key.clone(),
                 run_id,
+                round: run.round,
             };
             return self.paid(&debtor);
         }
@@ -215,7 +228,8 @@ impl Owner {
         match reply {
             Reply::None => {}
             // Whoever hung up does not want to know.
-            Reply::Caller(reply) => drop(reply.send(answer)),
+            Reply::Caller(reply) | Reply::Peer(reply) => drop(reply.send(answer)),
+            Reply::External { source, .. } | Reply::Debt(source) if !self.is_awaited(&source) => {}
             Reply::External {
                 source,
                 initiated_event_id,
@@ -238,7 +252,7 @@ impl Owner {
                         return self.deliver_again(&source);
                     }
                 };
-                let RunKey { key, run_id } = source;
+                let RunKey { key, run_id, .. } = source;
                 let op = Op::ExternalAnswered {
                     initiated_event_id,
                     cancel,

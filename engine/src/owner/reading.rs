@@ -2,7 +2,7 @@
 //! which a task of theirs waits.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -26,11 +26,21 @@ pub(crate) enum Cause {
     Alone,
 }
 
+/// The latest read of a run, by its number.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    shard: i16,
+    read: u64,
+}
+
 /// What is being read, and what is to be.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
-    /// Runs being read. One that comes back otherwise meanwhile is not among them any more: what is read of it may be old.
-    asked: HashSet<RunId>,
+    /// Runs being read. One that comes back otherwise meanwhile, or whose shard leaves, is not among
+    /// them any more: what is read of it may be old.
+    asked: HashMap<RunId, Asked>,
+    /// The number of the latest read.
+    latest: u64,
     /// Parked runs whose deadlines came.
     due: VecDeque<(i16, RunId)>,
     /// Some of those are being read.
@@ -41,6 +51,22 @@ impl Reading {
     /// Takes note that a run is in memory.
     pub(super) fn back(&mut self, run_id: RunId) {
         self.asked.remove(&run_id);
+    }
+
+    /// Forgets the runs of other shards.
+    pub(super) fn keep(&mut self, is_here: impl Fn(i16) -> bool) {
+        self.asked.retain(|_, asked| is_here(asked.shard));
+        self.due.retain(|(shard, _)| is_here(*shard));
+    }
+
+    /// Says whether what a read returned of a run is good, and takes note that it is done.
+    fn is_done(&mut self, read: u64, run_id: RunId) -> bool {
+        let asked = self.asked.get(&run_id);
+        let good = asked.is_some_and(|asked| asked.read == read);
+        if good {
+            self.asked.remove(&run_id);
+        }
+        good
     }
 }
 
@@ -61,10 +87,19 @@ impl Owner {
         self.read_all(asked, Cause::Due);
     }
 
-    /// Reads runs that are not in memory and not being read.
+    /// Reads runs of shards that are here, which are not in memory and not being read.
     pub(super) fn read_all(&mut self, mut asked: Vec<(i16, RunId)>, cause: Cause) {
-        asked.retain(|(_, run_id)| {
-            !self.runs.contains_key(run_id) && self.reading.asked.insert(*run_id)
+        let Reading {
+            asked: reading,
+            latest,
+            ..
+        } = &mut self.reading;
+        *latest += 1;
+        let read = *latest;
+        asked.retain(|(shard, run_id)| {
+            let shard = *shard;
+            let wanted = self.shards.has(shard) && !self.runs.contains_key(run_id);
+            wanted && reading.entry(*run_id).or_insert(Asked { shard, read }).read == read
         });
         let store = Arc::clone(&self.setup.store);
         self.elsewhere.push(
@@ -81,7 +116,12 @@ impl Owner {
                         runs => break runs,
                     }
                 };
-                Message::Read { cause, asked, runs }
+                Message::Read {
+                    read,
+                    cause,
+                    asked,
+                    runs,
+                }
             }
             .boxed(),
         );
@@ -89,6 +129,7 @@ impl Owner {
 
     pub(super) fn all_read(
         &mut self,
+        read: u64,
         cause: Cause,
         asked: Vec<(i16, RunId)>,
         runs: Result<Vec<(Ns, Loaded)>, store::Error>,
@@ -97,7 +138,7 @@ impl Owner {
             Ok(runs) => {
                 for (namespace, loaded) in runs {
                     let run_id = loaded.execution.run_id();
-                    if self.reading.asked.contains(&run_id) {
+                    if self.reading.is_done(read, run_id) {
                         let workflow_id = loaded.workflow_id.clone();
                         self.take_in(
                             Key {
@@ -112,7 +153,7 @@ impl Owner {
                 }
                 // Those are gone, or can't be folded.
                 for (_, run_id) in asked {
-                    if self.reading.asked.remove(&run_id) {
+                    if self.reading.is_done(read, run_id) {
                         self.backlog.back(run_id);
                     }
                 }
@@ -124,7 +165,7 @@ impl Owner {
                 );
                 let many = asked.len() > 1;
                 for (shard, run_id) in asked {
-                    if self.reading.asked.remove(&run_id) {
+                    if self.reading.is_done(read, run_id) {
                         self.backlog.back(run_id);
                         if many {
                             self.read_all(vec![(shard, run_id)], Cause::Alone);

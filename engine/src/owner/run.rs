@@ -100,6 +100,8 @@ pub(crate) struct Run {
     pub(crate) event_waiters: Vec<(EventId, oneshot::Sender<Result<Reached, Error>>)>,
     pub(crate) describe_waiters: Vec<oneshot::Sender<Result<Description, Error>>>,
 
+    /// When it last delivered what was outstanding.
+    pub(crate) round: u64,
     /// Some delivery failed and is to be repeated.
     pub(crate) redeliver: bool,
     /// When it is next looked at for deadlines.
@@ -152,6 +154,7 @@ impl Run {
             closed_waiters: Vec::new(),
             event_waiters: Vec::new(),
             describe_waiters: Vec::new(),
+            round: incarnation,
             redeliver: false,
             wakes_at: None,
             open_row: None,
@@ -377,6 +380,11 @@ impl Run {
     /// Returns everything that waits for rows which will never be durable.
     pub(crate) fn give_up(&mut self) -> Vec<After> {
         self.after.drain(..).map(|(_, after)| after).collect()
+    }
+
+    /// Says whether it may go to another member: nothing is on its way, and nobody waits for what is.
+    pub(crate) fn may_leave(&self) -> bool {
+        self.is_durable() && self.after.is_empty() && !self.registering && self.origin.is_none()
     }
 
     /// Returns how the run ended, once that is durable.

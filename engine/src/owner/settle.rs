@@ -156,7 +156,13 @@ impl Owner {
             return;
         };
         // Speculation is one workflow task deep: what this task is built on may be staged, but nothing before it.
-        if !task.is_ready() || run.in_backlog || run.reading || run.is_flying() || self.stopping {
+        if !task.is_ready()
+            || run.in_backlog
+            || run.reading
+            || run.is_flying()
+            || self.stopping
+            || !self.shards.hands_out(run.shard)
+        {
             return;
         }
         let (scheduled_event_id, attempt, kind) =

@@ -26,6 +26,21 @@ impl Owner {
             namespace: namespace.clone(),
             workflow_id: request.workflow_id.clone(),
         };
+        if self.shards.has_all() {
+            return self.start_here(key, request, reply);
+        }
+        let message = Message::Start {
+            namespace,
+            request,
+            reply,
+        };
+        if let Some(Message::Start { request, reply, .. }) = self.admit(key.shard(), message) {
+            self.start_here(key, request, reply);
+        }
+    }
+
+    fn start_here(&mut self, key: Key, request: Box<StartWorkflow>, reply: StartReply) {
+        let namespace = key.namespace.clone();
         if let Some(waiting) = self.loading.get_mut(&(key.clone(), None)) {
             waiting.push(Message::Start {
                 namespace,
@@ -213,7 +228,10 @@ impl Owner {
                 start,
                 namespace,
             } => {
-                let RunKey { key, run_id } = parent;
+                if !self.is_awaited(&parent) {
+                    return;
+                }
+                let RunKey { key, run_id, round } = parent;
                 let op = match answer {
                     Ok(started) => Op::ChildStarted {
                         initiated_event_id,
@@ -231,7 +249,7 @@ impl Owner {
                             error = &error as &dyn std::error::Error,
                             "a child could not be started; trying again"
                         );
-                        let parent = RunKey { key, run_id };
+                        let parent = RunKey { key, run_id, round };
                         let reply = StartReply::Parent {
                             parent,
                             initiated_event_id,

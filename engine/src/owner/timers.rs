@@ -65,7 +65,7 @@ impl Owner {
             now + wake.at.since(self.now())
         });
         let hold = self.holds.peek().map(|Reverse((until, _))| *until);
-        [timer, hold]
+        [timer, hold, self.shards.next_look()]
             .into_iter()
             .flatten()
             .fold(self.memory.next_round(), Instant::min)
@@ -85,7 +85,7 @@ impl Owner {
                     self.fire_due(wake.run_id);
                     self.settle(wake.run_id);
                 }
-                None if self.memory.left(wake.run_id, now) => {
+                None if self.memory.left(wake.run_id, now) && self.shards.has(wake.shard) => {
                     self.wake_parked(wake.shard, wake.run_id);
                 }
                 None => {}
@@ -100,9 +100,7 @@ impl Owner {
 
     /// Fires every deadline of a run that has come, the earliest first.
     pub(super) fn fire_due(&mut self, run_id: RunId) {
-        if self.runs.get(&run_id).is_some_and(|run| run.redeliver) {
-            self.deliver_outstanding(run_id);
-        }
+        self.redeliver(run_id);
         loop {
             let now = self.now();
             let next = self
@@ -127,6 +125,11 @@ impl Owner {
 
     /// Reads the deadlines of parked runs ahead.
     pub(super) fn read_parked(&mut self) {
+        if self.reading_parked {
+            // What is being read may be without the shards that have just come.
+            self.read_parked_again = true;
+            return;
+        }
         self.reading_parked = true;
         let until = self.now().after(PARKED_HORIZON.into());
         let store = Arc::clone(&self.setup.store);
@@ -145,6 +148,9 @@ impl Owner {
         until: Timestamp,
     ) {
         self.reading_parked = false;
+        if std::mem::take(&mut self.read_parked_again) {
+            self.read_parked();
+        }
         let due = match due {
             Ok(due) => due,
             Err(error) => {
@@ -157,7 +163,7 @@ impl Owner {
         };
         self.parked_until = until;
         for (shard, run_id, at) in due {
-            if !self.runs.contains_key(&run_id) {
+            if self.shards.has(shard) && !self.runs.contains_key(&run_id) {
                 self.memory.leave(run_id, at);
                 self.timers.push(Wake { at, shard, run_id });
             }

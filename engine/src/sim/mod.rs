@@ -11,6 +11,7 @@
 )]
 
 mod checks;
+mod network;
 pub(crate) mod planted;
 mod program;
 mod run;
@@ -51,12 +52,14 @@ fn shrink(mut failing: Scenario) -> (Scenario, Outcome) {
 /// Runs seeds, and panics with the smallest scenario of the first that fails.
 fn seeds(from: u64, count: u64) {
     let begun = Instant::now();
-    let (mut commits, mut events) = (0, 0);
+    let (mut commits, mut events, mut given, mut sent) = (0, 0, 0, 0);
     for seed in from..from + count {
         let scenario = Scenario::drawn(seed, None);
         let outcome = simulate(&scenario);
         commits += outcome.commits;
         events += outcome.events;
+        given += outcome.given;
+        sent += outcome.sent;
         if let Some(violation) = outcome.violation {
             let (smallest, last) = shrink(scenario);
             panic!(
@@ -66,7 +69,7 @@ fn seeds(from: u64, count: u64) {
         }
     }
     eprintln!(
-        "seeds {from}..{}: {commits} commits, {events} events, {:?}",
+        "seeds {from}..{}: {commits} commits, {events} events, {given} shards given, {sent} requests sent, {:?}",
         from + count,
         begun.elapsed()
     );
@@ -130,6 +133,7 @@ fn planted_bugs_are_found() {
         Bug::DoubledCompletion,
         Bug::TimerEarly,
         Bug::ForgottenBacklog,
+        Bug::HastyHandOver,
     ] {
         let (seed, violation) = found(bug);
         eprintln!("{bug:?}: seed {seed}: {violation}");

@@ -19,6 +19,8 @@ pub(super) enum Bug {
     TimerEarly,
     /// A run that left memory while its task waits in a queue is not read again for it.
     ForgottenBacklog,
+    /// Shards go to another member before what is under way in them is durable.
+    HastyHandOver,
 }
 
 thread_local! {
@@ -37,6 +39,11 @@ pub(super) fn planted(bug: Bug) -> bool {
 /// Says whether the owner forgets a run that leaves memory while its task waits in a queue.
 pub(crate) fn forgets_backlog() -> bool {
     planted(Bug::ForgottenBacklog)
+}
+
+/// Says whether shards go before what is under way in them is durable.
+pub(crate) fn hands_over_in_haste() -> bool {
+    planted(Bug::HastyHandOver)
 }
 
 /// What the owner is about to record, with a planted bug if there is one.

@@ -17,14 +17,16 @@ use tokio::{
 };
 
 use super::{
+    network::{self, Network},
     program::{self, Total},
     scenario::{Fault, FaultKind, PROCESSES, Scenario, Workflow},
     store::{Memory, Odds, ns},
     worker::{Ledger, Outside, work},
-    world::{self, Gate, Process, SIMULATED, dawdle},
+    world::{self, Gate, Process, SIMULATED, chance, dawdle},
 };
 use crate::{
     Closed, Config, Error, Started,
+    members::Post,
     owner::{Key, Message, Op, Reply, StartReply},
     ownership::{self, State},
     store::load::Namespaces,
@@ -42,6 +44,10 @@ pub(super) struct Outcome {
     pub(super) commits: u64,
     pub(super) events: u64,
     pub(super) digest: u64,
+    /// Shards that went to another member while both lived.
+    pub(super) given: u64,
+    /// Requests that went to another member.
+    pub(super) sent: u64,
 }
 
 /// Runs a scenario.
@@ -74,20 +80,26 @@ struct Host {
 
 impl Host {
     fn boot(outside: &Outside, scenario: &Scenario, n: usize) -> Self {
+        let post = Post {
+            peers: Arc::new(outside.network.clone()),
+            secret: uuid::Uuid::nil(),
+        };
         let config = Config {
             database_url: String::new(),
-            address: format!("process {n}"),
+            address: network::address(n),
+            peers: Arc::clone(&post.peers),
             lease: Duration::from_secs(1),
             memory_bytes: scenario.memory_bytes,
             park_after: Duration::from_millis(scenario.park_after_millis),
         };
         let (stop, stopping) = watch::channel(false);
-        let (tell, state) = watch::channel(State::Standby { owner: None });
+        let (tell, state) = watch::channel(State::Standby);
+        outside.network.connect(n, state.clone());
         let owning = ownership::run(
             config,
             Arc::new(outside.memory.clone()),
             Namespaces::only(&ns()),
-            SIMULATED,
+            (post, SIMULATED),
             tell,
             stopping,
         );
@@ -115,8 +127,10 @@ impl Host {
 
 impl<'a> Simulation<'a> {
     fn new(scenario: &'a Scenario) -> Self {
+        let memory = Memory::new(scenario.odds);
         let outside = Outside {
-            memory: Memory::new(scenario.odds),
+            network: Network::new(memory.clone()),
+            memory,
             ledger: Arc::new(Mutex::new(Ledger::default())),
             slots: scenario.slots,
             leaves_after: scenario.leaves_after,
@@ -173,6 +187,8 @@ impl<'a> Simulation<'a> {
             commits: state.checks.commits,
             events: state.checks.events,
             digest: state.checks.digest,
+            given: state.given,
+            sent: state.sent,
         }
     }
 
@@ -393,22 +409,28 @@ impl<'a> Simulation<'a> {
         &self,
         message: impl Fn(oneshot::Sender<Result<T, Error>>) -> Message,
     ) -> Result<T, Error> {
+        let mut told = None;
         loop {
-            let owner =
-                self.hosts
-                    .iter()
-                    .find_map(|host| match &*host.lock().unwrap().state.borrow() {
-                        State::Owner { sender, .. } => Some(sender.clone()),
-                        State::Standby { .. } => None,
-                    });
+            let asked = told
+                .take()
+                .unwrap_or_else(|| chance(|rng| rng.usize(..self.hosts.len())));
+            let owner = match &*self.hosts[asked].lock().unwrap().state.borrow() {
+                State::Owner { sender, .. } => Some(sender.clone()),
+                State::Standby => None,
+            };
             if let Some(owner) = owner {
                 let (reply, answer) = oneshot::channel();
                 // Its answer may take as long as a workflow does.
                 if owner.send(message(reply)).is_ok()
                     && let Ok(Ok(answer)) = timeout(Duration::from_millis(1500), answer).await
-                    && !matches!(answer, Err(Error::Unavailable(_) | Error::Store(_)))
                 {
-                    return answer;
+                    match answer {
+                        Err(Error::NotOwner { owner }) => {
+                            told = owner.as_deref().and_then(network::number);
+                        }
+                        Err(Error::Unavailable(_) | Error::Store(_)) => {}
+                        answer => return answer,
+                    }
                 }
             }
             dawdle(50).await;

@@ -70,6 +70,7 @@ impl Scenario {
                 cut_after: rng.u32(0..50),
                 slow: rng.u32(0..50),
                 read_fails: rng.u32(0..50),
+                lost_letters: rng.u32(0..100),
             }
         };
         Self {

@@ -17,11 +17,12 @@ use super::{
     planted::{Bug, planted},
     world::{chance, dawdle, now},
 };
+use crate::placement;
 use crate::store::{
     Answer, Answers, Connection, Error, NotCommitted, Session, Store, Term,
     commit::{Conflicts, Item, OpenRow, Settled},
     load::{Header, Loaded, Ns, fold_one},
-    ownership::{Fate, Seen},
+    ownership::{Fate, Placed, Seen, View},
 };
 
 /// The namespace of every simulation.
@@ -45,6 +46,8 @@ pub(super) struct Odds {
     pub(super) slow: u32,
     /// A read fails.
     pub(super) read_fails: u32,
+    /// A letter between processes is lost, or its answer is.
+    pub(super) lost_letters: u32,
 }
 
 /// A database that several processes share.
@@ -68,30 +71,40 @@ struct Execution {
     closed: bool,
 }
 
+/// A row of `member`.
+#[derive(Debug, Clone)]
+struct Member {
+    address: String,
+    epoch: i64,
+    lease_until: Timestamp,
+    open_since: Timestamp,
+    backends: BTreeSet<i32>,
+}
+
 #[derive(Default)]
 pub(super) struct State {
     epoch: i64,
-    owner: Option<Uuid>,
-    address: String,
-    lease_until: Timestamp,
-    open_since: Timestamp,
-    /// The recorded backends of the owner.
-    backends: BTreeSet<i32>,
+    version: i64,
+    members: BTreeMap<Uuid, Member>,
+    shards: Vec<Placed>,
     /// Backends that live.
     alive: BTreeSet<i32>,
     next_backend: i32,
-    lock: Option<i32>,
-    lock_queue: VecDeque<i32>,
-    slots: [(Option<Uuid>, i64); 2],
-    /// The backend whose batch holds the slot's row.
-    busy: [Option<i32>; 2],
-    batch_log: BTreeSet<(i16, i64, i64)>,
+    /// Who has the lock of a member, and who waits for it.
+    locks: BTreeMap<Uuid, VecDeque<i32>>,
+    /// The backend whose batch holds a slot's row.
+    busy: BTreeMap<(Uuid, i16), i32>,
+    batch_log: BTreeSet<(Uuid, i16, i64)>,
 
     executions: BTreeMap<RunId, Execution>,
     current: BTreeMap<WorkflowId, RunId>,
     history: BTreeMap<RunId, Vec<(i32, String, Vec<u8>)>>,
     open_run: BTreeMap<RunId, OpenRow>,
     outbox: BTreeSet<RunId>,
+
+    /// How many shards were given to another member, and how many requests went to one.
+    pub(super) given: u64,
+    pub(super) sent: u64,
 
     pub(super) odds: Odds,
     pub(super) checks: Checks,
@@ -107,23 +120,70 @@ impl State {
     /// Ends a session: its lock is free, its batch is rolled back.
     fn end_backend(&mut self, backend: i32) {
         self.alive.remove(&backend);
-        self.lock_queue.retain(|waiting| *waiting != backend);
-        for busy in &mut self.busy {
-            if *busy == Some(backend) {
-                *busy = None;
-            }
+        for queue in self.locks.values_mut() {
+            queue.retain(|other| *other != backend);
         }
-        if self.lock == Some(backend) {
-            self.lock = self.lock_queue.pop_front();
+        self.busy.retain(|_, busy| *busy != backend);
+    }
+
+    fn fenced(&self, term: Term) -> bool {
+        !planted(Bug::FenceLeftOut) && !self.is_member(term)
+    }
+
+    fn is_member(&self, term: Term) -> bool {
+        self.members
+            .get(&term.owner)
+            .is_some_and(|member| member.epoch == term.epoch)
+    }
+
+    fn is_busy(&self, member: Uuid) -> bool {
+        self.busy.keys().any(|(busy, _)| *busy == member)
+    }
+
+    /// Ends what a member has recorded, but for one backend.
+    fn end_member(&mut self, member: Uuid, but: i32) {
+        let backends = self
+            .members
+            .get(&member)
+            .map(|member| member.backends.clone());
+        for backend in backends.into_iter().flatten() {
+            if backend != but {
+                self.end_backend(backend);
+            }
         }
     }
 
-    fn fenced(&self, slot: usize, term: Term) -> bool {
-        !planted(Bug::FenceLeftOut) && self.slots[slot] != (Some(term.owner), term.epoch)
+    /// Ends a membership as a transaction does.
+    fn remove(&mut self, member: Uuid) {
+        let Some(gone) = self.members.remove(&member) else {
+            return;
+        };
+        self.version += 1;
+        self.batch_log.retain(|(of, _, _)| *of != member);
+        let heirs: Vec<Uuid> = self
+            .members
+            .iter()
+            .filter(|(_, heir)| heir.lease_until >= now())
+            .map(|(id, _)| *id)
+            .collect();
+        for placed in self.shards.iter_mut().filter(|p| p.member == Some(member)) {
+            placed.member = placement::member_of(placed.shard, &heirs);
+            let since = placed.open_since.unwrap_or(gone.open_since);
+            placed.open_since = Some(since.min(gone.open_since));
+        }
     }
 
     /// Applies a batch as Postgres would, and returns the runs that did not get their id.
-    fn apply(&mut self, items: &[Item]) -> Result<HashSet<RunId>, Violation> {
+    fn apply(&mut self, term: Term, items: &[Item]) -> Result<HashSet<RunId>, Violation> {
+        for item in items {
+            let placed = &self.shards[usize::try_from(item.shard).unwrap_or(0)];
+            if placed.member != Some(term.owner) && !planted(Bug::FenceLeftOut) {
+                return Err(format!(
+                    "{}: a member writes to a shard of another",
+                    item.workflow_id
+                ));
+            }
+        }
         let mut lost = HashSet::new();
         let mut claims: HashMap<&WorkflowId, bool> = HashMap::new();
         for item in items {
@@ -249,6 +309,13 @@ impl Memory {
     pub(super) fn new(odds: Odds) -> Self {
         let state = State {
             odds,
+            shards: (0..1024)
+                .map(|shard| Placed {
+                    shard,
+                    member: None,
+                    open_since: Some(Timestamp(0)),
+                })
+                .collect(),
             ..State::default()
         };
         Self {
@@ -303,18 +370,18 @@ impl Memory {
             items,
             settled,
         } = request;
-        let n = usize::try_from(slot).unwrap_or(0);
+        let slot = (term.owner, slot);
         dawdle(1).await;
         let odds = {
             let mut state = self.state();
             if !state.alive.contains(&backend) {
                 return;
             }
-            if state.fenced(n, term) {
+            if state.fenced(term) {
                 let _ = reply.send(Err(NotCommitted::Fenced));
                 return;
             }
-            state.busy[n] = Some(backend);
+            state.busy.insert(slot, backend);
             state.odds
         };
         let early = planted(Bug::EarlyReply);
@@ -324,7 +391,7 @@ impl Memory {
         }
         dawdle(if happens(odds.slow) { 500 } else { 3 }).await;
         if happens(odds.refused) && !early {
-            self.free(n, backend);
+            self.free(slot, backend);
             if let Some(reply) = reply.take() {
                 let _ = reply.send(Err(NotCommitted::TryAgain(failed())));
             }
@@ -338,13 +405,13 @@ impl Memory {
         let answer = {
             let mut state = self.state();
             // Its transaction was rolled back when somebody ended it.
-            if state.busy[n] != Some(backend) {
+            if state.busy.get(&slot) != Some(&backend) {
                 return;
             }
-            state.busy[n] = None;
-            match state.apply(&items) {
+            state.busy.remove(&slot);
+            match state.apply(term, &items) {
                 Ok(lost) => {
-                    state.batch_log.insert((slot, term.epoch, number));
+                    state.batch_log.insert((slot.0, slot.1, number));
                     for settled in &settled {
                         state.outbox.remove(&settled.run_id);
                     }
@@ -370,13 +437,46 @@ impl Memory {
         }
     }
 
-    fn free(&self, slot: usize, backend: i32) {
+    /// Ends a membership once no batch of it holds its slot's row.
+    async fn remove(&self, member: Uuid, by: Term) -> Result<(), Error> {
+        self.until(|state| {
+            if !state.is_member(by) {
+                return Some(());
+            }
+            if state.is_busy(member) {
+                return None;
+            }
+            state.remove(member);
+            Some(())
+        })
+        .await;
+        self.changed.notify_waiters();
+        dawdle(2).await;
+        Ok(())
+    }
+
+    fn free(&self, slot: (Uuid, i16), backend: i32) {
         let mut state = self.state();
-        if state.busy[slot] == Some(backend) {
-            state.busy[slot] = None;
+        if state.busy.get(&slot) == Some(&backend) {
+            state.busy.remove(&slot);
         }
         drop(state);
         self.changed.notify_waiters();
+    }
+}
+
+fn record(state: &mut State, term: Term, backend: i32) {
+    if state.is_member(term)
+        && let Some(member) = state.members.get_mut(&term.owner)
+    {
+        member.backends.insert(backend);
+    }
+}
+
+fn claim(state: &mut State, member: Uuid) {
+    state.version += 1;
+    for placed in &mut state.shards {
+        placed.member.get_or_insert(member);
     }
 }
 
@@ -420,7 +520,7 @@ impl Store for Memory {
         })
     }
 
-    fn hot(&self, open_since: Timestamp) -> Answers<'_, Vec<(Ns, Loaded)>> {
+    fn hot(&self, shards: Vec<i16>, open_since: Timestamp) -> Answers<'_, Vec<(Ns, Loaded)>> {
         let runs = self.read(move |state| {
             let old = state
                 .open_run
@@ -434,6 +534,10 @@ impl Store for Memory {
                 .map(|(run_id, _)| *run_id)
                 .chain(young.map(|(run_id, _)| *run_id))
                 .chain(state.outbox.iter().copied())
+                .filter(|run_id| {
+                    let execution = state.executions.get(run_id);
+                    execution.is_some_and(|execution| shards.contains(&execution.shard))
+                })
                 .collect();
             let folded = runs
                 .into_iter()
@@ -462,25 +566,84 @@ impl Store for Memory {
         self.read(|_| Ok(()))
     }
 
-    fn owner(&self) -> Answer<'_, Seen> {
-        self.read(|state| {
-            Ok(Seen {
-                owner: state.owner,
-                address: state.address.clone(),
-                expired: state.lease_until < now(),
+    fn look(&self, known: Option<i64>) -> Answer<'_, View> {
+        self.read(move |state| {
+            let members = state.members.iter().map(|(id, member)| Seen {
+                id: *id,
+                address: member.address.clone(),
+                expired: member.lease_until < now(),
+            });
+            Ok(View {
+                version: state.version,
+                members: members.collect(),
+                shards: (known != Some(state.version)).then(|| state.shards.clone()),
             })
         })
     }
 
-    fn end_owner(&self) -> Answer<'_, ()> {
+    fn end(&self, member: Uuid) -> Answer<'_, ()> {
         async move {
             dawdle(2).await;
             let mut state = self.state();
-            for backend in state.backends.clone() {
-                state.end_backend(backend);
-            }
+            state.end_member(member, 0);
             drop(state);
             self.changed.notify_waiters();
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn fence(&self, member: Uuid, by: Term) -> Answer<'_, ()> {
+        async move {
+            dawdle(2).await;
+            self.state().end_member(member, 0);
+            self.changed.notify_waiters();
+            dawdle(2).await;
+            self.remove(member, by).await
+        }
+        .boxed()
+    }
+
+    fn give(&self, term: Term, moves: Vec<(i16, Uuid)>) -> Answer<'_, ()> {
+        async move {
+            dawdle(3).await;
+            {
+                let mut state = self.state();
+                if happens(state.odds.read_fails) {
+                    return Err(failed());
+                }
+                if let Some(giver) = state.members.get(&term.owner).cloned() {
+                    state.version += 1;
+                    let mut given = 0;
+                    for (shard, heir) in moves {
+                        let heir_is_there = state.members.contains_key(&heir);
+                        let placed = &mut state.shards[usize::try_from(shard).unwrap_or(0)];
+                        if placed.member == Some(term.owner) && heir_is_there {
+                            placed.member = Some(heir);
+                            given += 1;
+                            let since = placed.open_since.unwrap_or(giver.open_since);
+                            placed.open_since = Some(since.min(giver.open_since));
+                        }
+                    }
+                    state.given += given;
+                }
+                if happens(state.odds.read_fails) {
+                    return Err(failed());
+                }
+            }
+            dawdle(3).await;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn claim(&self, term: Term) -> Answer<'_, ()> {
+        async move {
+            dawdle(3).await;
+            let mut state = self.state();
+            if state.is_member(term) {
+                claim(&mut state, term.owner);
+            }
             Ok(())
         }
         .boxed()
@@ -499,6 +662,21 @@ impl Store for Memory {
         .boxed()
     }
 
+    fn watcher(&self, term: Term) -> Answer<'_, Box<dyn Session>> {
+        async move {
+            dawdle(2).await;
+            let mut state = self.state();
+            let backend = state.open_backend();
+            record(&mut state, term, backend);
+            let session = Locker {
+                memory: self.clone(),
+                backend,
+            };
+            Ok(Box::new(session) as Box<dyn Session>)
+        }
+        .boxed()
+    }
+
     fn connection(&self, slot: i16, term: Term) -> Answer<'_, Box<dyn Connection>> {
         async move {
             dawdle(2).await;
@@ -507,9 +685,7 @@ impl Store for Memory {
                 return Err(failed());
             }
             let backend = state.open_backend();
-            if (state.owner, state.epoch) == (Some(term.owner), term.epoch) {
-                state.backends.insert(backend);
-            }
+            record(&mut state, term, backend);
             let connection = Lane {
                 memory: self.clone(),
                 backend,
@@ -533,14 +709,14 @@ impl Store for Memory {
             dawdle(2).await;
             self.state().end_backend(lost.backend());
             self.changed.notify_waiters();
-            let n = usize::try_from(slot).unwrap_or(0);
-            self.until(|state| state.busy[n].is_none().then_some(()))
+            let row = (term.owner, slot);
+            self.until(|state| (!state.busy.contains_key(&row)).then_some(()))
                 .await;
             let state = self.state();
-            if state.fenced(n, term) {
+            if state.fenced(term) {
                 return Ok(Fate::Fenced);
             }
-            let there = state.batch_log.contains(&(slot, term.epoch, batch));
+            let there = state.batch_log.contains(&(term.owner, slot, batch));
             if there && !planted(Bug::DoubledCompletion) {
                 let started = items.iter().flat_map(|item| &item.starts);
                 let lost = started
@@ -575,7 +751,7 @@ impl Drop for Lane {
     fn drop(&mut self) {
         // The server notices when what it has begun is done: a batch that is sent is not stopped.
         let mut state = self.memory.state();
-        if !state.busy.contains(&Some(self.backend)) {
+        if !state.busy.values().any(|busy| *busy == self.backend) {
             state.end_backend(self.backend);
         }
     }
@@ -636,21 +812,19 @@ impl Locker {
 }
 
 impl Session for Locker {
-    fn lock(&mut self) -> Answer<'_, ()> {
+    fn lock(&mut self, member: Uuid) -> Answer<'_, ()> {
         async move {
-            {
-                let mut state = self.alive()?;
-                if state.lock.is_none() {
-                    state.lock = Some(self.backend);
-                } else {
-                    state.lock_queue.push_back(self.backend);
-                }
-            }
             let backend = self.backend;
+            self.alive()?
+                .locks
+                .entry(member)
+                .or_default()
+                .push_back(backend);
             self.memory
                 .until(|state| {
                     if state.alive.contains(&backend) {
-                        (state.lock == Some(backend)).then_some(Ok(()))
+                        let first = state.locks.get(&member).and_then(VecDeque::front);
+                        (first == Some(&backend)).then_some(Ok(()))
                     } else {
                         Some(Err(failed()))
                     }
@@ -660,85 +834,101 @@ impl Session for Locker {
         .boxed()
     }
 
-    fn end_owner(&mut self) -> Answer<'_, ()> {
+    fn try_lock(&mut self, member: Uuid) -> Answer<'_, bool> {
         async move {
             dawdle(2).await;
+            let backend = self.backend;
             let mut state = self.alive()?;
-            for backend in state.backends.clone() {
-                if backend != self.backend {
-                    state.end_backend(backend);
-                }
+            let queue = state.locks.entry(member).or_default();
+            let free = queue.is_empty();
+            if free {
+                queue.push_back(backend);
             }
-            drop(state);
+            Ok(free)
+        }
+        .boxed()
+    }
+
+    fn unlock(&mut self, member: Uuid) -> Answer<'_, ()> {
+        async move {
+            let backend = self.backend;
+            if let Some(queue) = self.alive()?.locks.get_mut(&member) {
+                queue.retain(|other| *other != backend);
+            }
             self.memory.changed.notify_waiters();
             Ok(())
         }
         .boxed()
     }
 
-    fn take<'a>(
+    fn join<'a>(
         &'a mut self,
-        owner: Uuid,
+        member: Uuid,
         address: &'a str,
         lease: Duration,
     ) -> Answer<'a, (i64, Timestamp)> {
         async move {
             dawdle(2).await;
-            // The rows of the slots are locked by batches under way.
-            self.memory
-                .until(|state| state.busy.iter().all(Option::is_none).then_some(()))
-                .await;
             let mut state = self.alive()?;
             state.epoch += 1;
-            state.owner = Some(owner);
-            address.clone_into(&mut state.address);
-            state.backends = BTreeSet::from([self.backend]);
-            state.lease_until = now().after(lease.into());
-            let epoch = state.epoch;
-            if !planted(Bug::FenceLeftOut) {
-                state.slots = [(Some(owner), epoch); 2];
-            }
-            state.batch_log.retain(|(_, of, _)| *of >= epoch);
-            Ok((epoch, state.open_since))
+            let (epoch, open_since) = (state.epoch, now().before(Duration::from_secs(1).into()));
+            let joined = Member {
+                address: address.to_owned(),
+                epoch,
+                lease_until: now().after(lease.into()),
+                open_since,
+                backends: BTreeSet::from([self.backend]),
+            };
+            state.members.insert(member, joined);
+            claim(&mut state, member);
+            Ok((epoch, open_since))
         }
         .boxed()
     }
 
-    fn renew(
-        &mut self,
+    fn renew<'a>(
+        &'a mut self,
         term: Term,
         lease: Duration,
         open_since: Timestamp,
-    ) -> Answer<'_, Option<Timestamp>> {
+        folded: &'a [i16],
+    ) -> Answer<'a, Option<Timestamp>> {
         async move {
             dawdle(2).await;
             let now = {
                 let mut state = self.alive()?;
-                if (state.owner, state.epoch) != (Some(term.owner), term.epoch) {
+                if !state.is_member(term) {
                     return Ok(None);
                 }
-                state.lease_until = now().after(lease.into());
-                state.open_since = open_since;
+                if let Some(member) = state.members.get_mut(&term.owner) {
+                    member.lease_until = now().after(lease.into());
+                    member.open_since = open_since;
+                }
                 now()
             };
             dawdle(2).await;
+            let mut state = self.alive()?;
+            for shard in folded {
+                let placed = &mut state.shards[usize::try_from(*shard).unwrap_or(0)];
+                if placed.member == Some(term.owner) {
+                    placed.open_since = None;
+                }
+            }
             Ok(Some(now))
         }
         .boxed()
     }
 
-    fn release(&mut self, term: Term) -> Answer<'_, ()> {
+    fn leave(&mut self, term: Term) -> Answer<'_, ()> {
         async move {
-            let mut state = self.alive()?;
-            if (state.owner, state.epoch) == (Some(term.owner), term.epoch) {
-                state.lease_until = Timestamp(0);
-            }
-            Ok(())
+            dawdle(2).await;
+            drop(self.alive()?);
+            self.memory.remove(term.owner, term).await
         }
         .boxed()
     }
 
-    fn delete_old_batches(&mut self) -> Answer<'_, ()> {
+    fn delete_old_batches(&mut self, _term: Term) -> Answer<'_, ()> {
         async move { self.alive().map(|_| ()) }.boxed()
     }
 }

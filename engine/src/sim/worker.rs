@@ -15,6 +15,7 @@ use history::{
 use tokio::sync::{mpsc, watch};
 
 use super::{
+    network::Network,
     program::{self, Activity},
     store::{Memory, ns},
     world::{SIMULATED, chance, dawdle},
@@ -35,6 +36,7 @@ pub(super) struct Ledger {
 #[derive(Clone)]
 pub(super) struct Outside {
     pub(super) memory: Memory,
+    pub(super) network: Network,
     pub(super) ledger: Arc<std::sync::Mutex<Ledger>>,
     /// How many tasks of each kind a worker takes at once.
     pub(super) slots: u32,
@@ -51,7 +53,7 @@ pub(super) async fn work(outside: Outside, mut state: watch::Receiver<State>) {
         {
             Ok(state) => match &*state {
                 State::Owner { sender, .. } => sender.clone(),
-                State::Standby { .. } => continue,
+                State::Standby => continue,
             },
             Err(_) => return,
         };

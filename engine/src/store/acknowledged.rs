@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use tokio_postgres::GenericClient;
 
-use super::Error;
+use super::{Error, Term};
 use crate::limits::COMMITTERS;
 
 /// What an owner was told to be committed.
@@ -12,7 +12,7 @@ use crate::limits::COMMITTERS;
 pub(super) struct Acknowledged {
     /// The number that a cluster gets when it is made; copies of it have the same.
     system: i64,
-    epoch: i64,
+    term: Term,
     /// The last batch of each slot.
     batches: [AtomicI64; COMMITTERS],
 }
@@ -29,12 +29,12 @@ enum Missing {
 }
 
 impl Acknowledged {
-    /// Returns what is known of a database at the beginning of an epoch.
-    pub(super) async fn at(url: &str, epoch: i64) -> Result<Self, Error> {
+    /// Returns what is known of a database when this process has just become a member.
+    pub(super) async fn at(url: &str, term: Term) -> Result<Self, Error> {
         let client = super::connect::client(url).await?;
         Ok(Self {
             system: system(&client).await?,
-            epoch,
+            term,
             batches: Default::default(),
         })
     }
@@ -59,7 +59,7 @@ impl Acknowledged {
         Ok(missing.is_some())
     }
 
-    /// Says what a database lacks. Where somebody else has owned since, only whether it is the same one can be said.
+    /// Says what a database lacks. Where this process is no member any more, only whether it is the same one can be said.
     async fn missing(&self, client: &impl GenericClient) -> Result<Option<Missing>, Error> {
         // What is committed meanwhile may be there or not.
         let batches: Vec<i64> = self
@@ -72,19 +72,19 @@ impl Acknowledged {
             let before = self.system;
             return Ok(Some(Missing::System { before, now }));
         }
-        let row = client.query_one("SELECT epoch FROM ownership", &[]).await?;
-        let (before, now) = (self.epoch, row.get(0));
+        let row = client.query_one("SELECT epoch FROM cluster", &[]).await?;
+        let (before, now) = (self.term.epoch, row.get(0));
         if now < before {
             return Ok(Some(Missing::Epoch { before, now }));
         }
         let row = client
             .query_opt(
                 "SELECT (u.n - 1)::smallint, u.batch
-                 FROM unnest($2::bigint[]) WITH ORDINALITY AS u (batch, n)
-                 WHERE u.batch > 0 AND (SELECT epoch FROM ownership) = $1 AND NOT EXISTS (
-                     SELECT FROM batch_log b WHERE b.slot = u.n - 1 AND b.epoch = $1 AND b.batch = u.batch)
+                 FROM unnest($3::bigint[]) WITH ORDINALITY AS u (batch, n)
+                 WHERE u.batch > 0 AND EXISTS (SELECT FROM member WHERE id = $1 AND epoch = $2) AND NOT EXISTS (
+                     SELECT FROM batch_log b WHERE b.member = $1 AND b.slot = u.n - 1 AND b.batch = u.batch)
                  LIMIT 1",
-                &[&self.epoch, &batches],
+                &[&self.term.owner, &self.term.epoch, &batches],
             )
             .await?;
         Ok(row.map(|row| Missing::Batch {

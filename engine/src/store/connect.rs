@@ -18,12 +18,24 @@ const OLDEST: i32 = 150_000;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
-/// Returns a pool that opens its connections when they are needed.
-pub(crate) fn lazy_pool(url: &str) -> Result<sqlx::PgPool, Error> {
-    let options = PgConnectOptions::from_str(url)
-        .map_err(|error| Error::Address(error.to_string()))?
-        .application_name("coreason");
-    Ok(PgPoolOptions::new()
+/// What a process that is frozen in the middle of a transaction may hold up the others: then Postgres ends its session. Members
+/// wait for each other's changes of who owns what.
+pub(super) const IDLE_IN_TRANSACTION: [(&str, &str); 1] =
+    [("idle_in_transaction_session_timeout", "2s")];
+
+/// Returns the pool of an owner, which opens its connections when they are needed.
+pub(crate) fn owner_pool(url: &str) -> Result<sqlx::PgPool, Error> {
+    Ok(pool_of(options(url)?.options(IDLE_IN_TRANSACTION)))
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, Error> {
+    let options =
+        PgConnectOptions::from_str(url).map_err(|error| Error::Address(error.to_string()))?;
+    Ok(options.application_name("coreason"))
+}
+
+fn pool_of(options: PgConnectOptions) -> sqlx::PgPool {
+    PgPoolOptions::new()
         .max_connections(POOL_CONNECTIONS)
         .acquire_timeout(Duration::from_secs(30))
         .test_before_acquire(false)
@@ -33,12 +45,12 @@ pub(crate) fn lazy_pool(url: &str) -> Result<sqlx::PgPool, Error> {
                 Ok(matches!(answered, Ok(Ok(()))))
             })
         })
-        .connect_lazy_with(options))
+        .connect_lazy_with(options)
 }
 
 /// Opens the pool for everything but commits.
 pub(crate) async fn pool(url: &str) -> Result<sqlx::PgPool, Error> {
-    let pool = lazy_pool(url)?;
+    let pool = pool_of(options(url)?);
     let version = sqlx::query_scalar!(
         r#"SELECT current_setting('server_version_num')::integer AS "version!""#
     )

@@ -175,12 +175,13 @@ pub(crate) async fn load_all(
     fold_all(pool, namespaces, headers).await
 }
 
-/// Returns the runs to be folded at takeover, in chunks: open and not parked, or closed and still owing. Open runs that
+/// Returns the runs of these shards to be folded at takeover, in chunks: open and not parked, or closed and still owing. Open runs that
 /// started at or after `open_since` need not have a row in `open_run`.
-pub(crate) fn select_hot(
-    pool: &PgPool,
+pub(crate) fn select_hot<'a>(
+    pool: &'a PgPool,
+    shards: &[i16],
     open_since: Timestamp,
-) -> impl Stream<Item = Result<Vec<Header>, Error>> + use<'_> {
+) -> impl Stream<Item = Result<Vec<Header>, Error>> + use<'a> {
     sqlx::query_as!(
         Header,
         r#"SELECT h.shard AS "shard!", h.run_id AS "run_id!", h.namespace AS "namespace!", h.workflow_id AS "workflow_id!",
@@ -198,8 +199,10 @@ pub(crate) fn select_hot(
                SELECT e.shard, e.run_id, e.namespace, e.workflow_id, NULL, true
                FROM outbox o JOIN execution e USING (shard, run_id)
            ) h
-           LEFT JOIN current_run c ON c.shard = h.shard AND c.namespace = h.namespace AND c.workflow_id = h.workflow_id"#,
+           LEFT JOIN current_run c ON c.shard = h.shard AND c.namespace = h.namespace AND c.workflow_id = h.workflow_id
+           WHERE h.shard = ANY ($2)"#,
         first_run_id(open_since),
+        shards,
     )
     .fetch(pool)
     .map_err(Error::from)

@@ -21,14 +21,14 @@ use uuid::Uuid;
 
 use commit::{Conflicts, Item, Settled};
 use load::{Loaded, Ns};
-use ownership::{Fate, Seen};
+use ownership::{Fate, View};
 
 /// What a store answers, in time.
 pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 /// What a store answers, piece by piece.
 pub(crate) type Answers<'a, T> = BoxStream<'a, Result<T, Error>>;
 
-/// One process's time as owner: what the fence compares.
+/// One process's time as a member: what the fence compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Term {
     pub(crate) owner: Uuid,
@@ -49,21 +49,30 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     fn load_all<'a>(&'a self, asked: &'a [(i16, RunId)]) -> Answer<'a, Vec<(Ns, Loaded)>>;
     /// Returns all durable events of a run.
     fn events(&self, shard: i16, run_id: RunId) -> Answer<'_, Vec<Arc<Event>>>;
-    /// Returns the runs that a taker puts to work: open and not parked, or closed and still owing. Open runs that started
-    /// at or after `open_since` need not have a row in `open_run`.
-    fn hot(&self, open_since: Timestamp) -> Answers<'_, Vec<(Ns, Loaded)>>;
+    /// Returns the runs of these shards that a taker puts to work: open and not parked, or closed and still owing. Open runs that
+    /// started at or after `open_since` need not have a row in `open_run`.
+    fn hot(&self, shards: Vec<i16>, open_since: Timestamp) -> Answers<'_, Vec<(Ns, Loaded)>>;
     /// Returns the parked runs that are due before a moment, with their shard and deadline.
     fn parked_due(&self, before: Timestamp) -> Answer<'_, Vec<(i16, RunId, Timestamp)>>;
     /// Sees to it that there is room for what is written from now on.
     fn prepare(&self, now: Timestamp) -> Answer<'_, ()>;
 
-    /// Returns who owns the shards.
-    fn owner(&self) -> Answer<'_, Seen>;
-    /// Ends everything that the recorded owner has under way, its lock included.
-    fn end_owner(&self) -> Answer<'_, ()>;
-    /// Opens a session that can hold the owner's lock.
+    /// Returns who is there, and who owns what if that has changed since the version that is known.
+    fn look(&self, known: Option<i64>) -> Answer<'_, View>;
+    /// Ends everything that a member has under way, and whoever else was given its lock and does nothing.
+    fn end(&self, member: Uuid) -> Answer<'_, ()>;
+    /// Ends everything that a member has under way and its membership, and gives its shards to the others. Without effect where
+    /// `by` is no member.
+    fn fence(&self, member: Uuid, by: Term) -> Answer<'_, ()>;
+    /// Gives shards of this member to others, those that are members still.
+    fn give(&self, term: Term, moves: Vec<(i16, Uuid)>) -> Answer<'_, ()>;
+    /// Takes the shards that nobody owns.
+    fn claim(&self, term: Term) -> Answer<'_, ()>;
+    /// Opens a session that can hold a member's lock.
     fn session(&self) -> Answer<'_, Box<dyn Session>>;
-    /// Opens a connection that commits through a slot, and records it so that a taker can end it.
+    /// Opens a session that can wait for another member's lock, and records it so that it ends with this member.
+    fn watcher(&self, term: Term) -> Answer<'_, Box<dyn Session>>;
+    /// Opens a connection that commits through a slot, and records it so that it ends with this member.
     fn connection(&self, slot: i16, term: Term) -> Answer<'_, Box<dyn Connection>>;
     /// Ends a connection whose answer was lost, and returns what became of its batch of items.
     fn fate<'a>(
@@ -76,30 +85,35 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     ) -> Answer<'a, Fate>;
 }
 
-/// A session that holds the owner's lock, or waits for it. When it ends the lock is free.
+/// A session that holds members' locks, or waits for one. When it ends they are free.
 pub(crate) trait Session: Send {
-    /// Waits for the owner's lock, for as long as it takes.
-    fn lock(&mut self) -> Answer<'_, ()>;
-    /// Ends everything that the recorded owner has under way.
-    fn end_owner(&mut self) -> Answer<'_, ()>;
-    /// Takes the shards and returns the new epoch, and since when open runs may have no row in `open_run`.
-    fn take<'a>(
+    /// Waits for a member's lock, for as long as it takes.
+    fn lock(&mut self, member: Uuid) -> Answer<'_, ()>;
+    /// Takes a member's lock if nobody has it.
+    fn try_lock(&mut self, member: Uuid) -> Answer<'_, bool>;
+    /// Lets a member's lock go.
+    fn unlock(&mut self, member: Uuid) -> Answer<'_, ()>;
+    /// Becomes a member, and the owner of what nobody owns. Returns the epoch, and since when this member's open runs may have no
+    /// row in `open_run`.
+    fn join<'a>(
         &'a mut self,
-        owner: Uuid,
+        member: Uuid,
         address: &'a str,
         lease: Duration,
     ) -> Answer<'a, (i64, Timestamp)>;
-    /// Renews the lease and returns the database's time; `None` when the shards belong to somebody else.
-    fn renew(
-        &mut self,
+    /// Renews the lease and returns the database's time; `None` when this is no member any more. Notes which shards are folded
+    /// and accounted for by `open_since`.
+    fn renew<'a>(
+        &'a mut self,
         term: Term,
         lease: Duration,
         open_since: Timestamp,
-    ) -> Answer<'_, Option<Timestamp>>;
-    /// Ends the lease, so that another process need not wait for it.
-    fn release(&mut self, term: Term) -> Answer<'_, ()>;
+        folded: &'a [i16],
+    ) -> Answer<'a, Option<Timestamp>>;
+    /// Ends the membership and gives the shards to the others.
+    fn leave(&mut self, term: Term) -> Answer<'_, ()>;
     /// Deletes the numbers of old batches.
-    fn delete_old_batches(&mut self) -> Answer<'_, ()>;
+    fn delete_old_batches(&mut self, term: Term) -> Answer<'_, ()>;
 }
 
 /// A connection that commits through one slot.

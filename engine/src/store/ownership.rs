@@ -1,59 +1,147 @@
-//! The tables `ownership`, `slot` and `batch_log`: who may write, and what was written.
+//! The tables `cluster`, `member`, `shard_owner`, `slot` and `batch_log`: who may write what, and what was written.
 
 use std::{collections::HashSet, time::Duration};
 
 use history::{RunId, Timestamp};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgTransaction};
 use uuid::Uuid;
 
 use super::{Error, Term, acknowledged::Acknowledged, commit::Item};
-use crate::limits::BATCH_LOG_KEPT;
+use crate::{limits::BATCH_LOG_KEPT, placement};
 
-/// The advisory lock that the owner's session holds; a killed owner lets go of it at once. The number is ASCII for "coreason".
-const OWNER_LOCK: i64 = 0x636f_7265_6173_6f6e;
-
-/// The row of `ownership`, as a standby sees it.
-#[derive(Debug)]
+/// A member, as the others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
-    pub(crate) owner: Option<Uuid>,
+    pub(crate) id: Uuid,
     pub(crate) address: String,
     pub(crate) expired: bool,
 }
 
-/// Returns who owns the shards.
-pub(crate) async fn select_owner(connection: &mut PgConnection) -> Result<Seen, Error> {
-    Ok(sqlx::query_as!(
-        Seen,
-        r#"SELECT owner, address, lease_until < clock_timestamp() AS "expired!" FROM ownership"#
-    )
-    .fetch_one(connection)
-    .await?)
+/// A shard's owner, and since when its open runs may have no row in `open_run`, where the owner has not folded them yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) shard: i16,
+    pub(crate) member: Option<Uuid>,
+    pub(crate) open_since: Option<Timestamp>,
 }
 
-/// Waits for the owner's lock, for as long as it takes. It is held by the session.
-pub(crate) async fn lock(connection: &mut PgConnection) -> Result<(), Error> {
-    sqlx::query!("SELECT pg_advisory_lock($1)", OWNER_LOCK)
+/// Who is there and who owns what.
+#[derive(Debug, Clone)]
+pub(crate) struct View {
+    pub(crate) version: i64,
+    /// By id.
+    pub(crate) members: Vec<Seen>,
+    /// All shards; `None` when nothing has changed since the version that was asked about.
+    pub(crate) shards: Option<Vec<Placed>>,
+}
+
+/// Returns the number of the advisory lock that a member's session holds; a killed member lets go of it at once.
+pub(crate) fn lock_of(member: Uuid) -> i64 {
+    i64::from_be_bytes(member.as_u64_pair().0.to_be_bytes())
+}
+
+/// Returns what members show each other.
+pub(crate) async fn select_secret(pool: &sqlx::PgPool) -> Result<Uuid, Error> {
+    Ok(sqlx::query_scalar!("SELECT secret FROM cluster")
+        .fetch_one(pool)
+        .await?)
+}
+
+/// Returns who is there, and who owns what if that has changed since `known`.
+pub(crate) async fn look(connection: &mut PgConnection, known: Option<i64>) -> Result<View, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT c.version, m.id AS "id?", m.address AS "address?",
+                  m.lease_until < clock_timestamp() AS "expired?"
+           FROM cluster c
+           LEFT JOIN member m ON true
+           ORDER BY m.id"#
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let version = rows.first().map_or(0, |row| row.version);
+    let shards = if known == Some(version) {
+        None
+    } else {
+        Some(select_shards(connection).await?)
+    };
+    let members = rows.into_iter().filter_map(|row| {
+        Some(Seen {
+            id: row.id?,
+            address: row.address?,
+            expired: row.expired?,
+        })
+    });
+    Ok(View {
+        version,
+        members: members.collect(),
+        shards,
+    })
+}
+
+async fn select_shards(connection: &mut PgConnection) -> Result<Vec<Placed>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT shard, member, (extract(epoch FROM greatest(open_since, 'epoch')) * 1000000)::bigint AS open_since,
+                  open_since IS NULL AS "folded!"
+           FROM shard_owner
+           ORDER BY shard"#
+    )
+    .fetch_all(connection)
+    .await?;
+    let placed = rows.into_iter().map(|row| Placed {
+        shard: row.shard,
+        member: row.member,
+        // `greatest` passes over NULL.
+        open_since: row.open_since.filter(|_| !row.folded).map(Timestamp),
+    });
+    Ok(placed.collect())
+}
+
+/// Waits for an advisory lock, for as long as it takes. It is held by the session.
+pub(crate) async fn lock(connection: &mut PgConnection, lock: i64) -> Result<(), Error> {
+    sqlx::query!("SELECT pg_advisory_lock($1)", lock)
         .execute(connection)
         .await?;
     Ok(())
 }
 
-/// Ends the recorded backends of the owner before, so that nothing of it is still under way, and waits until they are gone.
-pub(crate) async fn end_recorded_backends(connection: &mut PgConnection) -> Result<(), Error> {
+/// Takes an advisory lock if nobody has it.
+pub(crate) async fn try_lock(connection: &mut PgConnection, lock: i64) -> Result<bool, Error> {
+    Ok(
+        sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "locked!""#, lock)
+            .fetch_one(connection)
+            .await?,
+    )
+}
+
+/// Lets an advisory lock go.
+pub(crate) async fn unlock(connection: &mut PgConnection, lock: i64) -> Result<(), Error> {
+    sqlx::query!("SELECT pg_advisory_unlock($1)", lock)
+        .fetch_one(connection)
+        .await?;
+    Ok(())
+}
+
+/// Ends the recorded backends of a member, so that nothing of it is still under way, and waits until they are gone.
+pub(crate) async fn end_recorded_backends(
+    connection: &mut PgConnection,
+    member: Uuid,
+) -> Result<(), Error> {
     // A pid may have been given to another session since, so only sessions of ours are ended.
     sqlx::query!(
         r#"SELECT pg_terminate_backend(a.pid, 5000) AS "ended!"
-           FROM ownership o, pg_stat_activity a
-           WHERE a.pid = ANY (o.backends) AND a.pid <> pg_backend_pid() AND a.application_name LIKE 'coreason%'"#
+           FROM member m, pg_stat_activity a
+           WHERE m.id = $1 AND a.pid = ANY (m.backends) AND a.pid <> pg_backend_pid() AND a.application_name LIKE 'coreason%'"#,
+        member,
     )
     .fetch_all(connection)
     .await?;
     Ok(())
 }
 
-/// Ends a session that was given the lock and has done nothing since, for so long: its process is gone, or can't be reached.
+/// Ends a session that was given a lock and has done nothing since, for so long: its process is gone, or can't be reached.
 pub(crate) async fn end_idle_lock_holder(
     connection: &mut PgConnection,
+    lock: i64,
     idle: Duration,
 ) -> Result<(), Error> {
     sqlx::query!(
@@ -65,7 +153,7 @@ pub(crate) async fn end_idle_lock_holder(
              AND (l.classid::bigint << 32) + l.objid::bigint = $1
              AND a.application_name LIKE 'coreason%'
              AND a.state = 'idle' AND a.state_change < clock_timestamp() - $2 * interval '1 second'"#,
-        OWNER_LOCK,
+        lock,
         idle.as_secs_f64(),
     )
     .fetch_all(connection)
@@ -73,38 +161,190 @@ pub(crate) async fn end_idle_lock_holder(
     Ok(())
 }
 
-/// Takes the shards and returns the new epoch, and since when open runs may have no row in `open_run`. Waits for a batch under way, because that one holds its slot's row.
-pub(crate) async fn take(
+/// Keeps all other changes of members and owners of shards away until the transaction ends, and announces one.
+async fn lock_cluster(transaction: &mut PgTransaction<'_>) -> Result<(), Error> {
+    sqlx::query!("UPDATE cluster SET version = version + 1")
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Makes a process a member, which gets the shards that nobody owns. Returns its epoch, and since when its own open runs may
+/// have no row in `open_run`.
+pub(crate) async fn join(
     connection: &mut PgConnection,
-    owner: Uuid,
+    member: Uuid,
     address: &str,
     lease: Duration,
 ) -> Result<(i64, Timestamp), Error> {
     use sqlx::Connection as _;
     let mut transaction = connection.begin().await?;
-    let taken = sqlx::query!(
-        r#"UPDATE ownership
-         SET epoch = epoch + 1, owner = $1, address = $2, backends = ARRAY[pg_backend_pid()],
-             lease_until = clock_timestamp() + $3 * interval '1 second'
-         RETURNING epoch, (extract(epoch FROM greatest(open_since, 'epoch')) * 1000000)::bigint AS "open_since!""#,
-        owner,
+    let epoch = sqlx::query_scalar!(
+        "UPDATE cluster SET epoch = epoch + 1, version = version + 1 RETURNING epoch"
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    let open_since = sqlx::query_scalar!(
+        r#"INSERT INTO member (id, address, epoch, lease_until, open_since, backends)
+           VALUES ($1, $2, $3, clock_timestamp() + $4 * interval '1 second',
+                   clock_timestamp() - interval '1 second', ARRAY[pg_backend_pid()])
+           RETURNING (extract(epoch FROM open_since) * 1000000)::bigint AS "open_since!""#,
+        member,
         address,
+        epoch,
         lease.as_secs_f64(),
     )
     .fetch_one(&mut *transaction)
     .await?;
-    let epoch = taken.epoch;
-    sqlx::query!("UPDATE slot SET owner = $1, epoch = $2", owner, epoch)
-        .execute(&mut *transaction)
-        .await?;
-    sqlx::query!("DELETE FROM batch_log WHERE epoch < $1", epoch)
-        .execute(&mut *transaction)
-        .await?;
+    sqlx::query!(
+        "INSERT INTO slot (member, n, epoch) SELECT $1, generate_series(0, 7), $2",
+        member,
+        epoch
+    )
+    .execute(&mut *transaction)
+    .await?;
+    claim(&mut transaction, member).await?;
     transaction.commit().await?;
-    Ok((epoch, Timestamp(taken.open_since)))
+    Ok((epoch, Timestamp(open_since)))
 }
 
-/// Renews the lease, writes since when open runs may have no row in `open_run`, and returns the database's time; `None` when the shards belong to somebody else.
+async fn claim(transaction: &mut PgTransaction<'_>, member: Uuid) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE shard_owner SET member = $1 WHERE member IS NULL",
+        member
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Says whether a process is a member still.
+async fn is_member(transaction: &mut PgTransaction<'_>, term: Term) -> Result<bool, Error> {
+    let row = sqlx::query!(
+        "SELECT FROM member WHERE id = $1 AND epoch = $2 FOR KEY SHARE",
+        term.owner,
+        term.epoch
+    )
+    .fetch_optional(&mut **transaction)
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Gives the shards that nobody owns to a member.
+pub(crate) async fn claim_free(connection: &mut PgConnection, term: Term) -> Result<(), Error> {
+    use sqlx::Connection as _;
+    let mut transaction = connection.begin().await?;
+    lock_cluster(&mut transaction).await?;
+    if is_member(&mut transaction, term).await? {
+        claim(&mut transaction, term.owner).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+
+/// Gives shards of a member to others, those that are members still.
+pub(crate) async fn give(
+    connection: &mut PgConnection,
+    term: Term,
+    moves: &[(i16, Uuid)],
+) -> Result<(), Error> {
+    use sqlx::Connection as _;
+    let mut transaction = connection.begin().await?;
+    lock_cluster(&mut transaction).await?;
+    if is_member(&mut transaction, term).await? {
+        update_owners(&mut transaction, term.owner, moves).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+
+async fn update_owners(
+    transaction: &mut PgTransaction<'_>,
+    from: Uuid,
+    moves: &[(i16, Uuid)],
+) -> Result<(), Error> {
+    let (shards, members): (Vec<i16>, Vec<Uuid>) = moves.iter().copied().unzip();
+    sqlx::query!(
+        "UPDATE shard_owner s
+         SET member = heir.id, open_since = least(s.open_since, giver.open_since)
+         FROM unnest($2::smallint[], $3::uuid[]) AS u (shard, member)
+         JOIN member heir ON heir.id = u.member
+         CROSS JOIN member giver
+         WHERE s.shard = u.shard AND s.member = $1 AND giver.id = $1",
+        from,
+        &shards,
+        &members,
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Stops everything that a member could still write and gives its shards to the others. Waits for a batch under way, because
+/// that one holds its slot's row.
+pub(crate) async fn fence(
+    connection: &mut PgConnection,
+    member: Uuid,
+    by: Term,
+) -> Result<(), Error> {
+    use sqlx::Connection as _;
+    let mut transaction = connection.begin().await?;
+    lock_cluster(&mut transaction).await?;
+    if is_member(&mut transaction, by).await? {
+        remove(&mut transaction, member).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+
+/// Ends a membership, and gives the shards to the others.
+pub(crate) async fn leave(connection: &mut PgConnection, term: Term) -> Result<(), Error> {
+    use sqlx::Connection as _;
+    let mut transaction = connection.begin().await?;
+    lock_cluster(&mut transaction).await?;
+    if is_member(&mut transaction, term).await? {
+        remove(&mut transaction, term.owner).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+
+async fn remove(transaction: &mut PgTransaction<'_>, member: Uuid) -> Result<(), Error> {
+    sqlx::query!("DELETE FROM slot WHERE member = $1", member)
+        .execute(&mut **transaction)
+        .await?;
+    sqlx::query!("DELETE FROM batch_log WHERE member = $1", member)
+        .execute(&mut **transaction)
+        .await?;
+    let heirs = sqlx::query_scalar!(
+        "SELECT id FROM member WHERE id <> $1 AND lease_until >= clock_timestamp()",
+        member
+    )
+    .fetch_all(&mut **transaction)
+    .await?;
+    let shards = sqlx::query_scalar!("SELECT shard FROM shard_owner WHERE member = $1", member)
+        .fetch_all(&mut **transaction)
+        .await?;
+    let moves: Vec<(i16, Uuid)> = shards
+        .into_iter()
+        .filter_map(|shard| Some((shard, placement::member_of(shard, &heirs)?)))
+        .collect();
+    update_owners(transaction, member, &moves).await?;
+    sqlx::query!(
+        "UPDATE shard_owner s SET member = NULL, open_since = least(s.open_since, m.open_since)
+         FROM member m WHERE m.id = $1 AND s.member = $1",
+        member
+    )
+    .execute(&mut **transaction)
+    .await?;
+    sqlx::query!("DELETE FROM member WHERE id = $1", member)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Renews the lease, writes since when open runs may have no row in `open_run`, and returns the database's time; `None` when the
+/// process is no member any more.
 pub(crate) async fn renew(
     connection: &mut PgConnection,
     term: Term,
@@ -112,10 +352,10 @@ pub(crate) async fn renew(
     open_since: Timestamp,
 ) -> Result<Option<Timestamp>, Error> {
     let now = sqlx::query_scalar!(
-        r#"UPDATE ownership
+        r#"UPDATE member
            SET lease_until = clock_timestamp() + $3 * interval '1 second',
                open_since = timestamptz 'epoch' + $4::bigint * interval '1 microsecond'
-           WHERE owner = $1 AND epoch = $2
+           WHERE id = $1 AND epoch = $2
            RETURNING (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS "now!""#,
         term.owner,
         term.epoch,
@@ -127,10 +367,49 @@ pub(crate) async fn renew(
     Ok(now.map(Timestamp))
 }
 
-/// Ends the lease, so that another process need not wait for it.
-pub(crate) async fn release(connection: &mut PgConnection, term: Term) -> Result<(), Error> {
+/// Notes that a member has folded shards, and that its own row accounts for their open runs.
+pub(crate) async fn folded(
+    connection: &mut PgConnection,
+    term: Term,
+    shards: &[i16],
+) -> Result<(), Error> {
+    use sqlx::Connection as _;
+    let mut transaction = connection.begin().await?;
+    // Not announced: nobody else needs to know.
+    sqlx::query!("SELECT FROM cluster FOR UPDATE")
+        .execute(&mut *transaction)
+        .await?;
     sqlx::query!(
-        "UPDATE ownership SET lease_until = '-infinity' WHERE owner = $1 AND epoch = $2",
+        "UPDATE shard_owner SET open_since = NULL WHERE member = $1 AND shard = ANY ($2)",
+        term.owner,
+        shards
+    )
+    .execute(&mut *transaction)
+    .await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Deletes the numbers of old batches.
+pub(crate) async fn delete_old_batches(
+    connection: &mut PgConnection,
+    member: Uuid,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "DELETE FROM batch_log b
+         USING (SELECT slot, max(batch) AS latest FROM batch_log WHERE member = $1 GROUP BY slot) AS l
+         WHERE b.member = $1 AND b.slot = l.slot AND b.batch < l.latest - $2::bigint",
+        member,
+        BATCH_LOG_KEPT
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Records this session as one of a member, for whoever fences it to end.
+pub(crate) async fn record_session(connection: &mut PgConnection, term: Term) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE member SET backends = backends || pg_backend_pid() WHERE id = $1 AND epoch = $2",
         term.owner,
         term.epoch
     )
@@ -139,31 +418,13 @@ pub(crate) async fn release(connection: &mut PgConnection, term: Term) -> Result
     Ok(())
 }
 
-/// Deletes the numbers of old batches.
-pub(crate) async fn delete_old_batches(connection: &mut PgConnection) -> Result<(), Error> {
-    sqlx::query!(
-        "DELETE FROM batch_log b
-         USING (SELECT slot, epoch, max(batch) AS latest FROM batch_log GROUP BY slot, epoch) AS l
-         WHERE b.slot = l.slot AND b.epoch = l.epoch AND b.batch < l.latest - $1::bigint",
-        BATCH_LOG_KEPT
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Records a backend of the owner, for a taker to end.
-pub(crate) async fn record_backend(
-    url: &str,
-    owner: Uuid,
-    epoch: i64,
-    backend: i32,
-) -> Result<(), Error> {
+/// Records a backend of a member, for whoever fences it to end.
+pub(crate) async fn record_backend(url: &str, term: Term, backend: i32) -> Result<(), Error> {
     let client = super::connect::client(url).await?;
     client
         .execute(
-            "UPDATE ownership SET backends = backends || $3::integer WHERE owner = $1 AND epoch = $2",
-            &[&owner, &epoch, &backend],
+            "UPDATE member SET backends = backends || $3::integer WHERE id = $1 AND epoch = $2",
+            &[&term.owner, &term.epoch, &backend],
         )
         .await?;
     Ok(())
@@ -176,7 +437,7 @@ pub(crate) enum Fate {
     Committed(HashSet<RunId>),
     /// It is not there and never will be.
     NotCommitted,
-    /// Another process owns the slot.
+    /// The process is no member any more.
     Fenced,
     /// A batch that was acknowledged before is missing: this is an earlier state of the database.
     Behind,
@@ -201,21 +462,21 @@ pub(super) async fn fate(
         .await?;
     let transaction = client.transaction().await?;
     let row = transaction
-        .query_one(
-            "SELECT owner, epoch FROM slot WHERE n = $1 FOR UPDATE",
-            &[&slot],
+        .query_opt(
+            "SELECT epoch FROM slot WHERE member = $1 AND n = $2 FOR UPDATE",
+            &[&owner, &slot],
         )
         .await?;
     if acknowledged.is_missing(&transaction).await? {
         return Ok(Fate::Behind);
     }
-    if row.get::<_, Option<Uuid>>(0) != Some(owner) || row.get::<_, i64>(1) != epoch {
+    if row.is_none_or(|row| row.get::<_, i64>(0) != epoch) {
         return Ok(Fate::Fenced);
     }
     let row = transaction
         .query_one(
-            "SELECT EXISTS (SELECT FROM batch_log WHERE slot = $1 AND epoch = $2 AND batch = $3)",
-            &[&slot, &epoch, &batch],
+            "SELECT EXISTS (SELECT FROM batch_log WHERE member = $1 AND slot = $2 AND batch = $3)",
+            &[&owner, &slot, &batch],
         )
         .await?;
     transaction.commit().await?;

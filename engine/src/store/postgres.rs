@@ -13,12 +13,12 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{
-    Answer, Answers, NotCommitted, Store, Term,
+    Answer, Answers, Error, NotCommitted, Store, Term,
     acknowledged::Acknowledged,
     commit::{self, Conflicts, Item, Settled},
     connect,
     load::{self, Loaded, Namespaces, Ns},
-    ownership::{self as table, Fate, Seen},
+    ownership::{self as table, Fate, View},
     partition,
 };
 
@@ -52,6 +52,22 @@ impl Postgres {
     }
 }
 
+impl Postgres {
+    async fn open_session(&self) -> Result<Session, Error> {
+        let options = (*self.pool.connect_options())
+            .clone()
+            .application_name("coreason-owner")
+            // One that waits for a lock and is dropped ends, rather than being given the lock at last.
+            .options([("client_connection_check_interval", "1s")])
+            .options(connect::IDLE_IN_TRANSACTION);
+        Ok(Session {
+            connection: PgConnection::connect_with(&options).await?,
+            url: self.url.clone(),
+            known: Arc::clone(&self.known),
+        })
+    }
+}
+
 impl Store for Postgres {
     fn load<'a>(
         &'a self,
@@ -71,8 +87,8 @@ impl Store for Postgres {
         load::history_page(&self.pool, shard, run_id, EventId::NONE, usize::MAX).boxed()
     }
 
-    fn hot(&self, open_since: Timestamp) -> Answers<'_, Vec<(Ns, Loaded)>> {
-        load::select_hot(&self.pool, open_since)
+    fn hot(&self, shards: Vec<i16>, open_since: Timestamp) -> Answers<'_, Vec<(Ns, Loaded)>> {
+        load::select_hot(&self.pool, &shards, open_since)
             .and_then(|headers| load::fold_all(&self.pool, &self.namespaces, headers))
             .boxed()
     }
@@ -85,29 +101,45 @@ impl Store for Postgres {
         async move { Ok(partition::ensure_partitions(&self.pool, now).await?) }.boxed()
     }
 
-    fn owner(&self) -> Answer<'_, Seen> {
-        async move { table::select_owner(&mut *self.pool.acquire().await?).await }.boxed()
+    fn look(&self, known: Option<i64>) -> Answer<'_, View> {
+        async move { table::look(&mut *self.pool.acquire().await?, known).await }.boxed()
     }
 
-    fn end_owner(&self) -> Answer<'_, ()> {
+    fn end(&self, member: Uuid) -> Answer<'_, ()> {
         async move {
             let mut connection = self.pool.acquire().await?;
-            table::end_recorded_backends(&mut connection).await?;
-            table::end_idle_lock_holder(&mut connection, self.lease).await
+            table::end_recorded_backends(&mut connection, member).await?;
+            let lock = table::lock_of(member);
+            table::end_idle_lock_holder(&mut connection, lock, self.lease).await
         }
         .boxed()
     }
 
-    fn session(&self) -> Answer<'_, Box<dyn super::Session>> {
+    fn fence(&self, member: Uuid, by: Term) -> Answer<'_, ()> {
         async move {
-            let options = (*self.pool.connect_options())
-                .clone()
-                .application_name("coreason-owner");
-            let session = Session {
-                connection: PgConnection::connect_with(&options).await?,
-                url: self.url.clone(),
-                known: Arc::clone(&self.known),
-            };
+            let mut connection = self.pool.acquire().await?;
+            table::end_recorded_backends(&mut connection, member).await?;
+            table::fence(&mut connection, member, by).await
+        }
+        .boxed()
+    }
+
+    fn give(&self, term: Term, moves: Vec<(i16, Uuid)>) -> Answer<'_, ()> {
+        async move { table::give(&mut *self.pool.acquire().await?, term, &moves).await }.boxed()
+    }
+
+    fn claim(&self, term: Term) -> Answer<'_, ()> {
+        async move { table::claim_free(&mut *self.pool.acquire().await?, term).await }.boxed()
+    }
+
+    fn session(&self) -> Answer<'_, Box<dyn super::Session>> {
+        async move { Ok(Box::new(self.open_session().await?) as Box<dyn super::Session>) }.boxed()
+    }
+
+    fn watcher(&self, term: Term) -> Answer<'_, Box<dyn super::Session>> {
+        async move {
+            let mut session = self.open_session().await?;
+            table::record_session(&mut session.connection, term).await?;
             Ok(Box::new(session) as Box<dyn super::Session>)
         }
         .boxed()
@@ -117,7 +149,7 @@ impl Store for Postgres {
         async move {
             let Term { owner, epoch } = term;
             let connection = commit::Connection::open(&self.url, slot, owner, epoch).await?;
-            table::record_backend(&self.url, owner, epoch, connection.backend).await?;
+            table::record_backend(&self.url, term, connection.backend).await?;
             let lane = Lane {
                 connection,
                 slot,
@@ -183,7 +215,7 @@ impl super::Connection for Lane {
     }
 }
 
-/// The session that holds the owner's lock.
+/// A session that holds members' locks.
 #[derive(Debug)]
 struct Session {
     connection: PgConnection,
@@ -192,17 +224,21 @@ struct Session {
 }
 
 impl super::Session for Session {
-    fn lock(&mut self) -> Answer<'_, ()> {
-        table::lock(&mut self.connection).boxed()
+    fn lock(&mut self, member: Uuid) -> Answer<'_, ()> {
+        table::lock(&mut self.connection, table::lock_of(member)).boxed()
     }
 
-    fn end_owner(&mut self) -> Answer<'_, ()> {
-        table::end_recorded_backends(&mut self.connection).boxed()
+    fn try_lock(&mut self, member: Uuid) -> Answer<'_, bool> {
+        table::try_lock(&mut self.connection, table::lock_of(member)).boxed()
     }
 
-    fn take<'a>(
+    fn unlock(&mut self, member: Uuid) -> Answer<'_, ()> {
+        table::unlock(&mut self.connection, table::lock_of(member)).boxed()
+    }
+
+    fn join<'a>(
         &'a mut self,
-        owner: Uuid,
+        member: Uuid,
         address: &'a str,
         lease: Duration,
     ) -> Answer<'a, (i64, Timestamp)> {
@@ -213,30 +249,42 @@ impl super::Session for Session {
                     .is_missing(&connect::client(&self.url).await?)
                     .await?;
             }
-            let taken = table::take(&mut self.connection, owner, address, lease).await?;
-            let acknowledged = Arc::new(Acknowledged::at(&self.url, taken.0).await?);
+            let joined = table::join(&mut self.connection, member, address, lease).await?;
+            let term = Term {
+                owner: member,
+                epoch: joined.0,
+            };
+            let acknowledged = Arc::new(Acknowledged::at(&self.url, term).await?);
             if let Ok(mut known) = self.known.lock() {
                 *known = Some(acknowledged);
             }
-            Ok(taken)
+            Ok(joined)
         }
         .boxed()
     }
 
-    fn renew(
-        &mut self,
+    fn renew<'a>(
+        &'a mut self,
         term: Term,
         lease: Duration,
         open_since: Timestamp,
-    ) -> Answer<'_, Option<Timestamp>> {
-        table::renew(&mut self.connection, term, lease, open_since).boxed()
+        folded: &'a [i16],
+    ) -> Answer<'a, Option<Timestamp>> {
+        async move {
+            let now = table::renew(&mut self.connection, term, lease, open_since).await?;
+            if now.is_some() && !folded.is_empty() {
+                table::folded(&mut self.connection, term, folded).await?;
+            }
+            Ok(now)
+        }
+        .boxed()
     }
 
-    fn release(&mut self, term: Term) -> Answer<'_, ()> {
-        table::release(&mut self.connection, term).boxed()
+    fn leave(&mut self, term: Term) -> Answer<'_, ()> {
+        table::leave(&mut self.connection, term).boxed()
     }
 
-    fn delete_old_batches(&mut self) -> Answer<'_, ()> {
-        table::delete_old_batches(&mut self.connection).boxed()
+    fn delete_old_batches(&mut self, term: Term) -> Answer<'_, ()> {
+        table::delete_old_batches(&mut self.connection, term.owner).boxed()
     }
 }

@@ -148,7 +148,7 @@ const BREAKS: &[(&str, &str)] = &[
     ),
     (
         "OPEN_RUN_UNLISTED",
-        "DELETE FROM open_run; UPDATE ownership SET open_since = now()",
+        "DELETE FROM open_run; UPDATE shard_owner SET open_since = now()",
     ),
     (
         "OUTBOX_OF_OPEN_RUN",

@@ -36,8 +36,8 @@ async fn an_open_run_is_found_however_long_ago_it_started() {
     let old = async {
         while number(
             &url,
-            "SELECT count(*) FROM open_run o, ownership, execution e
-             WHERE NOT o.parked AND e.run_id = o.run_id AND open_since > e.started_at",
+            "SELECT count(*) FROM open_run o, member m, execution e
+             WHERE NOT o.parked AND e.run_id = o.run_id AND m.open_since > e.started_at",
         )
         .await
             == 0
@@ -54,33 +54,58 @@ async fn an_open_run_is_found_however_long_ago_it_started() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_standby_names_the_owner_and_takes_over_when_it_leaves() {
+async fn a_second_member_gets_its_share_names_the_owner_of_the_rest_and_takes_all_when_the_first_leaves()
+ {
     let url = database().await;
     let first = owner_with(Config::new(&*url, "http://first")).await;
-    let second = Engine::open(Config::new(&*url, "http://second"))
-        .await
-        .unwrap();
-    let named = async {
+    first.serving(1024).await;
+    let second = owner_with(Config::new(&*url, "http://second")).await;
+    // About a half; in one piece only when the last of it has come.
+    let shared = async {
         loop {
-            match second
-                .start_workflow(&namespace(), start("seq", "refused"))
-                .await
-                .unwrap_err()
-            {
-                engine::Error::NotOwner { owner: Some(owner) } => break owner,
-                _ => tokio::task::yield_now().await,
+            let (Role::Owner { shards: one, .. }, Role::Owner { shards: other, .. }) =
+                (first.role(), second.role())
+            else {
+                panic!("both are members");
+            };
+            if one + other == 1024 && (350..675).contains(&one) {
+                break;
             }
+            tokio::task::yield_now().await;
         }
     };
-    assert_eq!(
-        tokio::time::timeout(PATIENCE, named).await.unwrap(),
-        "http://first"
-    );
-    first.close().await;
-    tokio::time::timeout(PATIENCE, second.owning())
+    tokio::time::timeout(PATIENCE, shared)
         .await
-        .expect("the standby takes over");
-    assert!(matches!(second.role(), Role::Owner { epoch: 2 }));
+        .expect("they share the shards");
+    let mut elsewhere = 0;
+    for n in 0..40 {
+        let id = format!("w{n}");
+        match second.start_workflow(&namespace(), start("seq", &id)).await {
+            Ok(_) => {}
+            Err(engine::Error::NotOwner { owner }) => {
+                assert_eq!(owner.as_deref(), Some("http://first"));
+                elsewhere += 1;
+                first
+                    .start_workflow(&namespace(), start("seq", &id))
+                    .await
+                    .unwrap();
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!((1..40).contains(&elsewhere), "{elsewhere}");
+    first.close().await;
+    tokio::time::timeout(PATIENCE, second.serving(1024))
+        .await
+        .expect("the other one takes all");
+    assert!(matches!(second.role(), Role::Owner { epoch: 2, .. }));
+    work(&second, sequence(2), echo());
+    for n in 0..40 {
+        assert_eq!(
+            end(&second, &format!("w{n}")).await.status,
+            Status::Completed
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,7 +133,7 @@ async fn a_lost_answer_is_looked_up_and_nothing_is_lost_or_doubled() {
         );
     }
     assert!(
-        matches!(engine.role(), Role::Owner { epoch: 1 }),
+        matches!(engine.role(), Role::Owner { epoch: 1, .. }),
         "the ownership outlives its connections"
     );
     assert_eq!(
@@ -416,7 +441,7 @@ async fn a_batch_that_failed_for_a_passing_reason_is_tried_again() {
         .await
         .unwrap();
     assert_eq!(closed.unwrap().status, Status::Completed);
-    assert!(matches!(engine.role(), Role::Owner { epoch: 1 }));
+    assert!(matches!(engine.role(), Role::Owner { epoch: 1, .. }));
     assert_eq!(
         number(
             &url,
@@ -443,7 +468,7 @@ async fn a_database_that_keeps_failing_costs_the_ownership_but_no_acknowledged_w
         .unwrap_err();
     assert_eq!(refused.code(), "UNAVAILABLE");
     let owns_again = async {
-        while !matches!(engine.role(), Role::Owner { epoch: 2 }) {
+        while !matches!(engine.role(), Role::Owner { epoch: 2, .. }) {
             tokio::task::yield_now().await;
         }
     };

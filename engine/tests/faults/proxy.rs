@@ -49,7 +49,7 @@ pub(crate) const COMMITTED: Point = Point {
     committer: true,
 };
 /// The engine looks for the fate of a batch.
-pub(crate) const LOOK_UP: Point = statement("FROM slot WHERE n = $1 FOR UPDATE");
+pub(crate) const LOOK_UP: Point = statement("FROM slot WHERE member = $1 AND n = $2 FOR UPDATE");
 /// The engine reads the rows of runs.
 pub(crate) const FOLD: Point = statement("JOIN history h ON h.shard = u.shard");
 /// The engine reads parked runs that are due.

@@ -29,13 +29,14 @@ async fn a_stall_hands_over(lease: Duration) {
         .await
         .unwrap();
     ledger.started("before", started.run_id);
-    let standby = Engine::open(short(&url, lease)).await.unwrap();
     proxy.stall();
+    // It joins while the other one can't give anything away.
+    let standby = Engine::open(short(&url, lease)).await.unwrap();
     let since = Instant::now();
     let (engine, request) = (stalled.clone(), start("seq", "during"));
     let (asked, again) = (request.clone(), namespace());
     let answer = tokio::spawn(async move { engine.start_workflow(&again, asked).await });
-    tokio::time::timeout(PATIENCE, standby.owning())
+    tokio::time::timeout(PATIENCE, standby.serving(1024))
         .await
         .expect("it is replaced");
     tokio::time::timeout(PATIENCE, stalled.disowned())
@@ -59,11 +60,11 @@ async fn a_stall_hands_over(lease: Duration) {
     ledger.completed("before", started.run_id, 2);
     // What comes through now is of an owner that was.
     tokio::time::sleep((3 * lease).saturating_sub(since.elapsed())).await;
-    proxy.flow();
     ledger.run(&standby, "after", 2).await;
-    assert!(matches!(standby.role(), Role::Owner { epoch: 2 }));
+    assert!(matches!(standby.role(), Role::Owner { epoch: 2, .. }));
+    proxy.flow();
     standby.close().await;
-    tokio::time::timeout(PATIENCE, stalled.owning())
+    tokio::time::timeout(PATIENCE, stalled.serving(1024))
         .await
         .expect("it comes back");
     keep_working(&stalled, sequence(2), echo());
@@ -102,8 +103,8 @@ async fn an_engine_alone_goes_on_after_a_stall() {
     ledger.check(&url).await;
 }
 
-/// So many sessions wait for the owner's lock.
-fn standbys(n: usize) -> String {
+/// So many members watch another one.
+fn watchers(n: usize) -> String {
     format!(
         "(SELECT count(*) = {n} FROM pg_locks l JOIN pg_database d ON d.oid = l.database
           WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted)"
@@ -111,19 +112,19 @@ fn standbys(n: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_standby_that_can_not_be_reached_does_not_keep_others_from_taking_over() {
+async fn a_member_that_can_not_be_reached_does_not_keep_others_from_taking_over() {
     let lease = Duration::from_millis(500);
     let url = database().await;
     let first = owner_with(short(&url, lease)).await;
     let (proxy, through) = Proxy::before_url(&url).await;
     let _gone = Engine::open(short(&through, lease)).await.unwrap();
-    until(&url, &standbys(1)).await;
+    until(&url, &watchers(2)).await;
     let last = Engine::open(short(&url, lease)).await.unwrap();
-    until(&url, &standbys(2)).await;
-    // Its session is the first in the row, and Postgres does not know that nobody is there.
+    until(&url, &watchers(3)).await;
+    // It watches one of the others, and Postgres does not know that nobody is there.
     proxy.stall();
     first.close().await;
-    tokio::time::timeout(PATIENCE / 2, last.owning())
+    tokio::time::timeout(PATIENCE / 2, last.serving(1024))
         .await
         .expect("the one that can be reached takes over");
     keep_working(&last, sequence(1), echo());
@@ -148,7 +149,7 @@ async fn a_short_stall_costs_nothing_but_time() {
         proxy.flow();
     };
     tokio::join!(ledger.run_many(&engine, 20, 2), stalled);
-    assert!(matches!(engine.role(), Role::Owner { epoch: 1 }));
+    assert!(matches!(engine.role(), Role::Owner { epoch: 1, .. }));
     ledger.check(&url).await;
 }
 

@@ -1,5 +1,7 @@
 //! What became of a child.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     decide::{Decision, Rejection, draft::Draft},
     event::{
@@ -16,7 +18,7 @@ use crate::{
 };
 
 /// A child closed for good: its last run did, and no new one follows.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChildClosed {
     /// The `StartChildWorkflowExecutionInitiated` event in the parent's history.
     pub initiated_event_id: EventId,
@@ -29,7 +31,7 @@ pub struct ChildClosed {
 }
 
 /// How a child closed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ChildOutcome {
     /// It returned.
     Completed(Payloads),

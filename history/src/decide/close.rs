@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     decide::{
         ChildClosed, ChildOutcome, Decision, Effect, Rejection, Target,
@@ -21,7 +23,7 @@ use crate::{
 };
 
 /// Asks a workflow to cancel; its code decides what that means.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RequestCancel {
     /// Why.
     pub cause: String,
@@ -34,7 +36,7 @@ pub struct RequestCancel {
 }
 
 /// Ends a workflow without asking it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Terminate {
     /// Why.
     pub reason: String,

@@ -1,5 +1,7 @@
 //! A signal arrives.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     decide::{Decision, Rejection, draft::Draft, facts_problem, payload_problem},
     event::{Header, WorkflowExecutionSignaled},
@@ -11,7 +13,7 @@ use crate::{
 };
 
 /// A message to a workflow.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Signal {
     /// The channel.
     pub signal_name: SignalName,

@@ -1,5 +1,7 @@
 //! A run starts.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     decide::{Decision, Rejection, draft::Draft, facts_problem, payload_problem},
     event::{
@@ -20,7 +22,7 @@ use crate::{
 };
 
 /// Asks for a workflow. Zero durations mean "not given".
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StartWorkflow {
     /// The workflow's id.
     pub workflow_id: WorkflowId,
@@ -63,7 +65,7 @@ pub struct StartWorkflow {
 }
 
 /// The parent of a child.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parent {
     /// Its namespace.
     pub namespace: Namespace,
@@ -76,7 +78,7 @@ pub struct Parent {
 }
 
 /// The run that a new run follows.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Continued {
     /// The run before.
     pub run_id: RunId,

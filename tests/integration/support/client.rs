@@ -43,6 +43,24 @@ impl Client {
         .await
     }
 
+    /// Reads; nothing when there is no answer within some seconds.
+    pub(crate) async fn try_get(&self, path: &str) -> Option<(u16, Value)> {
+        let url = format!("{}{path}", self.workflows);
+        Self::try_send(self.http.request(Method::GET, url)).await
+    }
+
+    /// Changes something; nothing when there is no answer within some seconds.
+    pub(crate) async fn try_post(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let url = format!("{}{path}", self.workflows);
+        Self::try_send(self.http.request(Method::POST, url).json(body)).await
+    }
+
+    async fn try_send(request: RequestBuilder) -> Option<(u16, Value)> {
+        let within = std::time::Duration::from_secs(5);
+        let response = request.timeout(within).send().await.ok()?;
+        Some((response.status().as_u16(), response.json().await.ok()?))
+    }
+
     async fn send(&self, request: RequestBuilder) -> (u16, Value) {
         let response = request.send().await.unwrap();
         (response.status().as_u16(), response.json().await.unwrap())

@@ -1,5 +1,6 @@
 //! A database of its own for each test.
 
+use engine::audit;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, Error, NoTls};
 use uuid::Uuid;
@@ -53,6 +54,23 @@ impl Database {
         }
         drop(client);
         connection.await.unwrap().unwrap();
+    }
+
+    /// Asks for every rule of the audit.
+    pub(crate) async fn check_rules(&self) {
+        let pool = audit::connect(&self.url()).await.unwrap();
+        assert_eq!(audit::check(&pool).await.unwrap(), []);
+    }
+
+    /// Asks for every rule of the audit and computes every hash chain anew; returns how many events there are.
+    pub(crate) async fn check_audit(&self) -> u64 {
+        self.check_rules().await;
+        let pool = audit::connect(&self.url()).await.unwrap();
+        let report = audit::verify(&pool, audit::Scope::Everything)
+            .await
+            .unwrap();
+        assert!(report.is_sound(), "{report:?}");
+        report.events
     }
 
     /// Removes it, whoever is still connected.

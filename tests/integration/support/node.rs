@@ -75,35 +75,38 @@ impl Node {
         Some((status, response.text().await.ok()?))
     }
 
-    /// Waits until it owns the shards, and returns how long that took.
+    /// Returns how many shards it serves; nothing when it is no member.
+    pub(crate) async fn shards(&self) -> Option<u64> {
+        let (_, body) = self.ready().await.filter(|(status, _)| *status == 200)?;
+        let body: serde_json::Value = serde_json::from_str(&body).ok()?;
+        body["shards"].as_u64()
+    }
+
+    /// Waits until it owns all shards, and returns how long that took.
     pub(crate) async fn owns(&self) -> Duration {
+        self.serves(1024..=1024).await
+    }
+
+    /// Waits until it has some of the shards.
+    pub(crate) async fn shares(&self) {
+        self.serves(1..=1023).await;
+    }
+
+    async fn serves(&self, wanted: std::ops::RangeInclusive<u64>) -> Duration {
         let since = Instant::now();
-        while self.ready().await.is_none_or(|(status, _)| status != 200) {
+        while !self
+            .shards()
+            .await
+            .is_some_and(|shards| wanted.contains(&shards))
+        {
             assert!(
                 since.elapsed() < PATIENCE,
-                "{} does not own the shards",
+                "{} does not serve {wanted:?} shards",
                 self.address
             );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         since.elapsed()
-    }
-
-    /// Waits until it says who the owner is.
-    pub(crate) async fn names_owner(&self, owner: &str) {
-        let since = Instant::now();
-        while self
-            .ready()
-            .await
-            .is_none_or(|(status, body)| status != 503 || !body.contains(owner))
-        {
-            assert!(
-                since.elapsed() < PATIENCE,
-                "{} does not name {owner}",
-                self.address
-            );
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
     }
 }
 

@@ -1,0 +1,512 @@
+//! The members of a database: who is there, who watches whom, and which shards go where.
+//!
+//! Each member holds an advisory lock and waits for that of the next one in the order of their ids: whoever gets it fences a
+//! member that died. A frozen one can't renew its lease; its watcher ends its sessions, the lock among them.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use history::Timestamp;
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::Instant,
+};
+use uuid::Uuid;
+
+use crate::{
+    limits::{HAND_OVER_SHARDS, SHARDS},
+    owner::Message,
+    ownership::{Ended, State, answered},
+    peers::{Letter, Peers, Request},
+    placement,
+    store::{
+        self, Session, Store, Term,
+        ownership::{Placed, Seen, View},
+    },
+};
+
+/// What the owner tells of its shards.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// They are folded, and accounted for in `open_since`.
+    Adopted(Vec<i16>),
+    /// Everything of them is durable, and nothing is in memory any more.
+    GivenUp(Vec<i16>),
+}
+
+/// What the parts of a member share beside messages.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    /// Open runs that started before this moment (microseconds) have a row in `open_run`. Raised by the owner, written with the lease.
+    pub(crate) open_since: Arc<AtomicI64>,
+    /// Shards that are folded and accounted for since the lease was last renewed.
+    pub(crate) folded: Arc<Mutex<Vec<i16>>>,
+    /// How many shards are served here.
+    pub(crate) served: Arc<AtomicUsize>,
+    /// There are no other members. Said before anything goes to one.
+    pub(crate) alone: Arc<AtomicBool>,
+    /// Something has changed.
+    pub(crate) look: Arc<Notify>,
+}
+
+impl Shared {
+    pub(crate) fn new(open_since: Timestamp) -> Self {
+        Self {
+            open_since: Arc::new(AtomicI64::new(open_since.0)),
+            folded: Arc::default(),
+            served: Arc::default(),
+            alone: Arc::default(),
+            look: Arc::default(),
+        }
+    }
+
+    /// Returns the shards that the next renewal may call folded. Asked before `open_since` is read.
+    pub(crate) fn take_folded(&self) -> Vec<i16> {
+        std::mem::take(&mut *self.folded.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// How this member holds a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    No,
+    Adopting,
+    Yes,
+    Leaving,
+}
+
+/// One member's view of all of them.
+pub(crate) struct Members<'a> {
+    pub(crate) store: &'a Arc<dyn Store>,
+    pub(crate) post: Post,
+    pub(crate) term: Term,
+    pub(crate) lease: Duration,
+    pub(crate) owner: mpsc::UnboundedSender<Message>,
+    pub(crate) state: &'a watch::Sender<State>,
+    pub(crate) shared: Shared,
+    held: Vec<Held>,
+    known: Option<i64>,
+    seen: Vec<Seen>,
+    watching: Option<Watching>,
+    letters: FuturesUnordered<BoxFuture<'static, ()>>,
+    next_look: Instant,
+}
+
+/// How one member reaches the others.
+#[derive(Debug, Clone)]
+pub(crate) struct Post {
+    pub(crate) peers: Arc<dyn Peers>,
+    pub(crate) secret: Uuid,
+}
+
+impl Post {
+    /// Tells the member at an address that something has changed. It sees that by itself, too, but later.
+    pub(crate) fn poke(&self, address: &str) -> BoxFuture<'static, ()> {
+        let letter = Letter {
+            secret: self.secret,
+            request: Request::Look,
+        };
+        // A plain enum has nothing that JSON could refuse.
+        let letter = serde_json::to_string(&letter).unwrap_or_default();
+        self.peers.send(address, letter).map(drop).boxed()
+    }
+}
+
+/// The wait for another member's lock.
+struct Watching {
+    member: Uuid,
+    locked: BoxFuture<'static, Result<Box<dyn Session>, store::Error>>,
+}
+
+/// How often a member looks at the others: a quarter of the lease, at most each second; half as often when there are none.
+fn pause(lease: Duration, alone: bool) -> Duration {
+    let often = (lease / 4).min(Duration::from_secs(1));
+    if alone { often * 2 } else { often }
+}
+
+/// Fences the members whose locks are free.
+pub(crate) async fn replace_dead(
+    store: &dyn Store,
+    session: &mut dyn Session,
+    term: Term,
+) -> Result<(), store::Error> {
+    for other in store.look(None).await?.members {
+        if other.id != term.owner && session.try_lock(other.id).await? {
+            store.fence(other.id, term).await?;
+            session.unlock(other.id).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the shards that are a member's, and since when their open runs may have no row in `open_run`.
+pub(crate) fn owned(view: &View, member: Uuid) -> (Vec<i16>, Timestamp) {
+    let placed = view.shards.iter().flatten();
+    let own: Vec<&Placed> = placed
+        .filter(|placed| placed.member == Some(member))
+        .collect();
+    let since = own.iter().filter_map(|placed| placed.open_since).min();
+    (
+        own.iter().map(|placed| placed.shard).collect(),
+        since.unwrap_or(Timestamp(0)),
+    )
+}
+
+impl<'a> Members<'a> {
+    pub(crate) fn new(
+        store: &'a Arc<dyn Store>,
+        state: &'a watch::Sender<State>,
+        post: Post,
+        (term, lease): (Term, Duration),
+        owner: mpsc::UnboundedSender<Message>,
+        shared: Shared,
+    ) -> Self {
+        Self {
+            store,
+            post,
+            term,
+            lease,
+            owner,
+            state,
+            shared,
+            held: vec![Held::No; usize::from(SHARDS)],
+            known: None,
+            seen: Vec::new(),
+            watching: None,
+            letters: FuturesUnordered::new(),
+            next_look: Instant::now(),
+        }
+    }
+
+    /// Goes on from the view by which the owner began: what is owned there is being folded.
+    pub(crate) fn begin(&mut self, view: View) -> Result<(), Ended> {
+        let (own, _) = owned(&view, self.term.owner);
+        self.hold(&own, Held::Adopting);
+        self.see(view)?;
+        self.poke(&self.others());
+        Ok(())
+    }
+
+    /// Watches, looks and balances until this is no member any more.
+    pub(crate) async fn govern(
+        mut self,
+        mut told: mpsc::UnboundedReceiver<Told>,
+    ) -> Result<(), Ended> {
+        let look = Arc::clone(&self.shared.look);
+        loop {
+            self.watch();
+            tokio::select! {
+                biased;
+                Some(told) = told.recv() => self.told(told).await?,
+                Some(()) = self.letters.next(), if !self.letters.is_empty() => {}
+                locked = lock(&mut self.watching) => self.locked(locked).await?,
+                () = look.notified() => self.look().await?,
+                () = tokio::time::sleep_until(self.next_look) => self.look().await?,
+            }
+        }
+    }
+
+    async fn told(&mut self, told: Told) -> Result<(), Ended> {
+        match told {
+            Told::Adopted(shards) => {
+                self.hold(&shards, Held::Yes);
+                let mut folded = self.folded();
+                folded.extend(shards);
+                drop(folded);
+                self.balance();
+                Ok(())
+            }
+            Told::GivenUp(shards) => {
+                let targets = self.live();
+                let moves: Vec<(i16, Uuid)> = shards
+                    .iter()
+                    .filter_map(|shard| Some((*shard, placement::member_of(*shard, &targets)?)))
+                    .filter(|(_, member)| *member != self.term.owner)
+                    .collect();
+                let mut heirs: Vec<Uuid> = moves.iter().map(|(_, heir)| *heir).collect();
+                heirs.sort_unstable();
+                heirs.dedup();
+                tracing::info!(shards = moves.len(), "shards go to other members");
+                // Without an answer nobody knows whose they are: this member is fenced then, and that settles it.
+                answered(self.lease, self.store.give(self.term, moves)).await??;
+                self.hold(&shards, Held::No);
+                self.known = None;
+                self.poke(&heirs);
+                self.look().await
+            }
+        }
+    }
+
+    fn folded(&self) -> std::sync::MutexGuard<'_, Vec<i16>> {
+        self.shared
+            .folded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the others. A look that fails is repeated.
+    async fn look(&mut self) -> Result<(), Ended> {
+        let seen = answered(self.lease, self.store.look(self.known)).await;
+        self.next_look = Instant::now() + pause(self.lease, self.seen.len() < 2);
+        match seen {
+            Ok(Ok(view)) => {
+                self.see(view)?;
+                if self.end_expired().await {
+                    self.watching = None;
+                }
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the other members can't be seen; trying again"
+                );
+                Ok(())
+            }
+            // A connection that is half gone is dropped by this, and the next look takes another.
+            Err(_silent) => Ok(()),
+        }
+    }
+
+    /// Takes in who is there and who owns what.
+    fn see(&mut self, view: View) -> Result<(), Ended> {
+        let me = self.term.owner;
+        self.seen = view.members;
+        if !self.seen.iter().any(|member| member.id == me) {
+            return Err(Ended::Lease);
+        }
+        let alone = self.seen.len() == 1;
+        self.shared.alone.store(alone, Ordering::Relaxed);
+        if let Some(shards) = view.shards {
+            self.place(&shards)?;
+            self.known = Some(view.version);
+            if shards.iter().any(|placed| placed.member.is_none()) {
+                // Looked at again until somebody has them.
+                self.known = None;
+                let (store, term) = (Arc::clone(self.store), self.term);
+                let look = Arc::clone(&self.shared.look);
+                self.letters.push(
+                    async move {
+                        if let Err(error) = store.claim(term).await {
+                            tracing::warn!(
+                                error = &error as &dyn std::error::Error,
+                                "shards that nobody owns can't be taken; trying again"
+                            );
+                        }
+                        look.notify_one();
+                    }
+                    .boxed(),
+                );
+            }
+        }
+        self.balance();
+        Ok(())
+    }
+
+    /// Tells the owner what it has got, and where everything else is.
+    fn place(&mut self, shards: &[Placed]) -> Result<(), Ended> {
+        let addresses: HashMap<Uuid, Arc<str>> = self
+            .seen
+            .iter()
+            .map(|member| (member.id, Arc::from(member.address.as_str())))
+            .collect();
+        let mut elsewhere = Vec::new();
+        let mut adopt = Vec::new();
+        let known = Timestamp(self.shared.open_since.load(Ordering::Relaxed));
+        let mut since = known;
+        for placed in shards {
+            let held = self.held(placed.shard);
+            match (placed.member == Some(self.term.owner), held) {
+                (true, Held::No) => {
+                    adopt.push(placed.shard);
+                    since = since.min(placed.open_since.unwrap_or(known));
+                }
+                (true, _) => {}
+                (false, Held::No) => {
+                    let address = placed.member.and_then(|id| addresses.get(&id).cloned());
+                    elsewhere.push((placed.shard, address));
+                }
+                // Somebody has fenced this member.
+                (false, _) => return Err(Ended::Lease),
+            }
+        }
+        // An owner that has ended takes the tenure with it.
+        if !adopt.is_empty() {
+            self.hold(&adopt, Held::Adopting);
+            let _ = self.owner.send(Message::Adopt {
+                shards: adopt,
+                open_since: since,
+            });
+        }
+        let _ = self.owner.send(Message::Elsewhere(elsewhere));
+        Ok(())
+    }
+
+    /// Gives up some of the shards that belong to others, when nothing else is on its way.
+    fn balance(&mut self) {
+        let busy = |held: &Held| matches!(held, Held::Adopting | Held::Leaving);
+        if self.held.iter().any(busy) {
+            return;
+        }
+        let live = self.live();
+        let me = Some(self.term.owner);
+        let leaving: Vec<i16> = (0..)
+            .zip(&self.held)
+            .filter(|(shard, held)| {
+                **held == Held::Yes && placement::member_of(*shard, &live) != me
+            })
+            .map(|(shard, _)| shard)
+            .take(HAND_OVER_SHARDS)
+            .collect();
+        if leaving.is_empty() {
+            return;
+        }
+        self.hold(&leaving, Held::Leaving);
+        self.folded().retain(|shard| !leaving.contains(shard));
+        let _ = self.owner.send(Message::GiveUp { shards: leaving });
+    }
+
+    /// Sees to it that the next member is watched.
+    fn watch(&mut self) {
+        let next = self.next();
+        if self.watching.as_ref().map(|watching| watching.member) == next {
+            return;
+        }
+        self.watching = next.map(|member| {
+            let (store, term) = (Arc::clone(self.store), self.term);
+            let locked = async move {
+                let mut session = store.watcher(term).await?;
+                session.lock(member).await?;
+                Ok(session)
+            };
+            Watching {
+                member,
+                locked: locked.boxed(),
+            }
+        });
+    }
+
+    /// Returns the member after this one, in the order of their ids; the first follows the last.
+    fn next(&self) -> Option<Uuid> {
+        let me = self.term.owner;
+        let others = || self.seen.iter().map(|member| member.id);
+        others()
+            .filter(|id| *id > me)
+            .min()
+            .or_else(|| others().filter(|id| *id < me).min())
+    }
+
+    /// Ends the sessions of the watched member when its lease has ended, and says so.
+    async fn end_expired(&mut self) -> bool {
+        let Some(next) = self.next() else {
+            return false;
+        };
+        let expired = self
+            .seen
+            .iter()
+            .any(|member| member.id == next && member.expired);
+        if expired {
+            tracing::warn!(member = %next, "a member's lease has ended; ending its sessions");
+            if let Ok(Err(error)) = answered(self.lease, self.store.end(next)).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "its sessions can't be ended; trying again"
+                );
+            }
+        }
+        expired
+    }
+
+    /// The watched member is dead, or the wait for its lock failed.
+    async fn locked(
+        &mut self,
+        locked: Result<Box<dyn Session>, store::Error>,
+    ) -> Result<(), Ended> {
+        let Some(Watching { member, .. }) = self.watching.take() else {
+            return Ok(());
+        };
+        // The lock is held until the member is fenced.
+        let _session = match locked {
+            Ok(session) => session,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a member can't be watched; trying again"
+                );
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                return Ok(());
+            }
+        };
+        tracing::info!(%member, "a member is gone");
+        match answered(self.lease, self.store.fence(member, self.term)).await {
+            Ok(Ok(())) => {
+                self.look().await?;
+                self.poke(&self.others());
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a member that is gone can't be replaced; trying again"
+                );
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(_silent) => {}
+        }
+        Ok(())
+    }
+
+    fn others(&self) -> Vec<Uuid> {
+        let ids = self.seen.iter().map(|member| member.id);
+        ids.filter(|id| *id != self.term.owner).collect()
+    }
+
+    fn poke(&self, members: &[Uuid]) {
+        for member in self.seen.iter().filter(|m| members.contains(&m.id)) {
+            self.letters.push(self.post.poke(&member.address));
+        }
+    }
+
+    /// Returns the members that shards may go to.
+    fn live(&self) -> Vec<Uuid> {
+        let live = self.seen.iter().filter(|member| !member.expired);
+        live.map(|member| member.id).collect()
+    }
+
+    fn held(&self, shard: i16) -> Held {
+        let n = usize::try_from(shard).unwrap_or(0);
+        self.held.get(n).copied().unwrap_or(Held::No)
+    }
+
+    fn hold(&mut self, shards: &[i16], how: Held) {
+        for shard in shards {
+            let n = usize::try_from(*shard).unwrap_or(0);
+            if let Some(held) = self.held.get_mut(n) {
+                *held = how;
+            }
+        }
+        let served = |held: &&Held| matches!(held, Held::Yes | Held::Leaving);
+        let count = self.held.iter().filter(served).count();
+        self.shared.served.store(count, Ordering::Relaxed);
+        self.state.send_if_modified(|state| match state {
+            State::Owner { shards, .. } if *shards != count => {
+                *shards = count;
+                true
+            }
+            _ => false,
+        });
+    }
+}
+
+async fn lock(watching: &mut Option<Watching>) -> Result<Box<dyn Session>, store::Error> {
+    match watching {
+        Some(watching) => (&mut watching.locked).await,
+        None => std::future::pending().await,
+    }
+}

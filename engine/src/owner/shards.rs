@@ -1,0 +1,350 @@
+//! Which shards are served here: taken in when they come, given up when they belong to another member.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::{FutureExt as _, TryStreamExt as _};
+use history::{RunId, Timestamp, execution::AttemptState};
+use tokio::time::Instant;
+
+use super::{Message, Op, Owner, run::Run};
+use crate::{
+    Error,
+    limits::{HAND_OVER_GRACE, HAND_OVER_SHARDS, READ_AGAIN_AFTER, SHARDS},
+    members::Told,
+    store::load::{Loaded, Ns},
+};
+
+/// How often a hand-over looks whether everything is durable.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Where a shard is.
+#[derive(Debug, Clone)]
+enum Place {
+    /// With the member at that address, if it is known.
+    Elsewhere(Option<Arc<str>>),
+    /// It comes here and is being folded.
+    Coming,
+    Here,
+    /// It is to go; what workers have is waited for.
+    Leaving,
+    /// Nothing of it is in memory any more; the database does not say yet who has it.
+    Left,
+}
+
+/// All shards.
+#[derive(Debug)]
+pub(super) struct Shards {
+    places: Vec<Place>,
+    /// How many of them are not simply here.
+    away: usize,
+    /// Grows whenever a shard leaves: what was read of it before is no good.
+    generations: Vec<u32>,
+    /// Those that are to be folded, some at a time: what all of them have open may be more than fits into memory.
+    coming: VecDeque<(Vec<i16>, Timestamp)>,
+    /// What waits until a shard is here, or elsewhere.
+    waiting: HashMap<i16, Vec<Message>>,
+    /// The hand-over under way.
+    leaving: Option<Leaving>,
+    /// While shards come or have left, open runs may be without a row in `open_run` from this moment on.
+    floor: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Leaving {
+    shards: Vec<i16>,
+    patience_ends: Instant,
+    next_look: Instant,
+}
+
+fn index(shard: i16) -> usize {
+    usize::try_from(shard).unwrap_or(0)
+}
+
+impl Shards {
+    pub(super) fn new() -> Self {
+        Self {
+            places: vec![Place::Elsewhere(None); usize::from(SHARDS)],
+            away: usize::from(SHARDS),
+            generations: vec![0; usize::from(SHARDS)],
+            coming: VecDeque::new(),
+            waiting: HashMap::new(),
+            leaving: None,
+            floor: None,
+        }
+    }
+
+    fn place(&self, shard: i16) -> &Place {
+        &self.places[index(shard)]
+    }
+
+    fn put(&mut self, shard: i16, place: Place) {
+        let before = std::mem::replace(&mut self.places[index(shard)], place);
+        self.away += usize::from(matches!(before, Place::Here));
+        self.away -= usize::from(self.hands_out(shard));
+    }
+
+    /// Says whether the runs of a shard may be in memory.
+    pub(super) fn has(&self, shard: i16) -> bool {
+        matches!(self.place(shard), Place::Here | Place::Leaving)
+    }
+
+    /// Says whether all shards are here, and none of them is to go.
+    pub(super) fn has_all(&self) -> bool {
+        self.away == 0
+    }
+
+    /// Says whether tasks of a shard's runs may be handed out.
+    pub(super) fn hands_out(&self, shard: i16) -> bool {
+        matches!(self.place(shard), Place::Here)
+    }
+
+    pub(super) fn generation(&self, shard: i16) -> u32 {
+        self.generations[index(shard)]
+    }
+
+    /// Returns when a hand-over has to be looked at.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        self.leaving.as_ref().map(|leaving| leaving.next_look)
+    }
+
+    /// Returns the latest moment that `open_since` may say.
+    pub(super) fn floor(&self) -> Option<Timestamp> {
+        self.floor
+    }
+
+    /// Counts shards as here that are being folded before anything else is done.
+    pub(super) fn settle_in(&mut self, shards: &[i16]) {
+        for shard in shards {
+            self.put(*shard, Place::Here);
+        }
+    }
+
+    /// Lets the floor go when nothing comes or has left.
+    fn lift_floor(&mut self) {
+        let between = |place: &Place| matches!(place, Place::Coming | Place::Left);
+        if !self.places.iter().any(between) {
+            self.floor = None;
+        }
+    }
+}
+
+/// Says whether an operation comes from inside this process, and lets a run come to an end rather than begin something.
+fn is_from_inside(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::On {
+            op: Op::Worker { .. }
+                | Op::Look
+                | Op::ChildStarted { .. }
+                | Op::ChildStartFailed { .. }
+                | Op::ExternalAnswered { .. },
+            ..
+        }
+    )
+}
+
+impl Owner {
+    /// Returns a message that is to be handled here and now; others wait, or go to where their shard is.
+    pub(super) fn admit(&mut self, shard: i16, message: Message) -> Option<Message> {
+        match self.shards.place(shard) {
+            Place::Here => Some(message),
+            Place::Leaving if is_from_inside(&message) => Some(message),
+            Place::Elsewhere(address) => {
+                let address = address.clone();
+                self.send_away(address, message);
+                None
+            }
+            Place::Coming | Place::Leaving | Place::Left => {
+                self.shards.waiting.entry(shard).or_default().push(message);
+                None
+            }
+        }
+    }
+
+    /// Takes note of where shards are that are not here.
+    pub(super) fn elsewhere(&mut self, places: Vec<(i16, Option<Arc<str>>)>) {
+        for (shard, address) in places {
+            if matches!(self.shards.place(shard), Place::Left | Place::Elsewhere(_)) {
+                self.shards.put(shard, Place::Elsewhere(address));
+                self.handle_waiting(shard);
+            }
+        }
+        self.shards.lift_floor();
+    }
+
+    fn handle_waiting(&mut self, shard: i16) {
+        let waiting = self.shards.waiting.remove(&shard);
+        self.local.extend(waiting.into_iter().flatten());
+    }
+
+    /// Takes in shards that have become this member's.
+    pub(super) fn adopt(&mut self, shards: &[i16], open_since: Timestamp) {
+        for shard in shards {
+            self.shards.put(*shard, Place::Coming);
+        }
+        let floor = self.shards.floor.unwrap_or(open_since).min(open_since);
+        self.shards.floor = Some(floor);
+        self.lower_open_since(floor);
+        let nothing_comes = self.shards.coming.is_empty();
+        for some in shards.chunks(HAND_OVER_SHARDS) {
+            self.shards.coming.push_back((some.to_vec(), open_since));
+        }
+        if nothing_comes {
+            self.read_coming();
+        }
+    }
+
+    /// Reads the open runs of the shards that come next.
+    fn read_coming(&mut self) {
+        let Some((shards, open_since)) = self.shards.coming.front().cloned() else {
+            return;
+        };
+        let store = Arc::clone(&self.setup.store);
+        self.elsewhere.push(
+            async move {
+                let runs = loop {
+                    match store.hot(shards.clone(), open_since).try_concat().await {
+                        Ok(runs) => break runs,
+                        Err(error) => {
+                            tracing::error!(
+                                error = &error as &dyn std::error::Error,
+                                "the open runs of shards can't be read; trying again"
+                            );
+                            tokio::time::sleep(READ_AGAIN_AFTER).await;
+                        }
+                    }
+                };
+                Message::Adopted { shards, runs }
+            }
+            .boxed(),
+        );
+    }
+
+    /// Puts the open runs of shards to work that have come here.
+    pub(super) fn adopted(&mut self, shards: Vec<i16>, runs: Vec<(Ns, Loaded)>) {
+        self.shards.settle_in(&shards);
+        for run_id in self.take_in_hot(runs) {
+            self.lose_attempts(run_id);
+            self.put_to_work(run_id);
+        }
+        self.shards.coming.pop_front();
+        self.read_coming();
+        for shard in &shards {
+            self.handle_waiting(*shard);
+        }
+        self.read_parked();
+        self.shards.lift_floor();
+        self.register_old();
+        // Whoever listens ends with this owner.
+        let _ = self.setup.tell.send(Told::Adopted(shards));
+    }
+
+    /// Begins to give shards up.
+    pub(super) fn give_up_shards(&mut self, shards: Vec<i16>) {
+        for shard in &shards {
+            self.shards.put(*shard, Place::Leaving);
+        }
+        let now = Instant::now();
+        self.shards.leaving = Some(Leaving {
+            shards,
+            patience_ends: now + HAND_OVER_GRACE,
+            next_look: now,
+        });
+    }
+
+    /// Lets the shards go that are to leave, once everything of them is durable and their workers have answered, or have had the
+    /// time to.
+    pub(super) fn let_shards_go(&mut self) {
+        let now = Instant::now();
+        let Some(leaving) = self
+            .shards
+            .leaving
+            .take_if(|leaving| leaving.next_look <= now)
+        else {
+            return;
+        };
+        let goes = |run: &Run| matches!(self.shards.place(run.shard), Place::Leaving);
+        let runs: Vec<RunId> = self
+            .runs
+            .iter()
+            .filter(|(_, run)| goes(run))
+            .map(|(run_id, _)| *run_id)
+            .collect();
+        let patient = now < leaving.patience_ends;
+        let mut quiet = true;
+        for run_id in &runs {
+            let Some(run) = self.runs.get(run_id) else {
+                continue;
+            };
+            if run.has_staged() && (run.task_out.is_none() || !patient) {
+                self.flush(*run_id);
+                quiet = false;
+            } else if !run.may_leave() || (patient && has_tasks_out(run)) {
+                quiet = false;
+            }
+        }
+        #[cfg(test)]
+        let quiet = quiet || crate::sim::planted::hands_over_in_haste();
+        if !quiet {
+            self.shards.leaving = Some(Leaving {
+                next_look: now + LOOK,
+                ..leaving
+            });
+            return;
+        }
+        self.drop_shards(leaving.shards, runs);
+    }
+
+    fn drop_shards(&mut self, shards: Vec<i16>, mut runs: Vec<RunId>) {
+        let open_since = Timestamp(
+            self.setup
+                .open_since
+                .load(std::sync::atomic::Ordering::Relaxed),
+        );
+        let floor = self.shards.floor.unwrap_or(open_since).min(open_since);
+        self.shards.floor = Some(floor);
+        for shard in &shards {
+            self.shards.put(*shard, Place::Left);
+            self.shards.generations[index(*shard)] += 1;
+        }
+        // The order of a map is no order; that of the seeds is.
+        runs.sort_unstable();
+        for run_id in runs {
+            if let Some(mut run) = self.drop_run(run_id) {
+                self.give_up(&mut run, &|| Error::NotOwner { owner: None });
+            }
+        }
+        let read: Vec<_> = self
+            .loading
+            .keys()
+            .filter(|(key, _)| matches!(self.shards.place(key.shard()), Place::Left))
+            .cloned()
+            .collect();
+        for asked in read {
+            let waiting = self.loading.remove(&asked).unwrap_or_default();
+            let shard = asked.0.shard();
+            self.shards
+                .waiting
+                .entry(shard)
+                .or_default()
+                .extend(waiting);
+        }
+        self.backlog.keep(|shard| self.shards.has(shard));
+        self.reading.keep(|shard| self.shards.has(shard));
+        // Whoever listens ends with this owner.
+        let _ = self.setup.tell.send(Told::GivenUp(shards));
+    }
+}
+
+/// Says whether workers have something of a run.
+fn has_tasks_out(run: &Run) -> bool {
+    run.task_out.is_some()
+        || run
+            .execution
+            .activities()
+            .any(|activity| matches!(activity.state, AttemptState::Started { .. }))
+}

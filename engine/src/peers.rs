@@ -1,0 +1,220 @@
+//! What members tell each other: requests for workflows of shards that another member owns, and that something has changed.
+//!
+//! A request is answered when what it did is durable. Whoever gets no answer sends it again; receivers know what they have had.
+
+use std::fmt;
+
+use futures::future::BoxFuture;
+use history::{
+    Namespace, RunId, WorkflowId,
+    decide::{ChildClosed, Rejection, RequestCancel, Signal, StartWorkflow, Terminate},
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::{
+    Error, Started,
+    owner::{Key, Message, Op, Reply, StartReply},
+    ownership::State,
+    store::load::Namespaces,
+};
+
+/// The way to the other members.
+pub trait Peers: fmt::Debug + Send + Sync {
+    /// Takes a letter to the member at an address, and returns what [`crate::Engine::deliver`] answers there.
+    fn send(&self, address: &str, letter: String) -> BoxFuture<'static, Result<String, Unreached>>;
+}
+
+/// Nothing is known of what became of a letter.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the member can't be reached: {0}")]
+pub struct Unreached(pub String);
+
+/// No way to anybody: for a process that is alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Nobody;
+
+impl Peers for Nobody {
+    fn send(
+        &self,
+        address: &str,
+        _letter: String,
+    ) -> BoxFuture<'static, Result<String, Unreached>> {
+        let problem = format!("there is no way to {address}");
+        Box::pin(std::future::ready(Err(Unreached(problem))))
+    }
+}
+
+/// What is sent: a request, and proof that it comes from a member.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Letter {
+    /// The secret of this database's members.
+    pub(crate) secret: Uuid,
+    pub(crate) request: Request,
+}
+
+/// What one member asks of another.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// The members or the owners of shards have changed.
+    Look,
+    /// Starts a child.
+    Start {
+        namespace: Namespace,
+        start: Box<StartWorkflow>,
+    },
+    /// Does something to a workflow, or, if so told, only to a child of a run.
+    To {
+        namespace: Namespace,
+        workflow_id: WorkflowId,
+        run_id: Option<RunId>,
+        only_child_of: Option<RunId>,
+        what: What,
+    },
+}
+
+/// What is done to a workflow.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum What {
+    Signal(Box<Signal>),
+    RequestCancel(Box<RequestCancel>),
+    Terminate(Box<Terminate>),
+    ChildClosed(Box<ChildClosed>),
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    /// It is done and durable.
+    Done,
+    /// This run means the start, and whether this request started it.
+    Started { run_id: RunId, started: bool },
+    /// There is no such namespace.
+    NoNamespace,
+    /// The workflow takes no more signals.
+    TooManySignals(usize),
+    /// There is no such workflow, or it does not take this any more.
+    NotThere,
+    /// The id is taken.
+    Taken,
+    /// Nothing is known to have been done.
+    Again,
+}
+
+impl Answer {
+    fn of(answer: &Result<Self, Error>) -> Self {
+        match answer {
+            Ok(answer) => *answer,
+            Err(Error::NamespaceNotFound(_)) => Self::NoNamespace,
+            Err(Error::Rejected(Rejection::TooManySignals(most))) => Self::TooManySignals(*most),
+            Err(Error::Rejected(
+                Rejection::WorkflowAlreadyStarted { .. } | Rejection::WorkflowIdReuseRefused { .. },
+            )) => Self::Taken,
+            Err(Error::WorkflowNotFound { .. } | Error::Rejected(_)) => Self::NotThere,
+            Err(_) => Self::Again,
+        }
+    }
+
+    /// Returns what it says of a request on a workflow; `None` when it is to be sent again.
+    pub(crate) fn to_operation(self, key: &Key) -> Option<Result<(), Error>> {
+        match self {
+            Self::Done => Some(Ok(())),
+            other => other.problem(key).map(Err),
+        }
+    }
+
+    /// Returns what it says of a start; `None` when it is to be sent again.
+    pub(crate) fn to_start(self, key: &Key) -> Option<Result<Started, Error>> {
+        match self {
+            Self::Started { run_id, started } => Some(Ok(Started { run_id, started })),
+            other => other.problem(key).map(Err),
+        }
+    }
+
+    fn problem(self, key: &Key) -> Option<Error> {
+        let not_there = || Error::WorkflowNotFound {
+            workflow_id: key.workflow_id.clone(),
+            run_id: None,
+        };
+        match self {
+            Self::NoNamespace => Some(Error::NamespaceNotFound(key.namespace.name.clone())),
+            Self::TooManySignals(most) => Some(Rejection::TooManySignals(most).into()),
+            Self::NotThere => Some(not_there()),
+            Self::Taken => Some(
+                Rejection::WorkflowAlreadyStarted {
+                    workflow_id: key.workflow_id.clone(),
+                    run_id: RunId(Uuid::nil()),
+                }
+                .into(),
+            ),
+            Self::Done | Self::Started { .. } | Self::Again => None,
+        }
+    }
+}
+
+/// Does what another member asks for, and answers when that is durable.
+pub(crate) async fn receive(state: State, namespaces: &Namespaces, request: Request) -> Answer {
+    let State::Owner { sender, look, .. } = state else {
+        return Answer::Again;
+    };
+    let lost = |_| Error::Unavailable("the engine lost its shards");
+    let answer = match request {
+        Request::Look => {
+            look.notify_one();
+            return Answer::Done;
+        }
+        Request::Start { namespace, start } => {
+            async {
+                let namespace = namespaces.get(&namespace)?;
+                let (reply, answer) = oneshot::channel();
+                // When the owner has ended, the answer fails as well.
+                let _ = sender.send(Message::Start {
+                    namespace,
+                    request: start,
+                    reply: StartReply::Caller {
+                        reply,
+                        closed: None,
+                    },
+                });
+                let Started { run_id, started } = answer.await.map_err(lost)??;
+                Ok(Answer::Started { run_id, started })
+            }
+            .await
+        }
+        Request::To {
+            namespace,
+            workflow_id,
+            run_id,
+            only_child_of,
+            what,
+        } => {
+            async {
+                let key = Key {
+                    namespace: namespaces.get(&namespace)?,
+                    workflow_id,
+                };
+                let (reply, answer) = oneshot::channel();
+                let reply = Reply::Peer(reply);
+                let op = match what {
+                    What::Signal(signal) => Op::Signal { signal, reply },
+                    What::RequestCancel(cancel) => Op::RequestCancel { cancel, reply },
+                    What::Terminate(terminate) => Op::Terminate { terminate, reply },
+                    What::ChildClosed(closed) => Op::ChildClosed { closed, reply },
+                };
+                let op = match only_child_of {
+                    Some(parent) => Op::OnlyChildOf {
+                        parent,
+                        op: Box::new(op),
+                    },
+                    None => op,
+                };
+                let _ = sender.send(Message::On { key, run_id, op });
+                answer.await.map_err(lost)??;
+                Ok(Answer::Done)
+            }
+            .await
+        }
+    };
+    Answer::of(&answer)
+}

@@ -1,0 +1,102 @@
+//! The way between simulated processes: letters take a while, get lost, or arrive and their answers get lost.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::{FutureExt as _, future::BoxFuture};
+use tokio::sync::watch;
+
+use super::{
+    scenario::PROCESSES,
+    store::{Memory, ns},
+    world::{chance, dawdle},
+};
+use crate::{
+    ownership::State,
+    peers::{self, Letter, Peers, Request, Unreached},
+    store::load::Namespaces,
+};
+
+/// Who answers at which address.
+#[derive(Clone)]
+pub(super) struct Network {
+    processes: Arc<Mutex<Vec<Option<watch::Receiver<State>>>>>,
+    memory: Memory,
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Network")
+    }
+}
+
+/// Returns the address of a process.
+pub(super) fn address(process: usize) -> String {
+    format!("process {process}")
+}
+
+/// Returns the process at an address.
+pub(super) fn number(address: &str) -> Option<usize> {
+    address.strip_prefix("process ")?.parse().ok()
+}
+
+impl Network {
+    pub(super) fn new(memory: Memory) -> Self {
+        Self {
+            processes: Arc::new(Mutex::new(vec![None; PROCESSES])),
+            memory,
+        }
+    }
+
+    /// Puts a process at its address, in the place of the one that was there.
+    pub(super) fn connect(&self, process: usize, state: watch::Receiver<State>) {
+        let mut processes = self
+            .processes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        processes[process] = Some(state);
+    }
+
+    fn state(&self, address: &str) -> Option<State> {
+        let processes = self
+            .processes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let state = processes[number(address)?].as_ref()?.borrow().clone();
+        Some(state)
+    }
+
+    fn loses(&self) -> bool {
+        let lost = self.memory.state().odds.lost_letters;
+        lost > 0 && chance(|rng| rng.u32(0..1000)) < lost
+    }
+}
+
+impl Peers for Network {
+    fn send(&self, address: &str, letter: String) -> BoxFuture<'static, Result<String, Unreached>> {
+        let (network, address) = (self.clone(), address.to_owned());
+        let lost = || Err(Unreached("lost".to_owned()));
+        let (sent, answer) = tokio::sync::oneshot::channel();
+        let carried = async move {
+            dawdle(3).await;
+            if network.loses() {
+                return;
+            }
+            let Some(state) = network.state(&address) else {
+                return;
+            };
+            let letter: Letter = serde_json::from_str(&letter).unwrap();
+            if !matches!(letter.request, Request::Look) {
+                network.memory.state().sent += 1;
+            }
+            let namespaces = Namespaces::only(&ns());
+            let answer = peers::receive(state, &namespaces, letter.request).await;
+            dawdle(3).await;
+            if !network.loses() {
+                let _ = sent.send(serde_json::to_string(&answer).unwrap());
+            }
+        };
+        // A letter that was sent is not stopped by the end of its sender.
+        tokio::spawn(carried);
+        async move { answer.await.or_else(|_| lost()) }.boxed()
+    }
+}
