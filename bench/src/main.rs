@@ -13,6 +13,7 @@ mod peers;
 mod process;
 mod rounds;
 mod scale;
+mod soak;
 mod system;
 mod table;
 mod targets;
@@ -65,6 +66,8 @@ enum OwnProgram {
     OverHttp { url: String },
     /// What stays flat while something grows.
     Scale(scale::Options),
+    /// The load over HTTP, for long, with figures by minute.
+    Soak(soak::Options),
     /// The engine on what sleeps.
     #[command(hide = true)]
     Restarted { url: String },
@@ -80,6 +83,13 @@ async fn main() -> Result<()> {
             let postgres = scale.postgres.clone();
             on_postgres(postgres, async |_, url| {
                 Box::pin(scale::measure(scale, url)).await
+            })
+            .await
+        }
+        Some(OwnProgram::Soak(soak)) => {
+            let postgres = soak.postgres.clone();
+            on_postgres(postgres, async |folder, url| {
+                Box::pin(soak::measure(soak, folder, url)).await
             })
             .await
         }

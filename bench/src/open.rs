@@ -60,7 +60,12 @@ async fn start_many(engine: &Engine, runs: usize, clients: usize) -> Result<()> 
 
 /// Returns the resident memory of this process, in bytes.
 pub(crate) fn resident() -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
+    resident_of(std::process::id())
+}
+
+/// Returns the resident memory of a process, in bytes.
+pub(crate) fn resident_of(pid: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("VmRSS:"))

@@ -1,0 +1,110 @@
+//! A load that goes on: whether the second hour is as fast as the first, and what checkpoints, vacuum and memory do meanwhile.
+
+use std::{io::Write as _, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use crate::{
+    meter::{Measured, Meter},
+    open::resident_of,
+    system::{Case, Ground, Kind, Store},
+};
+
+/// How long it goes on.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// How many minutes.
+    #[arg(long, default_value_t = 60)]
+    minutes: u64,
+    /// How many clients the closed loop has, over HTTP.
+    #[arg(long, default_value_t = 128)]
+    clients: usize,
+    /// Where Postgres's binaries are.
+    #[arg(long)]
+    pub(crate) postgres: Option<PathBuf>,
+}
+
+const HEAD: &str = "\
+| minute | workflows/s | p50 ms | p99 ms | WAL bytes/wf | CPU ms/wf: engine, worker | Postgres | engine MiB | database MiB | dead rows | vacuums | checkpoint |
+|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+";
+
+/// What Postgres has kept and done so far.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    bytes: i64,
+    dead_rows: i64,
+    vacuums: i64,
+    /// Where the log begins that a recovery would read: moved by each checkpoint.
+    redo: i64,
+}
+
+/// Runs workflows of one activity and returns a line a minute; each is also written to stderr when it is known.
+pub(crate) async fn measure(options: &Options, folder: PathBuf, url: &str) -> Result<String> {
+    let ground = Ground {
+        meter: Meter::open(url, &folder).await?,
+        url: url.to_owned(),
+        folder,
+    };
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
+    tokio::spawn(connection);
+    let mut system = Kind::Http.start(&ground).await?;
+    // Counting the rows of our history would soon be the larger load.
+    system.store = Store::Postgres;
+    let engine = system.processes.first().context("the engine")?.pid;
+    let case = Case {
+        activities: 1,
+        clients: options.clients,
+    };
+    let mut table = HEAD.to_owned();
+    write!(std::io::stderr(), "{HEAD}")?;
+    let mut before = kept(&client).await?;
+    for minute in 1..=options.minutes {
+        let time = Duration::from_mins(1);
+        let measured = system.measure(0, case, time, &ground.meter).await?;
+        let now = kept(&client).await?;
+        let line = line(minute, measured, resident_of(engine)?, before, now)?;
+        write!(std::io::stderr(), "{line}")?;
+        table.push_str(&line);
+        before = now;
+    }
+    system.stop().await?;
+    Ok(table)
+}
+
+fn line(minute: u64, measured: Measured, resident: u64, before: Kept, now: Kept) -> Result<String> {
+    let cost = measured.cost.context("what it took")?;
+    let postgres = cost.in_postgres.context("what it took in Postgres")?;
+    Ok(format!(
+        "| {minute} | {:.0} | {:.2} | {:.2} | {:.0} | {:.3} | {:.3} | {} | {} | {} | {} | {} |\n",
+        measured.rate(),
+        measured.figures.p50_ms,
+        measured.figures.p99_ms,
+        postgres.wal_bytes,
+        cost.engine_ms,
+        postgres.cpu_ms,
+        resident >> 20,
+        now.bytes >> 20,
+        now.dead_rows,
+        now.vacuums - before.vacuums,
+        if now.redo == before.redo { "" } else { "yes" },
+    ))
+}
+
+async fn kept(client: &tokio_postgres::Client) -> Result<Kept> {
+    let row = client
+        .query_one(
+            "SELECT pg_database_size(current_database()), sum(n_dead_tup)::bigint, sum(autovacuum_count)::bigint,
+                    (SELECT (redo_lsn - '0/0'::pg_lsn)::bigint FROM pg_control_checkpoint())
+             FROM pg_stat_user_tables",
+            &[],
+        )
+        .await?;
+    Ok(Kept {
+        bytes: row.get(0),
+        dead_rows: row.get(1),
+        vacuums: row.get(2),
+        redo: row.get(3),
+    })
+}
