@@ -20,10 +20,10 @@ mod store;
 mod worker;
 mod world;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use planted::Bug;
-use run::{Outcome, simulate};
+use run::{Outcome, simulate, statements_while_idle};
 use scenario::Scenario;
 
 /// Returns a number from the environment.
@@ -112,6 +112,16 @@ fn a_seed_replays_exactly() {
         let scenario = Scenario::drawn(seed, None);
         assert_eq!(simulate(&scenario), simulate(&scenario), "seed {seed}");
     }
+}
+
+#[test]
+fn an_idle_engine_sends_less_than_a_statement_a_second() {
+    let minutes = 10;
+    let sent = statements_while_idle(Duration::from_mins(minutes));
+    assert!(
+        sent < minutes * 60,
+        "{sent} statements in {minutes} minutes"
+    );
 }
 
 /// Plants a bug and returns the first seed that finds it, and what it finds.

@@ -11,17 +11,18 @@ use history::{
     decide::{Signal, StartWorkflow, Terminate},
 };
 use tokio::{
+    runtime::{Builder, Runtime},
     sync::{oneshot, watch},
     task::JoinHandle,
     time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::{
-    network::{self, Network},
+    network,
     program::{self, Total},
     scenario::{Fault, FaultKind, PROCESSES, Scenario, Workflow},
-    store::{Memory, Odds, ns},
-    worker::{Ledger, Outside, work},
+    store::{Odds, ns},
+    worker::{Outside, work},
     world::{self, Gate, Process, SIMULATED, chance, dawdle},
 };
 use crate::{
@@ -53,15 +54,19 @@ pub(super) struct Outcome {
 /// Runs a scenario.
 pub(super) fn simulate(scenario: &Scenario) -> Outcome {
     super::planted::plant(scenario.bug);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         world::begin(scenario.seed);
         Simulation::new(scenario).run().await
     })
+}
+
+/// Returns a runtime of one thread, on which time passes when nothing else is to do.
+fn runtime() -> Runtime {
+    Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
 }
 
 struct Simulation<'a> {
@@ -79,18 +84,15 @@ struct Host {
 }
 
 impl Host {
-    fn boot(outside: &Outside, scenario: &Scenario, n: usize) -> Self {
+    fn boot(outside: &Outside, config: Config, n: usize) -> Self {
         let post = Post {
             peers: Arc::new(outside.network.clone()),
             secret: uuid::Uuid::nil(),
         };
         let config = Config {
-            database_url: String::new(),
             address: network::address(n),
             peers: Arc::clone(&post.peers),
-            lease: Duration::from_secs(1),
-            memory_bytes: scenario.memory_bytes,
-            park_after: Duration::from_millis(scenario.park_after_millis),
+            ..config
         };
         let (stop, stopping) = watch::channel(false);
         let (tell, state) = watch::channel(State::Standby);
@@ -125,18 +127,37 @@ impl Host {
     }
 }
 
+fn config(scenario: &Scenario) -> Config {
+    Config {
+        lease: Duration::from_secs(1),
+        memory_bytes: scenario.memory_bytes,
+        park_after: Duration::from_millis(scenario.park_after_millis),
+        ..Config::new("", "")
+    }
+}
+
+/// Returns how many statements an engine sends that is alone and has nothing to do, in so much time.
+pub(super) fn statements_while_idle(time: Duration) -> u64 {
+    runtime().block_on(async {
+        world::begin(0);
+        let outside = Outside::new(Odds::default(), 1, 0);
+        let host = Host::boot(&outside, Config::new("", ""), 0);
+        let sent = || outside.memory.state().statements;
+        // It has begun by then.
+        sleep(Duration::from_mins(1)).await;
+        let before = sent();
+        sleep(time).await;
+        host.task.abort();
+        sent() - before
+    })
+}
+
 impl<'a> Simulation<'a> {
     fn new(scenario: &'a Scenario) -> Self {
-        let memory = Memory::new(scenario.odds);
-        let outside = Outside {
-            network: Network::new(memory.clone()),
-            memory,
-            ledger: Arc::new(Mutex::new(Ledger::default())),
-            slots: scenario.slots,
-            leaves_after: scenario.leaves_after,
-        };
+        let outside = Outside::new(scenario.odds, scenario.slots, scenario.leaves_after);
         let hosts = (0..PROCESSES)
-            .map(|n| Arc::new(Mutex::new(Host::boot(&outside, scenario, n))))
+            .map(|n| Host::boot(&outside, config(scenario), n))
+            .map(|host| Arc::new(Mutex::new(host)))
             .collect();
         Self {
             scenario,
@@ -262,7 +283,7 @@ impl<'a> Simulation<'a> {
     fn boot(&self, n: usize) {
         let mut host = self.hosts[n].lock().unwrap();
         host.task.abort();
-        *host = Host::boot(&self.outside, self.scenario, n);
+        *host = Host::boot(&self.outside, config(self.scenario), n);
     }
 
     /// Starts a workflow, signals it, perhaps terminates it, and holds what it is told against what is stored.

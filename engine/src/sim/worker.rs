@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     network::Network,
     program::{self, Activity},
-    store::{Memory, ns},
+    store::{Memory, Odds, ns},
     world::{SIMULATED, chance, dawdle},
 };
 use crate::{
@@ -42,6 +42,19 @@ pub(super) struct Outside {
     pub(super) slots: u32,
     /// After about how many tasks a worker leaves and comes again; 0 for never.
     pub(super) leaves_after: u32,
+}
+
+impl Outside {
+    pub(super) fn new(odds: Odds, slots: u32, leaves_after: u32) -> Self {
+        let memory = Memory::new(odds);
+        Self {
+            network: Network::new(memory.clone()),
+            memory,
+            ledger: Arc::default(),
+            slots,
+            leaves_after,
+        }
+    }
 }
 
 /// Works for the engine of its process whenever that owns.

@@ -1,0 +1,285 @@
+//! What the database holds, and what a statement does to it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+
+use history::{RunId, Timestamp, WorkflowId};
+use uuid::Uuid;
+
+use super::{
+    super::{
+        checks::{Checks, Violation},
+        planted::{Bug, planted},
+        world::now,
+    },
+    Odds, ns,
+};
+use crate::{
+    placement,
+    store::{
+        Error, Term,
+        commit::{Item, OpenRow},
+        load::{Header, Loaded, fold_one},
+        ownership::Placed,
+    },
+};
+
+/// A row of `execution`.
+#[derive(Debug, Clone)]
+pub(super) struct Execution {
+    pub(super) shard: i16,
+    pub(super) workflow_id: WorkflowId,
+    pub(super) closed: bool,
+}
+
+/// A row of `member`.
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    pub(super) address: String,
+    pub(super) epoch: i64,
+    pub(super) lease_until: Timestamp,
+    pub(super) open_since: Timestamp,
+    pub(super) backends: BTreeSet<i32>,
+}
+
+#[derive(Default)]
+pub(in crate::sim) struct State {
+    pub(super) epoch: i64,
+    pub(super) version: i64,
+    pub(super) members: BTreeMap<Uuid, Member>,
+    pub(super) shards: Vec<Placed>,
+    /// Backends that live.
+    pub(super) alive: BTreeSet<i32>,
+    pub(super) next_backend: i32,
+    /// Who has the lock of a member, and who waits for it.
+    pub(super) locks: BTreeMap<Uuid, VecDeque<i32>>,
+    /// The backend whose batch holds a slot's row.
+    pub(super) busy: BTreeMap<(Uuid, i16), i32>,
+    pub(super) batch_log: BTreeSet<(Uuid, i16, i64)>,
+
+    pub(super) executions: BTreeMap<RunId, Execution>,
+    pub(super) current: BTreeMap<WorkflowId, RunId>,
+    pub(super) history: BTreeMap<RunId, Vec<(i32, String, Vec<u8>)>>,
+    pub(super) open_run: BTreeMap<RunId, OpenRow>,
+    pub(super) outbox: BTreeSet<RunId>,
+
+    /// How many shards were given to another member, and how many requests went to one.
+    pub(in crate::sim) given: u64,
+    pub(in crate::sim) sent: u64,
+    /// How many statements the members have sent, but for batches.
+    pub(in crate::sim) statements: u64,
+
+    pub(in crate::sim) odds: Odds,
+    pub(in crate::sim) checks: Checks,
+}
+
+impl State {
+    pub(super) fn open_backend(&mut self) -> i32 {
+        self.next_backend += 1;
+        self.alive.insert(self.next_backend);
+        self.next_backend
+    }
+
+    /// Ends a session: its lock is free, its batch is rolled back.
+    pub(super) fn end_backend(&mut self, backend: i32) {
+        self.alive.remove(&backend);
+        for queue in self.locks.values_mut() {
+            queue.retain(|other| *other != backend);
+        }
+        self.busy.retain(|_, busy| *busy != backend);
+    }
+
+    pub(super) fn fenced(&self, term: Term) -> bool {
+        !planted(Bug::FenceLeftOut) && !self.is_member(term)
+    }
+
+    pub(super) fn is_member(&self, term: Term) -> bool {
+        self.members
+            .get(&term.owner)
+            .is_some_and(|member| member.epoch == term.epoch)
+    }
+
+    pub(super) fn is_busy(&self, member: Uuid) -> bool {
+        self.busy.keys().any(|(busy, _)| *busy == member)
+    }
+
+    /// Ends what a member has recorded, but for one backend.
+    pub(super) fn end_member(&mut self, member: Uuid, but: i32) {
+        let backends = self
+            .members
+            .get(&member)
+            .map(|member| member.backends.clone());
+        for backend in backends.into_iter().flatten() {
+            if backend != but {
+                self.end_backend(backend);
+            }
+        }
+    }
+
+    /// Ends a membership as a transaction does.
+    pub(super) fn remove(&mut self, member: Uuid) {
+        let Some(gone) = self.members.remove(&member) else {
+            return;
+        };
+        self.version += 1;
+        self.batch_log.retain(|(of, _, _)| *of != member);
+        let heirs: Vec<Uuid> = self
+            .members
+            .iter()
+            .filter(|(_, heir)| heir.lease_until >= now())
+            .map(|(id, _)| *id)
+            .collect();
+        for placed in self.shards.iter_mut().filter(|p| p.member == Some(member)) {
+            placed.member = placement::member_of(placed.shard, &heirs);
+            let since = placed.open_since.unwrap_or(gone.open_since);
+            placed.open_since = Some(since.min(gone.open_since));
+        }
+    }
+
+    /// Applies a batch as Postgres would, and returns the runs that did not get their id.
+    pub(super) fn apply(
+        &mut self,
+        term: Term,
+        items: &[Item],
+    ) -> Result<HashSet<RunId>, Violation> {
+        for item in items {
+            let placed = &self.shards[usize::try_from(item.shard).unwrap_or(0)];
+            if placed.member != Some(term.owner) && !planted(Bug::FenceLeftOut) {
+                return Err(format!(
+                    "{}: a member writes to a shard of another",
+                    item.workflow_id
+                ));
+            }
+        }
+        let mut lost = HashSet::new();
+        let mut claims: HashMap<&WorkflowId, bool> = HashMap::new();
+        for item in items {
+            if let (Some(first), Some(last)) = (item.starts.first(), item.starts.last()) {
+                let known = self.current.get(&item.workflow_id).copied();
+                let won = known == first.previous_run_id || known.is_none();
+                if won {
+                    self.checks.open_runs(&item.workflow_id, known, item)?;
+                    self.current.insert(item.workflow_id.clone(), last.run_id);
+                } else {
+                    lost.insert(last.run_id);
+                }
+                claims.insert(&item.workflow_id, won);
+            }
+            if claims.get(&item.workflow_id) == Some(&false) {
+                continue;
+            }
+            for start in &item.starts {
+                self.executions.insert(
+                    start.run_id,
+                    Execution {
+                        shard: item.shard,
+                        workflow_id: item.workflow_id.clone(),
+                        closed: false,
+                    },
+                );
+            }
+            for row in &item.rows {
+                let rows = self.history.entry(row.run_id).or_default();
+                self.checks.row(row, rows.len(), now())?;
+                rows.push((row.seq, row.records.clone(), row.hash.to_vec()));
+            }
+            for close in &item.closes {
+                if let Some(execution) = self.executions.get_mut(&close.run_id) {
+                    execution.closed = true;
+                }
+            }
+            self.outbox.extend(item.owes);
+            match item.open {
+                Some((run_id, OpenRow::Gone)) => drop(self.open_run.remove(&run_id)),
+                Some((run_id, open)) => drop(self.open_run.insert(run_id, open)),
+                None => {}
+            }
+        }
+        Ok(lost)
+    }
+
+    pub(super) fn header(&self, run_id: RunId) -> Option<Header> {
+        let execution = self.executions.get(&run_id)?;
+        let open = self.open_run.get(&run_id);
+        Some(Header {
+            shard: execution.shard,
+            run_id: run_id.0,
+            namespace: 1,
+            workflow_id: execution.workflow_id.to_string(),
+            current: self.current.get(&execution.workflow_id) == Some(&run_id),
+            parked: open.map(|open| matches!(open, OpenRow::Parked(_))),
+            due_at: open.and_then(|open| match open {
+                OpenRow::Parked(due) => due.map(|at| at.0),
+                _ => None,
+            }),
+            owes: self.outbox.contains(&run_id),
+        })
+    }
+
+    pub(super) fn fold(&self, run_id: RunId) -> Result<Option<Loaded>, Error> {
+        let (Some(header), Some(rows)) = (self.header(run_id), self.history.get(&run_id)) else {
+            return Ok(None);
+        };
+        fold_one(&ns().name, &header, rows).map(Some)
+    }
+
+    /// Returns the runs that are open.
+    pub(in crate::sim) fn open(&self) -> impl Iterator<Item = (&RunId, &WorkflowId)> {
+        self.executions
+            .iter()
+            .filter(|(_, execution)| !execution.closed)
+            .map(|(run_id, execution)| (run_id, &execution.workflow_id))
+    }
+
+    /// Returns what `open_run` and `outbox` say that is not so.
+    pub(in crate::sim) fn leftover(&self) -> Option<String> {
+        let stale = self
+            .open_run
+            .keys()
+            .find(|run_id| self.executions.get(run_id).is_none_or(|e| e.closed));
+        match (stale, self.outbox.first()) {
+            (Some(run_id), _) => Some(format!("open_run has {run_id}, which is closed")),
+            (None, Some(run_id)) => Some(format!("outbox has {run_id}, which has had time to pay")),
+            (None, None) => None,
+        }
+    }
+
+    /// Returns the text of all rows of a run.
+    pub(in crate::sim) fn records(&self, run_id: RunId) -> String {
+        let rows = self.history.get(&run_id).into_iter().flatten();
+        rows.map(|(_, records, _)| records.as_str()).collect()
+    }
+
+    /// Returns the run that an id means.
+    pub(in crate::sim) fn current(&self, workflow_id: &WorkflowId) -> Option<RunId> {
+        self.current.get(workflow_id).copied()
+    }
+
+    pub(in crate::sim) fn run_exists(&self, run_id: RunId) -> bool {
+        self.executions.contains_key(&run_id)
+    }
+
+    /// Returns whether any run of an id has this in its history.
+    pub(in crate::sim) fn mentions(&self, workflow_id: &WorkflowId, text: &str) -> bool {
+        self.executions
+            .iter()
+            .filter(|(_, execution)| execution.workflow_id == *workflow_id)
+            .any(|(run_id, _)| self.records(*run_id).contains(text))
+    }
+
+    /// Records a backend as one of a member.
+    pub(super) fn record(&mut self, term: Term, backend: i32) {
+        if self.is_member(term)
+            && let Some(member) = self.members.get_mut(&term.owner)
+        {
+            member.backends.insert(backend);
+        }
+    }
+
+    /// Gives a member what nobody owns.
+    pub(super) fn claim(&mut self, member: Uuid) {
+        self.version += 1;
+        for placed in &mut self.shards {
+            placed.member.get_or_insert(member);
+        }
+    }
+}
