@@ -58,21 +58,6 @@ CREATE TABLE batch_log (
 );
 COMMENT ON TABLE batch_log IS 'The numbers of the latest committed batches of each slot.';
 
-CREATE FUNCTION fence(slot_n smallint, expected_member uuid, expected_epoch bigint, batch bigint)
-RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM FROM slot s
-    WHERE s.member = expected_member AND s.n = slot_n AND s.epoch = expected_epoch
-    FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'member % has no slot % at epoch %', expected_member, slot_n, expected_epoch
-            USING ERRCODE = 'CR001';
-    END IF;
-    INSERT INTO batch_log (member, slot, batch) VALUES (expected_member, slot_n, fence.batch);
-END
-$$;
-COMMENT ON FUNCTION fence IS 'Lets a batch commit only while its process is a member; raises CR001 otherwise.';
-
 -- A run as a whole. Written at start and at close, never per step.
 CREATE TABLE execution (
     shard          smallint NOT NULL,
@@ -143,3 +128,114 @@ CREATE TABLE outbox (
     PRIMARY KEY (shard, run_id)
 );
 COMMENT ON TABLE outbox IS 'Closed runs whose deliveries to other workflows are not all committed there.';
+
+-- A whole batch as one statement, and so as one transaction: a client that freezes leaves none of it open. The groups are arrays of
+-- equal length, a place for each row; NULL where there is none. Returns the runs whose claim of their workflow id was kept.
+CREATE FUNCTION commit_batch(
+    slot_n smallint, member_id uuid, member_epoch bigint, batch_n bigint,
+    -- "current_run": the last run that an item starts, and the run that it found there
+    claim_shards smallint[], claim_namespaces smallint[], claim_workflow_ids text[], claim_run_ids uuid[], claim_previous uuid[],
+    -- "execution"; "claims" name the run in "current_run" without which a row is not written
+    start_shards smallint[], start_run_ids uuid[], start_namespaces smallint[], start_workflow_ids text[], start_types text[],
+    start_task_queues text[], start_first_run_ids uuid[], start_parent_run_ids uuid[], start_parent_workflow_ids text[],
+    start_request_ids text[], started_ats bigint[], start_claims uuid[],
+    -- "history"
+    row_shards smallint[], row_run_ids uuid[], row_seqs integer[], row_first_event_ids bigint[], row_version smallint,
+    row_records text[], row_hashes bytea[], row_claims uuid[],
+    -- "execution", of those that close
+    close_shards smallint[], close_run_ids uuid[], close_statuses smallint[], closed_ats bigint[], close_lengths bigint[],
+    -- "outbox"
+    debt_shards smallint[], debt_run_ids uuid[], debt_claims uuid[],
+    -- "open_run", and those that leave it
+    open_shards smallint[], open_run_ids uuid[], open_parked boolean[], open_due_ats bigint[],
+    gone_shards smallint[], gone_run_ids uuid[],
+    -- those that leave "outbox"
+    settled_shards smallint[], settled_run_ids uuid[]
+)
+RETURNS uuid[] LANGUAGE plpgsql AS $$
+DECLARE
+    kept uuid[];
+BEGIN
+    -- The fence: whoever deletes the row waits for this batch, and stops every later one.
+    PERFORM FROM slot s
+    WHERE s.member = member_id AND s.n = slot_n AND s.epoch = member_epoch
+    FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'member % has no slot % at epoch %', member_id, slot_n, member_epoch USING ERRCODE = 'CR001';
+    END IF;
+    INSERT INTO batch_log (member, slot, batch) VALUES (member_id, slot_n, batch_n);
+
+    IF claim_shards IS NOT NULL THEN
+        -- A second run of the same id is stopped here: the row must be absent, or mean the run that the owner knows.
+        WITH claimed AS (
+            INSERT INTO current_run AS c (shard, namespace, workflow_id, run_id, previous_run_id)
+            SELECT * FROM unnest(claim_shards, claim_namespaces, claim_workflow_ids, claim_run_ids, claim_previous)
+            ON CONFLICT (shard, namespace, workflow_id) DO UPDATE
+            SET run_id = EXCLUDED.run_id, previous_run_id = EXCLUDED.previous_run_id
+            WHERE c.run_id = EXCLUDED.previous_run_id
+            RETURNING c.run_id
+        )
+        SELECT array_agg(run_id) INTO kept FROM claimed;
+        -- What belongs to a start that lost its id is filtered out here, and below by the absence of this row.
+        INSERT INTO execution (shard, run_id, namespace, workflow_id, workflow_type, task_queue, first_run_id,
+                               parent_run_id, parent_workflow_id, request_id, started_at, status)
+        SELECT u.shard, u.run_id, u.namespace, u.workflow_id, u.workflow_type, u.task_queue, u.first_run_id,
+               u.parent_run_id, u.parent_workflow_id, u.request_id,
+               timestamptz 'epoch' + u.started_at * interval '1 microsecond', 1
+        FROM unnest(start_shards, start_run_ids, start_namespaces, start_workflow_ids, start_types, start_task_queues,
+                    start_first_run_ids, start_parent_run_ids, start_parent_workflow_ids, start_request_ids, started_ats, start_claims)
+             AS u (shard, run_id, namespace, workflow_id, workflow_type, task_queue, first_run_id,
+                   parent_run_id, parent_workflow_id, request_id, started_at, claim)
+        WHERE EXISTS (
+            SELECT FROM current_run c
+            WHERE c.shard = u.shard AND c.namespace = u.namespace AND c.workflow_id = u.workflow_id AND c.run_id = u.claim
+        );
+    END IF;
+
+    IF row_shards IS NOT NULL THEN
+        -- Not EXISTS: planned while the table is small, that becomes a hash of the whole table, and stays one.
+        INSERT INTO history (shard, run_id, seq, first_event_id, version, records, hash)
+        SELECT u.shard, u.run_id, u.seq, u.first_event_id, row_version, u.records, u.hash
+        FROM unnest(row_shards, row_run_ids, row_seqs, row_first_event_ids, row_records, row_hashes, row_claims)
+             AS u (shard, run_id, seq, first_event_id, records, hash, claim)
+        WHERE u.claim IS NULL OR (SELECT true FROM execution e WHERE e.shard = u.shard AND e.run_id = u.claim);
+    END IF;
+
+    IF close_shards IS NOT NULL THEN
+        UPDATE execution e
+        SET status = u.status, closed_at = timestamptz 'epoch' + u.closed_at * interval '1 microsecond',
+            history_length = u.history_length
+        FROM unnest(close_shards, close_run_ids, close_statuses, closed_ats, close_lengths)
+             AS u (shard, run_id, status, closed_at, history_length)
+        WHERE e.shard = u.shard AND e.run_id = u.run_id;
+    END IF;
+
+    IF debt_shards IS NOT NULL THEN
+        INSERT INTO outbox (shard, run_id)
+        SELECT u.shard, u.run_id
+        FROM unnest(debt_shards, debt_run_ids, debt_claims) AS u (shard, run_id, claim)
+        WHERE u.claim IS NULL OR (SELECT true FROM execution e WHERE e.shard = u.shard AND e.run_id = u.claim);
+    END IF;
+
+    IF open_shards IS NOT NULL THEN
+        INSERT INTO open_run (shard, run_id, parked, due_at)
+        SELECT u.shard, u.run_id, u.parked, timestamptz 'epoch' + u.due_at * interval '1 microsecond'
+        FROM unnest(open_shards, open_run_ids, open_parked, open_due_ats) AS u (shard, run_id, parked, due_at)
+        ON CONFLICT (shard, run_id) DO UPDATE SET parked = EXCLUDED.parked, due_at = EXCLUDED.due_at;
+    END IF;
+
+    IF gone_shards IS NOT NULL THEN
+        DELETE FROM open_run o
+        USING unnest(gone_shards, gone_run_ids) AS u (shard, run_id)
+        WHERE o.shard = u.shard AND o.run_id = u.run_id;
+    END IF;
+
+    IF settled_shards IS NOT NULL THEN
+        DELETE FROM outbox o
+        USING unnest(settled_shards, settled_run_ids) AS u (shard, run_id)
+        WHERE o.shard = u.shard AND o.run_id = u.run_id;
+    END IF;
+    RETURN kept;
+END
+$$;
+COMMENT ON FUNCTION commit_batch IS 'Writes a batch if its process is a member still; raises CR001 otherwise.';

@@ -10,7 +10,7 @@ use crate::{
 
 /// A batch has written its rows and not committed.
 const IN_A_BATCH: &str = "EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
-    AND application_name = 'coreason-committer' AND state = 'idle in transaction')";
+    AND query LIKE 'SELECT commit_batch(%' AND state = 'active' AND wait_event = 'ClientRead')";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_ended_before_its_commit_wrote_nothing_and_the_batch_is_sent_again() {
@@ -28,7 +28,7 @@ async fn a_session_ended_before_its_commit_wrote_nothing_and_the_batch_is_sent_a
     });
     commit.reached().await;
     until(&url, IN_A_BATCH).await;
-    execute(&url, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'").await;
+    execute(&url, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT commit_batch(%' AND wait_event = 'ClientRead'").await;
     commit.pass();
     let started = start.await.unwrap();
     assert!(started.started);

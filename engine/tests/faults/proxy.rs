@@ -34,18 +34,18 @@ pub(crate) struct Point {
     committer: bool,
 }
 
-/// The engine asks for the commit of a batch; all that comes before it has been sent on.
+/// The engine asks for the commit of a batch, with the message that ends what it sent; all that comes before has been sent on.
 pub(crate) const COMMIT: Point = Point {
     sender: Side::Engine,
-    tag: b'Q',
-    text: "COMMIT\0",
+    tag: b'S',
+    text: "\0",
     committer: true,
 };
-/// Postgres says that a batch is committed; the engine has not heard of it.
+/// Postgres says that a batch is committed; the engine has not heard of it. Sent with the message that ends the answer.
 pub(crate) const COMMITTED: Point = Point {
     sender: Side::Postgres,
     tag: b'C',
-    text: "COMMIT\0",
+    text: "SELECT 1\0",
     committer: true,
 };
 /// The engine looks for the fate of a batch.
@@ -62,16 +62,6 @@ const fn statement(text: &'static str) -> Point {
         tag: b'P',
         text,
         committer: false,
-    }
-}
-
-/// A statement of a batch is given parameters that hold this text.
-pub(crate) const fn parameters(text: &'static str) -> Point {
-    Point {
-        sender: Side::Engine,
-        tag: b'B',
-        text,
-        committer: true,
     }
 }
 
@@ -154,6 +144,9 @@ struct Rule {
 /// A connection through the proxy.
 #[derive(Default)]
 struct Wire {
+    /// The statement of batches is prepared on it.
+    prepared: AtomicBool,
+    /// A batch was sent on it.
     commits: AtomicBool,
     /// What the engine sends does not arrive any more, nor that it hung up.
     engine_unheard: AtomicBool,
@@ -162,6 +155,16 @@ struct Wire {
 }
 
 impl Wire {
+    /// Sees what the engine sends.
+    fn look_at(&self, message: &[u8]) {
+        if message[0] == b'P' && holds(message, "SELECT commit_batch(") {
+            self.prepared.store(true, Ordering::SeqCst);
+        }
+        if message[0] == b'B' && self.prepared.load(Ordering::SeqCst) {
+            self.commits.store(true, Ordering::SeqCst);
+        }
+    }
+
     fn unheard(&self, side: Side) -> &AtomicBool {
         match side {
             Side::Engine => &self.engine_unheard,
@@ -333,8 +336,8 @@ impl Shared {
                 }
                 Err(error) => return Err(error),
             };
-            if side == Side::Engine && message[0] == b'P' && holds(&message, "SELECT fence(") {
-                wire.commits.store(true, Ordering::SeqCst);
+            if side == Side::Engine {
+                wire.look_at(&message);
             }
             if let Some((action, then)) = self.caught(side, wire, &message) {
                 to.flush().await?;

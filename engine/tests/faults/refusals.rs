@@ -9,7 +9,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     ledger::{Ledger, until},
-    proxy::{Action, COMMIT, FOLD, Proxy, Trap, parameters, refusal},
+    proxy::{Action, COMMIT, FOLD, Proxy, Trap, refusal},
     support::*,
 };
 
@@ -23,24 +23,10 @@ const A_BATCH_WAITS: &str =
     "EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
     AND application_name = 'coreason-committer' AND wait_event_type = 'Lock')";
 
-/// A batch has passed the fence, and holds its slot.
-const HAS_A_SLOT: &str = "EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
-    AND query LIKE 'SELECT fence(%' AND state = 'idle in transaction')";
-/// Another session waits for a batch to end.
-const WAITS_FOR_A_SLOT: &str =
-    "EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
-    AND query LIKE 'SELECT FROM slot%' AND wait_event_type = 'Lock')";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_lost_a_deadlock_is_sent_again() {
     let url = database().await;
     let (proxy, through) = Proxy::before_url(&url).await;
-    // The engine's sessions look for deadlocks soon, so that the other session wins.
-    let soon = format!(
-        "ALTER DATABASE {} SET deadlock_timeout = '20ms'",
-        name(&url)
-    );
-    execute(&url, &soon).await;
     let engine = owner(&through).await;
     work(&engine, sequence(2), echo());
     let ledger = Ledger::default();
@@ -52,19 +38,13 @@ async fn a_batch_that_lost_a_deadlock_is_sent_again() {
         .await
         .unwrap();
     other.execute(id, &[&shard]).await.unwrap();
-    let mut claim = proxy.once(parameters("crossed"), Action::Hold);
     let mut deadlock = proxy.once(refusal("40P01"), Action::Pass);
     let meeting = async {
-        claim.reached().await;
-        until(&url, HAS_A_SLOT).await;
-        // The batch has its slot and will ask for the id; the other has the id and asks for the slot.
-        let other_waits = async {
-            until(&url, WAITS_FOR_A_SLOT).await;
-            claim.pass();
-        };
+        until(&url, A_BATCH_WAITS).await;
+        // The batch has its slot and waits for the id; the other has the id and asks for the slot. A second after it began to wait
+        // the batch looks for a deadlock; the other does so later, and wins.
         let cross = other.batch_execute("SELECT FROM slot FOR UPDATE; ROLLBACK");
-        let (crossed, ()) = tokio::join!(cross, other_waits);
-        crossed.unwrap();
+        cross.await.unwrap();
     };
     tokio::join!(meeting, ledger.run(&engine, "crossed", 2));
     deadlock.reached().await;

@@ -1,12 +1,56 @@
-//! A batch as the arrays that its statements take.
+//! A batch as the arrays that `commit_batch` takes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    error::Error,
+};
 
+use bytes::BytesMut;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
 
 use super::{CloseRow, HistoryRow, Item, OpenRow, Settled, StartRow};
 
-/// Items as the columns of their statements.
+/// An argument of `commit_batch`: a place for each row of a group. NULL without any, because PL/pgSQL makes a copy of each array.
+#[derive(Debug)]
+pub(super) struct Column<T>(Vec<T>);
+
+impl<T> Default for Column<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Column<T> {
+    fn push(&mut self, value: T) {
+        self.0.push(value);
+    }
+
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, T> {
+        self.0.iter()
+    }
+}
+
+impl<T: ToSql> ToSql for Column<T> {
+    fn to_sql(
+        &self,
+        of: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        if self.0.is_empty() {
+            return Ok(IsNull::Yes);
+        }
+        self.0.to_sql(of, out)
+    }
+
+    fn accepts(of: &Type) -> bool {
+        <Vec<T> as ToSql>::accepts(of)
+    }
+
+    to_sql_checked!();
+}
+
+/// Items as the columns of their groups.
 #[derive(Default)]
 pub(super) struct Columns<'a> {
     pub(super) claims: Claims<'a>,
@@ -14,69 +58,69 @@ pub(super) struct Columns<'a> {
     pub(super) history: Rows<'a>,
     pub(super) closes: Closes,
     pub(super) open: Open,
-    pub(super) gone: (Vec<i16>, Vec<Uuid>),
+    pub(super) gone: (Column<i16>, Column<Uuid>),
     pub(super) outbox: Outbox,
-    pub(super) settled: (Vec<i16>, Vec<Uuid>),
+    pub(super) settled: (Column<i16>, Column<Uuid>),
 }
 
 #[derive(Default)]
 pub(super) struct Claims<'a> {
-    pub(super) shard: Vec<i16>,
-    pub(super) namespace: Vec<i16>,
-    pub(super) workflow_id: Vec<&'a str>,
-    pub(super) run_id: Vec<Uuid>,
-    pub(super) previous: Vec<Option<Uuid>>,
+    pub(super) shard: Column<i16>,
+    pub(super) namespace: Column<i16>,
+    pub(super) workflow_id: Column<&'a str>,
+    pub(super) run_id: Column<Uuid>,
+    pub(super) previous: Column<Option<Uuid>>,
 }
 
 #[derive(Default)]
 pub(super) struct Starts<'a> {
-    pub(super) shard: Vec<i16>,
-    pub(super) run_id: Vec<Uuid>,
-    pub(super) namespace: Vec<i16>,
-    pub(super) workflow_id: Vec<&'a str>,
-    pub(super) workflow_type: Vec<&'a str>,
-    pub(super) task_queue: Vec<&'a str>,
-    pub(super) first_run_id: Vec<Uuid>,
-    pub(super) parent_run_id: Vec<Option<Uuid>>,
-    pub(super) parent_workflow_id: Vec<Option<&'a str>>,
-    pub(super) request_id: Vec<&'a str>,
-    pub(super) started_at: Vec<i64>,
-    pub(super) claim: Vec<Uuid>,
+    pub(super) shard: Column<i16>,
+    pub(super) run_id: Column<Uuid>,
+    pub(super) namespace: Column<i16>,
+    pub(super) workflow_id: Column<&'a str>,
+    pub(super) workflow_type: Column<&'a str>,
+    pub(super) task_queue: Column<&'a str>,
+    pub(super) first_run_id: Column<Uuid>,
+    pub(super) parent_run_id: Column<Option<Uuid>>,
+    pub(super) parent_workflow_id: Column<Option<&'a str>>,
+    pub(super) request_id: Column<&'a str>,
+    pub(super) started_at: Column<i64>,
+    pub(super) claim: Column<Uuid>,
 }
 
 #[derive(Default)]
 pub(super) struct Rows<'a> {
-    pub(super) shard: Vec<i16>,
-    pub(super) run_id: Vec<Uuid>,
-    pub(super) seq: Vec<i32>,
-    pub(super) first_event_id: Vec<i64>,
-    pub(super) records: Vec<&'a str>,
-    pub(super) hash: Vec<&'a [u8]>,
-    pub(super) claim: Vec<Option<Uuid>>,
+    pub(super) shard: Column<i16>,
+    pub(super) run_id: Column<Uuid>,
+    pub(super) seq: Column<i32>,
+    pub(super) first_event_id: Column<i64>,
+    pub(super) records: Column<&'a str>,
+    pub(super) hash: Column<&'a [u8]>,
+    pub(super) claim: Column<Option<Uuid>>,
 }
 
 #[derive(Default)]
 pub(super) struct Closes {
-    pub(super) shard: Vec<i16>,
-    pub(super) run_id: Vec<Uuid>,
-    pub(super) status: Vec<i16>,
-    pub(super) closed_at: Vec<i64>,
-    pub(super) history_length: Vec<i64>,
+    pub(super) shard: Column<i16>,
+    pub(super) run_id: Column<Uuid>,
+    pub(super) status: Column<i16>,
+    pub(super) closed_at: Column<i64>,
+    pub(super) history_length: Column<i64>,
 }
 
 #[derive(Default)]
 pub(super) struct Open {
-    pub(super) shard: Vec<i16>,
-    pub(super) run_id: Vec<Uuid>,
-    pub(super) parked: Vec<bool>,
-    pub(super) due_at: Vec<Option<i64>>,
+    pub(super) shard: Column<i16>,
+    pub(super) run_id: Column<Uuid>,
+    pub(super) parked: Column<bool>,
+    pub(super) due_at: Column<Option<i64>>,
 }
 
 #[derive(Default)]
 pub(super) struct Outbox {
-    pub(super) shard: Vec<i16>,
-    pub(super) run_id: Vec<Uuid>,
-    pub(super) claim: Vec<Option<Uuid>>,
+    pub(super) shard: Column<i16>,
+    pub(super) run_id: Column<Uuid>,
+    pub(super) claim: Column<Option<Uuid>>,
 }
 
 impl<'a> Columns<'a> {
