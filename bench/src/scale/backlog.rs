@@ -14,6 +14,7 @@ use crate::{
 };
 
 const NOBODY: &str = "nobody";
+const KNOWN: &str = "SELECT count(*) FROM open_run";
 const ENDED: &str =
     "SELECT count(*) FROM execution WHERE task_queue = 'nobody' AND closed_at IS NOT NULL";
 
@@ -29,12 +30,13 @@ pub(super) async fn measure(url: &str, most: usize, seconds: u64) -> Result<Stri
         }
         start_many(&own.engine, waiting..size, |_| start("nothing", 0, NOBODY)).await?;
         waiting = size;
-        let step = Step::measure(&own.engine, &queues, seconds).await?;
-        let cells = [
-            vec![size.to_string(), mebibytes(resident()?)],
-            step.cells().to_vec(),
-        ];
-        table.row(&cells.concat());
+        for name in [format!("{size}, just started"), format!("{size}")] {
+            let step = Step::measure(&own.engine, &queues, seconds).await?;
+            let cells = [vec![name, mebibytes(resident()?)], step.cells().to_vec()];
+            table.row(&cells.concat());
+            // Each has got its row by then, and those for which there is no room have left memory.
+            until_at_least(url, KNOWN, waiting).await?;
+        }
     }
     let worker = Working::begin(&own.engine, worker(NOBODY));
     let drained = until_at_least(url, ENDED, waiting).await?;
