@@ -17,10 +17,13 @@ use crate::{
     store::commit::OpenRow,
 };
 
-/// How often the runs are looked through for those to park.
+/// How often the runs are looked through for those to park, when the last round left nothing for the next.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// The most runs looked at in one round: a millisecond's work.
+/// The same when it did: a million runs leave memory in little pieces, between which the others get their commits.
+const NEXT_PIECE: Duration = Duration::from_millis(10);
+
+/// The most runs looked at in one round.
 const LOOKS: usize = 4 * PARK_BATCH;
 
 /// By how much the run ids of owners that follow each other may overlap: how exactly each of them samples Postgres's time.
@@ -103,18 +106,18 @@ impl Owner {
         if now < self.memory.next_round {
             return;
         }
-        self.memory.next_round = now + if self.is_short() { ROUND / 10 } else { ROUND };
-        let mut parked = 0;
+        let (mut looks, mut parked) = (0, 0);
         let mut again = Vec::new();
-        for _ in 0..LOOKS {
+        while looks < LOOKS && parked < PARK_BATCH {
             let short = self.is_short();
             let Some(Reverse((looked_at, run_id))) = self.memory.round.peek().copied() else {
                 break;
             };
             let idle = now.saturating_duration_since(looked_at) >= self.setup.park_after;
-            if !(idle || short) || parked == PARK_BATCH {
+            if !(idle || short) {
                 break;
             }
+            looks += 1;
             self.memory.round.pop();
             let Some(run) = self.runs.get_mut(&run_id) else {
                 continue;
@@ -139,7 +142,13 @@ impl Owner {
             }
         }
         self.memory.round.extend(again);
-        self.register_old();
+        let more = self.register_old() || looks == LOOKS || parked == PARK_BATCH;
+        self.memory.next_round = now
+            + match (more, self.is_short()) {
+                (true, _) => NEXT_PIECE,
+                (false, true) => ROUND / 10,
+                (false, false) => ROUND,
+            };
     }
 
     /// Tells the database what `open_run` is to say of a run.
@@ -170,8 +179,9 @@ impl Owner {
             .is_some_and(|run| run.execution.is_waiting_for_workers())
     }
 
-    /// Gives open runs a row in `open_run` that have been without one for a while, and says from when on they have none.
-    pub(super) fn register_old(&mut self) {
+    /// Gives some of the open runs a row in `open_run` that have been without one for a while, and notes from when on they have
+    /// none. Says whether there are more.
+    pub(super) fn register_old(&mut self) -> bool {
         let now = self.now();
         let old = now.before((self.setup.park_after / REGISTER_AFTER).into());
         let mut since = now;
@@ -196,11 +206,14 @@ impl Owner {
                 continue;
             }
             since = since.min(started(*run_id));
-            if started(*run_id) > old {
+            if started(*run_id) > old || without.len() == PARK_BATCH {
                 break;
             }
-            without.push(*run_id);
+            if run.open_row.is_none() {
+                without.push(*run_id);
+            }
         }
+        let more = without.len() == PARK_BATCH;
         for run_id in without {
             self.register_hot(run_id);
         }
@@ -212,6 +225,7 @@ impl Owner {
             since = since.min(floor);
         }
         self.setup.open_since.store(since.0, Ordering::Relaxed);
+        more
     }
 
     /// Takes note that there may be open runs without a row in `open_run` from this moment on.
