@@ -56,17 +56,16 @@ pub fn request_cancel(
     request: &RequestCancel,
     now: Timestamp,
 ) -> Result<Decision, Rejection> {
+    let repeated =
+        request.request_id.is_some() && request.request_id.as_ref() == exec.cancel_request_id();
+    if repeated {
+        return Ok(Decision::default());
+    }
     if !exec.is_open() {
         return Err(Rejection::WorkflowClosed);
     }
     if exec.cancel_requested() {
-        let repeated =
-            request.request_id.is_some() && request.request_id.as_ref() == exec.cancel_request_id();
-        return if repeated {
-            Ok(Decision::default())
-        } else {
-            Err(Rejection::CancellationAlreadyRequested)
-        };
+        return Err(Rejection::CancellationAlreadyRequested);
     }
     if let Some(problem) = text_problem(&request.cause) {
         return Err(Rejection::InvalidArgument {

@@ -34,15 +34,16 @@ pub struct Signal {
 /// # Errors
 /// [`Rejection::WorkflowClosed`], [`Rejection::TooManySignals`], [`Rejection::InvalidArgument`] when it is too large.
 pub fn signal(exec: &Execution, request: &Signal, now: Timestamp) -> Result<Decision, Rejection> {
-    if !exec.is_open() {
-        return Err(Rejection::WorkflowClosed);
-    }
+    // Before anything else: whoever repeats a request because its answer was lost learns that it was heard, though the run be closed.
     if request
         .request_id
         .as_ref()
         .is_some_and(|id| exec.has_seen(id))
     {
         return Ok(Decision::default());
+    }
+    if !exec.is_open() {
+        return Err(Rejection::WorkflowClosed);
     }
     let invalid = |field, problem| Rejection::InvalidArgument { field, problem };
     if let Some(problem) = request.signal_name.problem() {

@@ -85,6 +85,10 @@ impl Execution {
             closed.pending_bytes = memory::kept_bytes(&started) + memory::kept_bytes(event);
             closed.started = Some(started);
         }
+        // A request whose answer was lost may come again.
+        closed.request_ids = std::mem::take(&mut self.request_ids);
+        let requests = closed.request_ids.iter();
+        closed.pending_bytes += requests.map(memory::request_bytes).sum::<usize>();
         closed.status = status;
         closed.close_event = Some(Arc::clone(event));
         closed.next_event_id = self.next_event_id;

@@ -57,6 +57,20 @@ fn cancellation_is_requested_once() {
 }
 
 #[test]
+fn repeated_cancellation_has_been_heard_though_the_run_has_closed() {
+    check(
+        "
+        given start | take | complete | cancel id=a | terminate
+        cancel id=a
+        cancel id=b
+          ! WORKFLOW_CLOSED
+        cancel
+          ! WORKFLOW_CLOSED
+        ",
+    );
+}
+
+#[test]
 fn termination_asks_nobody() {
     check(
         "

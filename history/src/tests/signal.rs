@@ -43,6 +43,18 @@ fn repeated_request_has_no_effect() {
 }
 
 #[test]
+fn repeated_request_has_been_heard_though_the_run_has_closed() {
+    check(
+        "
+        given start | take | complete | signal hello id=a | terminate
+        signal hello id=a
+        signal hello id=b
+          ! WORKFLOW_CLOSED
+        ",
+    );
+}
+
+#[test]
 fn request_is_remembered_while_it_is_buffered() {
     check(
         "
