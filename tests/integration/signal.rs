@@ -23,8 +23,13 @@ async fn a_signal_reaches_the_workflow_once() {
         1,
         "{events:?}"
     );
+    // Its repetition finds that it was heard; another one comes too late.
+    let (status, answer) = server.client.post("/w/signal", body.clone()).await;
+    assert_eq!((status, answer), (200, json!({})));
+    let mut other = body;
+    other["requestId"] = json!("another");
     assert_eq!(
-        code(&server.client.post("/w/signal", body).await),
+        code(&server.client.post("/w/signal", other).await),
         (409, "WORKFLOW_CLOSED")
     );
     server.stop().await;
