@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes},
-    extract::Request,
+    extract::{FromRequestParts, Request},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
     routing::Route,
@@ -17,6 +17,7 @@ use engine::limits::LONG_POLL_MAX;
 use futures::{FutureExt as _, future::BoxFuture, future::Either};
 use tokio::time::{Instant, sleep};
 use tower::{Layer, Service, ServiceExt as _};
+use uuid::Uuid;
 
 use crate::{
     app::App,
@@ -27,12 +28,36 @@ use crate::{
 
 /// Marks a request that was forwarded already: it is not forwarded again.
 pub(crate) const FORWARDED: HeaderName = HeaderName::from_static("x-coreason-forwarded");
-/// The id that a start gets which names none: the same wherever the request goes, and however often.
-pub(crate) const FRESH: HeaderName = HeaderName::from_static("x-coreason-fresh");
+/// Names the id that a request gets which has none of its own: the same wherever it goes, and however often.
+const FRESH: HeaderName = HeaderName::from_static("x-coreason-fresh");
 /// Between two tries, while a shard changes hands.
 const PAUSE: Duration = Duration::from_millis(20);
 /// What a forwarded request may take beyond the longest poll.
 const MARGIN: Duration = Duration::from_secs(10);
+
+/// The id for a request that names none. A forwarded one brings it, so that a second try is a repetition.
+pub(crate) struct Fresh(Option<HeaderValue>);
+
+impl Fresh {
+    pub(crate) fn id(&self) -> String {
+        let brought = self.0.as_ref().and_then(|id| id.to_str().ok());
+        brought.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)
+    }
+
+    /// Without a request: a new id each time.
+    #[cfg(test)]
+    pub(crate) fn new() -> Self {
+        Self(None)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Fresh {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.headers.get(FRESH).cloned()))
+    }
+}
 
 /// Answers requests here, or where their workflows are. Where there are no other members it costs nothing.
 #[derive(Clone)]
@@ -88,7 +113,7 @@ async fn forward(app: &App, here: Route, request: Request) -> Response {
         Err(error) => return error.into_response(),
     };
     if parts.method == Method::POST
-        && let Ok(fresh) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string())
+        && let Ok(fresh) = HeaderValue::from_str(&Uuid::new_v4().to_string())
     {
         parts.headers.entry(FRESH).or_insert(fresh);
     }

@@ -14,6 +14,7 @@ use crate::{
     app::App,
     error::Error,
     extract::{Json, Of, Query},
+    forward::Fresh,
     reply,
 };
 
@@ -33,20 +34,21 @@ pub(crate) async fn cancel(
     State(app): State<App>,
     of: Of,
     Query(run): Query<RunQuery>,
+    fresh: Fresh,
     body: Json,
 ) -> Result<Response, Error> {
-    let cancel = body.read::<CancelBody<'_>>()?.request()?;
+    let cancel = body.read::<CancelBody<'_>>()?.request(&fresh)?;
     let address = run.address(of)?;
     app.engine()?.request_cancel(&address, cancel).await?;
     Ok(reply::json(StatusCode::OK, &reply::Done {}))
 }
 
 impl CancelBody<'_> {
-    fn request(self) -> Result<RequestCancel, Error> {
+    fn request(self, fresh: &Fresh) -> Result<RequestCancel, Error> {
         Ok(RequestCancel {
             cause: self.reason.into_owned(),
             identity: identity(self.identity.as_deref())?,
-            request_id: Some(request_id(self.request_id.as_deref())?),
+            request_id: Some(request_id(self.request_id.as_deref(), fresh)?),
             external: None,
         })
     }

@@ -7,7 +7,7 @@ use history::{Identity, Payload, Payloads, RequestId};
 use serde::{Deserialize as _, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::error::Error;
+use crate::{error::Error, forward::Fresh};
 
 /// Facts by key: a memo, or search attributes.
 pub(crate) type Facts<'a> = BTreeMap<String, &'a RawValue>;
@@ -46,12 +46,11 @@ fn payload(raw: &RawValue) -> Payload {
     Payload::json_text(Bytes::copy_from_slice(raw.get().as_bytes()))
 }
 
-/// Returns the given request id, or a new one.
-pub(crate) fn request_id(given: Option<&str>) -> Result<RequestId, Error> {
-    Ok(match given {
-        Some(text) => RequestId::new(text)?,
-        None => RequestId::known(uuid::Uuid::new_v4().to_string()),
-    })
+/// Returns the given request id, or a fresh one.
+pub(crate) fn request_id(given: Option<&str>, fresh: &Fresh) -> Result<RequestId, Error> {
+    Ok(RequestId::new(
+        given.map_or_else(|| fresh.id(), str::to_owned),
+    )?)
 }
 
 /// Returns who asks, if the request says it.

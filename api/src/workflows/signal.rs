@@ -15,6 +15,7 @@ use crate::{
     app::App,
     error::Error,
     extract::{Json, Of, Query},
+    forward::Fresh,
     reply,
 };
 
@@ -38,22 +39,23 @@ pub(crate) async fn signal(
     State(app): State<App>,
     of: Of,
     Query(run): Query<RunQuery>,
+    fresh: Fresh,
     body: Json,
 ) -> Result<Response, Error> {
-    let signal = body.read::<SignalBody<'_>>()?.request()?;
+    let signal = body.read::<SignalBody<'_>>()?.request(&fresh)?;
     let address = run.address(of)?;
     app.engine()?.signal(&address, signal).await?;
     Ok(reply::json(StatusCode::OK, &reply::Done {}))
 }
 
 impl SignalBody<'_> {
-    fn request(self) -> Result<Signal, Error> {
+    fn request(self, fresh: &Fresh) -> Result<Signal, Error> {
         Ok(Signal {
             signal_name: SignalName::new(&self.signal_name)?,
             input: arguments(self.input, self.inputs)?,
             identity: identity(self.identity.as_deref())?,
             header: Header::new(),
-            request_id: Some(request_id(self.request_id.as_deref())?),
+            request_id: Some(request_id(self.request_id.as_deref(), fresh)?),
             external: None,
         })
     }

@@ -2,11 +2,7 @@
 
 use std::borrow::Cow;
 
-use axum::{
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use engine::Started;
 use history::{
     Millis, RequestId, RetryPolicy, TaskQueue, WorkflowId, WorkflowType,
@@ -25,7 +21,7 @@ use crate::{
     duration::Human,
     error::Error,
     extract::{InNamespace, Json, Query},
-    forward::FRESH,
+    forward::Fresh,
     reply,
     wait::Wait,
 };
@@ -45,11 +41,10 @@ pub(crate) async fn start(
     State(app): State<App>,
     InNamespace(namespace): InNamespace,
     Query(query): Query<StartQuery>,
-    headers: HeaderMap,
+    fresh: Fresh,
     body: Json,
 ) -> Result<Response, Error> {
-    let fresh = headers.get(FRESH).and_then(|fresh| fresh.to_str().ok());
-    let request = body.read::<StartBody<'_>>()?.request(fresh)?;
+    let request = body.read::<StartBody<'_>>()?.request(&fresh)?;
     let engine = app.engine()?;
     let workflow_id = request.workflow_id.clone();
     let Wait(Some(wait)) = query.wait else {
@@ -122,15 +117,14 @@ struct StartBody<'a> {
 }
 
 impl StartBody<'_> {
-    /// Returns the start; `fresh` is the id where it names none.
-    fn request(self, fresh: Option<&str>) -> Result<StartWorkflow, Error> {
+    /// Returns the start; `fresh` gives the id where it names none.
+    fn request(self, fresh: &Fresh) -> Result<StartWorkflow, Error> {
         if matches!(self.workflow_id.as_deref(), Some("." | "..")) {
             return Err(Error::InvalidBody(
                 "workflowId is `.` or `..`, which no URL can address; give another one".to_owned(),
             ));
         }
-        let fresh = (self.workflow_id.is_none() || self.request_id.is_none())
-            .then(|| fresh.map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned));
+        let fresh = (self.workflow_id.is_none() || self.request_id.is_none()).then(|| fresh.id());
         let named = |given: &Option<Cow<'_, str>>| {
             given
                 .as_deref()
@@ -202,7 +196,7 @@ mod tests {
     fn request(text: &str) -> Result<StartWorkflow, Error> {
         serde_json::from_str::<StartBody<'_>>(text)
             .map_err(|error| Error::InvalidBody(error.to_string()))?
-            .request(None)
+            .request(&Fresh::new())
     }
 
     #[test]

@@ -43,6 +43,23 @@ impl Client {
         .await
     }
 
+    /// Changes something as a member asks that forwards a request; `fresh` is the id that it gave the request.
+    pub(crate) async fn post_forwarded(
+        &self,
+        path: &str,
+        fresh: &str,
+        body: Value,
+    ) -> (u16, Value) {
+        self.send(
+            self.http
+                .request(Method::POST, format!("{}{path}", self.workflows))
+                .header("x-coreason-forwarded", "1")
+                .header("x-coreason-fresh", fresh)
+                .json(&body),
+        )
+        .await
+    }
+
     /// Reads; nothing when there is no answer within some seconds.
     pub(crate) async fn try_get(&self, path: &str) -> Option<(u16, Value)> {
         let url = format!("{}{path}", self.workflows);
