@@ -36,14 +36,14 @@ pub(crate) async fn healthz() -> Response {
 /// `GET /readyz`: 200 when this process is a member of those that share the shards, with how many it serves; else 503.
 pub(crate) async fn readyz(State(app): State<App>) -> Result<Response, Error> {
     match app.engine()?.role() {
-        Role::Owner { epoch, shards } => Ok(reply::json(
+        Role::Member { epoch, shards } => Ok(reply::json(
             StatusCode::OK,
             &Health {
                 epoch: Some(epoch),
                 shards: Some(shards),
-                ..Health::new("owner")
+                ..Health::new("member")
             },
         )),
-        Role::Standby => Err(engine::Error::NotOwner { owner: None }.into()),
+        Role::Outside => Err(engine::Error::NotOwner { owner: None }.into()),
     }
 }

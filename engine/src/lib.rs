@@ -123,14 +123,14 @@ pub struct HistoryPage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// A member: it owns shards, or will.
-    Owner {
+    Member {
         /// The fence's number.
         epoch: i64,
         /// How many shards it serves.
         shards: usize,
     },
     /// No member, or not yet.
-    Standby,
+    Outside,
 }
 
 /// The engine of one process: a member of those that share the shards. Cheap to clone.
@@ -162,7 +162,7 @@ impl Engine {
         store::connect::migrate(&pool).await?;
         let namespaces = store::load::Namespaces::load(&pool).await?;
         let (stop, stopping) = watch::channel(false);
-        let (role_tx, role) = watch::channel(ownership::State::Standby);
+        let (role_tx, role) = watch::channel(ownership::State::Outside);
         let secret = store::ownership::select_secret(&pool).await?;
         let post = Post {
             peers: Arc::clone(&config.peers),
@@ -194,8 +194,8 @@ impl Engine {
     /// Says whether this process is the only member of its database: all workflows are here.
     pub fn is_alone(&self) -> bool {
         match &*self.inner.role.borrow() {
-            ownership::State::Owner { alone, .. } => alone.load(Ordering::Relaxed),
-            ownership::State::Standby => false,
+            ownership::State::Member { alone, .. } => alone.load(Ordering::Relaxed),
+            ownership::State::Outside => false,
         }
     }
 
@@ -215,7 +215,7 @@ impl Engine {
         // The sender lives as long as the ownership task; when that has ended, nobody will own again.
         let _ = role
             .wait_for(
-                |state| matches!(state, ownership::State::Owner { shards, .. } if *shards >= least),
+                |state| matches!(state, ownership::State::Member { shards, .. } if *shards >= least),
             )
             .await;
     }
@@ -224,7 +224,7 @@ impl Engine {
     pub async fn disowned(&self) {
         let mut role = self.inner.role.clone();
         let _ = role
-            .wait_for(|state| matches!(state, ownership::State::Standby))
+            .wait_for(|state| matches!(state, ownership::State::Outside))
             .await;
     }
 
@@ -487,8 +487,8 @@ impl Engine {
 
     fn sender(&self) -> Result<mpsc::UnboundedSender<Message>, Error> {
         match &*self.inner.role.borrow() {
-            ownership::State::Owner { sender, .. } => Ok(sender.clone()),
-            ownership::State::Standby => Err(Error::NotOwner { owner: None }),
+            ownership::State::Member { sender, .. } => Ok(sender.clone()),
+            ownership::State::Outside => Err(Error::NotOwner { owner: None }),
         }
     }
 }

@@ -31,7 +31,7 @@ pub const MEMORY_BYTES: usize = 512 * 1024 * 1024;
 pub const PARK_AFTER: Duration = Duration::from_secs(30);
 /// A run that is open for this part of [`PARK_AFTER`] gets a row by which a takeover finds it; one that is over before never has one.
 pub const REGISTER_AFTER: u32 = 3;
-/// The most runs parked in one round.
+/// The most runs parked, and the most given a row in `open_run`, in one round.
 pub const PARK_BATCH: usize = 100;
 /// The most runs read at once by their ids: whose deadlines came, or in whose queue a worker has room.
 pub const READ_BATCH: usize = 256;

@@ -495,7 +495,7 @@ impl<'a> Members<'a> {
         let count = self.held.iter().filter(served).count();
         self.shared.served.store(count, Ordering::Relaxed);
         self.state.send_if_modified(|state| match state {
-            State::Owner { shards, .. } if *shards != count => {
+            State::Member { shards, .. } if *shards != count => {
                 *shards = count;
                 true
             }

@@ -36,7 +36,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) enum State {
     /// It is.
-    Owner {
+    Member {
         epoch: i64,
         sender: mpsc::UnboundedSender<Message>,
         /// Tells it to look at the other members.
@@ -47,17 +47,17 @@ pub(crate) enum State {
         alone: Arc<AtomicBool>,
     },
     /// It is not, or not yet.
-    Standby,
+    Outside,
 }
 
 impl State {
     pub(crate) fn role(&self) -> Role {
         match self {
-            Self::Owner { epoch, shards, .. } => Role::Owner {
+            Self::Member { epoch, shards, .. } => Role::Member {
                 epoch: *epoch,
                 shards: *shards,
             },
-            Self::Standby => Role::Standby,
+            Self::Outside => Role::Outside,
         }
     }
 }
@@ -81,7 +81,7 @@ pub(crate) async fn run(
             state: &state,
         };
         let ended = tenure.serve(stopping.clone()).await;
-        state.send_replace(State::Standby);
+        state.send_replace(State::Outside);
         if let Err(error) = ended {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -202,7 +202,7 @@ impl Tenure<'_> {
             _ = stopping.wait_for(|stop| *stop) => {}
         }
         // No new requests; what is under way is committed, then the others get the shards.
-        self.state.send_replace(State::Standby);
+        self.state.send_replace(State::Outside);
         let _ = sender.send(Message::Stop);
         drop(sender);
         let drained = tokio::select! {
@@ -240,7 +240,7 @@ impl Tenure<'_> {
         // When the owner has ended the answer fails as well, and its end is seen elsewhere.
         let _ = sender.send(Message::Ready { reply });
         if ready.await.is_ok() {
-            self.state.send_replace(State::Owner {
+            self.state.send_replace(State::Member {
                 epoch: term.epoch,
                 sender,
                 look: Arc::clone(&shared.look),

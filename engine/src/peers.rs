@@ -155,7 +155,7 @@ impl Answer {
 
 /// Does what another member asks for, and answers when that is durable.
 pub(crate) async fn receive(state: State, namespaces: &Namespaces, request: Request) -> Answer {
-    let State::Owner { sender, look, .. } = state else {
+    let State::Member { sender, look, .. } = state else {
         return Answer::Again;
     };
     let lost = |_| Error::Unavailable("the engine lost its shards");

@@ -61,7 +61,7 @@ struct House {
     database: String,
     ledger: PathBuf,
     nodes: [Node; 2],
-    owner: usize,
+    target: usize,
     addresses: Addresses,
 }
 
@@ -76,46 +76,46 @@ impl House {
             database: database.to_owned(),
             ledger: ledger.to_owned(),
             nodes: [first, second],
-            owner: 0,
+            target: 0,
             addresses: Arc::new(Mutex::new(addresses)),
         }
     }
 
-    fn standby(&self) -> usize {
-        1 - self.owner
+    fn other(&self) -> usize {
+        1 - self.target
     }
 
     /// Kills one, and returns how long it took the other one to own all.
     async fn kill(&mut self) -> Duration {
-        self.nodes[self.owner].signal(Signal::SIGKILL);
-        let took = self.nodes[self.standby()].owns().await;
-        self.restart(self.owner);
+        self.nodes[self.target].signal(Signal::SIGKILL);
+        let took = self.nodes[self.other()].owns().await;
+        self.restart(self.target);
         took
     }
 
     /// Freezes one, and returns how long it took the other one to own all. The frozen one wakes up some time later, or never.
     async fn freeze(&mut self, then: Duration, wakes: bool) -> Duration {
-        self.nodes[self.owner].signal(Signal::SIGSTOP);
-        let took = self.nodes[self.standby()].owns().await;
+        self.nodes[self.target].signal(Signal::SIGSTOP);
+        let took = self.nodes[self.other()].owns().await;
         tokio::time::sleep(then).await;
         if wakes {
-            self.nodes[self.owner].signal(Signal::SIGCONT);
+            self.nodes[self.target].signal(Signal::SIGCONT);
         } else {
-            self.nodes[self.owner].signal(Signal::SIGKILL);
-            self.restart(self.owner);
+            self.nodes[self.target].signal(Signal::SIGKILL);
+            self.restart(self.target);
         }
         took
     }
 
     /// Kills one while the other one is frozen, starts it again, and returns how long it took that one to own.
     async fn kill_beside_frozen(&mut self) -> Duration {
-        self.nodes[self.standby()].signal(Signal::SIGSTOP);
-        self.nodes[self.owner].signal(Signal::SIGKILL);
-        self.restart(self.owner);
-        let took = self.nodes[self.owner].owns().await;
-        self.nodes[self.standby()].signal(Signal::SIGCONT);
-        // What was the owner stays it.
-        self.owner = self.standby();
+        self.nodes[self.other()].signal(Signal::SIGSTOP);
+        self.nodes[self.target].signal(Signal::SIGKILL);
+        self.restart(self.target);
+        let took = self.nodes[self.target].owns().await;
+        self.nodes[self.other()].signal(Signal::SIGCONT);
+        // The next one is the same again.
+        self.target = self.other();
         took
     }
 
@@ -126,9 +126,9 @@ impl House {
 
     /// The one that owns all comes under fire next, when the other one has come back and got its share.
     async fn turn(&mut self) {
-        self.owner = self.standby();
-        self.nodes[self.standby()].shares().await;
-        self.nodes[self.owner].shares().await;
+        self.target = self.other();
+        self.nodes[self.other()].shares().await;
+        self.nodes[self.target].shares().await;
     }
 }
 

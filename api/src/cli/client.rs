@@ -116,7 +116,7 @@ impl Client {
             if let Some(owner) = owner_elsewhere(&error, &self.address) {
                 match ask(owner).await {
                     Ok(answer) => return Ok(answer),
-                    // It has just ended: what the standby said is still true.
+                    // It has just ended: what the first one said is still true.
                     Err(Error::Unreachable { .. }) => {}
                     Err(other) => error = other,
                 }

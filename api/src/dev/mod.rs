@@ -109,7 +109,7 @@ async fn ready(engine: &Engine) {
     if timeout(SAY_WAITING_AFTER, engine.owning()).await.is_ok() {
         return;
     }
-    if let Role::Owner { shards: 0, .. } = engine.role() {
+    if let Role::Member { shards: 0, .. } = engine.role() {
         tracing::info!("other processes own all shards; waiting for some of them");
     }
     engine.owning().await;

@@ -64,11 +64,11 @@ fn what_the_caller_did_is_a_4xx_and_what_we_did_a_5xx() {
 
 #[test]
 fn the_envelope_names_what_helps() {
-    let standby = Error::from(engine::Error::NotOwner {
+    let elsewhere = Error::from(engine::Error::NotOwner {
         owner: Some("http://127.0.0.1:8000".to_owned()),
     });
     assert_eq!(
-        serde_json::to_value(standby.envelope()).unwrap(),
+        serde_json::to_value(elsewhere.envelope()).unwrap(),
         json!({"error": {
             "code": "NOT_OWNER",
             "message": "this process does not own the workflow's shard; the owner is http://127.0.0.1:8000",

@@ -95,7 +95,7 @@ impl Host {
             ..config
         };
         let (stop, stopping) = watch::channel(false);
-        let (tell, state) = watch::channel(State::Standby);
+        let (tell, state) = watch::channel(State::Outside);
         outside.network.connect(n, state.clone());
         let owning = ownership::run(
             config,
@@ -436,8 +436,8 @@ impl<'a> Simulation<'a> {
                 .take()
                 .unwrap_or_else(|| chance(|rng| rng.usize(..self.hosts.len())));
             let owner = match &*self.hosts[asked].lock().unwrap().state.borrow() {
-                State::Owner { sender, .. } => Some(sender.clone()),
-                State::Standby => None,
+                State::Member { sender, .. } => Some(sender.clone()),
+                State::Outside => None,
             };
             if let Some(owner) = owner {
                 let (reply, answer) = oneshot::channel();

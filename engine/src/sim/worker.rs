@@ -61,12 +61,12 @@ impl Outside {
 pub(super) async fn work(outside: Outside, mut state: watch::Receiver<State>) {
     loop {
         let owner = match state
-            .wait_for(|state| matches!(state, State::Owner { .. }))
+            .wait_for(|state| matches!(state, State::Member { .. }))
             .await
         {
             Ok(state) => match &*state {
-                State::Owner { sender, .. } => sender.clone(),
-                State::Standby => continue,
+                State::Member { sender, .. } => sender.clone(),
+                State::Outside => continue,
             },
             Err(_) => return,
         };

@@ -63,7 +63,7 @@ async fn a_second_member_gets_its_share_names_the_owner_of_the_rest_and_takes_al
     // About a half; in one piece only when the last of it has come.
     let shared = async {
         loop {
-            let (Role::Owner { shards: one, .. }, Role::Owner { shards: other, .. }) =
+            let (Role::Member { shards: one, .. }, Role::Member { shards: other, .. }) =
                 (first.role(), second.role())
             else {
                 panic!("both are members");
@@ -98,7 +98,7 @@ async fn a_second_member_gets_its_share_names_the_owner_of_the_rest_and_takes_al
     tokio::time::timeout(PATIENCE, second.serving(1024))
         .await
         .expect("the other one takes all");
-    assert!(matches!(second.role(), Role::Owner { epoch: 2, .. }));
+    assert!(matches!(second.role(), Role::Member { epoch: 2, .. }));
     work(&second, sequence(2), echo());
     for n in 0..40 {
         assert_eq!(
@@ -133,7 +133,7 @@ async fn a_lost_answer_is_looked_up_and_nothing_is_lost_or_doubled() {
         );
     }
     assert!(
-        matches!(engine.role(), Role::Owner { epoch: 1, .. }),
+        matches!(engine.role(), Role::Member { epoch: 1, .. }),
         "the ownership outlives its connections"
     );
     assert_eq!(
@@ -441,7 +441,7 @@ async fn a_batch_that_failed_for_a_passing_reason_is_tried_again() {
         .await
         .unwrap();
     assert_eq!(closed.unwrap().status, Status::Completed);
-    assert!(matches!(engine.role(), Role::Owner { epoch: 1, .. }));
+    assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     assert_eq!(
         number(
             &url,
@@ -468,7 +468,7 @@ async fn a_database_that_keeps_failing_costs_the_ownership_but_no_acknowledged_w
         .unwrap_err();
     assert_eq!(refused.code(), "UNAVAILABLE");
     let owns_again = async {
-        while !matches!(engine.role(), Role::Owner { epoch: 2, .. }) {
+        while !matches!(engine.role(), Role::Member { epoch: 2, .. }) {
             tokio::task::yield_now().await;
         }
     };

@@ -37,7 +37,7 @@ async fn a_session_ended_before_its_commit_wrote_nothing_and_the_batch_is_sent_a
     work(&engine, sequence(2), echo());
     assert_eq!(end(&engine, "w").await.status, history::Status::Completed);
     ledger.completed("w", started.run_id, 2);
-    assert!(matches!(engine.role(), Role::Owner { epoch: 1, .. }));
+    assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     ledger.check(&url).await;
 }
 
@@ -59,7 +59,7 @@ async fn a_batch_cut_off_between_its_rows_and_its_commit_is_written_once() {
         look_up.pass();
     };
     tokio::join!(cut, ledger.run(&engine, "w", 2));
-    assert!(matches!(engine.role(), Role::Owner { epoch: 1, .. }));
+    assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     ledger.check(&url).await;
 }
 
@@ -80,7 +80,7 @@ async fn a_commit_whose_answer_is_lost_is_found_and_answered_as_done() {
         look_up.pass();
     };
     tokio::join!(cut, ledger.run(&engine, "w", 2));
-    assert!(matches!(engine.role(), Role::Owner { epoch: 1, .. }));
+    assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     ledger.check(&url).await;
 }
 
@@ -98,7 +98,7 @@ async fn each_commit_of_a_workflow_may_be_cut_on_its_way_or_on_its_way_back() {
             cut.reached().await;
         }
     }
-    assert!(matches!(engine.role(), Role::Owner { epoch: 1, .. }));
+    assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     ledger.check(&url).await;
 }
 
@@ -120,7 +120,7 @@ async fn a_cut_after_a_cut_and_a_look_up_cut_too_change_nothing() {
     for trap in &mut traps {
         trap.reached().await;
     }
-    assert!(matches!(engine.role(), Role::Owner { epoch: 1, .. }));
+    assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     ledger.check(&url).await;
 }
 
@@ -135,6 +135,6 @@ async fn many_workflows_go_on_while_every_few_commits_are_cut() {
         .map(|n| proxy.nth([COMMIT, COMMITTED][n % 2], n, Action::Cut))
         .collect();
     ledger.run_many(&engine, 100, 3).await;
-    assert!(matches!(engine.role(), Role::Owner { epoch: 1, .. }));
+    assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     ledger.check(&url).await;
 }

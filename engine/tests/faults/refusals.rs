@@ -48,7 +48,7 @@ async fn a_batch_that_lost_a_deadlock_is_sent_again() {
     };
     tokio::join!(meeting, ledger.run(&engine, "crossed", 2));
     deadlock.reached().await;
-    assert!(matches!(engine.role(), Role::Owner { epoch: 1, .. }));
+    assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     ledger.check(&url).await;
 }
 
@@ -74,7 +74,7 @@ async fn a_batch_that_could_not_be_serialized_is_sent_again() {
     };
     tokio::join!(meeting, ledger.run(&engine, "w", 2));
     conflict.reached().await;
-    assert!(matches!(engine.role(), Role::Owner { epoch: 1, .. }));
+    assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     ledger.check(&url).await;
 }
 
@@ -158,7 +158,7 @@ async fn a_poisoned_start_in_a_batch_of_good_ones_is_refused_alone() {
         }
     }
     assert_eq!(number(&url, "SELECT count(*) FROM execution").await, 41);
-    assert!(matches!(engine.role(), Role::Owner { epoch: 1, .. }));
+    assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     ledger.check(&url).await;
 }
 
@@ -223,7 +223,7 @@ async fn a_poisoned_completion_costs_its_neighbours_nothing_and_goes_on_when_it_
     execute(&url, CURE).await;
     assert_eq!(end(&engine, "poison").await.status, Status::Completed);
     ledger.completed("poison", started.run_id, 2);
-    assert!(matches!(engine.role(), Role::Owner { epoch: 1, .. }));
+    assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     ledger.check(&url).await;
 }
 

@@ -120,7 +120,7 @@ async fn another_database_in_the_place_of_the_first_is_an_alarm() {
     let after = Ledger::default();
     engine.owning().await;
     after.run(&engine, "w", 2).await;
-    assert!(matches!(engine.role(), Role::Owner { .. }));
+    assert!(matches!(engine.role(), Role::Member { .. }));
     before.check(&first).await;
     after.check(&second).await;
 }

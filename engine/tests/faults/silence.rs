@@ -18,7 +18,7 @@ fn short(url: &str, lease: Duration) -> Config {
     }
 }
 
-/// A stall of three leases: a standby that reaches Postgres takes over in the middle of it.
+/// A stall of three leases: another member that reaches Postgres takes over in the middle of it.
 async fn a_stall_hands_over(lease: Duration) {
     let url = database().await;
     let (proxy, through) = Proxy::before_url(&url).await;
@@ -31,12 +31,12 @@ async fn a_stall_hands_over(lease: Duration) {
     ledger.started("before", started.run_id);
     proxy.stall();
     // It joins while the other one can't give anything away.
-    let standby = Engine::open(short(&url, lease)).await.unwrap();
+    let other = Engine::open(short(&url, lease)).await.unwrap();
     let since = Instant::now();
     let (engine, request) = (stalled.clone(), start("seq", "during"));
     let (asked, again) = (request.clone(), namespace());
     let answer = tokio::spawn(async move { engine.start_workflow(&again, asked).await });
-    tokio::time::timeout(PATIENCE, standby.serving(1024))
+    tokio::time::timeout(PATIENCE, other.serving(1024))
         .await
         .expect("it is replaced");
     tokio::time::timeout(PATIENCE, stalled.disowned())
@@ -49,21 +49,21 @@ async fn a_stall_hands_over(lease: Duration) {
     );
     let error = answer.await.unwrap().unwrap_err();
     assert_eq!(error.code(), "UNAVAILABLE");
-    keep_working(&standby, sequence(2), echo());
-    let (during, closed) = standby
+    keep_working(&other, sequence(2), echo());
+    let (during, closed) = other
         .execute_workflow(&namespace(), request, PATIENCE)
         .await
         .unwrap();
     assert!(closed.is_some());
     ledger.completed("during", during.run_id, 2);
-    assert!(end(&standby, "before").await.run_id == started.run_id);
+    assert!(end(&other, "before").await.run_id == started.run_id);
     ledger.completed("before", started.run_id, 2);
     // What comes through now is of an owner that was.
     tokio::time::sleep((3 * lease).saturating_sub(since.elapsed())).await;
-    ledger.run(&standby, "after", 2).await;
-    assert!(matches!(standby.role(), Role::Owner { epoch: 2, .. }));
+    ledger.run(&other, "after", 2).await;
+    assert!(matches!(other.role(), Role::Member { epoch: 2, .. }));
     proxy.flow();
-    standby.close().await;
+    other.close().await;
     tokio::time::timeout(PATIENCE, stalled.serving(1024))
         .await
         .expect("it comes back");
@@ -149,7 +149,7 @@ async fn a_short_stall_costs_nothing_but_time() {
         proxy.flow();
     };
     tokio::join!(ledger.run_many(&engine, 20, 2), stalled);
-    assert!(matches!(engine.role(), Role::Owner { epoch: 1, .. }));
+    assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     ledger.check(&url).await;
 }
 
