@@ -155,6 +155,7 @@ CREATE FUNCTION commit_batch(
 RETURNS uuid[] LANGUAGE plpgsql AS $$
 DECLARE
     kept uuid[];
+    all_kept boolean; -- as nearly always: what the starts need is not looked up again then
 BEGIN
     -- The fence: whoever deletes the row waits for this batch, and stops every later one.
     PERFORM FROM slot s
@@ -176,7 +177,9 @@ BEGIN
             RETURNING c.run_id
         )
         SELECT array_agg(run_id) INTO kept FROM claimed;
-        -- What belongs to a start that lost its id is filtered out here, and below by the absence of this row.
+        all_kept := cardinality(kept) = cardinality(claim_run_ids);
+        -- What belongs to a start that lost its id is filtered out here, and below by the absence of this row. Not by EXISTS:
+        -- planned while the table is small, that becomes a hash of the whole table, and stays one.
         INSERT INTO execution (shard, run_id, namespace, workflow_id, workflow_type, task_queue, first_run_id,
                                parent_run_id, parent_workflow_id, request_id, started_at, status)
         SELECT u.shard, u.run_id, u.namespace, u.workflow_id, u.workflow_type, u.task_queue, u.first_run_id,
@@ -186,19 +189,18 @@ BEGIN
                     start_first_run_ids, start_parent_run_ids, start_parent_workflow_ids, start_request_ids, started_ats, start_claims)
              AS u (shard, run_id, namespace, workflow_id, workflow_type, task_queue, first_run_id,
                    parent_run_id, parent_workflow_id, request_id, started_at, claim)
-        WHERE EXISTS (
-            SELECT FROM current_run c
-            WHERE c.shard = u.shard AND c.namespace = u.namespace AND c.workflow_id = u.workflow_id AND c.run_id = u.claim
+        WHERE all_kept OR (
+            SELECT c.run_id = u.claim FROM current_run c
+            WHERE c.shard = u.shard AND c.namespace = u.namespace AND c.workflow_id = u.workflow_id
         );
     END IF;
 
     IF row_shards IS NOT NULL THEN
-        -- Not EXISTS: planned while the table is small, that becomes a hash of the whole table, and stays one.
         INSERT INTO history (shard, run_id, seq, first_event_id, version, records, hash)
         SELECT u.shard, u.run_id, u.seq, u.first_event_id, row_version, u.records, u.hash
         FROM unnest(row_shards, row_run_ids, row_seqs, row_first_event_ids, row_records, row_hashes, row_claims)
              AS u (shard, run_id, seq, first_event_id, records, hash, claim)
-        WHERE u.claim IS NULL OR (SELECT true FROM execution e WHERE e.shard = u.shard AND e.run_id = u.claim);
+        WHERE all_kept OR u.claim IS NULL OR (SELECT true FROM execution e WHERE e.shard = u.shard AND e.run_id = u.claim);
     END IF;
 
     IF close_shards IS NOT NULL THEN
@@ -214,7 +216,7 @@ BEGIN
         INSERT INTO outbox (shard, run_id)
         SELECT u.shard, u.run_id
         FROM unnest(debt_shards, debt_run_ids, debt_claims) AS u (shard, run_id, claim)
-        WHERE u.claim IS NULL OR (SELECT true FROM execution e WHERE e.shard = u.shard AND e.run_id = u.claim);
+        WHERE all_kept OR u.claim IS NULL OR (SELECT true FROM execution e WHERE e.shard = u.shard AND e.run_id = u.claim);
     END IF;
 
     IF open_shards IS NOT NULL THEN
