@@ -1,12 +1,9 @@
 //! The one place that writes. While one batch is under way the next gathers: latency is one flush
 //! when idle, and batches grow under load. Two connections take turns, and no workflow is in two batches at once.
 
-use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use foldhash::{HashMap, HashSet};
 use futures::{
     StreamExt as _,
     future::{BoxFuture, FutureExt as _},
@@ -168,8 +165,8 @@ impl Gathered {
     fn batch(&mut self) -> Vec<Item> {
         let mut batch: Vec<Item> = Vec::with_capacity(self.pending.len().min(BATCH_ROWS_MAX));
         let mut skipped = VecDeque::new();
-        let mut taken = HashSet::new();
-        let mut held_back: HashSet<Workflow> = HashSet::new();
+        let mut taken = HashSet::default();
+        let mut held_back: HashSet<Workflow> = HashSet::default();
         let (mut rows, mut bytes) = (0, 0);
         while rows < BATCH_ROWS_MAX && bytes < BATCH_BYTES_MAX {
             let Some(item) = self.pending.pop_front() else {
@@ -252,7 +249,7 @@ impl Lane {
         let mut parts = vec![items];
         let mut settled = settled;
         // What follows an item that is not written is not written either: a history has no gaps.
-        let mut lost: HashMap<Workflow, Option<String>> = HashMap::new();
+        let mut lost: HashMap<Workflow, Option<String>> = HashMap::default();
         while let Some(mut part) = parts.pop() {
             if !lost.is_empty() {
                 let behind = part.extract_if(.., |item| lost.contains_key(&workflow(item)));

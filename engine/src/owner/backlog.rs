@@ -3,8 +3,7 @@
 //!
 //! Such a run leaves without a word to the database: `open_run` calls it hot, so a takeover folds it and lets it wait again.
 
-use std::collections::{HashMap, HashSet};
-
+use foldhash::{HashMap, HashSet};
 use history::RunId;
 
 use super::{

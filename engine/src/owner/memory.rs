@@ -2,11 +2,12 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap, HashMap, HashSet},
+    collections::{BTreeSet, BinaryHeap},
     sync::atomic::Ordering,
     time::Duration,
 };
 
+use foldhash::{HashMap, HashSet};
 use history::{RunId, Timestamp};
 use tokio::time::Instant;
 
@@ -48,7 +49,7 @@ impl Memory {
             bytes: 0,
             round: BinaryHeap::new(),
             next_round: Instant::now() + ROUND,
-            left: HashMap::new(),
+            left: HashMap::default(),
             young: BTreeSet::new(),
         }
     }

@@ -24,10 +24,11 @@ mod timers;
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, VecDeque},
+    collections::{BinaryHeap, VecDeque},
     sync::{Arc, atomic::AtomicI64},
 };
 
+use foldhash::HashMap;
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use history::{
     EventId, RunId, Timestamp, WorkflowId,
@@ -333,9 +334,9 @@ pub(crate) async fn run(
         elsewhere: FuturesUnordered::new(),
         commits,
         local: VecDeque::new(),
-        runs: HashMap::new(),
-        current: HashMap::new(),
-        loading: HashMap::new(),
+        runs: HashMap::default(),
+        current: HashMap::default(),
+        loading: HashMap::default(),
         queues: queues::Queues::default(),
         shards: shards::Shards::new(),
         timers: BinaryHeap::new(),

@@ -1,7 +1,8 @@
 //! Task queues: workers with free slots on one side, tasks that wait on the other. In memory; rebuilt from the open runs.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
+use foldhash::HashMap;
 use history::{
     EventId, RunId, TaskQueue,
     task::{Tasks, ToWorker, WorkerHello},

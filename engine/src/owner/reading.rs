@@ -1,11 +1,9 @@
 //! Runs that are read by their ids, many at a time: because their deadline came, or because a worker takes from the queue in
 //! which a task of theirs waits.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
+use foldhash::HashMap;
 use futures::FutureExt as _;
 use history::RunId;
 

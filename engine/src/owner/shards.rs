@@ -1,11 +1,8 @@
 //! Which shards are served here: taken in when they come, given up when they belong to another member.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use foldhash::HashMap;
 use futures::{FutureExt as _, TryStreamExt as _};
 use history::{RunId, Timestamp, execution::AttemptState};
 use tokio::time::Instant;
@@ -71,7 +68,7 @@ impl Shards {
             away: usize::from(SHARDS),
             generations: vec![0; usize::from(SHARDS)],
             coming: VecDeque::new(),
-            waiting: HashMap::new(),
+            waiting: HashMap::default(),
             leaving: None,
             floor: None,
         }

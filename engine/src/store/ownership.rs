@@ -1,7 +1,8 @@
 //! The tables `cluster`, `member`, `shard_owner`, `slot` and `batch_log`: who may write what, and what was written.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
+use foldhash::HashSet;
 use history::{RunId, Timestamp};
 use sqlx::{PgConnection, PgTransaction};
 use uuid::Uuid;
@@ -481,7 +482,7 @@ pub(super) async fn fate(
         .await?;
     transaction.commit().await?;
     Ok(if row.get(0) {
-        Fate::Committed(HashSet::new())
+        Fate::Committed(HashSet::default())
     } else {
         Fate::NotCommitted
     })
@@ -490,7 +491,7 @@ pub(super) async fn fate(
 /// Returns the runs of a committed batch that did not get their id.
 pub(crate) async fn conflicts(url: &str, items: &[Item]) -> Result<HashSet<RunId>, Error> {
     let client = super::connect::client(url).await?;
-    let mut conflicts = HashSet::new();
+    let mut conflicts = HashSet::default();
     for item in items {
         for start in &item.starts {
             let row = client

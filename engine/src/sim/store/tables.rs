@@ -1,7 +1,8 @@
 //! What the database holds, and what a statement does to it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
+use foldhash::HashSet;
 use history::{RunId, Timestamp, WorkflowId};
 use uuid::Uuid;
 
@@ -150,7 +151,7 @@ impl State {
                 ));
             }
         }
-        let mut lost = HashSet::new();
+        let mut lost = HashSet::default();
         let mut claims: HashMap<&WorkflowId, bool> = HashMap::new();
         for item in items {
             if let (Some(first), Some(last)) = (item.starts.first(), item.starts.last()) {

@@ -1,11 +1,9 @@
 //! A batch as the arrays that `commit_batch` takes.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    error::Error,
-};
+use std::{collections::BTreeMap, error::Error};
 
 use bytes::BytesMut;
+use foldhash::HashMap;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
 
@@ -127,7 +125,7 @@ impl<'a> Columns<'a> {
     pub(super) fn of(items: &'a [Item], settled: &[Settled]) -> Self {
         let mut columns = Self::default();
         // What a start in this batch must win for the other rows of its workflow to be written.
-        let mut claims: HashMap<(i16, &str), Uuid> = HashMap::new();
+        let mut claims: HashMap<(i16, &str), Uuid> = HashMap::default();
         // One statement can't change a row twice: what the last item says of a run is what counts.
         let mut open_runs = BTreeMap::new();
         for item in items {

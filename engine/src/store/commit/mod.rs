@@ -2,8 +2,7 @@
 
 mod columns;
 
-use std::collections::HashSet;
-
+use foldhash::HashSet;
 use futures::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use history::{RunId, chain::Hash, ids::WorkflowId};
 use tokio_postgres::{
