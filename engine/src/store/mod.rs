@@ -7,6 +7,7 @@ pub(crate) mod audit;
 pub(crate) mod check;
 pub mod commit;
 pub(crate) mod connect;
+pub(crate) mod fate;
 pub mod list;
 pub(crate) mod load;
 pub(crate) mod ownership;
@@ -20,8 +21,9 @@ use history::{Event, RunId, Timestamp, WorkflowId};
 use uuid::Uuid;
 
 use commit::{Conflicts, Item, Settled};
+use fate::Fate;
 use load::{Loaded, Ns};
-use ownership::{Fate, View};
+use ownership::View;
 
 /// What a store answers, in time.
 pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;

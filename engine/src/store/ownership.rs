@@ -1,14 +1,13 @@
-//! The tables `cluster`, `member`, `shard_owner`, `slot` and `batch_log`: who may write what, and what was written.
+//! The tables `cluster`, `member`, `shard_owner` and `slot`: who may write what.
 
 use std::time::Duration;
 
-use foldhash::HashSet;
-use history::{RunId, Timestamp};
+use history::Timestamp;
 use sqlx::{PgConnection, PgTransaction};
 use uuid::Uuid;
 
-use super::{Error, Term, acknowledged::Acknowledged, commit::Item};
-use crate::{limits::BATCH_LOG_KEPT, placement};
+use super::{Error, Term};
+use crate::placement;
 
 /// A member, as the others see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,14 +161,6 @@ pub(crate) async fn end_idle_lock_holder(
     Ok(())
 }
 
-/// Keeps all other changes of members and owners of shards away until the transaction ends, and announces one.
-async fn lock_cluster(transaction: &mut PgTransaction<'_>) -> Result<(), Error> {
-    sqlx::query!("UPDATE cluster SET version = version + 1")
-        .execute(&mut **transaction)
-        .await?;
-    Ok(())
-}
-
 /// Makes a process a member, which gets the shards that nobody owns. Returns its epoch, and since when its own open runs may
 /// have no row in `open_run`.
 pub(crate) async fn join(
@@ -219,28 +210,34 @@ async fn claim(transaction: &mut PgTransaction<'_>, member: Uuid) -> Result<(), 
     Ok(())
 }
 
-/// Says whether a process is a member still.
-async fn is_member(transaction: &mut PgTransaction<'_>, term: Term) -> Result<bool, Error> {
-    let row = sqlx::query!(
+/// Begins a change of members or owners of shards and announces it, which keeps all others away until the transaction ends.
+/// Returns nothing, and nothing is changed, when the process that asks is no member any more.
+async fn begin_change(
+    connection: &mut PgConnection,
+    by: Term,
+) -> Result<Option<PgTransaction<'_>>, Error> {
+    use sqlx::Connection as _;
+    let mut transaction = connection.begin().await?;
+    sqlx::query!("UPDATE cluster SET version = version + 1")
+        .execute(&mut *transaction)
+        .await?;
+    let member = sqlx::query!(
         "SELECT FROM member WHERE id = $1 AND epoch = $2 FOR KEY SHARE",
-        term.owner,
-        term.epoch
+        by.owner,
+        by.epoch
     )
-    .fetch_optional(&mut **transaction)
+    .fetch_optional(&mut *transaction)
     .await?;
-    Ok(row.is_some())
+    Ok(member.map(|_| transaction))
 }
 
 /// Gives the shards that nobody owns to a member.
 pub(crate) async fn claim_free(connection: &mut PgConnection, term: Term) -> Result<(), Error> {
-    use sqlx::Connection as _;
-    let mut transaction = connection.begin().await?;
-    lock_cluster(&mut transaction).await?;
-    if is_member(&mut transaction, term).await? {
-        claim(&mut transaction, term.owner).await?;
-        transaction.commit().await?;
-    }
-    Ok(())
+    let Some(mut transaction) = begin_change(connection, term).await? else {
+        return Ok(());
+    };
+    claim(&mut transaction, term.owner).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// Gives shards of a member to others, those that are members still.
@@ -249,14 +246,11 @@ pub(crate) async fn give(
     term: Term,
     moves: &[(i16, Uuid)],
 ) -> Result<(), Error> {
-    use sqlx::Connection as _;
-    let mut transaction = connection.begin().await?;
-    lock_cluster(&mut transaction).await?;
-    if is_member(&mut transaction, term).await? {
-        update_owners(&mut transaction, term.owner, moves).await?;
-        transaction.commit().await?;
-    }
-    Ok(())
+    let Some(mut transaction) = begin_change(connection, term).await? else {
+        return Ok(());
+    };
+    update_owners(&mut transaction, term.owner, moves).await?;
+    Ok(transaction.commit().await?)
 }
 
 async fn update_owners(
@@ -288,26 +282,20 @@ pub(crate) async fn fence(
     member: Uuid,
     by: Term,
 ) -> Result<(), Error> {
-    use sqlx::Connection as _;
-    let mut transaction = connection.begin().await?;
-    lock_cluster(&mut transaction).await?;
-    if is_member(&mut transaction, by).await? {
-        remove(&mut transaction, member).await?;
-        transaction.commit().await?;
-    }
-    Ok(())
+    let Some(mut transaction) = begin_change(connection, by).await? else {
+        return Ok(());
+    };
+    remove(&mut transaction, member).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// Ends a membership, and gives the shards to the others.
 pub(crate) async fn leave(connection: &mut PgConnection, term: Term) -> Result<(), Error> {
-    use sqlx::Connection as _;
-    let mut transaction = connection.begin().await?;
-    lock_cluster(&mut transaction).await?;
-    if is_member(&mut transaction, term).await? {
-        remove(&mut transaction, term.owner).await?;
-        transaction.commit().await?;
-    }
-    Ok(())
+    let Some(mut transaction) = begin_change(connection, term).await? else {
+        return Ok(());
+    };
+    remove(&mut transaction, term.owner).await?;
+    Ok(transaction.commit().await?)
 }
 
 async fn remove(transaction: &mut PgTransaction<'_>, member: Uuid) -> Result<(), Error> {
@@ -390,23 +378,6 @@ pub(crate) async fn folded(
     Ok(transaction.commit().await?)
 }
 
-/// Deletes the numbers of old batches.
-pub(crate) async fn delete_old_batches(
-    connection: &mut PgConnection,
-    member: Uuid,
-) -> Result<(), Error> {
-    sqlx::query!(
-        "DELETE FROM batch_log b
-         USING (SELECT slot, max(batch) AS latest FROM batch_log WHERE member = $1 GROUP BY slot) AS l
-         WHERE b.member = $1 AND b.slot = l.slot AND b.batch < l.latest - $2::bigint",
-        member,
-        BATCH_LOG_KEPT
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
 /// Records this session as one of a member, for whoever fences it to end.
 pub(crate) async fn record_session(connection: &mut PgConnection, term: Term) -> Result<(), Error> {
     sqlx::query!(
@@ -429,81 +400,4 @@ pub(crate) async fn record_backend(url: &str, term: Term, backend: i32) -> Resul
         )
         .await?;
     Ok(())
-}
-
-/// What became of a batch whose answer was lost.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It is there, but for the starts that did not get their id.
-    Committed(HashSet<RunId>),
-    /// It is not there and never will be.
-    NotCommitted,
-    /// The process is no member any more.
-    Fenced,
-    /// A batch that was acknowledged before is missing: this is an earlier state of the database.
-    Behind,
-}
-
-/// Ends the backend that had the batch, waits for its end by locking its slot, and looks for the batch's number.
-/// Which of its starts did not get their id is for [`conflicts`] to say.
-pub(super) async fn fate(
-    url: &str,
-    backend: i32,
-    slot: i16,
-    Term { owner, epoch }: Term,
-    batch: i64,
-    acknowledged: &Acknowledged,
-) -> Result<Fate, Error> {
-    let mut client = super::connect::client(url).await?;
-    client
-        .execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid = $1 AND application_name LIKE 'coreason%'",
-            &[&backend],
-        )
-        .await?;
-    let transaction = client.transaction().await?;
-    let row = transaction
-        .query_opt(
-            "SELECT epoch FROM slot WHERE member = $1 AND n = $2 FOR UPDATE",
-            &[&owner, &slot],
-        )
-        .await?;
-    if acknowledged.is_missing(&transaction).await? {
-        return Ok(Fate::Behind);
-    }
-    if row.is_none_or(|row| row.get::<_, i64>(0) != epoch) {
-        return Ok(Fate::Fenced);
-    }
-    let row = transaction
-        .query_one(
-            "SELECT EXISTS (SELECT FROM batch_log WHERE member = $1 AND slot = $2 AND batch = $3)",
-            &[&owner, &slot, &batch],
-        )
-        .await?;
-    transaction.commit().await?;
-    Ok(if row.get(0) {
-        Fate::Committed(HashSet::default())
-    } else {
-        Fate::NotCommitted
-    })
-}
-
-/// Returns the runs of a committed batch that did not get their id.
-pub(crate) async fn conflicts(url: &str, items: &[Item]) -> Result<HashSet<RunId>, Error> {
-    let client = super::connect::client(url).await?;
-    let mut conflicts = HashSet::default();
-    for item in items {
-        for start in &item.starts {
-            let row = client
-                .query_opt(
-                    "SELECT 1 FROM execution WHERE shard = $1 AND run_id = $2",
-                    &[&item.shard, &start.run_id.0],
-                )
-                .await?;
-            if row.is_none() {
-                conflicts.insert(start.run_id);
-            }
-        }
-    }
-    Ok(conflicts)
 }

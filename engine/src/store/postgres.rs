@@ -17,8 +17,9 @@ use super::{
     acknowledged::Acknowledged,
     commit::{self, Conflicts, Item, Settled},
     connect,
+    fate::{self, Fate},
     load::{self, Loaded, Namespaces, Ns},
-    ownership::{self as table, Fate, View},
+    ownership::{self as table, View},
     partition,
 };
 
@@ -173,11 +174,11 @@ impl Store for Postgres {
                 return Ok(Fate::Fenced);
             };
             let backend = lost.backend();
-            let fate = table::fate(&self.url, backend, slot, term, batch, &acknowledged).await?;
+            let fate = fate::of(&self.url, backend, slot, term, batch, &acknowledged).await?;
             match fate {
                 Fate::Committed(_) => {
                     acknowledged.note(slot, batch);
-                    Ok(Fate::Committed(table::conflicts(&self.url, items).await?))
+                    Ok(Fate::Committed(fate::conflicts(&self.url, items).await?))
                 }
                 fate => Ok(fate),
             }
@@ -285,6 +286,6 @@ impl super::Session for Session {
     }
 
     fn delete_old_batches(&mut self, term: Term) -> Answer<'_, ()> {
-        table::delete_old_batches(&mut self.connection, term.owner).boxed()
+        fate::delete_old(&mut self.connection, term.owner).boxed()
     }
 }

@@ -22,8 +22,9 @@ use super::{
 use crate::store::{
     Answer, Answers, Connection, Error, Session, Store, Term,
     commit::{Item, OpenRow},
+    fate::Fate,
     load::{Loaded, Ns},
-    ownership::{Fate, Placed, Seen, View},
+    ownership::{Placed, Seen, View},
 };
 use lane::Lane;
 use locker::Locker;
