@@ -1,5 +1,6 @@
 //! The one place that writes. While one batch is under way the next gathers: latency is one flush
-//! when idle, and batches grow under load. Two connections take turns, and no workflow is in two batches at once.
+//! when idle, and batches grow under load. Two connections take turns, out of step: one executes while the answers to the other's
+//! batch are worked on. No workflow is in two batches at once.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -13,12 +14,12 @@ use history::{RunId, WorkflowId};
 use tokio::sync::mpsc;
 
 use crate::{
-    limits::{BATCH_ATTEMPTS_MAX, BATCH_BYTES_MAX, BATCH_ROWS_MAX},
+    limits::{BATCH_ATTEMPTS_MAX, BATCH_BYTES_MAX, BATCH_ROWS_MAX, GATHER, GATHER_ITEMS},
     owner::Message,
     store::{
         self, Connection, NotCommitted, Store, Term,
         commit::{Item, Settled},
-        ownership::Fate,
+        fate::Fate,
     },
 };
 
@@ -98,6 +99,7 @@ pub(crate) async fn run(
         FuturesUnordered::new();
     let mut inbox = Vec::with_capacity(256);
     let mut open = true;
+    let mut waited = false;
     while open || !under_way.is_empty() || !gathered.pending.is_empty() {
         tokio::select! {
             biased;
@@ -114,18 +116,23 @@ pub(crate) async fn run(
                     gathered.take(command);
                 }
             }
+            () = tokio::time::sleep(GATHER), if !waited && !idle.is_empty() && !gathered.pending.is_empty() => {
+                waited = true;
+            }
             () = tokio::time::sleep(RIDE), if !gathered.settled.is_empty() && under_way.is_empty() => {
                 if let Some(lane) = idle.pop() {
                     under_way.push(lane.commit(Vec::new(), gathered.settled.split_off(0)).boxed());
                 }
             }
         }
-        while let Some(lane) = idle.pop() {
+        while waited || gathered.is_ripe() {
+            let Some(lane) = idle.pop() else { break };
             let batch = gathered.batch();
             if batch.is_empty() {
                 idle.push(lane);
                 break;
             }
+            waited = false;
             under_way.push(lane.commit(batch, gathered.settled.split_off(0)).boxed());
         }
     }
@@ -159,6 +166,12 @@ impl Gathered {
 
     fn is_dead(&self, item: &Item) -> bool {
         !self.dead.is_empty() && self.dead.contains(&folding(item))
+    }
+
+    /// Says whether a batch may begin: at once when none is under way. Else the first answers to that one would go alone and the
+    /// rest of them wait for a whole commit; so it begins when as much has gathered as the other one took.
+    fn is_ripe(&self) -> bool {
+        self.pending.len() >= self.busy.len().min(GATHER_ITEMS)
     }
 
     /// Returns the next batch: in order, at most one start a workflow, nothing of a workflow that is in another batch.
@@ -385,5 +398,48 @@ impl Lane {
         };
         self.connection = store.connection(self.slot, *term).await?;
         Ok(conflicts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gather(gathered: &mut Gathered, workflows: std::ops::Range<usize>) {
+        for n in workflows {
+            gathered.take(Command::Commit(Item {
+                shard: 0,
+                namespace: 1,
+                workflow_id: WorkflowId::known(n.to_string()),
+                incarnation: 0,
+                rows: Vec::new(),
+                starts: Vec::new(),
+                closes: Vec::new(),
+                open: None,
+                owes: None,
+            }));
+        }
+    }
+
+    #[test]
+    fn a_batch_begins_at_once_unless_another_is_under_way_that_has_more() {
+        let mut gathered = Gathered::default();
+        gather(&mut gathered, 0..1);
+        assert!(gathered.is_ripe());
+        gather(&mut gathered, 1..3);
+        assert_eq!(gathered.batch().len(), 3);
+        gather(&mut gathered, 3..5);
+        assert!(!gathered.is_ripe());
+        gather(&mut gathered, 5..6);
+        assert!(gathered.is_ripe());
+    }
+
+    #[test]
+    fn no_batch_waits_for_as_many_as_a_large_one_has() {
+        let mut gathered = Gathered::default();
+        gather(&mut gathered, 0..200);
+        assert_eq!(gathered.batch().len(), 200);
+        gather(&mut gathered, 200..200 + GATHER_ITEMS);
+        assert!(gathered.is_ripe());
     }
 }

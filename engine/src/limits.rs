@@ -10,6 +10,10 @@ pub const COMMITTERS: usize = 2;
 pub const BATCH_ROWS_MAX: usize = 512;
 /// The most stored bytes of one batch.
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// While a batch is under way the next one begins when it has as many items, or this many.
+pub const GATHER_ITEMS: usize = 64;
+/// Or when nothing more has come for so long.
+pub const GATHER: Duration = Duration::from_millis(1);
 /// How long a commit waits for the workflow task that it handed out, so that a start or a completion and the next schedule share one.
 pub const HOLD: Duration = Duration::from_millis(1);
 /// The same while the workers have many workflow tasks: those before it in their queues come first, and batches are
