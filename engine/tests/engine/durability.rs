@@ -328,26 +328,13 @@ async fn a_timer_that_passed_while_nobody_was_there_fires_at_once() {
 async fn an_activity_with_one_attempt_is_noted_before_it_starts() {
     let url = database().await;
     let engine = owner(&url).await;
-    let script: Script = Arc::new(|_, events| {
-        if count(events, |kind| {
-            matches!(kind, EventKind::ActivityTaskCompleted(_))
-        }) == 1
-        {
-            vec![complete("once")]
-        } else if count(events, |kind| {
-            matches!(kind, EventKind::ActivityTaskScheduled(_))
-        }) == 0
-        {
-            let mut activity = activity("once");
-            activity.retry_policy = Some(history::RetryPolicy {
-                maximum_attempts: 1,
-                ..Default::default()
-            });
-            vec![history::Command::ScheduleActivityTask(Box::new(activity))]
-        } else {
-            Vec::new()
-        }
-    });
+    let script = sequence_with(
+        1,
+        Some(history::RetryPolicy {
+            maximum_attempts: 1,
+            ..Default::default()
+        }),
+    );
     let seen = Arc::new(std::sync::atomic::AtomicI64::new(-1));
     let (seen_by_activity, url_of_activity) = (Arc::clone(&seen), url.clone());
     let act: Act = Arc::new(move |_| {

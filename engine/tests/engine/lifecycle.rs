@@ -249,26 +249,13 @@ async fn a_timer_fires_not_before_its_time() {
 async fn a_failed_attempt_is_retried_and_leaves_a_note_but_no_event() {
     let url = database().await;
     let engine = owner(&url).await;
-    let script: Script = Arc::new(|_, events| {
-        if count(events, |kind| {
-            matches!(kind, EventKind::ActivityTaskCompleted(_))
-        }) == 1
-        {
-            vec![complete("done")]
-        } else if count(events, |kind| {
-            matches!(kind, EventKind::ActivityTaskScheduled(_))
-        }) == 0
-        {
-            let mut activity = activity("flaky");
-            activity.retry_policy = Some(history::RetryPolicy {
-                initial_interval: Millis(5),
-                ..Default::default()
-            });
-            vec![Command::ScheduleActivityTask(Box::new(activity))]
-        } else {
-            Vec::new()
-        }
-    });
+    let script = sequence_with(
+        1,
+        Some(history::RetryPolicy {
+            initial_interval: Millis(5),
+            ..Default::default()
+        }),
+    );
     let act: Act = Arc::new(|task| {
         if task.token.attempt < 3 {
             Err(Box::new(history::Failure::application(

@@ -146,10 +146,6 @@ pub(crate) fn activity(id: &str) -> ScheduleActivityTask {
     }
 }
 
-pub(crate) fn schedule(id: &str) -> Command {
-    Command::ScheduleActivityTask(Box::new(activity(id)))
-}
-
 pub(crate) fn complete(text: &str) -> Command {
     Command::CompleteWorkflowExecution {
         result: Payloads::one(Payload::json(text).unwrap()),
@@ -241,6 +237,11 @@ pub(crate) fn echo() -> Act {
 
 /// Workflow code that runs `n` activities, one after the other, and returns how many it has run.
 pub(crate) fn sequence(n: usize) -> Script {
+    sequence_with(n, None)
+}
+
+/// The same, with a retry policy.
+pub(crate) fn sequence_with(n: usize, retry_policy: Option<history::RetryPolicy>) -> Script {
     Arc::new(move |_, events| {
         let done = count(events, |kind| {
             matches!(kind, EventKind::ActivityTaskCompleted(_))
@@ -251,7 +252,12 @@ pub(crate) fn sequence(n: usize) -> Script {
         if done == n {
             vec![complete(&n.to_string())]
         } else if asked == done {
-            vec![schedule(&format!("a{done}"))]
+            vec![Command::ScheduleActivityTask(Box::new(
+                ScheduleActivityTask {
+                    retry_policy: retry_policy.clone(),
+                    ..activity(&format!("a{done}"))
+                },
+            ))]
         } else {
             Vec::new()
         }
