@@ -136,10 +136,7 @@ impl Owner {
                     decide::child_start_failed(execution, initiated_event_id, cause, now);
                 self.carry_out(run_id, decision, Reply::None);
             }
-            Op::ChildClosed { closed, reply } => {
-                let decision = decide::child_closed(execution, &closed, now);
-                self.carry_out(run_id, decision, reply);
-            }
+            Op::ChildClosed { closed, reply } => self.child_closed(run_id, &closed, reply),
             Op::ExternalAnswered {
                 initiated_event_id,
                 cancel,
@@ -156,6 +153,21 @@ impl Owner {
             }
         }
         self.forget_if_over(run_id);
+    }
+
+    /// Takes the end of a child. One whose child is asked for by an event that is not here is refused: another member has written
+    /// since, and this one does not know yet that it was replaced. A fold that is current has the event, or knows that the child
+    /// closed.
+    fn child_closed(&mut self, run_id: history::RunId, closed: &decide::ChildClosed, reply: Reply) {
+        let now = self.now();
+        let Some(run) = self.runs.get(&run_id) else {
+            return;
+        };
+        if closed.initiated_event_id >= run.execution.next_event_id() {
+            return self.answer(reply, Err(Error::NotOwner { owner: None }));
+        }
+        let decision = decide::child_closed(&run.execution, closed, now);
+        self.carry_out(run_id, decision, reply);
     }
 
     /// Records a decision and answers when it is durable, or when what it was decided on is.
