@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     limits::{BATCH_ATTEMPTS_MAX, BATCH_BYTES_MAX, BATCH_ROWS_MAX, GATHER, GATHER_ITEMS},
-    owner::Message,
+    owner::{Answer, Message},
     store::{
         self, Connection, NotCommitted, Store, Term,
         commit::{Item, Settled},
@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Commit(Item),
     /// Delete a row of `outbox` with some later batch.
     Settle(Settled),
+    /// Give this back when a batch that began after it was sent has found that this member is still one.
+    Confirm(Answer),
     /// The owner has dropped the folding whose item was not written; nothing more of it comes.
     Forget(Folding),
 }
@@ -41,6 +43,8 @@ pub(crate) struct Outcome {
     pub(crate) committed: Vec<Item>,
     /// Gone from `outbox`.
     pub(crate) settled: Vec<Settled>,
+    /// What may be told: this member was still one.
+    pub(crate) confirmed: Vec<Answer>,
     /// Not written, because the id means another run.
     pub(crate) conflicting: Vec<Item>,
     /// Not written, because the database refuses their data.
@@ -100,7 +104,7 @@ pub(crate) async fn run(
     let mut inbox = Vec::with_capacity(256);
     let mut open = true;
     let mut waited = false;
-    while open || !under_way.is_empty() || !gathered.pending.is_empty() {
+    while open || !under_way.is_empty() || gathered.waiting() > 0 {
         tokio::select! {
             biased;
             Some(done) = under_way.next(), if !under_way.is_empty() => {
@@ -116,27 +120,43 @@ pub(crate) async fn run(
                     gathered.take(command);
                 }
             }
-            () = tokio::time::sleep(GATHER), if !waited && !idle.is_empty() && !gathered.pending.is_empty() => {
+            () = tokio::time::sleep(GATHER), if !waited && !idle.is_empty() && gathered.waiting() > 0 => {
                 waited = true;
             }
             () = tokio::time::sleep(RIDE), if !gathered.settled.is_empty() && under_way.is_empty() => {
                 if let Some(lane) = idle.pop() {
-                    under_way.push(lane.commit(Vec::new(), gathered.settled.split_off(0)).boxed());
+                    under_way.push(lane.commit(gathered.batch()).boxed());
                 }
             }
         }
-        while waited || gathered.is_ripe() {
+        while gathered.waiting() > 0 && (waited || gathered.is_ripe()) {
             let Some(lane) = idle.pop() else { break };
             let batch = gathered.batch();
             if batch.is_empty() {
+                gathered.settled = batch.settled;
                 idle.push(lane);
                 break;
             }
             waited = false;
-            under_way.push(lane.commit(batch, gathered.settled.split_off(0)).boxed());
+            under_way.push(lane.commit(batch).boxed());
         }
     }
     Ok(())
+}
+
+/// What is committed in one go.
+struct Batch {
+    items: Vec<Item>,
+    settled: Vec<Settled>,
+    /// What may be told when it is.
+    answers: Vec<Answer>,
+}
+
+impl Batch {
+    /// Says whether nobody waits for it.
+    fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.answers.is_empty()
+    }
 }
 
 /// What waits to be committed.
@@ -144,6 +164,7 @@ pub(crate) async fn run(
 struct Gathered {
     pending: VecDeque<Item>,
     settled: Vec<Settled>,
+    answers: Vec<Answer>,
     /// The workflows in a batch under way.
     busy: HashSet<Workflow>,
     /// The foldings whose item was not written: what else they sent must not be.
@@ -158,6 +179,7 @@ impl Gathered {
             Command::Commit(item) if self.is_dead(&item) => {}
             Command::Commit(item) => self.pending.push_back(item),
             Command::Settle(settled) => self.settled.push(settled),
+            Command::Confirm(answer) => self.answers.push(answer),
             Command::Forget(folding) => {
                 self.dead.remove(&folding);
             }
@@ -171,12 +193,17 @@ impl Gathered {
     /// Says whether a batch may begin: at once when none is under way. Else the first answers to that one would go alone and the
     /// rest of them wait for a whole commit; so it begins when as much has gathered as the other one took.
     fn is_ripe(&self) -> bool {
-        self.pending.len() >= self.busy.len().min(GATHER_ITEMS)
+        self.waiting() >= self.busy.len().min(GATHER_ITEMS)
+    }
+
+    /// Returns how much waits that somebody waits for.
+    fn waiting(&self) -> usize {
+        self.pending.len() + self.answers.len()
     }
 
     /// Returns the next batch: in order, at most one start a workflow, nothing of a workflow that is in another batch.
-    fn batch(&mut self) -> Vec<Item> {
-        let mut batch: Vec<Item> = Vec::with_capacity(self.pending.len().min(BATCH_ROWS_MAX));
+    fn batch(&mut self) -> Batch {
+        let mut items = Vec::with_capacity(self.pending.len().min(BATCH_ROWS_MAX));
         let mut skipped = VecDeque::new();
         let mut taken = HashSet::default();
         let mut held_back: HashSet<Workflow> = HashSet::default();
@@ -195,13 +222,17 @@ impl Gathered {
             rows += item.rows.len().max(1);
             bytes += item.bytes();
             taken.insert(workflow);
-            batch.push(item);
+            items.push(item);
         }
         while let Some(item) = skipped.pop_back() {
             self.pending.push_front(item);
         }
         self.busy.extend(taken);
-        batch
+        Batch {
+            items,
+            settled: std::mem::take(&mut self.settled),
+            answers: std::mem::take(&mut self.answers),
+        }
     }
 
     /// Frees the workflows of a batch, and marks those whose items were not written.
@@ -253,14 +284,10 @@ impl Lane {
 
     /// Commits a batch, whatever it takes: tries again what may succeed, finds out what became of a lost
     /// answer, and singles out an item whose data the database refuses.
-    async fn commit(
-        mut self,
-        items: Vec<Item>,
-        settled: Vec<Settled>,
-    ) -> Result<(Self, Outcome), Lost> {
+    async fn commit(mut self, batch: Batch) -> Result<(Self, Outcome), Lost> {
         let mut outcome = Outcome::default();
-        let mut parts = vec![items];
-        let mut settled = settled;
+        let mut parts = vec![batch.items];
+        let (mut settled, mut answers) = (batch.settled, batch.answers);
         // What follows an item that is not written is not written either: a history has no gaps.
         let mut lost: HashMap<Workflow, Option<String>> = HashMap::default();
         while let Some(mut part) = parts.pop() {
@@ -272,13 +299,14 @@ impl Lane {
                         None => outcome.conflicting.push(item),
                     }
                 }
-                if part.is_empty() && settled.is_empty() {
+                if part.is_empty() && settled.is_empty() && answers.is_empty() {
                     continue;
                 }
             }
             match self.commit_part(&part, &settled).await? {
                 Ok(conflicts) => {
                     outcome.settled.append(&mut settled);
+                    outcome.confirmed.append(&mut answers);
                     if conflicts.is_empty() {
                         outcome.committed.append(&mut part);
                         continue;
@@ -298,6 +326,10 @@ impl Lane {
                     for item in part {
                         lost.insert(workflow(&item), Some(problem.clone()));
                         outcome.refused.push((item, problem.clone()));
+                    }
+                    // What rode on it goes alone.
+                    if parts.is_empty() {
+                        parts.push(Vec::new());
                     }
                 }
                 Err(_) => {
@@ -427,7 +459,7 @@ mod tests {
         gather(&mut gathered, 0..1);
         assert!(gathered.is_ripe());
         gather(&mut gathered, 1..3);
-        assert_eq!(gathered.batch().len(), 3);
+        assert_eq!(gathered.batch().items.len(), 3);
         gather(&mut gathered, 3..5);
         assert!(!gathered.is_ripe());
         gather(&mut gathered, 5..6);
@@ -438,7 +470,7 @@ mod tests {
     fn no_batch_waits_for_as_many_as_a_large_one_has() {
         let mut gathered = Gathered::default();
         gather(&mut gathered, 0..200);
-        assert_eq!(gathered.batch().len(), 200);
+        assert_eq!(gathered.batch().items.len(), 200);
         gather(&mut gathered, 200..200 + GATHER_ITEMS);
         assert!(gathered.is_ripe());
     }

@@ -2,7 +2,7 @@
 
 use history::{RunId, task::ToWorker};
 
-use super::{Message, Op, Owner, RunKey, run::After};
+use super::{Answer, Message, Op, Owner, RunKey, run::After};
 use crate::{
     Error, Started,
     committer::{Command, Outcome, folding},
@@ -16,6 +16,9 @@ impl Owner {
         }
         for settled in outcome.settled {
             self.settled(settled.run_id);
+        }
+        for answer in outcome.confirmed {
+            self.tell(answer);
         }
         for item in outcome.conflicting {
             self.item_conflicts(&item);
@@ -78,8 +81,37 @@ impl Owner {
                 attempt,
                 attempt_scheduled_at,
             ),
-            After::Reply { reply, answer } => self.answer(reply, answer),
-            After::Started { reply, answer } => self.answer_start(reply, answer),
+            After::Answer(answer) => self.tell(answer),
+            After::Confirm(answer) => {
+                let _ = self.commits.send(Command::Confirm(answer));
+            }
+        }
+    }
+
+    /// Tells somebody what was decided on a run, when what it was decided on is durable. What is written finds out that this
+    /// member was replaced meanwhile; where nothing is, a batch is to find it out before somebody else hears of it.
+    pub(super) fn tell_when_durable(&mut self, run_id: RunId, answer: Answer) {
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            let folded = Error::Unavailable("the workflow was folded again");
+            return self.tell(answer.or(folded));
+        };
+        let written = run.has_staged() || answer.is_for_own_workflow();
+        #[cfg(test)]
+        let written = written || crate::sim::planted::answers_unconfirmed();
+        let after = if written {
+            After::Answer(answer)
+        } else {
+            After::Confirm(answer)
+        };
+        if let Some(after) = run.when_durable(after) {
+            self.do_after(run_id, after);
+        }
+    }
+
+    fn tell(&mut self, answer: Answer) {
+        match answer {
+            Answer::Operation { reply, answer } => self.answer(reply, answer),
+            Answer::Start { reply, answer } => self.answer_start(reply, answer),
         }
     }
 
@@ -191,8 +223,7 @@ impl Owner {
     pub(super) fn give_up(&mut self, run: &mut super::Run, error: &dyn Fn() -> Error) {
         for after in run.give_up() {
             match after {
-                After::Reply { reply, .. } => self.answer(reply, Err(error())),
-                After::Started { reply, .. } => self.answer_start(reply, Err(error())),
+                After::Answer(answer) | After::Confirm(answer) => self.tell(answer.or(error())),
                 // The attempt was not sent: its worker has the slot free.
                 After::HandOut {
                     session,

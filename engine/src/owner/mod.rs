@@ -49,7 +49,7 @@ use crate::{
     clock::Clock,
     committer::{Command, Outcome},
     members::{Post, Told},
-    peers::Answer,
+    peers,
     store::{
         self, Store,
         load::{Namespaces, Ns},
@@ -124,6 +124,45 @@ pub(crate) enum Reply {
     Debt(RunKey),
 }
 
+/// What somebody is told who waits for it.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// What came of an operation.
+    Operation {
+        reply: Reply,
+        answer: Result<(), Error>,
+    },
+    /// What came of a start.
+    Start {
+        reply: StartReply,
+        answer: Result<Started, Error>,
+    },
+}
+
+impl Answer {
+    /// Returns an error for whoever waits.
+    fn or(self, error: Error) -> Self {
+        match self {
+            Self::Operation { reply, .. } => Self::Operation {
+                reply,
+                answer: Err(error),
+            },
+            Self::Start { reply, .. } => Self::Start {
+                reply,
+                answer: Err(error),
+            },
+        }
+    }
+
+    /// Says whether it goes to a workflow of this member: what that writes of it finds out whether the member was replaced.
+    fn is_for_own_workflow(&self) -> bool {
+        match self {
+            Self::Operation { reply, .. } => !matches!(reply, Reply::Caller(_) | Reply::Peer(_)),
+            Self::Start { reply, .. } => matches!(reply, StartReply::Parent { .. }),
+        }
+    }
+}
+
 /// An operation on a workflow that exists.
 #[derive(Debug)]
 pub(crate) enum Op {
@@ -177,6 +216,20 @@ pub(crate) enum Op {
     },
     /// A deadline may have passed, or it is loaded for what it still has to do.
     Look,
+}
+
+impl Op {
+    /// Returns who waits for what came of it; a reader waits for more than that.
+    fn reply(self) -> Option<Reply> {
+        match self {
+            Self::Signal { reply, .. }
+            | Self::RequestCancel { reply, .. }
+            | Self::Terminate { reply, .. }
+            | Self::ChildClosed { reply, .. } => Some(reply),
+            Self::OnlyChildOf { op, .. } => op.reply(),
+            _ => None,
+        }
+    }
 }
 
 /// How far a run is.
@@ -242,7 +295,7 @@ pub(crate) enum Message {
     /// Another member has answered what was sent to it, or has not.
     Answered {
         message: Box<Message>,
-        answer: Answer,
+        answer: peers::Answer,
     },
     /// Deadlines of parked runs, read ahead.
     Parked {

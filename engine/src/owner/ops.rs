@@ -5,7 +5,7 @@ use history::{
     decide::{self, Decision, Rejection},
 };
 
-use super::{Key, Message, Op, Owner, Reached, Reply, RunKey, run::After};
+use super::{Answer, Key, Message, Op, Owner, Reached, Reply, RunKey};
 use crate::Error;
 
 impl Owner {
@@ -101,11 +101,13 @@ impl Owner {
                 if is_child {
                     self.operate(run_id, *op);
                 } else {
-                    let error = Error::WorkflowNotFound {
+                    let answer = Err(Error::WorkflowNotFound {
                         workflow_id: run.key.workflow_id.clone(),
                         run_id: Some(run_id),
-                    };
-                    self.refuse(*op, error);
+                    });
+                    if let Some(reply) = op.reply() {
+                        self.tell_when_durable(run_id, Answer::Operation { reply, answer });
+                    }
                 }
             }
             Op::Describe { reply } => {
@@ -136,7 +138,10 @@ impl Owner {
                     decide::child_start_failed(execution, initiated_event_id, cause, now);
                 self.carry_out(run_id, decision, Reply::None);
             }
-            Op::ChildClosed { closed, reply } => self.child_closed(run_id, &closed, reply),
+            Op::ChildClosed { closed, reply } => {
+                let decision = decide::child_closed(execution, &closed, now);
+                self.carry_out(run_id, decision, reply);
+            }
             Op::ExternalAnswered {
                 initiated_event_id,
                 cancel,
@@ -155,22 +160,7 @@ impl Owner {
         self.forget_if_over(run_id);
     }
 
-    /// Takes the end of a child. One whose child is asked for by an event that is not here is refused: another member has written
-    /// since, and this one does not know yet that it was replaced. A fold that is current has the event, or knows that the child
-    /// closed.
-    fn child_closed(&mut self, run_id: history::RunId, closed: &decide::ChildClosed, reply: Reply) {
-        let now = self.now();
-        let Some(run) = self.runs.get(&run_id) else {
-            return;
-        };
-        if closed.initiated_event_id >= run.execution.next_event_id() {
-            return self.answer(reply, Err(Error::NotOwner { owner: None }));
-        }
-        let decision = decide::child_closed(&run.execution, closed, now);
-        self.carry_out(run_id, decision, reply);
-    }
-
-    /// Records a decision and answers when it is durable, or when what it was decided on is.
+    /// Records a decision, and answers.
     pub(super) fn carry_out(
         &mut self,
         run_id: history::RunId,
@@ -188,15 +178,7 @@ impl Owner {
             }
             Err(rejection) => Err(Error::from(rejection)),
         };
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return self.answer(
-                reply,
-                Err(Error::Unavailable("the workflow was folded again")),
-            );
-        };
-        if let Some(after) = run.when_durable(After::Reply { reply, answer }) {
-            self.do_after(run_id, after);
-        }
+        self.tell_when_durable(run_id, Answer::Operation { reply, answer });
         self.settle(run_id);
         self.forget_if_over(run_id);
     }

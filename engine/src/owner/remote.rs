@@ -9,7 +9,7 @@ use super::{Key, Message, Op, Owner, Reply, RunKey, StartReply};
 use crate::{
     Error,
     limits::PEER_PATIENCE,
-    peers::{Answer, Letter, Request, What},
+    peers::{self, Letter, Request, What},
 };
 
 impl Owner {
@@ -35,12 +35,12 @@ impl Owner {
         self.elsewhere.push(
             async move {
                 let answer = match tokio::time::timeout(PEER_PATIENCE, answer).await {
-                    Ok(Ok(answer)) => serde_json::from_str(&answer).unwrap_or(Answer::Again),
+                    Ok(Ok(answer)) => serde_json::from_str(&answer).unwrap_or(peers::Answer::Again),
                     Ok(Err(unreached)) => {
                         tracing::debug!(%unreached, "a message to another member is sent again");
-                        Answer::Again
+                        peers::Answer::Again
                     }
-                    Err(_elapsed) => Answer::Again,
+                    Err(_elapsed) => peers::Answer::Again,
                 };
                 Message::Answered {
                     message: Box::new(message),
@@ -52,7 +52,7 @@ impl Owner {
     }
 
     /// Tells a workflow what came of what it sent.
-    pub(super) fn answered_by_peer(&mut self, message: Message, answer: Answer) {
+    pub(super) fn answered_by_peer(&mut self, message: Message, answer: peers::Answer) {
         match message {
             Message::Start {
                 namespace,
@@ -74,7 +74,7 @@ impl Owner {
             }
             Message::On { key, run_id, op } => match answer.to_operation(&key) {
                 Some(answer) => {
-                    if let Some(reply) = reply(op) {
+                    if let Some(reply) = op.reply() {
                         self.answer(reply, answer);
                     }
                 }
@@ -162,15 +162,4 @@ fn what_of(op: &Op) -> Option<(Option<RunId>, What)> {
         _ => return None,
     };
     Some((None, what))
-}
-
-fn reply(op: Op) -> Option<Reply> {
-    match op {
-        Op::Signal { reply, .. }
-        | Op::RequestCancel { reply, .. }
-        | Op::Terminate { reply, .. }
-        | Op::ChildClosed { reply, .. } => Some(reply),
-        Op::OnlyChildOf { op, .. } => reply(*op),
-        _ => None,
-    }
 }

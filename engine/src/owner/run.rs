@@ -9,7 +9,7 @@ use history::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Key, Message, Reached, Reply, SessionId, StartReply};
+use super::{Answer, Key, Message, Reached, SessionId, StartReply};
 use crate::{
     Closed, Description, Error,
     store::{
@@ -32,15 +32,9 @@ pub(crate) enum After {
         attempt_scheduled_at: Timestamp,
     },
     /// Answer.
-    Reply {
-        reply: Reply,
-        answer: Result<(), Error>,
-    },
-    /// Answer a start of this id by another request.
-    Started {
-        reply: StartReply,
-        answer: Result<crate::Started, Error>,
-    },
+    Answer(Answer),
+    /// Answer if this member is still one: nothing was written that would have found it out.
+    Confirm(Answer),
 }
 
 /// A start that is not durable yet. If its id turns out to be taken, it is decided again.

@@ -12,8 +12,8 @@ use history::{
 use tokio::time::Instant;
 
 use super::{
-    Key, Message, Op, Owner, RunKey, StartReply,
-    run::{After, Origin, Run},
+    Answer, Key, Message, Op, Owner, RunKey, StartReply,
+    run::{Origin, Run},
 };
 use crate::{
     Error, Started,
@@ -103,7 +103,8 @@ impl Owner {
         match on_existing {
             Ok(OnExisting::StartNew) => self.start_new(key, request, reply, Some(existing)),
             Ok(OnExisting::UseExisting { run_id, started }) => {
-                self.answer_when_durable(existing, reply, Ok(Started { run_id, started }));
+                let answer = Ok(Started { run_id, started });
+                self.tell_when_durable(existing, Answer::Start { reply, answer });
             }
             Ok(OnExisting::TerminateThenStart) => {
                 let terminate = Terminate {
@@ -123,22 +124,10 @@ impl Owner {
                 }
                 self.start_new(key, request, reply, Some(existing));
             }
-            Err(rejection) => self.answer_when_durable(existing, reply, Err(rejection.into())),
-        }
-    }
-
-    /// Answers when what the answer says of a run is durable.
-    fn answer_when_durable(
-        &mut self,
-        run_id: RunId,
-        reply: StartReply,
-        answer: Result<Started, Error>,
-    ) {
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
-        if let Some(after) = run.when_durable(After::Started { reply, answer }) {
-            self.do_after(run_id, after);
+            Err(rejection) => {
+                let answer = Err(rejection.into());
+                self.tell_when_durable(existing, Answer::Start { reply, answer });
+            }
         }
     }
 

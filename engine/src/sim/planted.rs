@@ -21,6 +21,8 @@ pub(super) enum Bug {
     ForgottenBacklog,
     /// Shards go to another member before what is under way in them is durable.
     HastyHandOver,
+    /// A member tells what it decided on an old fold without finding out that it was replaced.
+    StaleAnswer,
 }
 
 thread_local! {
@@ -44,6 +46,11 @@ pub(crate) fn forgets_backlog() -> bool {
 /// Says whether shards go before what is under way in them is durable.
 pub(crate) fn hands_over_in_haste() -> bool {
     planted(Bug::HastyHandOver)
+}
+
+/// Says whether a member tells what writes nothing before it has found out that it is still one.
+pub(crate) fn answers_unconfirmed() -> bool {
+    planted(Bug::StaleAnswer)
 }
 
 /// What the owner is about to record, with a planted bug if there is one.

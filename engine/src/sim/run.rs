@@ -1,6 +1,7 @@
 //! One simulation, from its beginning to the end of all its workflows.
 
 use std::{
+    cell::Cell,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -8,7 +9,8 @@ use std::{
 use futures::{FutureExt as _, future::join_all};
 use history::{
     EventKind, RequestId, SignalName, Status, TaskQueue, WorkflowId, WorkflowType,
-    decide::{Signal, StartWorkflow, Terminate},
+    decide::{Rejection, Signal, StartWorkflow, Terminate},
+    event::WorkflowIdReusePolicy,
 };
 use tokio::{
     runtime::{Builder, Runtime},
@@ -224,22 +226,25 @@ impl<'a> Simulation<'a> {
         self.outside.memory.state().checks.violated(what);
     }
 
+    /// Tells all that has not come to its end.
     fn stuck(&self) -> String {
         let state = self.outside.memory.state();
-        let open = state.open().next().map(|(run_id, workflow_id)| {
+        let open = state.open().map(|(run_id, workflow_id)| {
             let records = super::checks::parse(&state.records(*run_id).replace("][", ","));
             let names = records.iter().map(|record| match record {
                 history::Record::Event(event) => format!("{} {}", event.id, event.kind.name()),
                 history::Record::Note(noted) => format!("{:?}", noted.note),
             });
             let names: Vec<String> = names.collect();
-            format!(
-                "{workflow_id} ({run_id}) is still open:\n{}",
-                names.join("\n")
-            )
+            let shard = crate::shard::of(&ns().name, workflow_id);
+            let names = names.join("\n");
+            format!("{workflow_id} ({run_id}, shard {shard}) is still open:\n{names}")
         });
-        open.or_else(|| state.leftover())
-            .unwrap_or_else(|| "a client waits for something that does not come".to_owned())
+        let left: Vec<String> = open.chain(state.leftover()).collect();
+        if left.is_empty() {
+            return "a client waits for something that does not come".to_owned();
+        }
+        left.join("\n")
     }
 
     /// Waits until nothing is open and nothing is owed.
@@ -294,7 +299,7 @@ impl<'a> Simulation<'a> {
         let started = self
             .insist(|reply| Message::Start {
                 namespace: ns(),
-                request: Box::new(start(&workflow_id, workflow)),
+                request: Box::new(start(&workflow_id, "start", workflow)),
                 reply: StartReply::Caller {
                     reply,
                     closed: None,
@@ -331,8 +336,49 @@ impl<'a> Simulation<'a> {
                 self.terminate(&workflow_id).await;
             }
         };
+        let wanted = join_all(workflow.wanted_at.iter().map(|when| {
+            let (workflow_id, when) = (&workflow_id, at(*when));
+            async move {
+                sleep_until(when).await;
+                self.want(workflow_id, workflow).await;
+            }
+        }));
         let ended = self.end(&workflow_id, workflow);
-        tokio::join!(signals, terminated, ended);
+        tokio::join!(signals, terminated, wanted, ended);
+    }
+
+    /// Starts a workflow of an id that is used already, and looks whether what it is told was so when it asked.
+    async fn want(&self, workflow_id: &WorkflowId, workflow: &Workflow) {
+        let closed_before = Cell::new(Vec::new());
+        let answer = self
+            .insist(|reply| {
+                closed_before.set(self.outside.memory.state().closed(workflow_id));
+                Message::Start {
+                    namespace: ns(),
+                    request: Box::new(StartWorkflow {
+                        reuse_policy: WorkflowIdReusePolicy::RejectDuplicate,
+                        ..start(workflow_id, "want", workflow)
+                    }),
+                    reply: StartReply::Caller {
+                        reply,
+                        closed: None,
+                    },
+                }
+            })
+            .await;
+        match answer {
+            Err(Error::Rejected(Rejection::WorkflowAlreadyStarted { run_id, .. })) => {
+                if closed_before.take().contains(&run_id) {
+                    self.violation(format!(
+                        "{workflow_id}: a start was refused for {run_id}, which was closed"
+                    ));
+                }
+            }
+            Err(Error::Rejected(Rejection::WorkflowIdReuseRefused { .. })) => {}
+            other => self.violation(format!(
+                "{workflow_id}: a second start was answered with {other:?}"
+            )),
+        }
     }
 
     async fn signal(&self, workflow_id: &WorkflowId, workflow: &Workflow, k: usize, value: i64) {
@@ -470,7 +516,7 @@ fn on(workflow_id: &WorkflowId, op: Op) -> Message {
     }
 }
 
-fn start(workflow_id: &WorkflowId, workflow: &Workflow) -> StartWorkflow {
+fn start(workflow_id: &WorkflowId, request: &str, workflow: &Workflow) -> StartWorkflow {
     StartWorkflow {
         workflow_id: workflow_id.clone(),
         workflow_type: WorkflowType::known("program"),
@@ -479,7 +525,7 @@ fn start(workflow_id: &WorkflowId, workflow: &Workflow) -> StartWorkflow {
         workflow_execution_timeout: Default::default(),
         workflow_run_timeout: Default::default(),
         workflow_task_timeout: Default::default(),
-        request_id: RequestId::known(format!("{workflow_id} start")),
+        request_id: RequestId::known(format!("{workflow_id} {request}")),
         identity: None,
         reuse_policy: Default::default(),
         conflict_policy: Default::default(),

@@ -33,6 +33,8 @@ pub(super) struct Workflow {
     pub(super) signals: Vec<(u64, i64)>,
     /// When it is terminated, if it is still open then.
     pub(super) terminated_at: Option<u64>,
+    /// When somebody else wants to start a workflow of this id.
+    pub(super) wanted_at: Vec<u64>,
 }
 
 /// A bad day of a process.
@@ -117,6 +119,11 @@ impl Scenario {
                 less.workflows[n].terminated_at = None;
                 smaller.push(less);
             }
+            for k in 0..workflow.wanted_at.len() {
+                let mut less = self.clone();
+                less.workflows[n].wanted_at.remove(k);
+                smaller.push(less);
+            }
         }
         smaller
     }
@@ -149,6 +156,9 @@ fn workflow(rng: &mut fastrand::Rng) -> Workflow {
         program,
         signals,
         terminated_at: (rng.u32(0..10) == 0).then(|| starts_at + rng.u64(0..1000)),
+        wanted_at: (0..rng.usize(0..3))
+            .map(|_| starts_at + rng.u64(0..4000))
+            .collect(),
     }
 }
 

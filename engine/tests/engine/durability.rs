@@ -205,6 +205,38 @@ async fn a_commit_by_a_stale_owner_writes_nothing() {
     assert_eq!(number(&url, "SELECT count(*) FROM execution").await, 0);
 }
 
+/// What it has in memory may be an old story: another member may have closed the workflow since.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_owner_does_not_tell_what_it_last_knew() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    let (namespace, known) = (namespace(), address("known"));
+    let again = || engine.start_workflow(&namespace, start("seq", "known"));
+    let sent = || engine.signal(&known, repeated("once"));
+    again().await.unwrap();
+    sent().await.unwrap();
+    sent().await.expect("it was heard before");
+    assert_eq!(
+        again().await.unwrap_err().code(),
+        "WORKFLOW_ALREADY_STARTED"
+    );
+    execute(&url, "UPDATE slot SET epoch = epoch + 1").await;
+    let (started, signaled) = tokio::join!(again(), sent());
+    for error in [started.unwrap_err(), signaled.unwrap_err()] {
+        assert!(
+            matches!(error.code(), "UNAVAILABLE" | "NOT_OWNER"),
+            "{error}"
+        );
+    }
+}
+
+fn repeated(request: &str) -> history::decide::Signal {
+    history::decide::Signal {
+        request_id: Some(history::RequestId::known(request)),
+        ..signal("s")
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_known_to_the_database_alone_is_found() {
     let url = database().await;

@@ -163,6 +163,27 @@ async fn a_poisoned_start_in_a_batch_of_good_ones_is_refused_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_needs_no_row_is_answered_though_the_one_row_of_its_batch_is_refused() {
+    let url = database().await;
+    let (proxy, through) = Proxy::before_url(&url).await;
+    let engine = owner(&through).await;
+    refuse_poison(&url, "WorkflowExecutionStarted").await;
+    let (ledger, namespace) = (Ledger::default(), namespace());
+    let started = |id| engine.start_workflow(&namespace, start("seq", id));
+    ledger.started("known", started("known").await.unwrap().run_id);
+    let gathering = Gathering::begin(&engine, &proxy).await;
+    let mut both = pin!(join_all(["poison", "known"].map(started)));
+    assert!(poll!(&mut both).is_pending());
+    gathering.end(&engine, &ledger).await;
+    let codes = both
+        .await
+        .into_iter()
+        .map(|answer| answer.unwrap_err().code());
+    assert!(codes.eq(["DATA_REFUSED", "WORKFLOW_ALREADY_STARTED"]));
+    ledger.check(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_follows_a_poisoned_row_in_its_batch_is_not_written_either() {
     let url = database().await;
     let (proxy, through) = Proxy::before_url(&url).await;

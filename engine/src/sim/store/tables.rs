@@ -231,6 +231,15 @@ impl State {
             .map(|(run_id, execution)| (run_id, &execution.workflow_id))
     }
 
+    /// Returns the runs of an id that are closed.
+    pub(in crate::sim) fn closed(&self, workflow_id: &WorkflowId) -> Vec<RunId> {
+        self.executions
+            .iter()
+            .filter(|(_, execution)| execution.closed && execution.workflow_id == *workflow_id)
+            .map(|(run_id, _)| *run_id)
+            .collect()
+    }
+
     /// Returns what `open_run` and `outbox` say that is not so.
     pub(in crate::sim) fn leftover(&self) -> Option<String> {
         let stale = self
