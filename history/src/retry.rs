@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     failure::{Failure, FailureInfo, RetryState, TimeoutType},
+    limits::DURATION_MAX,
     time::{Millis, Timestamp},
 };
 
@@ -79,6 +80,8 @@ impl RetryPolicy {
         } else if !self.maximum_interval.is_zero() && self.maximum_interval < self.initial_interval
         {
             Some("maximum_interval must not be below initial_interval")
+        } else if self.initial_interval.max(self.maximum_interval) > DURATION_MAX {
+            Some("an interval must not be longer than 100 years")
         } else {
             None
         }
@@ -90,7 +93,8 @@ impl RetryPolicy {
         let cap = self
             .maximum_interval
             .non_zero()
-            .unwrap_or(Millis(self.initial_interval.0.saturating_mul(100)));
+            .unwrap_or(Millis(self.initial_interval.0.saturating_mul(100)))
+            .min(DURATION_MAX);
         let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
         #[expect(
             clippy::cast_precision_loss,
@@ -132,7 +136,8 @@ impl RetryPolicy {
             } => *next_retry_delay,
             _ => None,
         };
-        let at = now.after(told.unwrap_or_else(|| self.interval_after(attempt)));
+        let wait = told.unwrap_or_else(|| self.interval_after(attempt));
+        let at = now.after(wait.min(DURATION_MAX));
         if expires_at.is_some_and(|end| at >= end) {
             return Next::Final(RetryState::Timeout);
         }
@@ -166,5 +171,43 @@ impl RetryPolicy {
             | FailureInfo::NexusOperation { .. }
             | FailureInfo::NexusHandler { .. } => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_wait_is_longer_than_the_longest_timer() {
+        let longest = RetryPolicy {
+            initial_interval: DURATION_MAX,
+            ..RetryPolicy::default()
+        };
+        assert_eq!(longest.problem(), None);
+        assert_eq!(longest.interval_after(9), DURATION_MAX);
+        let longer = Millis(DURATION_MAX.0 + 1);
+        let initial = RetryPolicy {
+            initial_interval: longer,
+            ..RetryPolicy::default()
+        };
+        let maximum = RetryPolicy {
+            maximum_interval: longer,
+            ..RetryPolicy::default()
+        };
+        assert!(initial.problem().is_some() && maximum.problem().is_some());
+
+        let mut failure = Failure::application("later", "Busy", false);
+        if let FailureInfo::Application {
+            next_retry_delay, ..
+        } = &mut failure.info
+        {
+            *next_retry_delay = Some(Millis(u64::MAX));
+        }
+        let now = Timestamp(1);
+        assert_eq!(
+            longest.after(1, &failure, now, None),
+            Next::RetryAt(now.after(DURATION_MAX))
+        );
     }
 }
