@@ -7,7 +7,8 @@ use std::{
 
 use futures::{Stream, TryStreamExt as _};
 use history::{
-    Event, EventId, Execution, Namespace, Record, RunId, Timestamp, WorkflowId, chain::Hash,
+    Event, EventId, Execution, Namespace, Record, RunId, Timestamp, WorkflowId,
+    chain::{self, Hash},
 };
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -290,7 +291,8 @@ async fn fold(
     })
 }
 
-/// Folds a run from its rows: number, records, hash.
+/// Folds a run from its rows: number, records, hash. A row that is not what was committed is an error: what would be written after
+/// it would be chained to it, as if it had been.
 pub(crate) fn fold_one(
     namespace: &Namespace,
     header: &Header,
@@ -304,10 +306,25 @@ pub(crate) fn fold_one(
     };
     let mut execution = Execution::new(namespace.clone(), run_id);
     let mut events = Vec::new();
-    let (mut bytes, mut hash) = (0, history::chain::GENESIS);
+    let (mut bytes, mut hash) = (0, chain::GENESIS);
     for (expected, (seq, records, row_hash)) in (0..).zip(rows) {
         if *seq != expected {
             return Err(corrupt(expected, format!("missing; row {seq} follows")));
+        }
+        let row = chain::Row {
+            version: chain::VERSION,
+            namespace: namespace.as_str(),
+            run_id: header.run_id,
+            seq: *seq,
+            first_event_id: execution.next_event_id().0,
+            records,
+        };
+        hash = chain::hash(&hash, row);
+        if hash.as_slice() != row_hash {
+            return Err(corrupt(
+                *seq,
+                "not what was committed: its hash is another".to_owned(),
+            ));
         }
         let records_read: Vec<Record> =
             serde_json::from_str(records).map_err(|error| corrupt(*seq, error.to_string()))?;
@@ -318,10 +335,6 @@ pub(crate) fn fold_one(
             events.extend(record.event().cloned());
         }
         bytes += records.len() as u64;
-        hash = row_hash
-            .as_slice()
-            .try_into()
-            .map_err(|_| corrupt(*seq, "the hash has another length than 32".to_owned()))?;
     }
     if rows.is_empty() {
         return Err(corrupt(0, "missing: the run has no history".to_owned()));

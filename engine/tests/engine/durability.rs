@@ -304,10 +304,10 @@ async fn what_comes_for_an_id_while_its_start_is_committed_is_decided_on_what_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_run_that_cannot_be_folded_does_not_stop_a_takeover() {
+async fn a_run_whose_rows_are_not_what_was_committed_does_not_stop_a_takeover() {
     let url = database().await;
     let first = owner(&url).await;
-    for id in ["broken", "whole"] {
+    for id in ["broken", "forged", "whole"] {
         first
             .start_workflow(&namespace(), start("seq", id))
             .await
@@ -320,10 +320,19 @@ async fn one_run_that_cannot_be_folded_does_not_stop_a_takeover() {
          WHERE e.run_id = h.run_id AND e.workflow_id = 'broken'",
     )
     .await;
+    execute(
+        &url,
+        r#"UPDATE history h SET records = replace(records, '"seq"', '"sez"') FROM execution e
+         WHERE e.run_id = h.run_id AND e.workflow_id = 'forged'"#,
+    )
+    .await;
     let second = owner(&url).await;
     work(&second, sequence(1), echo());
     assert_eq!(end(&second, "whole").await.status, Status::Completed);
-    assert!(second.describe(&address("broken")).await.is_err());
+    for id in ["broken", "forged"] {
+        let error = second.describe(&address(id)).await.unwrap_err();
+        assert_eq!(error.code(), "UNAVAILABLE", "{id}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
