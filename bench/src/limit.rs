@@ -8,10 +8,14 @@ use engine::store::commit::{CloseRow, Connection, HistoryRow, Item, StartRow};
 use history::{RequestId, RunId, TaskQueue, Timestamp, WorkflowId, WorkflowType};
 use uuid::Uuid;
 
-use crate::{load::Figures, meter::Measured};
+use crate::{
+    load::Figures,
+    meter::{Measured, Meter},
+    system::Store,
+};
 
-/// How many workflows are replayed in one measurement.
-const WORKFLOWS: i64 = 20_000;
+/// How many rows of history are replayed in one measurement.
+const ROWS: usize = 40_000;
 /// How many commits of one row are measured.
 const COMMITS: i64 = 2000;
 /// The slots that the script writes through: none of the engine's own.
@@ -21,12 +25,17 @@ const SLOTS: [i16; 2] = [6, 7];
 pub(crate) struct Limits {
     /// A commit of one row, one after the other.
     pub(crate) one_row: Measured,
-    /// One-activity workflows, two commits each.
-    pub(crate) replay: Measured,
+    /// Workflows, by how many activities they have; each row of theirs is a commit.
+    pub(crate) replays: Vec<(u32, Measured)>,
 }
 
-/// Measures both on the database that the engine has just filled, and has closed.
-pub(crate) async fn measure(url: &str, in_flight: usize) -> Result<Limits> {
+/// Measures both on the database that the engine has just filled with workflows of so many activities, and has closed.
+pub(crate) async fn measure(
+    url: &str,
+    in_flight: usize,
+    activities: &[u32],
+    meter: &Meter,
+) -> Result<Limits> {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
     tokio::spawn(connection);
     let owner = Uuid::new_v4();
@@ -38,7 +47,6 @@ pub(crate) async fn measure(url: &str, in_flight: usize) -> Result<Limits> {
             &[&owner, &SLOTS.as_slice()],
         )
         .await?;
-    let recorded = Recorded::read(&client).await?;
     let mut lanes = Vec::new();
     for slot in SLOTS {
         lanes.push(Lane {
@@ -46,14 +54,21 @@ pub(crate) async fn measure(url: &str, in_flight: usize) -> Result<Limits> {
             batch: 0,
         });
     }
-    let figures = |figures| Measured {
-        figures,
-        cost: None,
-    };
-    Ok(Limits {
-        one_row: figures(single(&mut lanes[0], &recorded).await?),
-        replay: figures(replay(&mut lanes, &recorded, in_flight).await?),
-    })
+    // The script is what else is loaded by this process: its client.
+    let mut one_row = None;
+    let mut replays = Vec::new();
+    for activities in activities {
+        let recorded = Recorded::read(&client, *activities).await?;
+        if one_row.is_none() {
+            let load = single(&mut lanes[0], &recorded);
+            one_row = Some(meter.measure(&[], Store::Postgres, true, load).await?);
+        }
+        let load = replay(&mut lanes, &recorded, in_flight);
+        let measured = meter.measure(&[], Store::Postgres, true, load).await?;
+        replays.push((*activities, measured));
+    }
+    let one_row = one_row.context("no workflow to replay")?;
+    Ok(Limits { one_row, replays })
 }
 
 /// One workflow as it was committed.
@@ -66,18 +81,19 @@ struct Recorded {
 }
 
 impl Recorded {
-    /// Reads a workflow of one activity that took two commits.
-    async fn read(client: &tokio_postgres::Client) -> Result<Self> {
+    /// Reads the last workflow of so many activities that took no more commits than it must: one for each, and one.
+    async fn read(client: &tokio_postgres::Client, activities: u32) -> Result<Self> {
+        let history_length = 5 + 6 * i64::from(activities);
         let run = client
             .query_opt(
                 "SELECT shard, run_id, workflow_type, task_queue, history_length FROM execution e
-                 WHERE status = 2 AND history_length = 11
-                   AND (SELECT count(*) FROM history h WHERE h.shard = e.shard AND h.run_id = e.run_id) = 2
+                 WHERE status = 2 AND history_length = $1
+                   AND (SELECT count(*) FROM history h WHERE h.shard = e.shard AND h.run_id = e.run_id) = $2
                  ORDER BY run_id DESC LIMIT 1",
-                &[],
+                &[&history_length, &i64::from(activities + 1)],
             )
             .await?
-            .context("the engine has not run a workflow of one activity in two commits; measure one first")?;
+            .with_context(|| format!("no workflow of {activities} activities took {} commits", activities + 1))?;
         let rows = client
             .query(
                 "SELECT records, hash, first_event_id FROM history WHERE shard = $1 AND run_id = $2 ORDER BY seq",
@@ -122,15 +138,18 @@ impl Recorded {
         item
     }
 
-    fn end(&self, start: &Item) -> Item {
+    /// Returns a row that follows the first; the last one closes the run.
+    fn next(&self, start: &Item, n: usize) -> Item {
         let run_id = start.rows[0].run_id;
-        let mut item = self.row(run_id, &start.workflow_id, 1);
-        item.closes.push(CloseRow {
-            run_id,
-            status: 2,
-            closed_at: Timestamp(1),
-            history_length: self.history_length,
-        });
+        let mut item = self.row(run_id, &start.workflow_id, n);
+        if n + 1 == self.rows.len() {
+            item.closes.push(CloseRow {
+                run_id,
+                status: 2,
+                closed_at: Timestamp(1),
+                history_length: self.history_length,
+            });
+        }
         item
     }
 
@@ -178,7 +197,7 @@ async fn single(lane: &mut Lane, recorded: &Recorded) -> Result<Figures> {
     let start = recorded.start();
     lane.commit(std::slice::from_ref(&start)).await?;
     for n in 0..COMMITS {
-        let mut item = recorded.end(&start);
+        let mut item = recorded.next(&start, recorded.rows.len() - 1);
         // The last one closes the run: an engine that takes over folds those that are open, and this one makes no sense.
         if n + 1 < COMMITS {
             item.closes.clear();
@@ -191,19 +210,21 @@ async fn single(lane: &mut Lane, recorded: &Recorded) -> Result<Figures> {
     Ok(Figures::of(begun.elapsed(), vec![latencies]))
 }
 
-/// Replays workflows: half of those in flight on each connection, each a commit for its start and one for its end.
+/// Replays workflows: half of those in flight on each connection, row by row.
 async fn replay(lanes: &mut [Lane], recorded: &Recorded, in_flight: usize) -> Result<Figures> {
     let begun = Instant::now();
     let share = in_flight / lanes.len();
-    let each = usize::try_from(WORKFLOWS).unwrap_or_default() / lanes.len();
+    let each = ROWS / recorded.rows.len() / lanes.len();
     let running = lanes.iter_mut().map(|lane| async move {
         let mut latencies = Vec::new();
         while latencies.len() < each {
             let sent = Instant::now();
             let starts: Vec<Item> = (0..share).map(|_| recorded.start()).collect();
             lane.commit(&starts).await?;
-            let ends: Vec<Item> = starts.iter().map(|start| recorded.end(start)).collect();
-            lane.commit(&ends).await?;
+            for n in 1..recorded.rows.len() {
+                let next = starts.iter().map(|start| recorded.next(start, n));
+                lane.commit(&next.collect::<Vec<Item>>()).await?;
+            }
             latencies.extend(std::iter::repeat_n(sent.elapsed(), share));
         }
         anyhow::Ok(latencies)

@@ -1,6 +1,6 @@
 //! The order of things: each repeat takes every system once, so that they share good and bad moments.
 
-use std::{fmt::Write as _, io::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, io::Write as _, time::Duration};
 
 use anyhow::Result;
 
@@ -21,7 +21,8 @@ pub(crate) struct Rounds {
     /// Those that could not be measured, and why.
     absent: Vec<(Kind, String)>,
     one_row: Vec<Measured>,
-    replay: Vec<Measured>,
+    /// What a bare script reaches, by the activities of a workflow.
+    replays: BTreeMap<u32, Vec<Measured>>,
 }
 
 /// One line of the table.
@@ -39,10 +40,15 @@ impl Planned {
             activities,
             clients,
         } = self.case;
-        let plural = if activities == 1 { "y" } else { "ies" };
         let way = self.kind.names()[self.way];
-        format!("{way}, {activities} activit{plural}, {clients} in flight")
+        format!("{way}, {}, {clients} in flight", of(activities))
     }
+}
+
+/// Says how many activities a workflow has.
+fn of(activities: u32) -> String {
+    let plural = if activities == 1 { "y" } else { "ies" };
+    format!("{activities} activit{plural}")
 }
 
 impl Rounds {
@@ -75,7 +81,7 @@ impl Rounds {
             planned,
             absent: Vec::new(),
             one_row: Vec::new(),
-            replay: Vec::new(),
+            replays: BTreeMap::new(),
         }
     }
 
@@ -95,9 +101,16 @@ impl Rounds {
                 done => done?,
             }
             if kind == Kind::InProcess {
-                let limits = limit::measure(&ground.url, options.clients).await?;
+                let lines = self.planned.iter().filter(|line| line.kind == kind);
+                let mut activities: Vec<u32> = lines.map(|line| line.case.activities).collect();
+                activities.sort_unstable();
+                activities.dedup();
+                let (url, clients) = (&ground.url, options.clients);
+                let limits = limit::measure(url, clients, &activities, &ground.meter).await?;
                 self.one_row.push(limits.one_row);
-                self.replay.push(limits.replay);
+                for (activities, replay) in limits.replays {
+                    self.replays.entry(activities).or_default().push(replay);
+                }
             }
         }
         Ok(())
@@ -123,8 +136,12 @@ impl Rounds {
     /// Returns the tables.
     pub(crate) fn report(self, clients: usize) -> Result<String> {
         let one_row = median(self.one_row);
-        let replay = median(self.replay);
-        let limit = replay.map(|measured| measured.rate());
+        let replays: BTreeMap<u32, Measured> = self
+            .replays
+            .into_iter()
+            .filter_map(|(activities, replays)| Some((activities, median(replays)?)))
+            .collect();
+        let limit = |activities: u32| replays.get(&activities).map(Measured::rate);
         let mut rows = Vec::new();
         rows.extend(one_row.map(|measured| Row {
             name: "C: a fenced commit of one row, 1 in flight".to_owned(),
@@ -132,19 +149,22 @@ impl Rounds {
             measured,
             limit: None,
         }));
-        rows.extend(replay.map(|measured| Row {
-            name: format!("limit: bare replay of the committed arrays, {clients} in flight"),
-            activities: Some(1),
-            measured,
-            limit,
+        rows.extend(replays.iter().map(|(activities, measured)| Row {
+            name: format!(
+                "limit: bare replay of the committed arrays, {}, {clients} in flight",
+                of(*activities)
+            ),
+            activities: Some(*activities),
+            measured: *measured,
+            limit: limit(*activities),
         }));
         let mut results = Results {
             ways: Vec::new(),
             one_row_ms: one_row.map(|measured| measured.figures.p50_ms),
-            limit,
+            limit: limit(1),
         };
         for line in self.planned {
-            let ours = Kind::OURS.contains(&line.kind) && line.case.activities == 1;
+            let ours = Kind::OURS.contains(&line.kind);
             let (name, case, way) = (line.name(), line.case, line.kind.names()[line.way]);
             let Some(measured) = median(line.measured) else {
                 continue;
@@ -154,7 +174,7 @@ impl Rounds {
                 name,
                 activities: Some(case.activities),
                 measured,
-                limit: limit.filter(|_| ours),
+                limit: limit(case.activities).filter(|_| ours),
             });
         }
         let mut report = String::new();
