@@ -55,7 +55,7 @@ pub struct Config {
     pub address: String,
     /// The way to the other members; [`peers::Nobody`] unless told.
     pub peers: Arc<dyn Peers>,
-    /// How long this process may be silent before another one takes over; [`limits::LEASE`] unless told.
+    /// Within how long another process takes over when this one is silent; [`limits::LEASE`] unless told.
     pub lease: Duration,
     /// The most memory for open runs; [`limits::MEMORY_BYTES`] unless told.
     pub memory_bytes: usize,
@@ -288,9 +288,18 @@ impl Engine {
         let started = answer.await.map_err(lost)??;
         let closed = match closed {
             // It started and its shard went elsewhere, where its end can be asked for.
-            Ok(Ok(Err(Error::NotOwner { .. }))) => None,
-            Ok(closed) => Some(closed.map_err(lost)??),
-            Err(_elapsed) => None,
+            Ok(Ok(Err(Error::NotOwner { .. }))) | Err(_) => None,
+            Ok(Ok(closed)) => Some(closed?),
+            // It was over, and out of memory, before this start of it could be answered.
+            Ok(Err(_)) => {
+                let address = Address {
+                    namespace: namespace.clone(),
+                    workflow_id,
+                    run_id: Some(started.run_id),
+                };
+                let left = until.saturating_duration_since(tokio::time::Instant::now());
+                return Ok((started, self.result(&address, left).await?));
+            }
         };
         let Some(closed) = closed else {
             return Ok((started, None));

@@ -21,7 +21,7 @@ pub const HOLD: Duration = Duration::from_millis(1);
 pub const HOLD_MAX: Duration = Duration::from_millis(8);
 /// An attempt that runs longer than this is noted with the next commit of its run.
 pub const ATTEMPT_NOTED_AFTER: Duration = Duration::from_millis(500);
-/// How long an owner may be silent before another process takes over. A killed owner is replaced at once.
+/// Within how long another process takes over from an owner that is silent. A killed owner is replaced at once.
 pub const LEASE: Duration = Duration::from_secs(10);
 /// The most shards that are handed over to other members at once: what waits for one of them waits for all.
 pub const HAND_OVER_SHARDS: usize = 128;

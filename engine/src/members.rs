@@ -87,7 +87,7 @@ pub(crate) struct Members<'a> {
     pub(crate) store: &'a Arc<dyn Store>,
     pub(crate) post: Post,
     pub(crate) term: Term,
-    pub(crate) lease: Duration,
+    pub(crate) expiry: Duration,
     pub(crate) owner: mpsc::UnboundedSender<Message>,
     pub(crate) state: &'a watch::Sender<State>,
     pub(crate) shared: Shared,
@@ -125,10 +125,14 @@ struct Watching {
     locked: BoxFuture<'static, Result<Box<dyn Session>, store::Error>>,
 }
 
-/// How often a member looks at the others: a quarter of the lease, at most each second; half as often when there are none.
-fn pause(lease: Duration, alone: bool) -> Duration {
-    let often = (lease / 4).min(Duration::from_secs(1));
-    if alone { often * 2 } else { often }
+/// How long a member's row is good for without a renewal. The rest of the lease is for the others, to see it and to take over.
+pub(crate) fn expiry(lease: Duration) -> Duration {
+    lease * 3 / 4
+}
+
+/// How often a member looks at the others: a quarter of what a row is good for, at most each two seconds.
+fn pause(expiry: Duration) -> Duration {
+    (expiry / 4).min(Duration::from_secs(2))
 }
 
 /// Fences the members whose locks are free.
@@ -164,7 +168,7 @@ impl<'a> Members<'a> {
         store: &'a Arc<dyn Store>,
         state: &'a watch::Sender<State>,
         post: Post,
-        (term, lease): (Term, Duration),
+        (term, expiry): (Term, Duration),
         owner: mpsc::UnboundedSender<Message>,
         shared: Shared,
     ) -> Self {
@@ -172,7 +176,7 @@ impl<'a> Members<'a> {
             store,
             post,
             term,
-            lease,
+            expiry,
             owner,
             state,
             shared,
@@ -235,7 +239,7 @@ impl<'a> Members<'a> {
                 heirs.dedup();
                 tracing::info!(shards = moves.len(), "shards go to other members");
                 // Without an answer nobody knows whose they are: this member is fenced then, and that settles it.
-                answered(self.lease, self.store.give(self.term, moves)).await??;
+                answered(self.expiry, self.store.give(self.term, moves)).await??;
                 self.hold(&shards, Held::No);
                 self.known = None;
                 self.poke(&heirs);
@@ -253,8 +257,8 @@ impl<'a> Members<'a> {
 
     /// Looks at the others. A look that fails is repeated.
     async fn look(&mut self) -> Result<(), Ended> {
-        let seen = answered(self.lease, self.store.look(self.known)).await;
-        self.next_look = Instant::now() + pause(self.lease, self.seen.len() < 2);
+        let seen = answered(self.expiry, self.store.look(self.known)).await;
+        self.next_look = Instant::now() + pause(self.expiry);
         match seen {
             Ok(Ok(view)) => {
                 self.see(view)?;
@@ -414,7 +418,7 @@ impl<'a> Members<'a> {
             .any(|member| member.id == next && member.expired);
         if expired {
             tracing::warn!(member = %next, "a member's lease has ended; ending its sessions");
-            if let Ok(Err(error)) = answered(self.lease, self.store.end(next)).await {
+            if let Ok(Err(error)) = answered(self.expiry, self.store.end(next)).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "its sessions can't be ended; trying again"
@@ -445,7 +449,7 @@ impl<'a> Members<'a> {
             }
         };
         tracing::info!(%member, "a member is gone");
-        match answered(self.lease, self.store.fence(member, self.term)).await {
+        match answered(self.expiry, self.store.fence(member, self.term)).await {
             Ok(Ok(())) => {
                 self.look().await?;
                 self.poke(&self.others());

@@ -125,10 +125,10 @@ pub(crate) enum Ended {
 
 impl Tenure<'_> {
     async fn serve(&self, mut stopping: watch::Receiver<bool>) -> Result<(), Ended> {
-        let lease = self.config.lease;
-        let mut session = answered(lease, self.store.session()).await??;
+        let expiry = members::expiry(self.config.lease);
+        let mut session = answered(expiry, self.store.session()).await??;
         // Joining waits for the batches of members that died; nothing of it may wait for ever.
-        let limit = lease.max(LEASE);
+        let limit = self.config.lease.max(LEASE);
         let (term, open_since) = answered(limit, self.join(&mut *session)).await??;
         let view = answered(limit, self.store.look(None)).await??;
         let (shards, shards_since) = members::owned(&view, term.owner);
@@ -141,15 +141,15 @@ impl Tenure<'_> {
         let setup = committer::Setup {
             store: Arc::clone(self.store),
             term,
-            patience: lease,
+            patience: expiry,
         };
         let mut connections = Vec::new();
         for n in 0..COMMITTERS {
             let slot = i16::try_from(n).unwrap_or(i16::MAX);
             connections.push(answered(limit, self.store.connection(slot, term)).await??);
         }
-        let lease_from = Instant::now();
-        let renewed = session.renew(term, lease, open_since, &[]);
+        let renewed_at = Instant::now();
+        let renewed = session.renew(term, expiry, open_since, &[]);
         let now = answered(limit, renewed).await??.ok_or(Ended::Lease)?;
         let clock = Arc::new(Clock::set_to(now, self.world));
         let shared = Shared::new(open_since);
@@ -178,7 +178,7 @@ impl Tenure<'_> {
             self.store,
             self.state,
             self.post.clone(),
-            (term, lease),
+            (term, expiry),
             sender.clone(),
             shared.clone(),
         );
@@ -188,7 +188,7 @@ impl Tenure<'_> {
         let mut renewing = renew(
             &**self.store,
             &mut *session,
-            (term, lease, lease_from),
+            (term, expiry, renewed_at),
             &clock,
             &shared,
         )
@@ -220,15 +220,15 @@ impl Tenure<'_> {
             parts.drop_owner();
         }
         parts.end_of(Part::Committer).await?;
-        session.leave(term).await?;
-        self.tell_others().await
+        answered(limit, session.leave(term)).await??;
+        answered(limit, self.tell_others()).await?
     }
 
     /// Becomes a member, in the place of those that are dead.
     async fn join(&self, session: &mut dyn Session) -> Result<(Term, Timestamp), store::Error> {
-        let (lease, owner) = (self.config.lease, self.world.uuid());
+        let (expiry, owner) = (members::expiry(self.config.lease), self.world.uuid());
         session.lock(owner).await?;
-        let (epoch, open_since) = session.join(owner, &self.config.address, lease).await?;
+        let (epoch, open_since) = session.join(owner, &self.config.address, expiry).await?;
         let term = Term { owner, epoch };
         members::replace_dead(&**self.store, session, term).await?;
         Ok((term, open_since))
@@ -343,26 +343,26 @@ pub(crate) async fn answered<T>(
         .map_err(|_elapsed| Ended::Silent)
 }
 
-/// Renews the lease until it can't be. What is not renewed in time counts as lost, so that nobody acts on it.
+/// Renews the lease until it can't be. What is not renewed before its row expires counts as lost, so that nobody acts on it.
 async fn renew(
     store: &dyn Store,
     session: &mut dyn Session,
-    (term, lease, mut lease_from): (Term, Duration, Instant),
+    (term, expiry, mut renewed_at): (Term, Duration, Instant),
     clock: &Clock,
     shared: &Shared,
 ) -> Result<(), Ended> {
     let mut renewals = 0_u64;
     loop {
-        tokio::time::sleep(lease / 3).await;
+        tokio::time::sleep(expiry * 2 / 5).await;
         let folded = shared.take_folded();
         let open_since = Timestamp(shared.open_since.load(Ordering::Relaxed));
         let asked_at = Instant::now();
-        let left = (lease_from + lease).saturating_duration_since(asked_at);
+        let left = (renewed_at + expiry).saturating_duration_since(asked_at);
         // A process that was paused gets a chance: it may own still.
-        let left = left.max(lease / 3);
-        let renewed = session.renew(term, lease, open_since, &folded);
+        let left = left.max(expiry / 3);
+        let renewed = session.renew(term, expiry, open_since, &folded);
         let now = answered(left, renewed).await??.ok_or(Ended::Lease)?;
-        lease_from = asked_at;
+        renewed_at = asked_at;
         clock.sample(now);
         renewals += 1;
         if renewals.is_multiple_of(RENEWALS_A_PARTITION_LOOK)
@@ -374,7 +374,7 @@ async fn renew(
             );
         }
         if renewals.is_multiple_of(10) {
-            answered(lease, session.delete_old_batches(term)).await??;
+            answered(expiry, session.delete_old_batches(term)).await??;
         }
     }
 }

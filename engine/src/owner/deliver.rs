@@ -176,12 +176,20 @@ impl Owner {
     pub(super) fn redeliver(&mut self, run_id: RunId) {
         let run = self.runs.get(&run_id);
         if run.is_some_and(|run| run.redeliver && run.is_durable()) {
-            self.deliver_outstanding(run_id);
+            // Its own tasks wait in their queues still.
+            self.deliver_outstanding(run_id, |effect| {
+                !matches!(
+                    effect,
+                    Effect::DispatchWorkflowTask { .. }
+                        | Effect::DispatchActivityTask { .. }
+                        | Effect::CancelActivity { .. }
+                )
+            });
         }
     }
 
     /// Delivers what is outstanding of a run that was just folded, or whose deliveries failed.
-    pub(super) fn deliver_outstanding(&mut self, run_id: RunId) {
+    pub(super) fn deliver_outstanding(&mut self, run_id: RunId, which: fn(&Effect) -> bool) {
         self.incarnations += 1;
         let round = self.incarnations;
         let Some(run) = self.runs.get_mut(&run_id) else {
@@ -192,13 +200,13 @@ impl Owner {
         let outstanding = run.execution.outstanding();
         if !run.execution.is_open() {
             // Without a row in `outbox` everything has been answered.
-            if !run.owes {
+            if !run.owes && run.debts == 0 {
                 return;
             }
             run.debts = u32::try_from(outstanding.len()).unwrap_or(u32::MAX);
             self.settle_debts(run_id);
         }
-        for effect in outstanding {
+        for effect in outstanding.into_iter().filter(which) {
             self.deliver(run_id, effect);
         }
     }

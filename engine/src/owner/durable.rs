@@ -2,7 +2,7 @@
 
 use history::{RunId, task::ToWorker};
 
-use super::{Answer, Message, Op, Owner, RunKey, run::After};
+use super::{Answer, Key, Message, Op, Owner, RunKey, run::After};
 use crate::{
     Error, Started,
     committer::{Command, Outcome, folding},
@@ -140,7 +140,7 @@ impl Owner {
             }];
             messages.extend(origin.behind);
             match self.loading.get_mut(&(key.clone(), None)) {
-                Some(waiting) => waiting.extend(messages),
+                Some(loading) => loading.waiting.extend(messages),
                 None => self.load(key, None, messages),
             }
         }
@@ -165,10 +165,21 @@ impl Owner {
 
     /// Folds the runs of an item again, if they are still those that sent it.
     fn fold_all_again(&mut self, item: &Item, error: &dyn Fn() -> Error) {
-        for row in &item.rows {
-            let sent = self.runs.get(&row.run_id);
+        // A run that was to follow is not in this item when its own went no further than the committer.
+        let namespace = self.setup.namespaces.by_id(item.namespace);
+        let latest = namespace.and_then(|namespace| {
+            let key = Key {
+                namespace: namespace.clone(),
+                workflow_id: item.workflow_id.clone(),
+            };
+            self.current.get(&key).copied()
+        });
+        let rows = item.rows.iter().map(|row| row.run_id);
+        let open = item.open.map(|(run_id, _)| run_id);
+        for run_id in rows.chain(open).chain(latest) {
+            let sent = self.runs.get(&run_id);
             if sent.is_some_and(|run| run.incarnation == item.incarnation) {
-                self.fold_again_with(row.run_id, error);
+                self.fold_again_with(run_id, error);
             }
         }
     }
@@ -208,6 +219,7 @@ impl Owner {
     /// Takes a run out of memory, and out of the memory of its worker.
     pub(super) fn drop_run(&mut self, run_id: RunId) -> Option<Box<super::Run>> {
         let run = self.runs.remove(&run_id)?;
+        self.outdate(&run.key, run_id);
         self.memory.remove(run.memory_bytes);
         if self.current.get(&run.key) == Some(&run_id) {
             self.current.remove(&run.key);
@@ -257,6 +269,7 @@ impl Owner {
         if over {
             // The worker drops its own copy when it has sent the closing command.
             if let Some(run) = self.runs.remove(&run_id) {
+                self.outdate(&run.key, run_id);
                 self.memory.remove(run.memory_bytes);
                 if self.current.get(&run.key) == Some(&run_id) {
                     self.current.remove(&run.key);

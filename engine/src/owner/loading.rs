@@ -17,7 +17,28 @@ use crate::{
     },
 };
 
+/// A run that is being read.
+#[derive(Debug, Default)]
+pub(super) struct Loading {
+    /// What waits for it.
+    pub(super) waiting: Vec<Message>,
+    /// It was in memory meanwhile, and has left it: what was read may be an old story.
+    stale: bool,
+}
+
 impl Owner {
+    /// A run leaves memory: what is being read of it may be older than what was written.
+    pub(super) fn outdate(&mut self, key: &Key, run_id: RunId) {
+        if self.loading.is_empty() {
+            return;
+        }
+        for asked in [None, Some(run_id)] {
+            if let Some(loading) = self.loading.get_mut(&(key.clone(), asked)) {
+                loading.stale = true;
+            }
+        }
+    }
+
     /// Folds all open runs that are not parked, and those that owe something, and puts them to work.
     pub(super) async fn take_over(
         &mut self,
@@ -88,14 +109,18 @@ impl Owner {
         run_id: Option<RunId>,
         waiting: Vec<Message>,
     ) {
-        if let Some(others) = self.loading.get_mut(&(key.clone(), run_id)) {
-            others.extend(waiting);
+        if let Some(loading) = self.loading.get_mut(&(key.clone(), run_id)) {
+            loading.waiting.extend(waiting);
             return;
         }
         let store = Arc::clone(&self.setup.store);
         let shard = key.shard();
         let generation = self.shards.generation(shard);
-        self.loading.insert((key.clone(), run_id), waiting);
+        let loading = Loading {
+            waiting,
+            stale: false,
+        };
+        self.loading.insert((key.clone(), run_id), loading);
         self.elsewhere.push(
             async move {
                 if !pause.is_zero() {
@@ -122,10 +147,13 @@ impl Owner {
         asked: Option<RunId>,
         loaded: Result<Option<Box<Loaded>>, store::Error>,
     ) {
-        let waiting = self
+        let Loading { waiting, stale } = self
             .loading
             .remove(&(key.clone(), asked))
             .unwrap_or_default();
+        if stale {
+            return self.load(key.clone(), asked, waiting);
+        }
         match loaded {
             Ok(Some(loaded)) => {
                 let run_id = loaded.execution.run_id();
@@ -133,8 +161,9 @@ impl Owner {
                     self.take_in(key.clone(), *loaded);
                     self.put_to_work(run_id);
                 }
-                // Asked for by its id alone, the run is the current one, even when it is closed.
-                if asked.is_none() {
+                // Asked for by its id alone, the run is the current one, even when it is closed; unless another has followed it here.
+                let known = self.current.get(key);
+                if asked.is_none() && known.is_none_or(|known| !self.runs.contains_key(known)) {
                     self.current.insert(key.clone(), run_id);
                 }
                 for message in waiting {
@@ -226,7 +255,7 @@ impl Owner {
             let decision = decide::lose_workflow_task(&run.execution, now);
             self.carry_out(run_id, decision, Reply::None);
         }
-        self.deliver_outstanding(run_id);
+        self.deliver_outstanding(run_id, |_| true);
         self.fire_due(run_id);
         self.settle(run_id);
     }

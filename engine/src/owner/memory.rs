@@ -252,6 +252,7 @@ impl Owner {
         let Some(run) = self.runs.remove(&run_id) else {
             return;
         };
+        self.outdate(&run.key, run_id);
         // The deadlines of parked runs that are further away are read ahead in time.
         let soon = self.now().after((PARKED_HORIZON * 2).into());
         let parked = matches!(run.open_row, Some(OpenRow::Parked(_)));

@@ -195,6 +195,7 @@ pub(crate) enum Op {
     },
     ChildStarted {
         initiated_event_id: EventId,
+        workflow_id: WorkflowId,
         child: RunId,
     },
     ChildStartFailed {
@@ -349,7 +350,7 @@ pub(crate) struct Owner {
     /// The latest run of each workflow in memory.
     current: HashMap<Key, RunId>,
     /// What waits for a run that is being read.
-    loading: HashMap<(Key, Option<RunId>), Vec<Message>>,
+    loading: HashMap<(Key, Option<RunId>), loading::Loading>,
     queues: queues::Queues,
     shards: shards::Shards,
     timers: BinaryHeap<timers::Wake>,

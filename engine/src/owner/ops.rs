@@ -2,7 +2,7 @@
 
 use history::{
     EventId,
-    decide::{self, Decision, Rejection},
+    decide::{self, Decision, Effect, Rejection},
 };
 
 use super::{Answer, Key, Message, Op, Owner, Reached, Reply, RunKey};
@@ -45,7 +45,7 @@ impl Owner {
         }
         match (known, self.loading.get_mut(&waits_for)) {
             (Some(run_id), _) => self.operate(run_id, op),
-            (None, Some(waiting)) => waiting.push(Message::On {
+            (None, Some(loading)) => loading.waiting.push(Message::On {
                 key: waits_for.0,
                 run_id,
                 op,
@@ -116,20 +116,18 @@ impl Owner {
                 self.settle(run_id);
             }
             Op::WaitClosed { reply } => {
-                run.closed_waiters.push(reply);
+                run.wait_closed(reply);
                 self.answer_waiters(run_id);
             }
             Op::WaitEvents { after, reply } => {
-                run.event_waiters.push((after, reply));
+                run.wait_events(after, reply);
                 self.answer_waiters(run_id);
             }
             Op::ChildStarted {
                 initiated_event_id,
+                workflow_id,
                 child,
-            } => {
-                let decision = decide::child_started(execution, initiated_event_id, child, now);
-                self.carry_out(run_id, decision, Reply::None);
-            }
+            } => self.child_started(run_id, initiated_event_id, &workflow_id, child),
             Op::ChildStartFailed {
                 initiated_event_id,
                 cause,
@@ -158,6 +156,32 @@ impl Owner {
             }
         }
         self.forget_if_over(run_id);
+    }
+
+    fn child_started(
+        &mut self,
+        run_id: history::RunId,
+        initiated_event_id: EventId,
+        workflow_id: &history::WorkflowId,
+        child: history::RunId,
+    ) {
+        let now = self.now();
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
+        if run.execution.is_open() {
+            let decision = decide::child_started(&run.execution, initiated_event_id, child, now);
+            return self.carry_out(run_id, decision, Reply::None);
+        }
+        // It started after its parent closed, which asked for its close before it was there.
+        let mut late = run.execution.outstanding();
+        late.retain(|effect| {
+            matches!(effect, Effect::CloseChild { target, .. } if target.workflow_id == *workflow_id)
+        });
+        run.debts += u32::try_from(late.len()).unwrap_or(0);
+        for effect in late {
+            self.deliver(run_id, effect);
+        }
     }
 
     /// Records a decision, and answers.
@@ -322,10 +346,14 @@ fn external_answered(
 /// Says whether an operation answers what a closed run had sent or asked for before it closed.
 fn answers_debt(execution: &history::Execution, op: &Op) -> bool {
     match op {
-        Op::ExternalAnswered { .. } => true,
+        Op::ExternalAnswered { initiated_event_id: answered, .. } => {
+            execution.outstanding().iter().any(|effect| {
+                matches!(effect, Effect::SignalExternal { initiated_event_id, .. } | Effect::CancelExternal { initiated_event_id, .. } if initiated_event_id == answered)
+            })
+        }
         Op::ChildStarted { initiated_event_id: answered, .. } | Op::ChildStartFailed { initiated_event_id: answered, .. } => {
             execution.outstanding().iter().any(|effect| {
-                matches!(effect, decide::Effect::StartChild { initiated_event_id, .. } if initiated_event_id == answered)
+                matches!(effect, Effect::StartChild { initiated_event_id, .. } if initiated_event_id == answered)
             })
         }
         _ => false,

@@ -399,9 +399,32 @@ impl Run {
             && !self.reading
             && self.debts == 0
             && !self.settling
-            && self.closed_waiters.is_empty()
-            && self.event_waiters.is_empty()
+            && self.closed_waiters.iter().all(oneshot::Sender::is_closed)
+            && self
+                .event_waiters
+                .iter()
+                .all(|(_, waiter)| waiter.is_closed())
             && self.describe_waiters.is_empty()
+    }
+
+    /// Adds somebody who waits for its end. Whoever has hung up goes when there are twice as many.
+    pub(crate) fn wait_closed(&mut self, waiter: oneshot::Sender<Result<Closed, Error>>) {
+        if self.closed_waiters.len().is_power_of_two() {
+            self.closed_waiters.retain(|waiter| !waiter.is_closed());
+        }
+        self.closed_waiters.push(waiter);
+    }
+
+    /// Adds somebody who waits for events after this one, in the same way.
+    pub(crate) fn wait_events(
+        &mut self,
+        after: EventId,
+        waiter: oneshot::Sender<Result<Reached, Error>>,
+    ) {
+        if self.event_waiters.len().is_power_of_two() {
+            self.event_waiters.retain(|(_, waiter)| !waiter.is_closed());
+        }
+        self.event_waiters.push((after, waiter));
     }
 
     /// Returns the bytes it takes, about.

@@ -322,7 +322,7 @@ impl Owner {
             .cloned()
             .collect();
         for asked in read {
-            let waiting = self.loading.remove(&asked).unwrap_or_default();
+            let waiting = self.loading.remove(&asked).unwrap_or_default().waiting;
             let shard = asked.0.shard();
             self.shards
                 .waiting

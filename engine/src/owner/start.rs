@@ -6,7 +6,7 @@
 use futures::FutureExt as _;
 use history::{
     RunId,
-    decide::{self, Existing, OnExisting, Rejection, StartWorkflow, Terminate},
+    decide::{self, Decision, Existing, OnExisting, Rejection, StartWorkflow, Terminate},
     event::StartChildFailedCause,
 };
 use tokio::time::Instant;
@@ -41,8 +41,8 @@ impl Owner {
 
     fn start_here(&mut self, key: Key, request: Box<StartWorkflow>, reply: StartReply) {
         let namespace = key.namespace.clone();
-        if let Some(waiting) = self.loading.get_mut(&(key.clone(), None)) {
-            waiting.push(Message::Start {
+        if let Some(loading) = self.loading.get_mut(&(key.clone(), None)) {
+            loading.waiting.push(Message::Start {
                 namespace,
                 request,
                 reply,
@@ -107,28 +107,51 @@ impl Owner {
                 self.tell_when_durable(existing, Answer::Start { reply, answer });
             }
             Ok(OnExisting::TerminateThenStart) => {
-                let terminate = Terminate {
-                    reason: "a new run was started with a policy that terminates the one before"
-                        .to_owned(),
-                    details: history::Payloads::default(),
-                    identity: request.identity.clone(),
-                };
-                let now = self.now();
-                if let Some(run) = self.runs.get(&existing) {
-                    let decision = decide::terminate(&run.execution, &terminate, now);
-                    // A rejection means that it is closed by now, which is as good.
-                    if let Ok(decision) = decision {
-                        self.record(existing, decision);
-                        self.settle(existing);
-                    }
-                }
-                self.start_new(key, request, reply, Some(existing));
+                self.terminate_then_start(key, existing, request, reply);
             }
             Err(rejection) => {
                 let answer = Err(rejection.into());
                 self.tell_when_durable(existing, Answer::Start { reply, answer });
             }
         }
+    }
+
+    /// Terminates the open run of an id and starts another; both are written together, or neither is.
+    fn terminate_then_start(
+        &mut self,
+        key: Key,
+        existing: RunId,
+        request: Box<StartWorkflow>,
+        reply: StartReply,
+    ) {
+        let terminate = Terminate {
+            reason: "a new run was started with a policy that terminates the one before".to_owned(),
+            details: history::Payloads::default(),
+            identity: request.identity.clone(),
+        };
+        let (now, run_id) = (self.now(), self.new_run_id());
+        let Some(run) = self.runs.get(&existing) else {
+            return self.start_new(key, request, reply, Some(existing));
+        };
+        let incarnation = run.incarnation;
+        let Ok(terminated) = decide::terminate(&run.execution, &terminate, now) else {
+            // It is closed by now, which is as good.
+            return self.start_new(key, request, reply, Some(existing));
+        };
+        let started = match decide::start(&key.namespace.name, run_id, &request, now) {
+            Ok(started) => started,
+            Err(rejection) => return self.answer_start(reply, Err(rejection.into())),
+        };
+        self.record(existing, terminated);
+        let Some(run) = self.runs.get_mut(&existing) else {
+            let folded = Error::Unavailable("the workflow was folded again");
+            return self.answer_start(reply, Err(folded));
+        };
+        run.successor = Some(run_id);
+        self.insert_started(key, run_id, &request, Some(existing), incarnation);
+        self.begin(run_id, request, reply, started);
+        self.flush(existing);
+        self.settle(existing);
     }
 
     /// Starts a run of an id that means `previous` now, or nothing.
@@ -147,6 +170,18 @@ impl Owner {
         self.incarnations += 1;
         let incarnation = self.incarnations;
         self.insert_started(key, run_id, &request, previous, incarnation);
+        self.begin(run_id, request, reply, decision);
+        self.settle(run_id);
+    }
+
+    /// Records the start of a run that is in memory, and notes whom to tell when it is durable.
+    fn begin(
+        &mut self,
+        run_id: RunId,
+        request: Box<StartWorkflow>,
+        reply: StartReply,
+        decision: Decision,
+    ) {
         if let Some(run) = self.runs.get_mut(&run_id) {
             run.origin = Some(Origin {
                 request,
@@ -155,7 +190,6 @@ impl Owner {
             });
         }
         self.record(run_id, decision);
-        self.settle(run_id);
     }
 
     /// Puts a run into memory whose start is about to be recorded.
@@ -205,7 +239,7 @@ impl Owner {
                 {
                     match run.closed() {
                         Some(end) => drop(closed.send(Ok(end))),
-                        None => run.closed_waiters.push(closed),
+                        None => run.wait_closed(closed),
                     }
                 }
                 // Whoever hung up does not want to know.
@@ -224,6 +258,7 @@ impl Owner {
                 let op = match answer {
                     Ok(started) => Op::ChildStarted {
                         initiated_event_id,
+                        workflow_id: start.workflow_id.clone(),
                         child: started.run_id,
                     },
                     Err(Error::Rejected(

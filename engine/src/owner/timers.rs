@@ -36,12 +36,15 @@ impl PartialOrd for Wake {
 impl Owner {
     /// Sees to it that the run is looked at when its earliest deadline comes.
     pub(super) fn schedule_wake(&mut self, run_id: RunId) {
+        let now = self.now();
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
         let Some(at) = run.execution.next_deadline() else {
             return;
         };
+        // What is far away is looked at in between: what it leaves in the heap when something nearer comes is soon gone.
+        let at = at.min(now.after(PARKED_HORIZON.into()));
         if run.wakes_at.is_none_or(|known| at < known) {
             run.wakes_at = Some(at);
             self.timers.push(Wake {
@@ -103,6 +106,8 @@ impl Owner {
         self.redeliver(run_id);
         loop {
             let now = self.now();
+            #[cfg(test)]
+            let now = crate::sim::planted::hasten(now);
             let next = self
                 .runs
                 .get(&run_id)
@@ -115,6 +120,8 @@ impl Owner {
                 return;
             };
             let decision = decide::fire_due(&run.execution, new_run_id, now);
+            #[cfg(test)]
+            let decision = crate::sim::planted::hide_haste(decision);
             if decision.records.is_empty() && decision.effects.is_empty() {
                 tracing::error!(%run_id, "a deadline passed and nothing was due: a bug");
                 return;

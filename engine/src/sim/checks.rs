@@ -81,6 +81,19 @@ impl Checks {
         Ok(())
     }
 
+    /// A run is parked: until its next deadline, and no longer.
+    pub(super) fn parked(&self, run_id: RunId, due: Option<Timestamp>) -> Result<(), Violation> {
+        let next = self
+            .runs
+            .get(&run_id)
+            .and_then(|run| run.execution.next_deadline());
+        ensure!(
+            next == due,
+            "{run_id} is parked until {due:?}, and its next deadline is {next:?}"
+        );
+        Ok(())
+    }
+
     /// Returns whether an attempt may run: its scheduling is durable, and with one attempt its start.
     pub(super) fn may_run(&self, run_id: RunId, scheduled: EventId) -> Result<(), Violation> {
         let run = self.runs.get(&run_id);

@@ -1,8 +1,11 @@
 //! Bugs that are planted to see that the simulation finds them.
 
-use std::cell::Cell;
+use std::{cell::Cell, sync::Arc};
 
-use history::{Note, Record, decide::Decision};
+use history::{EventKind, Note, Record, Timestamp, decide::Decision};
+
+/// How much too early a timer fires, in microseconds.
+const HASTE: i64 = 50_000;
 
 /// A bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +18,7 @@ pub(super) enum Bug {
     LostBufferedSignal,
     /// A batch whose answer was lost is taken for not committed, and the key of history does not stop its repetition.
     DoubledCompletion,
-    /// The engine's clock runs fast.
+    /// A timer fires some milliseconds before it is due.
     TimerEarly,
     /// A run that left memory while its task waits in a queue is not read again for it.
     ForgottenBacklog,
@@ -53,12 +56,29 @@ pub(crate) fn answers_unconfirmed() -> bool {
     planted(Bug::StaleAnswer)
 }
 
+/// Returns when the owner takes a deadline for over that is at hand.
+pub(crate) fn hasten(now: Timestamp) -> Timestamp {
+    Timestamp(now.0 + if planted(Bug::TimerEarly) { HASTE } else { 0 })
+}
+
+/// Gives what was decided too early the time at which it was.
+pub(crate) fn hide_haste(mut decision: Decision) -> Decision {
+    for record in &mut decision.records {
+        if let Record::Event(event) = record
+            && planted(Bug::TimerEarly)
+        {
+            Arc::make_mut(event).at.0 -= HASTE;
+        }
+    }
+    decision
+}
+
 /// What the owner is about to record, with a planted bug if there is one.
 pub(crate) fn alter(mut decision: Decision) -> Decision {
     if planted(Bug::LostBufferedSignal) {
         decision.records.retain(|record| {
             !matches!(record, Record::Note(noted)
-                if matches!(&noted.note, Note::Buffered { event: history::EventKind::WorkflowExecutionSignaled(_) }))
+                if matches!(&noted.note, Note::Buffered { event: EventKind::WorkflowExecutionSignaled(_) }))
         });
     }
     decision

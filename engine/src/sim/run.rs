@@ -138,18 +138,22 @@ fn config(scenario: &Scenario) -> Config {
     }
 }
 
-/// Returns how many statements an engine sends that is alone and has nothing to do, in so much time.
-pub(super) fn statements_while_idle(time: Duration) -> u64 {
+/// Returns how many statements so many engines send that have nothing to do, in so much time.
+pub(super) fn statements_while_idle(engines: usize, time: Duration) -> u64 {
     runtime().block_on(async {
         world::begin(0);
         let outside = Outside::new(Odds::default(), 1, 0);
-        let host = Host::boot(&outside, Config::new("", ""), 0);
+        let hosts: Vec<Host> = (0..engines)
+            .map(|n| Host::boot(&outside, Config::new("", ""), n))
+            .collect();
         let sent = || outside.memory.state().statements;
-        // It has begun by then.
+        // They have begun and shared the shards by then.
         sleep(Duration::from_mins(1)).await;
         let before = sent();
         sleep(time).await;
-        host.task.abort();
+        for host in hosts {
+            host.task.abort();
+        }
         sent() - before
     })
 }
@@ -343,7 +347,13 @@ impl<'a> Simulation<'a> {
                 self.want(workflow_id, workflow).await;
             }
         }));
-        let ended = self.end(&workflow_id, workflow);
+        let ended = async {
+            // Half of them are looked at from outside, so that nobody's question wakes them.
+            while n.is_multiple_of(2) && self.outside.memory.state().is_open(&workflow_id) {
+                sleep(Duration::from_millis(50)).await;
+            }
+            self.end(&workflow_id, workflow).await;
+        };
         tokio::join!(signals, terminated, wanted, ended);
     }
 

@@ -25,10 +25,9 @@ use crate::{
     ownership::State,
 };
 
-/// What happened outside of the engine: each attempt that ran, and how often.
+/// What happened outside of the engine: each activity that may run once, and how often it did.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    pub(super) attempts: BTreeMap<(RunId, EventId, u32), u32>,
     pub(super) once: BTreeMap<(RunId, EventId), u32>,
 }
 
@@ -170,8 +169,6 @@ fn act(outside: &Outside, task: &ActivityTask) -> BoxFuture<'static, FromWorker>
                 state.checks.violated(violation);
             }
             let mut ledger = outside.ledger.lock().unwrap();
-            let attempt = (token.run_id, token.scheduled_event_id, token.attempt);
-            *ledger.attempts.entry(attempt).or_default() += 1;
             if activity.once {
                 let times = ledger
                     .once

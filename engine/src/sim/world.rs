@@ -15,7 +15,6 @@ use futures::future::BoxFuture;
 use history::Timestamp;
 use tokio::time::Instant;
 
-use super::planted::{Bug, planted};
 use crate::world::World;
 
 /// When every simulation begins: 2026-11-23.
@@ -29,15 +28,7 @@ thread_local! {
 
 /// The world of engines in a simulation.
 pub(super) const SIMULATED: World = World {
-    micros: || {
-        let micros = elapsed();
-        // The planted clock runs fast.
-        if planted(Bug::TimerEarly) {
-            micros + micros / 8
-        } else {
-            micros
-        }
-    },
+    micros: elapsed,
     random: || chance(|rng| rng.u128(..)),
 };
 

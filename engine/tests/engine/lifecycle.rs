@@ -6,7 +6,7 @@ use engine::Error;
 use history::{
     Command, EventKind, Identity, Payloads, Status, TaskQueue, WorkflowId,
     decide::Rejection,
-    event::WorkflowIdReusePolicy,
+    event::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
     task::{FromWorker, ToWorker, WorkerHello},
     time::Millis,
 };
@@ -129,6 +129,87 @@ async fn a_second_open_run_of_an_id_is_refused() {
         matches!(refused, Error::Rejected(Rejection::WorkflowAlreadyStarted { run_id, .. }) if run_id == first.run_id),
         "{refused}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_sent_again_after_the_end_is_answered_with_the_end() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    work(&engine, sequence(1), echo());
+    let request = start("seq", "over");
+    for _ in 0..3 {
+        let (started, closed) = engine
+            .execute_workflow(&namespace(), request.clone(), PATIENCE)
+            .await
+            .unwrap();
+        let closed = closed.unwrap();
+        assert_eq!(closed.status, Status::Completed);
+        assert_eq!(closed.run_id, started.run_id);
+    }
+    assert_eq!(number(&url, "SELECT count(*) FROM execution").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_terminates_the_run_before_is_one_commit_with_that_end() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    let request = |timeout| {
+        let mut request = start("seq", "replaced");
+        request.conflict_policy = WorkflowIdConflictPolicy::TerminateExisting;
+        request.workflow_run_timeout = timeout;
+        request
+    };
+    let namespace = namespace();
+    let first = engine
+        .start_workflow(&namespace, request(Millis::ZERO))
+        .await
+        .unwrap();
+    // One that is refused terminates nothing.
+    let refused = engine.start_workflow(&namespace, request(Millis(u64::MAX)));
+    assert_eq!(refused.await.unwrap_err().code(), "INVALID_ARGUMENT");
+    let described = engine.describe(&address("replaced")).await.unwrap();
+    assert_eq!(
+        (described.run_id, described.status),
+        (first.run_id, Status::Running)
+    );
+    let commits = "SELECT count(*) FROM batch_log";
+    let before = number(&url, commits).await;
+    let second = engine
+        .start_workflow(&namespace, request(Millis::ZERO))
+        .await
+        .unwrap();
+    assert_eq!(number(&url, commits).await - before, 1);
+    let described = engine.describe(&address("replaced")).await.unwrap();
+    assert_eq!(
+        (described.run_id, described.status),
+        (second.run_id, Status::Running)
+    );
+    let ended = engine::Address {
+        run_id: Some(first.run_id),
+        ..address("replaced")
+    };
+    let ended = engine.describe(&ended).await.unwrap();
+    assert_eq!(ended.status, Status::Terminated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asked_for_an_end_and_hung_up_keeps_no_run_in_memory() {
+    let url = database().await;
+    let mut config = engine::Config::new(&*url, "http://127.0.0.1:1");
+    config.park_after = Duration::from_millis(100);
+    let engine = owner_with(config).await;
+    work(&engine, Arc::new(|_, _| Vec::new()), echo());
+    engine
+        .start_workflow(&namespace(), start("waits", "waits"))
+        .await
+        .unwrap();
+    let open = engine.result(&address("waits"), Duration::ZERO).await;
+    assert!(open.unwrap().is_none());
+    let parked =
+        async { while number(&url, "SELECT count(*) FROM open_run WHERE parked").await == 0 {} };
+    tokio::time::timeout(PATIENCE, parked)
+        .await
+        .expect("it is parked");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! A connection that ends in the middle of a batch: before its COMMIT arrived, or after it was done.
 
 use engine::Role;
+use futures::future::join_all;
 
 use crate::{
     ledger::{Ledger, until},
@@ -131,10 +132,17 @@ async fn many_workflows_go_on_while_every_few_commits_are_cut() {
     let engine = owner(&through).await;
     work(&engine, sequence(3), echo());
     let ledger = Ledger::default();
-    let _cuts: Vec<_> = (0..6)
-        .map(|n| proxy.nth([COMMIT, COMMITTED][n % 2], n, Action::Cut))
+    let mut cuts: Vec<_> = (0..6)
+        .map(|n| proxy.nth([COMMIT, COMMITTED][n % 2], 4 * n, Action::Cut))
         .collect();
-    ledger.run_many(&engine, 100, 3).await;
+    // Eight at a time: many commits, whatever comes together.
+    for n in 0..12 {
+        let ids: Vec<_> = (0..8).map(|k| format!("w{n}.{k}")).collect();
+        join_all(ids.iter().map(|id| ledger.run(&engine, id, 3))).await;
+    }
+    for cut in &mut cuts {
+        cut.reached().await;
+    }
     assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     ledger.check(&url).await;
 }

@@ -2,7 +2,7 @@
 
 use std::{pin::pin, sync::Arc, time::Instant};
 
-use engine::{Engine, Role, Started};
+use engine::{Closed, Engine, Role, Started};
 use futures::{future::join_all, poll};
 use history::{EventKind, Status};
 use tokio::{sync::watch, task::JoinHandle};
@@ -98,6 +98,16 @@ async fn refuse_poison(url: &str, text: &str) {
     execute(url, &sql).await;
 }
 
+/// Waits for the end of `poison`; what was refused just before the cure may still be told.
+async fn cured(engine: &Engine) -> Closed {
+    loop {
+        match engine.result(&address("poison"), PATIENCE).await {
+            Ok(closed) => return closed.expect("it ends in time"),
+            Err(error) => assert_eq!(error.code(), "DATA_REFUSED"),
+        }
+    }
+}
+
 /// Both connections are in the middle of a batch: whatever else is asked for gathers in the next one.
 struct Gathering {
     held: [Trap; 2],
@@ -184,6 +194,28 @@ async fn what_needs_no_row_is_answered_though_the_one_row_of_its_batch_is_refuse
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_start_does_not_go_ahead_when_the_end_of_the_run_before_is_refused() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    refuse_poison(&url, "WorkflowExecutionTerminated").await;
+    let (ledger, namespace) = (Ledger::default(), namespace());
+    let first = engine
+        .start_workflow(&namespace, start("seq", "poison"))
+        .await
+        .unwrap();
+    ledger.started("poison", first.run_id);
+    let mut second = start("seq", "poison");
+    second.conflict_policy = history::event::WorkflowIdConflictPolicy::TerminateExisting;
+    let refused = engine.start_workflow(&namespace, second).await;
+    assert_eq!(refused.unwrap_err().code(), "DATA_REFUSED");
+    execute(&url, CURE).await;
+    work(&engine, sequence(1), echo());
+    assert_eq!(cured(&engine).await.run_id, first.run_id);
+    ledger.completed("poison", first.run_id, 1);
+    ledger.check(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_follows_a_poisoned_row_in_its_batch_is_not_written_either() {
     let url = database().await;
     let (proxy, through) = Proxy::before_url(&url).await;
@@ -242,7 +274,7 @@ async fn a_poisoned_completion_costs_its_neighbours_nothing_and_goes_on_when_it_
         .unwrap();
     assert_eq!(count(&page.events, completed), 0);
     execute(&url, CURE).await;
-    assert_eq!(end(&engine, "poison").await.status, Status::Completed);
+    assert_eq!(cured(&engine).await.status, Status::Completed);
     ledger.completed("poison", started.run_id, 2);
     assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     ledger.check(&url).await;
@@ -277,7 +309,7 @@ async fn a_workflow_whose_data_is_refused_pauses_before_it_tries_again() {
         .unwrap();
     assert!(since.elapsed() >= 2 * engine::limits::READ_AGAIN_AFTER);
     execute(&url, CURE).await;
-    assert_eq!(end(&engine, "poison").await.status, Status::Completed);
+    assert_eq!(cured(&engine).await.status, Status::Completed);
     ledger.check(&url).await;
 }
 

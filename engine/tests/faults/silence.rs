@@ -135,6 +135,7 @@ async fn a_member_that_can_not_be_reached_does_not_keep_others_from_taking_over(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_stall_costs_nothing_but_time() {
+    const STALL: Duration = Duration::from_millis(300);
     let url = database().await;
     let (proxy, through) = Proxy::before_url(&url).await;
     let engine = owner(&through).await;
@@ -145,10 +146,13 @@ async fn a_short_stall_costs_nothing_but_time() {
         committed.reached().await;
         proxy.stall();
         committed.pass();
-        tokio::task::yield_now().await;
+        // Nothing tells how long a stall is but its time.
+        tokio::time::sleep(STALL).await;
         proxy.flow();
     };
+    let since = Instant::now();
     tokio::join!(ledger.run_many(&engine, 20, 2), stalled);
+    assert!(since.elapsed() >= STALL);
     assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     ledger.check(&url).await;
 }

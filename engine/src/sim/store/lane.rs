@@ -142,7 +142,7 @@ impl Memory {
             self.changed.notify_waiters();
             return;
         }
-        dawdle(2).await;
+        dawdle(if happens(odds.slow) { 500 } else { 2 }).await;
         if let Some(reply) = reply.take()
             && self.state().alive.contains(&backend)
         {

@@ -189,6 +189,9 @@ impl State {
                 }
             }
             self.outbox.extend(item.owes);
+            if let Some((run_id, OpenRow::Parked(due))) = item.open {
+                self.checks.parked(run_id, due)?;
+            }
             match item.open {
                 Some((run_id, OpenRow::Gone)) => drop(self.open_run.remove(&run_id)),
                 Some((run_id, open)) => drop(self.open_run.insert(run_id, open)),
@@ -229,6 +232,11 @@ impl State {
             .iter()
             .filter(|(_, execution)| !execution.closed)
             .map(|(run_id, execution)| (run_id, &execution.workflow_id))
+    }
+
+    /// Says whether a run of an id is open.
+    pub(in crate::sim) fn is_open(&self, workflow_id: &WorkflowId) -> bool {
+        self.open().any(|(_, id)| id == workflow_id)
     }
 
     /// Returns the runs of an id that are closed.
