@@ -1,5 +1,5 @@
-//! Two engine processes that share the shards under load, one of them killed or frozen each second: what was acknowledged comes to its end, and every effect
-//! is made, those that may be made once at most once. The ledger of effects lies outside of the engine.
+//! Two engine processes that share the shards under load, one of them killed or frozen within a second after the other has come back: what was
+//! acknowledged comes to its end, and every effect is made, those that may be made once at most once. The ledger of effects lies outside of the engine.
 //!
 //! `COREASON_SEED` repeats a schedule; `COREASON_KILLS_SECONDS` says how long it goes on (`./test kills --minutes 10`).
 
@@ -23,8 +23,6 @@ const SECONDS: u64 = 20;
 /// It goes on until there were so many, however slow the machine is.
 const TAKEOVERS_MIN: usize = 6;
 const LEASE: Duration = Duration::from_secs(1);
-/// How often a member looks at a lease of a second.
-const LEASE_POLL: Duration = Duration::from_millis(250);
 /// What a takeover may take beyond its goal on a machine that builds something else meanwhile.
 const SLACK: Duration = Duration::from_secs(2);
 const CLIENTS: usize = 4;
@@ -447,16 +445,13 @@ async fn owners_killed_and_frozen_under_load_lose_nothing_and_double_nothing() {
         "{} workflows acknowledged, {effects} effects of which {again} were made again, {events} events",
         acknowledged.len(),
     );
-    let (kill, freeze) = (Duration::from_secs(1), LEASE + LEASE_POLL);
+    let kill = Duration::from_secs(1);
     println!("{}", in_time("kills", kill, &mut takeovers.kills));
-    println!(
-        "{}",
-        in_time("freezes", freeze + kill, &mut takeovers.freezes)
-    );
+    println!("{}", in_time("freezes", LEASE, &mut takeovers.freezes));
     // A process starts meanwhile.
     let told = in_time(
         "kills beside a frozen one",
-        freeze + 2 * kill,
+        LEASE + kill,
         &mut takeovers.kills_beside_frozen,
     );
     println!("{told}");

@@ -56,11 +56,20 @@ fn teller(n: usize) -> Value {
     json!({"workflowType": "teller", "workflowId": id, "inputs": [to, MESSAGES], "requestId": id})
 }
 
+/// Starts so many of each at once.
 async fn start(clients: &[Client], from: usize, to: usize) {
-    for n in from..to {
-        for body in [family(n), tally(n), teller(n)] {
-            insist(clients, n, "", Some(&body)).await;
-        }
+    let starts: Vec<_> = (from..to)
+        .map(|n| {
+            let clients = clients.to_vec();
+            tokio::spawn(async move {
+                for body in [family(n), tally(n), teller(n)] {
+                    insist(&clients, n, "", Some(&body)).await;
+                }
+            })
+        })
+        .collect();
+    for start in starts {
+        start.await.unwrap();
     }
 }
 
@@ -92,8 +101,8 @@ async fn results_are_exact_while_one_member_is_killed_one_leaves_and_one_joins()
     first.signal(Signal::SIGKILL);
     start(&clients(&[&second, &third]), quarter, 2 * quarter).await;
     let fourth = start_node();
-    start(&clients(&[&second, &third]), 2 * quarter, 3 * quarter).await;
-    fourth.shares().await;
+    let asked = clients(&[&second, &third]);
+    tokio::join!(start(&asked, 2 * quarter, 3 * quarter), fourth.shares());
     second.signal(Signal::SIGTERM);
     let left = clients(&[&third, &fourth]);
     start(&left, 3 * quarter, FAMILIES).await;
@@ -107,6 +116,14 @@ async fn results_are_exact_while_one_member_is_killed_one_leaves_and_one_joins()
         assert_eq!(told, json!(MESSAGES), "teller{n}");
         let sum = result(&left, &format!("tally{n}")).await;
         assert_eq!(sum, json!(MESSAGES * (MESSAGES + 1) / 2), "tally{n}");
+    }
+    // Each member takes a request to the one that has the shard.
+    for (client, n) in left
+        .iter()
+        .flat_map(|client| (0..FAMILIES).map(move |n| (client, n)))
+    {
+        let (status, answer) = client.get(&format!("/family{n}")).await;
+        assert_eq!(status, 200, "family{n}: {answer}");
     }
     database.check_audit().await;
     drop((first, second, third, fourth));

@@ -102,8 +102,8 @@ async fn a_frozen_member_is_replaced_within_its_lease_and_writes_nothing_when_it
     start_workflows(&first, "f").await;
     first.signal(Signal::SIGSTOP);
     let took = second.owns().await;
-    // Two seconds of lease, a look at it each half second, and time for a busy machine.
-    assert!(took < Duration::from_secs(6), "the takeover took {took:?}");
+    // The goal is two seconds; a busy machine gets two more.
+    assert!(took < Duration::from_secs(4), "the takeover took {took:?}");
     first.signal(Signal::SIGCONT);
     first.shares().await;
     all_complete(&second, "f").await;
