@@ -286,36 +286,26 @@ impl Engine {
         let until = tokio::time::Instant::now() + wait;
         let closed = tokio::time::timeout_at(until, closed).await;
         let started = answer.await.map_err(lost)??;
-        let closed = match closed {
-            // It started and its shard went elsewhere, where its end can be asked for.
-            Ok(Ok(Err(Error::NotOwner { .. }))) | Err(_) => None,
-            Ok(Ok(closed)) => Some(closed?),
+        let run_id = match closed {
+            // It is open still; or its shard went elsewhere, where its end can be asked for.
+            Err(_) | Ok(Ok(Err(Error::NotOwner { .. }))) => return Ok((started, None)),
+            Ok(Ok(closed)) => {
+                let closed = closed?;
+                match new_run(&closed.event) {
+                    None => return Ok((started, Some(closed))),
+                    Some(run_id) => run_id,
+                }
+            }
             // It was over, and out of memory, before this start of it could be answered.
-            Ok(Err(_)) => {
-                let address = Address {
-                    namespace: namespace.clone(),
-                    workflow_id,
-                    run_id: Some(started.run_id),
-                };
-                let left = until.saturating_duration_since(tokio::time::Instant::now());
-                return Ok((started, self.result(&address, left).await?));
-            }
+            Ok(Err(_)) => started.run_id,
         };
-        let Some(closed) = closed else {
-            return Ok((started, None));
+        let address = Address {
+            namespace: namespace.clone(),
+            workflow_id,
+            run_id: Some(run_id),
         };
-        match new_run(&closed.event) {
-            None => Ok((started, Some(closed))),
-            Some(run_id) => {
-                let address = Address {
-                    namespace: namespace.clone(),
-                    workflow_id,
-                    run_id: Some(run_id),
-                };
-                let left = until.saturating_duration_since(tokio::time::Instant::now());
-                Ok((started, self.result(&address, left).await?))
-            }
-        }
+        let left = until.saturating_duration_since(tokio::time::Instant::now());
+        Ok((started, self.result(&address, left).await?))
     }
 
     fn start(

@@ -199,7 +199,7 @@ impl Owner {
         run.round = round;
         let outstanding = run.execution.outstanding();
         if !run.execution.is_open() {
-            // Without a row in `outbox` everything has been answered.
+            // Without a row in `outbox` everything has been answered; a child may have started since.
             if !run.owes && run.debts == 0 {
                 return;
             }

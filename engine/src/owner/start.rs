@@ -150,7 +150,6 @@ impl Owner {
         run.successor = Some(run_id);
         self.insert_started(key, run_id, &request, Some(existing), incarnation);
         self.begin(run_id, request, reply, started);
-        self.flush(existing);
         self.settle(existing);
     }
 

@@ -36,16 +36,15 @@ impl PartialOrd for Wake {
 impl Owner {
     /// Sees to it that the run is looked at when its earliest deadline comes.
     pub(super) fn schedule_wake(&mut self, run_id: RunId) {
-        let now = self.now();
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
         let Some(at) = run.execution.next_deadline() else {
             return;
         };
-        // What is far away is looked at in between: what it leaves in the heap when something nearer comes is soon gone.
-        let at = at.min(now.after(PARKED_HORIZON.into()));
         if run.wakes_at.is_none_or(|known| at < known) {
+            // What is far away is looked at in between: what it leaves in the heap when something nearer comes is soon gone.
+            let at = at.min(self.setup.clock.now().after(PARKED_HORIZON.into()));
             run.wakes_at = Some(at);
             self.timers.push(Wake {
                 at,

@@ -4,7 +4,7 @@ use std::{pin::pin, sync::Arc, time::Instant};
 
 use engine::{Closed, Engine, Role, Started};
 use futures::{future::join_all, poll};
-use history::{EventKind, Status};
+use history::{EventKind, RunId, Status};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
@@ -96,6 +96,14 @@ async fn refuse_poison(url: &str, text: &str) {
          CREATE TRIGGER refuse_poison BEFORE INSERT ON history FOR EACH ROW EXECUTE FUNCTION refuse_poison()"
     );
     execute(url, &sql).await;
+}
+
+/// Starts the workflow `poison`.
+async fn begin_poison(engine: &Engine, ledger: &Ledger) -> RunId {
+    let request = start("seq", "poison");
+    let started = engine.start_workflow(&namespace(), request).await.unwrap();
+    ledger.started("poison", started.run_id);
+    started.run_id
 }
 
 /// Waits for the end of `poison`; what was refused just before the cure may still be told.
@@ -198,20 +206,16 @@ async fn a_start_does_not_go_ahead_when_the_end_of_the_run_before_is_refused() {
     let url = database().await;
     let engine = owner(&url).await;
     refuse_poison(&url, "WorkflowExecutionTerminated").await;
-    let (ledger, namespace) = (Ledger::default(), namespace());
-    let first = engine
-        .start_workflow(&namespace, start("seq", "poison"))
-        .await
-        .unwrap();
-    ledger.started("poison", first.run_id);
+    let ledger = Ledger::default();
+    let first = begin_poison(&engine, &ledger).await;
     let mut second = start("seq", "poison");
     second.conflict_policy = history::event::WorkflowIdConflictPolicy::TerminateExisting;
-    let refused = engine.start_workflow(&namespace, second).await;
+    let refused = engine.start_workflow(&namespace(), second).await;
     assert_eq!(refused.unwrap_err().code(), "DATA_REFUSED");
     execute(&url, CURE).await;
     work(&engine, sequence(1), echo());
-    assert_eq!(cured(&engine).await.run_id, first.run_id);
-    ledger.completed("poison", first.run_id, 1);
+    assert_eq!(cured(&engine).await.run_id, first);
+    ledger.completed("poison", first, 1);
     ledger.check(&url).await;
 }
 
@@ -222,11 +226,7 @@ async fn what_follows_a_poisoned_row_in_its_batch_is_not_written_either() {
     let engine = owner(&through).await;
     refuse_poison(&url, "venom").await;
     let ledger = Ledger::default();
-    let started = engine
-        .start_workflow(&namespace(), start("seq", "poison"))
-        .await
-        .unwrap();
-    ledger.started("poison", started.run_id);
+    begin_poison(&engine, &ledger).await;
     let gathering = Gathering::begin(&engine, &proxy).await;
     let poison = address("poison");
     let mut signals = pin!(join_all(
@@ -256,11 +256,7 @@ async fn a_poisoned_completion_costs_its_neighbours_nothing_and_goes_on_when_it_
     refuse_poison(&url, "ActivityTaskCompleted").await;
     work(&engine, sequence(2), echo());
     let ledger = Ledger::default();
-    let started = engine
-        .start_workflow(&namespace(), start("seq", "poison"))
-        .await
-        .unwrap();
-    ledger.started("poison", started.run_id);
+    let run_id = begin_poison(&engine, &ledger).await;
     ledger.run_many(&engine, 50, 2).await;
     let completed = |kind: &EventKind| matches!(kind, EventKind::ActivityTaskCompleted(_));
     let page = engine
@@ -275,7 +271,7 @@ async fn a_poisoned_completion_costs_its_neighbours_nothing_and_goes_on_when_it_
     assert_eq!(count(&page.events, completed), 0);
     execute(&url, CURE).await;
     assert_eq!(cured(&engine).await.status, Status::Completed);
-    ledger.completed("poison", started.run_id, 2);
+    ledger.completed("poison", run_id, 2);
     assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     ledger.check(&url).await;
 }
@@ -288,10 +284,7 @@ async fn start_poison(engine: &Engine, ledger: &Ledger) -> watch::Receiver<usize
         echo()(task)
     });
     work(engine, sequence(1), act);
-    let started = engine
-        .start_workflow(&namespace(), start("seq", "poison"))
-        .await;
-    ledger.started("poison", started.unwrap().run_id);
+    begin_poison(engine, ledger).await;
     ran
 }
 
