@@ -11,10 +11,15 @@ use history::{
     chain::{self, Hash},
 };
 use sqlx::PgPool;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{Error, commit::OpenRow};
 use crate::limits::FOLD_BATCH;
+
+/// The most rows of history that are handed over at once to be folded, and how many such chunks may wait.
+const ROWS_READ: usize = 256;
+const CHUNKS_READ: usize = 16;
 
 /// A namespace, as rows and as users know it.
 #[derive(Debug, Clone)]
@@ -248,7 +253,7 @@ pub(crate) async fn fold_all(
     Ok(folded)
 }
 
-/// Folds runs of one namespace from their rows.
+/// Folds runs of one namespace from their rows, while these are still being read.
 async fn fold(
     pool: &PgPool,
     namespace: &Namespace,
@@ -256,7 +261,8 @@ async fn fold(
 ) -> Result<Vec<Result<Loaded, Error>>, Error> {
     let shards: Vec<i16> = headers.iter().map(|header| header.shard).collect();
     let run_ids: Vec<Uuid> = headers.iter().map(|header| header.run_id).collect();
-    let rows = sqlx::query!(
+    let mut rows = sqlx::query_as!(
+        Row,
         r#"SELECT h.run_id, h.seq, h.records, h.hash
            FROM unnest($1::smallint[], $2::uuid[]) AS u (shard, run_id)
            JOIN history h ON h.shard = u.shard AND h.run_id = u.run_id
@@ -264,26 +270,33 @@ async fn fold(
         &shards,
         &run_ids,
     )
-    .fetch_all(pool)
-    .await?;
+    .fetch(pool)
+    .try_ready_chunks(ROWS_READ);
+    let (sender, mut read) = mpsc::channel::<Vec<Row>>(CHUNKS_READ);
     let namespace = namespace.clone();
     let folding = tokio::task::spawn_blocking(move || {
-        let mut by_run: HashMap<Uuid, Vec<(i32, String, Vec<u8>)>> =
-            HashMap::with_capacity(headers.len());
-        for row in rows {
-            by_run
-                .entry(row.run_id)
-                .or_default()
-                .push((row.seq, row.records, row.hash));
+        let mut runs: HashMap<Uuid, Folding> = headers
+            .iter()
+            .map(|header| (header.run_id, Folding::new(&namespace, header)))
+            .collect();
+        while let Some(rows) = read.blocking_recv() {
+            for row in rows {
+                if let Some(run) = runs.get_mut(&row.run_id) {
+                    run.row(&row);
+                }
+            }
         }
-        headers
-            .into_iter()
-            .map(|header| {
-                let rows = by_run.remove(&header.run_id).unwrap_or_default();
-                fold_one(&namespace, &header, &rows)
-            })
-            .collect()
+        let folded = headers.into_iter().filter_map(|header| {
+            let run = runs.remove(&header.run_id)?;
+            Some(run.end(&header))
+        });
+        folded.collect()
     });
+    while let Some(rows) = rows.try_next().await.map_err(|error| error.1)? {
+        // It ends before its rows only by a panic, which is told below.
+        let _ = sender.send(rows).await;
+    }
+    drop(sender);
     folding.await.map_err(|error| Error::Corrupt {
         table: "history",
         row: "a batch of runs".to_owned(),
@@ -291,74 +304,118 @@ async fn fold(
     })
 }
 
-/// Folds a run from its rows: number, records, hash. A row that is not what was committed is an error: what would be written after
-/// it would be chained to it, as if it had been.
-pub(crate) fn fold_one(
-    namespace: &Namespace,
-    header: &Header,
-    rows: &[(i32, String, Vec<u8>)],
-) -> Result<Loaded, Error> {
-    let run_id = RunId(header.run_id);
-    let corrupt = |seq: i32, problem: String| Error::Corrupt {
-        table: "history",
-        row: format!("run {run_id} row {seq}"),
-        problem,
-    };
-    let mut execution = Execution::new(namespace.clone(), run_id);
-    let mut events = Vec::new();
-    let (mut bytes, mut hash) = (0, chain::GENESIS);
-    for (expected, (seq, records, row_hash)) in (0..).zip(rows) {
-        if *seq != expected {
-            return Err(corrupt(expected, format!("missing; row {seq} follows")));
+/// A row of history, as it is read.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) run_id: Uuid,
+    pub(crate) seq: i32,
+    pub(crate) records: String,
+    pub(crate) hash: Vec<u8>,
+}
+
+/// A run that is being folded, one row after the other. A row that is not what was committed is an error: what would be written
+/// after it would be chained to it, as if it had been.
+pub(crate) struct Folding {
+    namespace: Namespace,
+    execution: Execution,
+    events: Vec<Arc<Event>>,
+    rows: i32,
+    bytes: u64,
+    hash: Hash,
+    /// What is wrong with the first row that is no good; those behind it are not looked at.
+    corrupt: Option<Error>,
+}
+
+impl Folding {
+    pub(crate) fn new(namespace: &Namespace, header: &Header) -> Self {
+        Self {
+            namespace: namespace.clone(),
+            execution: Execution::new(namespace.clone(), RunId(header.run_id)),
+            events: Vec::new(),
+            rows: 0,
+            bytes: 0,
+            hash: chain::GENESIS,
+            corrupt: None,
         }
-        let row = chain::Row {
+    }
+
+    /// Folds the next row.
+    pub(crate) fn row(&mut self, row: &Row) {
+        if self.corrupt.is_none()
+            && let Err((seq, problem)) = self.apply(row)
+        {
+            self.corrupt = Some(self.error(seq, problem));
+        }
+    }
+
+    fn apply(&mut self, row: &Row) -> Result<(), (i32, String)> {
+        let seq = row.seq;
+        if seq != self.rows {
+            return Err((self.rows, format!("missing; row {seq} follows")));
+        }
+        let chained = chain::Row {
             version: chain::VERSION,
-            namespace: namespace.as_str(),
-            run_id: header.run_id,
-            seq: *seq,
-            first_event_id: execution.next_event_id().0,
-            records,
+            namespace: self.namespace.as_str(),
+            run_id: row.run_id,
+            seq,
+            first_event_id: self.execution.next_event_id().0,
+            records: &row.records,
         };
-        hash = chain::hash(&hash, row);
-        if hash.as_slice() != row_hash {
-            return Err(corrupt(
-                *seq,
-                "not what was committed: its hash is another".to_owned(),
-            ));
+        self.hash = chain::hash(&self.hash, chained);
+        if self.hash.as_slice() != row.hash {
+            let problem = "not what was committed: its hash is another";
+            return Err((seq, problem.to_owned()));
         }
-        let records_read: Vec<Record> =
-            serde_json::from_str(records).map_err(|error| corrupt(*seq, error.to_string()))?;
-        for record in &records_read {
-            execution
+        let records: Vec<Record> =
+            serde_json::from_str(&row.records).map_err(|error| (seq, error.to_string()))?;
+        for record in &records {
+            self.execution
                 .apply(record)
-                .map_err(|error| corrupt(*seq, error.to_string()))?;
-            events.extend(record.event().cloned());
+                .map_err(|error| (seq, error.to_string()))?;
+            self.events.extend(record.event().cloned());
         }
-        bytes += records.len() as u64;
+        self.rows += 1;
+        self.bytes += row.records.len() as u64;
+        Ok(())
     }
-    if rows.is_empty() {
-        return Err(corrupt(0, "missing: the run has no history".to_owned()));
+
+    /// Returns the run, or what is wrong with it.
+    pub(crate) fn end(mut self, header: &Header) -> Result<Loaded, Error> {
+        if let Some(corrupt) = self.corrupt {
+            return Err(corrupt);
+        }
+        if self.rows == 0 {
+            return Err(self.error(0, "missing: the run has no history".to_owned()));
+        }
+        if self.execution.workflow_task().is_none() {
+            self.events = Vec::new();
+        }
+        Ok(Loaded {
+            workflow_id: WorkflowId::known(&header.workflow_id),
+            execution: self.execution,
+            events: self.events,
+            rows: self.rows,
+            hash: self.hash,
+            bytes: self.bytes,
+            current: header.current,
+            open_row: header.parked.map(|parked| {
+                if parked {
+                    OpenRow::Parked(header.due_at.map(Timestamp))
+                } else {
+                    OpenRow::Hot
+                }
+            }),
+            owes: header.owes,
+        })
     }
-    if execution.workflow_task().is_none() {
-        events = Vec::new();
+
+    fn error(&self, seq: i32, problem: String) -> Error {
+        Error::Corrupt {
+            table: "history",
+            row: format!("run {} row {seq}", self.execution.run_id()),
+            problem,
+        }
     }
-    Ok(Loaded {
-        workflow_id: WorkflowId::known(&header.workflow_id),
-        execution,
-        events,
-        rows: i32::try_from(rows.len()).unwrap_or(i32::MAX),
-        hash,
-        bytes,
-        current: header.current,
-        open_row: header.parked.map(|parked| {
-            if parked {
-                OpenRow::Parked(header.due_at.map(Timestamp))
-            } else {
-                OpenRow::Hot
-            }
-        }),
-        owes: header.owes,
-    })
 }
 
 /// Returns at most `limit` events of a run after `after`.

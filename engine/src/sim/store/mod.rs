@@ -47,7 +47,7 @@ pub(super) struct Odds {
     pub(super) cut_before: u32,
     /// The connection ends after the batch was applied.
     pub(super) cut_after: u32,
-    /// A batch takes up to half a second.
+    /// A batch, or the answer to a read, takes up to half a second.
     pub(super) slow: u32,
     /// A read fails.
     pub(super) read_fails: u32,
@@ -101,16 +101,17 @@ impl Memory {
     ) -> Answer<'a, T> {
         async move {
             dawdle(2).await;
-            let answer = {
+            let (answer, slow) = {
                 let mut state = self.state();
                 state.statements += 1;
-                if happens(state.odds.read_fails) {
+                let answer = if happens(state.odds.read_fails) {
                     Err(failed())
                 } else {
                     read(&state)
-                }
+                };
+                (answer, happens(state.odds.slow))
             };
-            dawdle(2).await;
+            dawdle(if slow { 500 } else { 2 }).await;
             answer
         }
         .boxed()
@@ -179,7 +180,7 @@ impl Store for Memory {
     fn events(&self, _shard: i16, run_id: RunId) -> Answer<'_, Vec<Arc<Event>>> {
         self.read(move |state| {
             let rows = state.history.get(&run_id).into_iter().flatten();
-            let records = rows.flat_map(|(_, records, _)| super::checks::parse(records));
+            let records = rows.flat_map(|row| super::checks::parse(&row.records));
             Ok(records
                 .filter_map(|record| record.event().cloned())
                 .collect())

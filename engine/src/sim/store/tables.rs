@@ -19,7 +19,7 @@ use crate::{
     store::{
         Error, Term,
         commit::{Item, OpenRow},
-        load::{Header, Loaded, fold_one},
+        load::{Folding, Header, Loaded, Row},
         ownership::Placed,
     },
 };
@@ -59,7 +59,7 @@ pub(in crate::sim) struct State {
 
     pub(super) executions: BTreeMap<RunId, Execution>,
     pub(super) current: BTreeMap<WorkflowId, RunId>,
-    pub(super) history: BTreeMap<RunId, Vec<(i32, String, Vec<u8>)>>,
+    pub(super) history: BTreeMap<RunId, Vec<Row>>,
     pub(super) open_run: BTreeMap<RunId, OpenRow>,
     pub(super) outbox: BTreeSet<RunId>,
 
@@ -181,7 +181,12 @@ impl State {
             for row in &item.rows {
                 let rows = self.history.entry(row.run_id).or_default();
                 self.checks.row(row, rows.len(), now())?;
-                rows.push((row.seq, row.records.clone(), row.hash.to_vec()));
+                rows.push(Row {
+                    run_id: row.run_id.0,
+                    seq: row.seq,
+                    records: row.records.clone(),
+                    hash: row.hash.to_vec(),
+                });
             }
             for close in &item.closes {
                 if let Some(execution) = self.executions.get_mut(&close.run_id) {
@@ -223,7 +228,11 @@ impl State {
         let (Some(header), Some(rows)) = (self.header(run_id), self.history.get(&run_id)) else {
             return Ok(None);
         };
-        fold_one(&ns().name, &header, rows).map(Some)
+        let mut folding = Folding::new(&ns().name, &header);
+        for row in rows {
+            folding.row(row);
+        }
+        folding.end(&header).map(Some)
     }
 
     /// Returns the runs that are open.
@@ -264,7 +273,7 @@ impl State {
     /// Returns the text of all rows of a run.
     pub(in crate::sim) fn records(&self, run_id: RunId) -> String {
         let rows = self.history.get(&run_id).into_iter().flatten();
-        rows.map(|(_, records, _)| records.as_str()).collect()
+        rows.map(|row| row.records.as_str()).collect()
     }
 
     /// Returns the run that an id means.
