@@ -55,6 +55,9 @@ struct Leaving {
     shards: Vec<i16>,
     patience_ends: Instant,
     next_look: Instant,
+    /// Runs that had something under way at the last look. Only when nothing of these is left are all looked at again: there may be
+    /// a million.
+    busy: Vec<RunId>,
 }
 
 fn index(shard: i16) -> usize {
@@ -250,6 +253,7 @@ impl Owner {
             shards,
             patience_ends: now + HAND_OVER_GRACE,
             next_look: now,
+            busy: Vec::new(),
         });
     }
 
@@ -264,39 +268,49 @@ impl Owner {
         else {
             return;
         };
-        let goes = |run: &Run| matches!(self.shards.place(run.shard), Place::Leaving);
-        let runs: Vec<RunId> = self
-            .runs
-            .iter()
-            .filter(|(_, run)| goes(run))
-            .map(|(run_id, _)| *run_id)
-            .collect();
         let patient = now < leaving.patience_ends;
-        let mut quiet = true;
-        for run_id in &runs {
+        let mut busy = self.send_off(leaving.busy, patient);
+        if busy.is_empty() {
+            busy = self.send_off(self.leaving_runs(), patient);
+        }
+        #[cfg(test)]
+        if crate::sim::planted::hands_over_in_haste() {
+            busy.clear();
+        }
+        if busy.is_empty() {
+            return self.drop_shards(leaving.shards);
+        }
+        self.shards.leaving = Some(Leaving {
+            next_look: now + LOOK,
+            busy,
+            ..leaving
+        });
+    }
+
+    /// Returns the runs in memory of the shards that are to go.
+    fn leaving_runs(&self) -> Vec<RunId> {
+        let leaves = |run: &Run| matches!(self.shards.place(run.shard), Place::Leaving);
+        let leaving = self.runs.iter().filter(|(_, run)| leaves(run));
+        leaving.map(|(run_id, _)| *run_id).collect()
+    }
+
+    /// Sends what is staged of these runs on its way, and returns those that have something under way.
+    fn send_off(&mut self, mut runs: Vec<RunId>, patient: bool) -> Vec<RunId> {
+        runs.retain(|run_id| {
             let Some(run) = self.runs.get(run_id) else {
-                continue;
+                return false;
             };
             if run.has_staged() && (run.task_out.is_none() || !patient) {
                 self.flush(*run_id);
-                quiet = false;
-            } else if !run.may_leave() || (patient && has_tasks_out(run)) {
-                quiet = false;
+                return true;
             }
-        }
-        #[cfg(test)]
-        let quiet = quiet || crate::sim::planted::hands_over_in_haste();
-        if !quiet {
-            self.shards.leaving = Some(Leaving {
-                next_look: now + LOOK,
-                ..leaving
-            });
-            return;
-        }
-        self.drop_shards(leaving.shards, runs);
+            !run.may_leave() || (patient && has_tasks_out(run))
+        });
+        runs
     }
 
-    fn drop_shards(&mut self, shards: Vec<i16>, mut runs: Vec<RunId>) {
+    fn drop_shards(&mut self, shards: Vec<i16>) {
+        let mut runs = self.leaving_runs();
         let open_since = Timestamp(
             self.setup
                 .open_since
