@@ -75,10 +75,11 @@ impl Execution {
         if self.workflow_task().is_some_and(with_worker) {
             return Err("a workflow task is with a worker");
         }
-        if let Some(completed) = by_command(&event.kind) {
+        let completed = by_command(&event.kind);
+        if let Some(completed) = completed {
             self.follows_completion(completed)?;
         }
-        let debts = self.debts_at(event);
+        let debts = self.debts_at(event, completed);
         // Nothing that was pending can happen any more; who asks about a closed run reads its history.
         let mut closed = Self::new(self.namespace.clone(), self.run_id);
         if let Some(started) = self.started.take() {

@@ -134,12 +134,25 @@ fn answered_outbox_is_not() {
 }
 
 #[test]
+fn closed_run_owes_nothing_to_a_child_that_its_last_turn_left_behind() {
+    check(
+        "
+        given start | take | complete: child a; child b policy=abandon; return
+        crash
+          > StartChild b by request run-1:6
+        ",
+    );
+}
+
+#[test]
 fn closed_run_owes_its_children_the_close_policy() {
     check(
         "
-        given start | take | complete: activity a; child c | terminate
+        given start | take | complete: activity a; child c; child d | child-started c | terminate
         crash
+          > StartChild d by request run-1:7
           > CloseChild c Terminate
+          > CloseChild d Terminate
         ",
     );
 }
