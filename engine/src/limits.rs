@@ -29,6 +29,10 @@ pub const HAND_OVER_SHARDS: usize = 128;
 pub const HAND_OVER_GRACE: Duration = Duration::from_millis(500);
 /// How long one member waits for the answer of another before it asks again.
 pub const PEER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a workflow waits before it sends again what did not reach another one.
+pub const REDELIVER_AFTER: Duration = Duration::from_millis(200);
+/// Or a quarter of the time in which nothing that it sent was answered, up to this.
+pub const REDELIVER_AFTER_MAX: Duration = Duration::from_secs(5);
 /// Open runs and their caches may take this much memory unless told; beyond it those that wait leave memory.
 pub const MEMORY_BYTES: usize = 512 * 1024 * 1024;
 /// A run that only waits is parked after this time without anything to do, so that a restart need not fold it.

@@ -162,14 +162,17 @@ impl Owner {
     /// Delivers again, in a while, what a run has not had an answer to.
     pub(super) fn deliver_again(&mut self, source: &RunKey) {
         let RunKey { key, run_id, .. } = source.clone();
-        if let Some(run) = self.runs.get_mut(&run_id) {
-            run.redeliver = true;
+        if let Some(run) = self.runs.get_mut(&run_id)
+            && std::mem::replace(&mut run.redeliver, true)
+        {
+            return;
         }
-        self.later(Message::On {
+        let look = Message::On {
             key,
             run_id: Some(run_id),
             op: Op::Look,
-        });
+        };
+        self.later(run_id, look);
     }
 
     /// Delivers again what has not been answered. What is not durable yet is delivered when it is, and not twice in one round.

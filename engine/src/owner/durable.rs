@@ -283,6 +283,7 @@ impl Owner {
         let Some(run) = self.runs.get_mut(&debtor.run_id) else {
             return;
         };
+        run.unheard_since = None;
         run.debts = run.debts.saturating_sub(1);
         self.settle_debts(debtor.run_id);
         self.forget_if_over(debtor.run_id);

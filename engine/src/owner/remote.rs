@@ -23,7 +23,8 @@ impl Owner {
             return;
         }
         let (Some(address), Some(request)) = (address, request(&message)) else {
-            return self.later(message);
+            let run_id = source.run_id;
+            return self.later(run_id, message);
         };
         let letter = Letter {
             secret: self.setup.post.secret,
@@ -53,6 +54,9 @@ impl Owner {
 
     /// Tells a workflow what came of what it sent.
     pub(super) fn answered_by_peer(&mut self, message: Message, answer: peers::Answer) {
+        let Some(sender) = source(&message).map(|source| source.run_id) else {
+            return;
+        };
         match message {
             Message::Start {
                 namespace,
@@ -63,14 +67,15 @@ impl Owner {
                     namespace: namespace.clone(),
                     workflow_id: request.workflow_id.clone(),
                 };
-                match answer.to_start(&key) {
-                    Some(answer) => self.answer_start(reply, answer),
-                    None => self.later(Message::Start {
-                        namespace,
-                        request,
-                        reply,
-                    }),
+                if let Some(answer) = answer.to_start(&key) {
+                    return self.answer_start(reply, answer);
                 }
+                let message = Message::Start {
+                    namespace,
+                    request,
+                    reply,
+                };
+                self.later(sender, message);
             }
             Message::On { key, run_id, op } => match answer.to_operation(&key) {
                 Some(answer) => {
@@ -78,7 +83,7 @@ impl Owner {
                         self.answer(reply, answer);
                     }
                 }
-                None => self.later(Message::On { key, run_id, op }),
+                None => self.later(sender, Message::On { key, run_id, op }),
             },
             _ => {}
         }

@@ -98,6 +98,8 @@ pub(crate) struct Run {
     pub(crate) round: u64,
     /// Some delivery failed and is to be repeated.
     pub(crate) redeliver: bool,
+    /// Since when nothing that it sent was answered, if something has failed since.
+    pub(crate) unheard_since: Option<Instant>,
     /// When it is next looked at for deadlines.
     pub(crate) wakes_at: Option<Timestamp>,
     /// What `open_run` says of it when everything on its way is durable; `None` while it has no row.
@@ -150,6 +152,7 @@ impl Run {
             describe_waiters: Vec::new(),
             round: incarnation,
             redeliver: false,
+            unheard_since: None,
             wakes_at: None,
             open_row: None,
             registering: false,

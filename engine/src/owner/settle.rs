@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     committer::Command,
-    limits::{ATTEMPT_NOTED_AFTER, HOLD, HOLD_MAX},
+    limits::{ATTEMPT_NOTED_AFTER, HOLD, HOLD_MAX, READ_AGAIN_AFTER},
     store,
 };
 
@@ -331,11 +331,12 @@ impl Owner {
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, %run_id, "a history can't be read; trying again");
                 let key = run.key.clone();
-                self.later(Message::On {
+                let look = Message::On {
                     key,
                     run_id: Some(run_id),
                     op: super::Op::Look,
-                });
+                };
+                self.after(READ_AGAIN_AFTER, look);
             }
         }
     }

@@ -3,6 +3,8 @@
 //! Whether an id was ever used is not asked beforehand. The commit itself finds out: it writes nothing
 //! of a run whose id means another one ([`crate::store::commit`]), and the start is decided again with that run at hand.
 
+use std::time::Duration;
+
 use futures::FutureExt as _;
 use history::{
     RunId,
@@ -17,6 +19,7 @@ use super::{
 };
 use crate::{
     Error, Started,
+    limits::{REDELIVER_AFTER, REDELIVER_AFTER_MAX},
     store::{commit::StartRow, load::Ns},
 };
 
@@ -279,11 +282,14 @@ impl Owner {
                             start: start.clone(),
                             namespace: namespace.clone(),
                         };
-                        return self.later(Message::Start {
-                            namespace,
-                            request: start,
-                            reply,
-                        });
+                        return self.later(
+                            run_id,
+                            Message::Start {
+                                namespace,
+                                request: start,
+                                reply,
+                            },
+                        );
                     }
                 };
                 self.local.push_back(Message::On {
@@ -295,13 +301,23 @@ impl Owner {
         }
     }
 
-    /// Sends a message to itself in a while.
-    pub(super) fn later(&mut self, message: Message) {
-        /// Long enough not to spin, short enough for a workflow that waits.
-        const WHILE: std::time::Duration = std::time::Duration::from_millis(200);
+    /// Does again in a while what a run wanted of another and could not be done: the longer nothing was answered, the later.
+    pub(super) fn later(&mut self, run_id: RunId, message: Message) {
+        let now = Instant::now();
+        let unheard = self.runs.get_mut(&run_id).map_or(Duration::ZERO, |run| {
+            now.saturating_duration_since(*run.unheard_since.get_or_insert(now))
+        });
+        self.after(
+            (unheard / 4).clamp(REDELIVER_AFTER, REDELIVER_AFTER_MAX),
+            message,
+        );
+    }
+
+    /// Sends a message to itself after a pause.
+    pub(super) fn after(&mut self, pause: Duration, message: Message) {
         self.elsewhere.push(
             async move {
-                tokio::time::sleep(WHILE).await;
+                tokio::time::sleep(pause).await;
                 message
             }
             .boxed(),
