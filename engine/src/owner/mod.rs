@@ -220,6 +220,16 @@ pub(crate) enum Op {
 }
 
 impl Op {
+    /// Says whether it answers what a run had sent.
+    fn is_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::ChildStarted { .. }
+                | Self::ChildStartFailed { .. }
+                | Self::ExternalAnswered { .. }
+        )
+    }
+
     /// Returns who waits for what came of it; a reader waits for more than that.
     fn reply(self) -> Option<Reply> {
         match self {

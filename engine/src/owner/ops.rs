@@ -62,15 +62,13 @@ impl Owner {
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
-        let execution = &run.execution;
-        if !execution.is_open() && answers_debt(execution, &op) {
-            let debtor = RunKey {
-                key: run.key.clone(),
-                run_id,
-                round: run.round,
-            };
-            return self.paid(&debtor);
+        if op.is_answer() {
+            run.unheard_since = None;
+            if !run.execution.is_open() {
+                return self.answered_after_close(run_id, &op);
+            }
         }
+        let execution = &run.execution;
         match op {
             Op::Signal { signal, reply } => {
                 let decision = decide::signal(execution, &signal, now);
@@ -125,9 +123,12 @@ impl Owner {
             }
             Op::ChildStarted {
                 initiated_event_id,
-                workflow_id,
                 child,
-            } => self.child_started(run_id, initiated_event_id, &workflow_id, child),
+                ..
+            } => {
+                let decision = decide::child_started(execution, initiated_event_id, child, now);
+                self.carry_out(run_id, decision, Reply::None);
+            }
             Op::ChildStartFailed {
                 initiated_event_id,
                 cause,
@@ -158,29 +159,42 @@ impl Owner {
         self.forget_if_over(run_id);
     }
 
-    fn child_started(
-        &mut self,
-        run_id: history::RunId,
-        initiated_event_id: EventId,
-        workflow_id: &history::WorkflowId,
-        child: history::RunId,
-    ) {
-        let now = self.now();
-        let Some(run) = self.runs.get_mut(&run_id) else {
+    /// Takes an answer to what a closed run had sent: it pays a debt, if it is for one.
+    fn answered_after_close(&mut self, run_id: history::RunId, op: &Op) {
+        let Some(run) = self.runs.get(&run_id) else {
             return;
         };
-        if run.execution.is_open() {
-            let decision = decide::child_started(&run.execution, initiated_event_id, child, now);
-            return self.carry_out(run_id, decision, Reply::None);
+        if answers_debt(&run.execution, op) {
+            let debtor = RunKey {
+                key: run.key.clone(),
+                run_id,
+                round: run.round,
+            };
+            if let Op::ChildStarted { workflow_id, .. } = op {
+                self.close_late_child(run_id, workflow_id);
+            }
+            self.paid(&debtor);
+        } else {
+            self.forget_if_over(run_id);
         }
-        // It started after its parent closed, which asked for its close before it was there.
-        let mut late = run.execution.outstanding();
-        late.retain(|effect| {
-            matches!(effect, Effect::CloseChild { target, .. } if target.workflow_id == *workflow_id)
+    }
+
+    /// Closes a child that has started after its parent closed: the message that was to close it may have found nobody.
+    fn close_late_child(&mut self, parent: history::RunId, child: &history::WorkflowId) {
+        #[cfg(test)]
+        if crate::sim::planted::leaves_late_children() {
+            return;
+        }
+        let Some(run) = self.runs.get_mut(&parent) else {
+            return;
+        };
+        let mut closes = run.execution.outstanding();
+        closes.retain(|effect| {
+            matches!(effect, Effect::CloseChild { target, .. } if target.workflow_id == *child)
         });
-        run.debts += u32::try_from(late.len()).unwrap_or(0);
-        for effect in late {
-            self.deliver(run_id, effect);
+        run.debts += u32::try_from(closes.len()).unwrap_or(0);
+        for effect in closes {
+            self.deliver(parent, effect);
         }
     }
 
@@ -352,9 +366,7 @@ fn answers_debt(execution: &history::Execution, op: &Op) -> bool {
             })
         }
         Op::ChildStarted { initiated_event_id: answered, .. } | Op::ChildStartFailed { initiated_event_id: answered, .. } => {
-            execution.outstanding().iter().any(|effect| {
-                matches!(effect, Effect::StartChild { initiated_event_id, .. } if initiated_event_id == answered)
-            })
+            execution.outstanding().iter().any(|effect| effect.starts(*answered))
         }
         _ => false,
     }

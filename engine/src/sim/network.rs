@@ -71,13 +71,20 @@ impl Network {
     }
 }
 
+/// Waits as long as a letter is on its way: now and then so long that those sent after it arrive first.
+async fn travel(network: &Network) {
+    let lossy = network.memory.state().odds.lost_letters > 0;
+    let late = lossy && chance(|rng| rng.u32(0..20)) == 0;
+    dawdle(if late { 500 } else { 3 }).await;
+}
+
 impl Peers for Network {
     fn send(&self, address: &str, letter: String) -> BoxFuture<'static, Result<String, Unreached>> {
         let (network, address) = (self.clone(), address.to_owned());
         let lost = || Err(Unreached("lost".to_owned()));
         let (sent, answer) = tokio::sync::oneshot::channel();
         let carried = async move {
-            dawdle(3).await;
+            travel(&network).await;
             if network.loses() {
                 return;
             }
@@ -90,7 +97,7 @@ impl Peers for Network {
             }
             let namespaces = Namespaces::only(&ns());
             let answer = peers::receive(state, &namespaces, letter.request).await;
-            dawdle(3).await;
+            travel(&network).await;
             if !network.loses() {
                 let _ = sent.send(serde_json::to_string(&answer).unwrap());
             }

@@ -26,6 +26,10 @@ pub(super) enum Bug {
     HastyHandOver,
     /// A member tells what it decided on an old fold without finding out that it was replaced.
     StaleAnswer,
+    /// A child that starts after its parent has closed is not closed.
+    LateChild,
+    /// A run comes into memory as it was read before it was there and left again.
+    OldRead,
 }
 
 thread_local! {
@@ -54,6 +58,16 @@ pub(crate) fn hands_over_in_haste() -> bool {
 /// Says whether a member tells what writes nothing before it has found out that it is still one.
 pub(crate) fn answers_unconfirmed() -> bool {
     planted(Bug::StaleAnswer)
+}
+
+/// Says whether a child that starts after its parent has closed lives on.
+pub(crate) fn leaves_late_children() -> bool {
+    planted(Bug::LateChild)
+}
+
+/// Says whether the owner does not mind that a run was in memory while it was read.
+pub(crate) fn trusts_old_reads() -> bool {
+    planted(Bug::OldRead)
 }
 
 /// Returns when the owner takes a deadline for over that is at hand.

@@ -32,6 +32,9 @@ pub(super) enum Step {
     Child(Program),
     /// A child that is only started.
     Orphan(Program, Orphaned),
+    /// A child that is asked for and not even waited for until it starts. It waits for a signal that nobody sends: it has to end
+    /// with its parent, whichever of the two comes first.
+    Left,
     /// All of them at once.
     All(Vec<Step>),
 }
@@ -99,7 +102,7 @@ impl Step {
         match self {
             Self::Activity(activity) => total.add(if activity.once { 0 } else { activity.value }),
             Self::Timer { .. } => total.add(1),
-            Self::Signal | Self::Orphan(..) => total.add(2),
+            Self::Signal | Self::Orphan(..) | Self::Left => total.add(2),
             Self::Child(program) => total.add(program.oracle(0).steps),
             Self::All(steps) => steps.iter().for_each(|step| step.oracle(total)),
         }
@@ -272,6 +275,17 @@ impl Turn<'_> {
                 self.ask(&name, |name| start_child(name, program, policy));
                 let started = self.known.asked.contains_key(&format!("{name} started"));
                 self.take(started.then_some(2))
+            }
+            Step::Left => {
+                let name = self.known.child(path);
+                let waits = Program {
+                    steps: vec![Step::Signal],
+                    then: None,
+                };
+                self.ask(&name, |name| {
+                    start_child(name, &waits, ParentClosePolicy::Terminate)
+                });
+                self.take(Some(2))
             }
             Step::All(steps) => {
                 let before = self.total;

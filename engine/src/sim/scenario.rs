@@ -172,7 +172,7 @@ fn program(rng: &mut fastrand::Rng, depth: u32, signals: bool) -> Program {
 }
 
 fn step(rng: &mut fastrand::Rng, depth: u32, signals: bool) -> Step {
-    match rng.u32(0..12) {
+    match rng.u32(0..13) {
         0 | 1 => Step::Timer {
             millis: rng.u64(1..400),
         },
@@ -190,6 +190,7 @@ fn step(rng: &mut fastrand::Rng, depth: u32, signals: bool) -> Step {
             let steps = (0..rng.usize(2..=5)).map(|_| step(rng, depth - 1, signals));
             Step::All(steps.collect())
         }
+        8 if depth > 0 => Step::Left,
         _ => Step::Activity(Activity {
             millis: if rng.u32(0..10) == 0 {
                 rng.u64(100..900)
