@@ -6,7 +6,7 @@ use history::{
     event::{ParentClosePolicy, StartChildFailedCause},
 };
 
-use super::{Key, Message, Op, Owner, Reply, RunKey, StartReply};
+use super::{Delivered, Key, Message, Op, Owner, Reply, RunKey, StartReply};
 use crate::Error;
 
 impl Owner {
@@ -104,30 +104,21 @@ impl Owner {
         start: Box<StartWorkflow>,
         namespace: &history::Namespace,
     ) {
-        let message = if let Ok(namespace) = self.setup.namespaces.get(namespace) {
-            let reply = StartReply::Parent {
-                parent: source,
-                initiated_event_id,
-                start: start.clone(),
-                namespace: namespace.clone(),
-            };
-            Message::Start {
-                namespace,
-                request: start,
-                reply,
-            }
-        } else {
-            let op = Op::ChildStartFailed {
-                initiated_event_id,
-                cause: StartChildFailedCause::NamespaceNotFound,
-            };
-            Message::On {
-                key: source.key,
-                run_id: Some(source.run_id),
-                op,
-            }
+        let Ok(namespace) = self.setup.namespaces.get(namespace) else {
+            let failed = Delivered::ChildStartFailed(StartChildFailedCause::NamespaceNotFound);
+            return self.tell_sender(source, initiated_event_id, failed);
         };
-        self.local.push_back(message);
+        let reply = StartReply::Parent {
+            parent: source,
+            initiated_event_id,
+            start: start.clone(),
+            namespace: namespace.clone(),
+        };
+        self.local.push_back(Message::Start {
+            namespace,
+            request: start,
+            reply,
+        });
     }
 
     fn send_to(&mut self, target: Target, op: Op) {

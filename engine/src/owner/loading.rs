@@ -197,11 +197,7 @@ impl Owner {
                     match message {
                         // It delivers again what is outstanding when it is folded, so these are not kept.
                         Message::On {
-                            op:
-                                Op::Look
-                                | Op::ChildStarted { .. }
-                                | Op::ChildStartFailed { .. }
-                                | Op::ExternalAnswered { .. },
+                            op: Op::Look | Op::Heard(_),
                             ..
                         } => has_work = passing,
                         message => {

@@ -33,7 +33,7 @@ use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use history::{
     EventId, RunId, Timestamp, WorkflowId,
     decide::{ChildClosed, RequestCancel, Signal, StartWorkflow, Terminate},
-    event::StartChildFailedCause,
+    event::{ExternalFailedCause, StartChildFailedCause},
     task::{FromWorker, Tasks, WorkerHello},
 };
 use tokio::{
@@ -193,23 +193,10 @@ pub(crate) enum Op {
         after: EventId,
         reply: oneshot::Sender<Result<Reached, Error>>,
     },
-    ChildStarted {
-        initiated_event_id: EventId,
-        workflow_id: WorkflowId,
-        child: RunId,
-    },
-    ChildStartFailed {
-        initiated_event_id: EventId,
-        cause: StartChildFailedCause,
-    },
+    Heard(Heard),
     ChildClosed {
         closed: Box<ChildClosed>,
         reply: Reply,
-    },
-    ExternalAnswered {
-        initiated_event_id: EventId,
-        cancel: bool,
-        failed: Option<history::event::ExternalFailedCause>,
     },
     Worker {
         session: SessionId,
@@ -219,17 +206,29 @@ pub(crate) enum Op {
     Look,
 }
 
-impl Op {
-    /// Says whether it answers what a run had sent.
-    fn is_answer(&self) -> bool {
-        matches!(
-            self,
-            Self::ChildStarted { .. }
-                | Self::ChildStartFailed { .. }
-                | Self::ExternalAnswered { .. }
-        )
-    }
+/// What came of something that a run had sent.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    /// Its event in the sender's history.
+    pub(crate) initiated_event_id: EventId,
+    /// When it was sent: [`RunKey::round`].
+    pub(crate) round: u64,
+    pub(crate) outcome: Delivered,
+}
 
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Delivered {
+    ChildStarted {
+        workflow_id: WorkflowId,
+        child: RunId,
+    },
+    ChildStartFailed(StartChildFailedCause),
+    Signal(Result<(), ExternalFailedCause>),
+    Cancel(Result<(), ExternalFailedCause>),
+}
+
+impl Op {
     /// Returns who waits for what came of it; a reader waits for more than that.
     fn reply(self) -> Option<Reply> {
         match self {

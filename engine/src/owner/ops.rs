@@ -5,7 +5,9 @@ use history::{
     decide::{self, Decision, Effect, Rejection},
 };
 
-use super::{Answer, Key, Message, Op, Owner, Reached, Reply, RunKey};
+use super::{
+    Answer, Delivered, Heard, Key, Message, Op, Owner, Reached, Reply, RunKey, run::After,
+};
 use crate::Error;
 
 impl Owner {
@@ -62,12 +64,6 @@ impl Owner {
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
-        if op.is_answer() {
-            run.unheard_since = None;
-            if !run.execution.is_open() {
-                return self.answered_after_close(run_id, &op);
-            }
-        }
         let execution = &run.execution;
         match op {
             Op::Signal { signal, reply } => {
@@ -121,34 +117,10 @@ impl Owner {
                 run.wait_events(after, reply);
                 self.answer_waiters(run_id);
             }
-            Op::ChildStarted {
-                initiated_event_id,
-                child,
-                ..
-            } => {
-                let decision = decide::child_started(execution, initiated_event_id, child, now);
-                self.carry_out(run_id, decision, Reply::None);
-            }
-            Op::ChildStartFailed {
-                initiated_event_id,
-                cause,
-            } => {
-                let decision =
-                    decide::child_start_failed(execution, initiated_event_id, cause, now);
-                self.carry_out(run_id, decision, Reply::None);
-            }
+            Op::Heard(heard) => self.heard(run_id, &heard),
             Op::ChildClosed { closed, reply } => {
                 let decision = decide::child_closed(execution, &closed, now);
                 self.carry_out(run_id, decision, reply);
-            }
-            Op::ExternalAnswered {
-                initiated_event_id,
-                cancel,
-                failed,
-            } => {
-                let decision =
-                    external_answered(execution, initiated_event_id, cancel, failed, now);
-                self.carry_out(run_id, decision, Reply::None);
             }
             Op::Worker { session, answer } => self.answered(run_id, session, *answer),
             Op::Look => {
@@ -159,23 +131,34 @@ impl Owner {
         self.forget_if_over(run_id);
     }
 
-    /// Takes an answer to what a closed run had sent: it pays a debt, if it is for one.
-    fn answered_after_close(&mut self, run_id: history::RunId, op: &Op) {
+    /// Takes note of what came of something that a run had sent. To a closed run it pays a debt; also if the run closed just now,
+    /// because its history had no room for it.
+    fn heard(&mut self, run_id: history::RunId, heard: &Heard) {
+        let now = self.now();
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
+        run.unheard_since = None;
+        if run.execution.is_open() {
+            let decision = decided(&run.execution, heard, now);
+            self.carry_out(run_id, decision, Reply::None);
+        }
         let Some(run) = self.runs.get(&run_id) else {
             return;
         };
-        if answers_debt(&run.execution, op) {
+        let pays = !run.execution.is_open()
+            && run.round == heard.round
+            && answers_debt(&run.execution, heard);
+        if pays {
             let debtor = RunKey {
                 key: run.key.clone(),
                 run_id,
                 round: run.round,
             };
-            if let Op::ChildStarted { workflow_id, .. } = op {
+            if let Delivered::ChildStarted { workflow_id, .. } = &heard.outcome {
                 self.close_late_child(run_id, workflow_id);
             }
             self.paid(&debtor);
-        } else {
-            self.forget_if_over(run_id);
         }
     }
 
@@ -194,7 +177,13 @@ impl Owner {
         });
         run.debts += u32::try_from(closes.len()).unwrap_or(0);
         for effect in closes {
-            self.deliver(parent, effect);
+            let Some(run) = self.runs.get_mut(&parent) else {
+                return;
+            };
+            // The close itself may be on its way still.
+            if let Some(after) = run.when_durable(After::Effect(effect)) {
+                self.do_after(parent, after);
+            }
         }
     }
 
@@ -267,14 +256,14 @@ impl Owner {
                 initiated_event_id,
                 cancel,
             } => {
-                let failed = match answer {
-                    Ok(()) => None,
-                    Err(Error::NamespaceNotFound(_)) => Some(Cause::NamespaceNotFound),
+                let came = match answer {
+                    Ok(()) => Ok(()),
+                    Err(Error::NamespaceNotFound(_)) => Err(Cause::NamespaceNotFound),
                     Err(Error::Rejected(Rejection::TooManySignals(_))) => {
-                        Some(Cause::SignalCountLimitExceeded)
+                        Err(Cause::SignalCountLimitExceeded)
                     }
                     Err(Error::WorkflowNotFound { .. } | Error::Rejected(_)) => {
-                        Some(Cause::ExternalWorkflowExecutionNotFound)
+                        Err(Cause::ExternalWorkflowExecutionNotFound)
                     }
                     Err(error) => {
                         tracing::warn!(
@@ -284,17 +273,12 @@ impl Owner {
                         return self.deliver_again(&source);
                     }
                 };
-                let RunKey { key, run_id, .. } = source;
-                let op = Op::ExternalAnswered {
-                    initiated_event_id,
-                    cancel,
-                    failed,
+                let outcome = if cancel {
+                    Delivered::Cancel(came)
+                } else {
+                    Delivered::Signal(came)
                 };
-                self.local.push_back(Message::On {
-                    key,
-                    run_id: Some(run_id),
-                    op,
-                });
+                self.tell_sender(source, initiated_event_id, outcome);
             }
             Reply::Debt(debtor) => match answer {
                 // Whatever a receiver says that is not gone: the debt is paid, or nobody is there to pay it to.
@@ -315,6 +299,26 @@ impl Owner {
         }
     }
 
+    /// Tells a run what came of something that it had sent.
+    pub(super) fn tell_sender(
+        &mut self,
+        source: RunKey,
+        initiated_event_id: EventId,
+        outcome: Delivered,
+    ) {
+        let RunKey { key, run_id, round } = source;
+        let heard = Heard {
+            initiated_event_id,
+            round,
+            outcome,
+        };
+        self.local.push_back(Message::On {
+            key,
+            run_id: Some(run_id),
+            op: Op::Heard(heard),
+        });
+    }
+
     /// Tells whoever waits for an operation that it was not done.
     pub(super) fn refuse(&mut self, op: Op, error: Error) {
         // Whoever hung up does not want to know.
@@ -330,44 +334,42 @@ impl Owner {
             Op::WaitClosed { reply } => drop(reply.send(Err(error))),
             Op::WaitEvents { reply, .. } => drop(reply.send(Err(error))),
             Op::Worker { session, answer } => self.free_slot(session, &answer),
-            Op::ChildStarted { .. }
-            | Op::ChildStartFailed { .. }
-            | Op::ExternalAnswered { .. }
-            | Op::Look => {}
+            Op::Heard(_) | Op::Look => {}
         }
     }
 }
 
-fn external_answered(
+/// Decides what a run that is open makes of what it hears.
+fn decided(
     execution: &history::Execution,
-    initiated_event_id: EventId,
-    cancel: bool,
-    failed: Option<history::event::ExternalFailedCause>,
+    heard: &Heard,
     now: history::Timestamp,
 ) -> Result<Decision, Rejection> {
-    match (cancel, failed) {
-        (false, None) => decide::external_signaled(execution, initiated_event_id, now),
-        (false, Some(cause)) => {
-            decide::external_signal_failed(execution, initiated_event_id, cause, now)
+    let id = heard.initiated_event_id;
+    match &heard.outcome {
+        Delivered::ChildStarted { child, .. } => decide::child_started(execution, id, *child, now),
+        Delivered::ChildStartFailed(cause) => {
+            decide::child_start_failed(execution, id, *cause, now)
         }
-        (true, None) => decide::external_cancel_requested(execution, initiated_event_id, now),
-        (true, Some(cause)) => {
-            decide::external_cancel_failed(execution, initiated_event_id, cause, now)
-        }
+        Delivered::Signal(Ok(())) => decide::external_signaled(execution, id, now),
+        Delivered::Signal(Err(cause)) => decide::external_signal_failed(execution, id, *cause, now),
+        Delivered::Cancel(Ok(())) => decide::external_cancel_requested(execution, id, now),
+        Delivered::Cancel(Err(cause)) => decide::external_cancel_failed(execution, id, *cause, now),
     }
 }
 
-/// Says whether an operation answers what a closed run had sent or asked for before it closed.
-fn answers_debt(execution: &history::Execution, op: &Op) -> bool {
-    match op {
-        Op::ExternalAnswered { initiated_event_id: answered, .. } => {
-            execution.outstanding().iter().any(|effect| {
-                matches!(effect, Effect::SignalExternal { initiated_event_id, .. } | Effect::CancelExternal { initiated_event_id, .. } if initiated_event_id == answered)
-            })
+/// Says whether that is what a closed run still owed.
+fn answers_debt(execution: &history::Execution, heard: &Heard) -> bool {
+    execution.outstanding().iter().any(|effect| match effect {
+        Effect::StartChild {
+            initiated_event_id, ..
         }
-        Op::ChildStarted { initiated_event_id: answered, .. } | Op::ChildStartFailed { initiated_event_id: answered, .. } => {
-            execution.outstanding().iter().any(|effect| effect.starts(*answered))
+        | Effect::SignalExternal {
+            initiated_event_id, ..
         }
+        | Effect::CancelExternal {
+            initiated_event_id, ..
+        } => *initiated_event_id == heard.initiated_event_id,
         _ => false,
-    }
+    })
 }

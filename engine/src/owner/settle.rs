@@ -32,6 +32,7 @@ impl Owner {
             return;
         };
         run.touched_at = Instant::now();
+        let was_open = run.execution.is_open();
         for record in decision.records {
             if let Err(corrupt) = run.stage(record) {
                 // The core refuses its own decision: a bug in it. The run is folded again from what is durable.
@@ -39,7 +40,7 @@ impl Owner {
                 return self.fold_again(run_id, "a decision can't be applied");
             }
         }
-        if !run.execution.is_open() {
+        if was_open && !run.execution.is_open() {
             // Every one of them is answered, some to what the run had sent before it closed.
             run.debts = u32::try_from(run.execution.outstanding().len()).unwrap_or(u32::MAX);
         }

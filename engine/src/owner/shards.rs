@@ -137,11 +137,7 @@ fn is_from_inside(message: &Message) -> bool {
     matches!(
         message,
         Message::On {
-            op: Op::Worker { .. }
-                | Op::Look
-                | Op::ChildStarted { .. }
-                | Op::ChildStartFailed { .. }
-                | Op::ExternalAnswered { .. },
+            op: Op::Worker { .. } | Op::Look | Op::Heard(_),
             ..
         }
     )

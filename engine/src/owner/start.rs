@@ -14,7 +14,7 @@ use history::{
 use tokio::time::Instant;
 
 use super::{
-    Answer, Key, Message, Op, Owner, RunKey, StartReply,
+    Answer, Delivered, Key, Message, Owner, StartReply,
     run::{Origin, Run},
 };
 use crate::{
@@ -256,47 +256,35 @@ impl Owner {
                 if !self.is_awaited(&parent) {
                     return;
                 }
-                let RunKey { key, run_id, round } = parent;
-                let op = match answer {
-                    Ok(started) => Op::ChildStarted {
-                        initiated_event_id,
+                let outcome = match answer {
+                    Ok(started) => Delivered::ChildStarted {
                         workflow_id: start.workflow_id.clone(),
                         child: started.run_id,
                     },
                     Err(Error::Rejected(
                         Rejection::WorkflowAlreadyStarted { .. }
                         | Rejection::WorkflowIdReuseRefused { .. },
-                    )) => Op::ChildStartFailed {
-                        initiated_event_id,
-                        cause: StartChildFailedCause::WorkflowAlreadyExists,
-                    },
+                    )) => Delivered::ChildStartFailed(StartChildFailedCause::WorkflowAlreadyExists),
                     Err(error) => {
                         tracing::warn!(
                             error = &error as &dyn std::error::Error,
                             "a child could not be started; trying again"
                         );
-                        let parent = RunKey { key, run_id, round };
-                        let reply = StartReply::Parent {
-                            parent,
-                            initiated_event_id,
-                            start: start.clone(),
+                        let run_id = parent.run_id;
+                        let message = Message::Start {
                             namespace: namespace.clone(),
-                        };
-                        return self.later(
-                            run_id,
-                            Message::Start {
+                            request: start.clone(),
+                            reply: StartReply::Parent {
+                                parent,
+                                initiated_event_id,
+                                start,
                                 namespace,
-                                request: start,
-                                reply,
                             },
-                        );
+                        };
+                        return self.later(run_id, message);
                     }
                 };
-                self.local.push_back(Message::On {
-                    key,
-                    run_id: Some(run_id),
-                    op,
-                });
+                self.tell_sender(parent, initiated_event_id, outcome);
             }
         }
     }

@@ -271,7 +271,10 @@ async fn fold(
         &run_ids,
     )
     .fetch(pool)
-    .try_ready_chunks(ROWS_READ);
+    .try_ready_chunks(ROWS_READ)
+    .map_err(|error| error.1);
+    // A thread is taken only when there is a connection and something to fold.
+    let mut next = rows.try_next().await?;
     let (sender, mut read) = mpsc::channel::<Vec<Row>>(CHUNKS_READ);
     let namespace = namespace.clone();
     let folding = tokio::task::spawn_blocking(move || {
@@ -292,9 +295,10 @@ async fn fold(
         });
         folded.collect()
     });
-    while let Some(rows) = rows.try_next().await.map_err(|error| error.1)? {
+    while let Some(chunk) = next {
         // It ends before its rows only by a panic, which is told below.
-        let _ = sender.send(rows).await;
+        let _ = sender.send(chunk).await;
+        next = rows.try_next().await?;
     }
     drop(sender);
     folding.await.map_err(|error| Error::Corrupt {

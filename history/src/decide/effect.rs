@@ -37,11 +37,6 @@ impl Effect {
         }
     }
 
-    /// Says whether it starts the child of that `StartChildWorkflowExecutionInitiated` event.
-    pub fn starts(&self, child: EventId) -> bool {
-        matches!(self, Self::StartChild { initiated_event_id, .. } if *initiated_event_id == child)
-    }
-
     /// Returns what an initiated event asks for.
     pub(crate) fn of_initiated(execution: &Execution, event: &Event) -> Option<Self> {
         match &event.kind {
