@@ -2,7 +2,7 @@
 
 use history::{RunId, task::ToWorker};
 
-use super::{Answer, Key, Message, Op, Owner, RunKey, run::After};
+use super::{Answer, Message, Op, Owner, RunKey, run::After};
 use crate::{
     Error, Started,
     committer::{Command, Outcome, folding},
@@ -126,9 +126,9 @@ impl Owner {
             let Some(mut run) = self.drop_run(start.run_id) else {
                 continue;
             };
-            self.give_up(&mut run, &|| {
-                Error::Unavailable("the workflow id is in use")
-            });
+            let in_use = || Error::Unavailable("the workflow id is in use");
+            self.give_up(&mut run, &in_use);
+            self.drop_successor(&run, &in_use);
             let Some(origin) = run.origin.take() else {
                 continue;
             };
@@ -165,18 +165,9 @@ impl Owner {
 
     /// Folds the runs of an item again, if they are still those that sent it.
     fn fold_all_again(&mut self, item: &Item, error: &dyn Fn() -> Error) {
-        // A run that was to follow is not in this item when its own went no further than the committer.
-        let namespace = self.setup.namespaces.by_id(item.namespace);
-        let latest = namespace.and_then(|namespace| {
-            let key = Key {
-                namespace: namespace.clone(),
-                workflow_id: item.workflow_id.clone(),
-            };
-            self.current.get(&key).copied()
-        });
         let rows = item.rows.iter().map(|row| row.run_id);
         let open = item.open.map(|(run_id, _)| run_id);
-        for run_id in rows.chain(open).chain(latest) {
+        for run_id in rows.chain(open) {
             let sent = self.runs.get(&run_id);
             if sent.is_some_and(|run| run.incarnation == item.incarnation) {
                 self.fold_again_with(run_id, error);
@@ -200,6 +191,7 @@ impl Owner {
                 self.turn_away(message, error());
             }
         }
+        self.drop_successor(&run, error);
         if run.was_committed() {
             let key = run.key.clone();
             if matches!(error(), Error::DataRefused(_)) {
@@ -213,6 +205,18 @@ impl Owner {
                 };
                 self.load(key, Some(run_id), vec![look]);
             }
+        }
+    }
+
+    /// Drops the run that was to be written with the close of a dropped one. The committer may have let it go without a word, and
+    /// its id may mean another run by now.
+    fn drop_successor(&mut self, run: &super::Run, error: &dyn Fn() -> Error) {
+        let Some(successor) = run.successor else {
+            return;
+        };
+        let next = self.runs.get(&successor);
+        if next.is_some_and(|next| !next.was_committed()) {
+            self.fold_again_with(successor, error);
         }
     }
 

@@ -135,9 +135,10 @@ impl Owner {
         }
         let riding = riding(run, now);
         let mut item = run.flush(riding);
-        let successor = run.successor.take();
+        let successor = run.successor;
         if let Some(successor) = successor
             && let Some(next) = self.runs.get_mut(&successor)
+            && next.start_row.is_some()
         {
             next.flush_into(&mut item, &mut Vec::new());
         }
