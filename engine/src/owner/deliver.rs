@@ -184,19 +184,24 @@ impl Owner {
 
     /// Delivers what is outstanding of a run that was just folded, or whose deliveries failed.
     pub(super) fn deliver_outstanding(&mut self, run_id: RunId, which: fn(&Effect) -> bool) {
-        self.incarnations += 1;
-        let round = self.incarnations;
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
+        let closed = !run.execution.is_open();
+        // Without a row in `outbox` everything has been answered; a child may have started since.
+        if closed && !run.owes && run.debts == 0 {
+            return;
+        }
+        // One that has just been folded may be closed by another one before its turn comes: what it then owes waits for the close.
+        if closed && !run.is_durable() {
+            run.redeliver = true;
+            return;
+        }
+        self.incarnations += 1;
         run.redeliver = false;
-        run.round = round;
+        run.round = self.incarnations;
         let outstanding = run.execution.outstanding();
-        if !run.execution.is_open() {
-            // Without a row in `outbox` everything has been answered; a child may have started since.
-            if !run.owes && run.debts == 0 {
-                return;
-            }
+        if closed {
             run.debts = u32::try_from(outstanding.len()).unwrap_or(u32::MAX);
             self.settle_debts(run_id);
         }
