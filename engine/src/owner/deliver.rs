@@ -1,13 +1,21 @@
 //! What a durable decision asks for, inside and across workflows.
 
+use std::time::Duration;
+
+use futures::FutureExt as _;
 use history::{
     RunId,
     decide::{Effect, StartWorkflow, Target, Terminate},
     event::{ParentClosePolicy, StartChildFailedCause},
 };
 
-use super::{Delivered, Key, Message, Op, Owner, Reply, RunKey, StartReply};
-use crate::Error;
+use tokio::time::Instant;
+
+use super::{Debt, Delivered, Key, Message, Op, Owner, Reply, RunKey, StartReply};
+use crate::{
+    Error,
+    limits::{REDELIVER_AFTER, REDELIVER_AFTER_MAX},
+};
 
 impl Owner {
     /// Carries out an effect. Each may come twice, after a crash; receivers know what they have had.
@@ -59,8 +67,15 @@ impl Owner {
                 };
                 self.send_to(target, Op::RequestCancel { cancel, reply });
             }
-            Effect::CloseChild { policy, target } => {
-                let reply = Reply::Debt(source);
+            Effect::CloseChild {
+                initiated_event_id,
+                policy,
+                target,
+            } => {
+                let reply = Reply::Debt {
+                    debtor: source,
+                    debt: Debt::CloseChild(initiated_event_id),
+                };
                 let op = match policy {
                     ParentClosePolicy::RequestCancel => Op::RequestCancel {
                         cancel: Box::new(close_cancel(run_id)),
@@ -88,7 +103,10 @@ impl Owner {
                     target,
                     Op::ChildClosed {
                         closed,
-                        reply: Reply::Debt(source),
+                        reply: Reply::Debt {
+                            debtor: source,
+                            debt: Debt::NotifyParent,
+                        },
                     },
                 );
             }
@@ -150,6 +168,29 @@ impl Owner {
         }
     }
 
+    /// Does again in a while what a run wanted of another and could not be done: the longer nothing was answered, the later.
+    pub(super) fn later(&mut self, run_id: RunId, message: Message) {
+        let now = Instant::now();
+        let unheard = self.runs.get_mut(&run_id).map_or(Duration::ZERO, |run| {
+            now.saturating_duration_since(*run.unheard_since.get_or_insert(now))
+        });
+        self.after(
+            (unheard / 4).clamp(REDELIVER_AFTER, REDELIVER_AFTER_MAX),
+            message,
+        );
+    }
+
+    /// Sends a message to itself after a pause.
+    pub(super) fn after(&mut self, pause: Duration, message: Message) {
+        self.elsewhere.push(
+            async move {
+                tokio::time::sleep(pause).await;
+                message
+            }
+            .boxed(),
+        );
+    }
+
     /// Delivers again, in a while, what a run has not had an answer to.
     pub(super) fn deliver_again(&mut self, source: &RunKey) {
         let RunKey { key, run_id, .. } = source.clone();
@@ -188,9 +229,9 @@ impl Owner {
             return;
         };
         let closed = !run.execution.is_open();
-        // Without a row in `outbox` everything has been answered; a child may have started since.
-        if closed && !run.owes && run.debts == 0 {
-            return;
+        run.redeliver = false;
+        if closed && run.debts.is_empty() {
+            return self.settle_debts(run_id);
         }
         // One that has just been folded may be closed by another one before its turn comes: what it then owes waits for the close.
         if closed && !run.is_durable() {
@@ -198,13 +239,12 @@ impl Owner {
             return;
         }
         self.incarnations += 1;
-        run.redeliver = false;
         run.round = self.incarnations;
-        let outstanding = run.execution.outstanding();
-        if closed {
-            run.debts = u32::try_from(outstanding.len()).unwrap_or(u32::MAX);
-            self.settle_debts(run_id);
-        }
+        let outstanding = if closed {
+            run.debts.clone()
+        } else {
+            run.execution.outstanding()
+        };
         for effect in outstanding.into_iter().filter(which) {
             self.deliver(run_id, effect);
         }

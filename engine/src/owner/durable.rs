@@ -2,11 +2,11 @@
 
 use history::{RunId, task::ToWorker};
 
-use super::{Answer, Message, Op, Owner, RunKey, run::After};
+use super::{Answer, Message, Op, Owner, run::After};
 use crate::{
     Error, Started,
     committer::{Command, Outcome, folding},
-    store::commit::{Item, Settled},
+    store::commit::Item,
 };
 
 impl Owner {
@@ -280,42 +280,5 @@ impl Owner {
                 }
             }
         }
-    }
-
-    /// A debt of a closed run is paid; when it was the last, the run has nothing left to do.
-    pub(super) fn paid(&mut self, debtor: &RunKey) {
-        let Some(run) = self.runs.get_mut(&debtor.run_id) else {
-            return;
-        };
-        run.unheard_since = None;
-        run.debts = run.debts.saturating_sub(1);
-        self.settle_debts(debtor.run_id);
-        self.forget_if_over(debtor.run_id);
-    }
-
-    /// Lets the row of a closed run in `outbox` go when it owes nothing any more. Until that is durable the run stays, so
-    /// that a late answer finds it, and not its history, from which everything would be delivered again.
-    pub(super) fn settle_debts(&mut self, run_id: RunId) {
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
-        // Before its close is durable there is no row to let go.
-        let over = run.debts == 0 && run.is_durable() && !run.execution.is_open();
-        if over && std::mem::take(&mut run.owes) {
-            run.settling = true;
-            let settled = Settled {
-                shard: run.shard,
-                run_id,
-            };
-            let _ = self.commits.send(Command::Settle(settled));
-        }
-    }
-
-    /// The row of a closed run in `outbox` is gone.
-    fn settled(&mut self, run_id: RunId) {
-        if let Some(run) = self.runs.get_mut(&run_id) {
-            run.settling = false;
-        }
-        self.forget_if_over(run_id);
     }
 }

@@ -7,6 +7,7 @@
 mod activities;
 mod answers;
 mod backlog;
+mod debts;
 mod deliver;
 pub(crate) mod describe;
 mod durable;
@@ -41,6 +42,7 @@ use tokio::{
     time::Instant,
 };
 
+pub(crate) use debts::Debt;
 pub(crate) use queues::SessionId;
 use run::Run;
 
@@ -121,7 +123,7 @@ pub(crate) enum Reply {
         cancel: bool,
     },
     /// A closed run that owed this.
-    Debt(RunKey),
+    Debt { debtor: RunKey, debt: Debt },
 }
 
 /// What somebody is told who waits for it.
@@ -219,10 +221,7 @@ pub(crate) struct Heard {
 /// What came of it.
 #[derive(Debug)]
 pub(crate) enum Delivered {
-    ChildStarted {
-        workflow_id: WorkflowId,
-        child: RunId,
-    },
+    ChildStarted(RunId),
     ChildStartFailed(StartChildFailedCause),
     Signal(Result<(), ExternalFailedCause>),
     Cancel(Result<(), ExternalFailedCause>),

@@ -2,12 +2,10 @@
 
 use history::{
     EventId,
-    decide::{self, Decision, Effect, Rejection},
+    decide::{self, Decision, Rejection},
 };
 
-use super::{
-    Answer, Delivered, Heard, Key, Message, Op, Owner, Reached, Reply, RunKey, run::After,
-};
+use super::{Answer, Debt, Delivered, Heard, Key, Message, Op, Owner, Reached, Reply, RunKey};
 use crate::Error;
 
 impl Owner {
@@ -146,44 +144,11 @@ impl Owner {
         let Some(run) = self.runs.get(&run_id) else {
             return;
         };
-        let pays = !run.execution.is_open()
-            && run.round == heard.round
-            && answers_debt(&run.execution, heard);
-        if pays {
-            let debtor = RunKey {
-                key: run.key.clone(),
-                run_id,
-                round: run.round,
-            };
-            if let Delivered::ChildStarted { workflow_id, .. } = &heard.outcome {
-                self.close_late_child(run_id, workflow_id);
+        if !run.execution.is_open() && run.round == heard.round {
+            if let Delivered::ChildStarted(_) = heard.outcome {
+                self.close_late_child(run_id, heard.initiated_event_id);
             }
-            self.paid(&debtor);
-        }
-    }
-
-    /// Closes a child that has started after its parent closed: the message that was to close it may have found nobody.
-    fn close_late_child(&mut self, parent: history::RunId, child: &history::WorkflowId) {
-        #[cfg(test)]
-        if crate::sim::planted::leaves_late_children() {
-            return;
-        }
-        let Some(run) = self.runs.get_mut(&parent) else {
-            return;
-        };
-        let mut closes = run.execution.outstanding();
-        closes.retain(|effect| {
-            matches!(effect, Effect::CloseChild { target, .. } if target.workflow_id == *child)
-        });
-        run.debts += u32::try_from(closes.len()).unwrap_or(0);
-        for effect in closes {
-            let Some(run) = self.runs.get_mut(&parent) else {
-                return;
-            };
-            // The close itself may be on its way still.
-            if let Some(after) = run.when_durable(After::Effect(effect)) {
-                self.do_after(parent, after);
-            }
+            self.paid(run_id, Debt::Initiated(heard.initiated_event_id));
         }
     }
 
@@ -250,7 +215,8 @@ impl Owner {
             Reply::None => {}
             // Whoever hung up does not want to know.
             Reply::Caller(reply) | Reply::Peer(reply) => drop(reply.send(answer)),
-            Reply::External { source, .. } | Reply::Debt(source) if !self.is_awaited(&source) => {}
+            Reply::External { source, .. } | Reply::Debt { debtor: source, .. }
+                if !self.is_awaited(&source) => {}
             Reply::External {
                 source,
                 initiated_event_id,
@@ -280,14 +246,14 @@ impl Owner {
                 };
                 self.tell_sender(source, initiated_event_id, outcome);
             }
-            Reply::Debt(debtor) => match answer {
+            Reply::Debt { debtor, debt } => match answer {
                 // Whatever a receiver says that is not gone: the debt is paid, or nobody is there to pay it to.
                 Ok(())
                 | Err(
                     Error::Rejected(_)
                     | Error::WorkflowNotFound { .. }
                     | Error::NamespaceNotFound(_),
-                ) => self.paid(&debtor),
+                ) => self.paid(debtor.run_id, debt),
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
@@ -347,7 +313,7 @@ fn decided(
 ) -> Result<Decision, Rejection> {
     let id = heard.initiated_event_id;
     match &heard.outcome {
-        Delivered::ChildStarted { child, .. } => decide::child_started(execution, id, *child, now),
+        Delivered::ChildStarted(child) => decide::child_started(execution, id, *child, now),
         Delivered::ChildStartFailed(cause) => {
             decide::child_start_failed(execution, id, *cause, now)
         }
@@ -356,20 +322,4 @@ fn decided(
         Delivered::Cancel(Ok(())) => decide::external_cancel_requested(execution, id, now),
         Delivered::Cancel(Err(cause)) => decide::external_cancel_failed(execution, id, *cause, now),
     }
-}
-
-/// Says whether that is what a closed run still owed.
-fn answers_debt(execution: &history::Execution, heard: &Heard) -> bool {
-    execution.outstanding().iter().any(|effect| match effect {
-        Effect::StartChild {
-            initiated_event_id, ..
-        }
-        | Effect::SignalExternal {
-            initiated_event_id, ..
-        }
-        | Effect::CancelExternal {
-            initiated_event_id, ..
-        } => *initiated_event_id == heard.initiated_event_id,
-        _ => false,
-    })
 }

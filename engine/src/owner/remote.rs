@@ -117,7 +117,7 @@ fn source(message: &Message) -> Option<&RunKey> {
             | Op::RequestCancel { reply, .. }
             | Op::Terminate { reply, .. }
             | Op::ChildClosed { reply, .. } => match reply {
-                Reply::External { source, .. } | Reply::Debt(source) => Some(source),
+                Reply::External { source, .. } | Reply::Debt { debtor: source, .. } => Some(source),
                 Reply::None | Reply::Caller(_) | Reply::Peer(_) => None,
             },
             Op::OnlyChildOf { op, .. } => of(op),

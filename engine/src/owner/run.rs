@@ -106,8 +106,9 @@ pub(crate) struct Run {
     pub(crate) open_row: Option<OpenRow>,
     /// That is on its way, without a row of history.
     pub(crate) registering: bool,
-    /// It has a row in `outbox`, and this many deliveries are not yet answered.
-    pub(crate) debts: u32,
+    /// What it owes others since it closed, and what has not been answered of it.
+    pub(crate) debts: Vec<Effect>,
+    /// It has a row in `outbox`.
     pub(crate) owes: bool,
     /// The end of its row in `outbox` is on its way.
     pub(crate) settling: bool,
@@ -156,7 +157,7 @@ impl Run {
             wakes_at: None,
             open_row: None,
             registering: false,
-            debts: 0,
+            debts: Vec::new(),
             owes: false,
             settling: false,
             bytes: 0,
@@ -188,6 +189,10 @@ impl Run {
         run.bytes = loaded.bytes;
         run.open_row = loaded.open_row;
         run.owes = loaded.owes;
+        if run.owes {
+            // Which of them were paid before is not known.
+            run.debts = run.execution.debts().to_vec();
+        }
         run
     }
 
@@ -351,7 +356,7 @@ impl Run {
                 closed_at: closed.at,
                 history_length: closed.id.0,
             });
-            if self.debts > 0 {
+            if !self.debts.is_empty() {
                 self.owes = true;
                 item.owes = Some(self.run_id());
             }
@@ -400,7 +405,7 @@ impl Run {
             && self.after.is_empty()
             && self.task_out.is_none()
             && !self.reading
-            && self.debts == 0
+            && self.debts.is_empty()
             && !self.settling
             && self.closed_waiters.iter().all(oneshot::Sender::is_closed)
             && self

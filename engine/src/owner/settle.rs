@@ -42,7 +42,7 @@ impl Owner {
         }
         if was_open && !run.execution.is_open() {
             // Every one of them is answered, some to what the run had sent before it closed.
-            run.debts = u32::try_from(run.execution.outstanding().len()).unwrap_or(u32::MAX);
+            run.debts = run.execution.debts().to_vec();
         }
         for effect in decision.effects {
             match effect {

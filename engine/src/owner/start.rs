@@ -3,9 +3,6 @@
 //! Whether an id was ever used is not asked beforehand. The commit itself finds out: it writes nothing
 //! of a run whose id means another one ([`crate::store::commit`]), and the start is decided again with that run at hand.
 
-use std::time::Duration;
-
-use futures::FutureExt as _;
 use history::{
     RunId,
     decide::{self, Decision, Existing, OnExisting, Rejection, StartWorkflow, Terminate},
@@ -19,7 +16,6 @@ use super::{
 };
 use crate::{
     Error, Started,
-    limits::{REDELIVER_AFTER, REDELIVER_AFTER_MAX},
     store::{commit::StartRow, load::Ns},
 };
 
@@ -257,10 +253,7 @@ impl Owner {
                     return;
                 }
                 let outcome = match answer {
-                    Ok(started) => Delivered::ChildStarted {
-                        workflow_id: start.workflow_id.clone(),
-                        child: started.run_id,
-                    },
+                    Ok(started) => Delivered::ChildStarted(started.run_id),
                     Err(Error::Rejected(
                         Rejection::WorkflowAlreadyStarted { .. }
                         | Rejection::WorkflowIdReuseRefused { .. },
@@ -287,29 +280,6 @@ impl Owner {
                 self.tell_sender(parent, initiated_event_id, outcome);
             }
         }
-    }
-
-    /// Does again in a while what a run wanted of another and could not be done: the longer nothing was answered, the later.
-    pub(super) fn later(&mut self, run_id: RunId, message: Message) {
-        let now = Instant::now();
-        let unheard = self.runs.get_mut(&run_id).map_or(Duration::ZERO, |run| {
-            now.saturating_duration_since(*run.unheard_since.get_or_insert(now))
-        });
-        self.after(
-            (unheard / 4).clamp(REDELIVER_AFTER, REDELIVER_AFTER_MAX),
-            message,
-        );
-    }
-
-    /// Sends a message to itself after a pause.
-    pub(super) fn after(&mut self, pause: Duration, message: Message) {
-        self.elsewhere.push(
-            async move {
-                tokio::time::sleep(pause).await;
-                message
-            }
-            .boxed(),
-        );
     }
 }
 

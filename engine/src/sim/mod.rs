@@ -23,8 +23,10 @@ mod world;
 use std::time::{Duration, Instant};
 
 use planted::Bug;
-use run::{Outcome, simulate, statements_while_idle};
+use run::{Outcome, letters_to_nowhere, simulate, statements_while_idle};
 use scenario::Scenario;
+
+use crate::limits::REDELIVER_AFTER_MAX;
 
 /// Returns a number from the environment.
 fn told(name: &str, otherwise: u64) -> u64 {
@@ -128,10 +130,18 @@ fn an_idle_engine_sends_less_than_a_statement_a_second() {
     }
 }
 
-/// Plants a bug and returns the first seed that finds it by a violation that says so, and that.
-fn found(bug: Bug, tells: &str) -> (u64, String) {
-    // What few seeds find is looked for near one that does.
-    let from = if bug == Bug::OldRead { 6000 } else { 0 };
+#[test]
+fn a_run_that_is_not_heard_sends_ever_more_rarely_and_does_not_give_up() {
+    let minutes = 10;
+    let (letters, heard) = letters_to_nowhere(Duration::from_mins(minutes));
+    eprintln!("{letters} letters in {minutes} minutes, heard after {heard:?}");
+    let at_most_every = minutes * 60 / REDELIVER_AFTER_MAX.as_secs();
+    assert!((at_most_every / 2..at_most_every + 30).contains(&letters));
+    assert!(heard < REDELIVER_AFTER_MAX + Duration::from_secs(1));
+}
+
+/// Plants a bug and returns the first seed from this one on that finds it by a violation that says so, and that.
+fn found(bug: Bug, from: u64, tells: &str) -> (u64, String) {
     (from..from + 2000)
         .find_map(|seed| {
             let violation = simulate(&Scenario::drawn(seed, Some(bug))).violation?;
@@ -142,29 +152,31 @@ fn found(bug: Bug, tells: &str) -> (u64, String) {
 
 #[test]
 fn planted_bugs_are_found() {
-    for (bug, tells) in [
-        (Bug::FenceLeftOut, "follows"),
-        (Bug::EarlyReply, "before its scheduling was durable"),
+    // What few seeds find is looked for near one that does.
+    for (bug, from, tells) in [
+        (Bug::FenceLeftOut, 0, "follows"),
+        (Bug::EarlyReply, 0, "before its scheduling was durable"),
         (
             Bug::LostBufferedSignal,
+            0,
             "an acknowledged signal is not stored",
         ),
-        (Bug::DoubledCompletion, "follows"),
-        (Bug::TimerEarly, "fired early"),
-        (Bug::ForgottenBacklog, "is still open"),
-        (Bug::HastyHandOver, "writes to a shard of another"),
-        (Bug::StaleAnswer, "a start was refused for"),
-        (Bug::LateChild, "is still open"),
-        (Bug::OldRead, "follows"),
+        (Bug::DoubledCompletion, 0, "follows"),
+        (Bug::TimerEarly, 0, "fired early"),
+        (Bug::ForgottenBacklog, 0, "is still open"),
+        (Bug::HastyHandOver, 0, "writes to a shard of another"),
+        (Bug::StaleAnswer, 0, "a start was refused for"),
+        (Bug::LateChild, 0, "is still open"),
+        (Bug::OldRead, 6000, "follows"),
     ] {
-        let (seed, violation) = found(bug, tells);
+        let (seed, violation) = found(bug, from, tells);
         eprintln!("{bug:?}: seed {seed}: {violation}");
     }
 }
 
 #[test]
 fn a_failing_seed_shrinks() {
-    let (seed, _) = found(Bug::TimerEarly, "fired early");
+    let (seed, _) = found(Bug::TimerEarly, 0, "fired early");
     let scenario = Scenario::drawn(seed, Some(Bug::TimerEarly));
     let (smallest, outcome) = shrink(scenario.clone());
     assert!(outcome.violation.is_some());

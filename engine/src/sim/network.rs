@@ -65,26 +65,27 @@ impl Network {
         Some(state)
     }
 
+    /// Waits as long as a letter is on its way: now and then so long that those sent after it arrive first.
+    async fn travel(&self) {
+        let lossy = self.memory.state().odds.lost_letters > 0;
+        let late = lossy && chance(|rng| rng.u32(0..20)) == 0;
+        dawdle(if late { 500 } else { 3 }).await;
+    }
+
     fn loses(&self) -> bool {
         let lost = self.memory.state().odds.lost_letters;
         lost > 0 && chance(|rng| rng.u32(0..1000)) < lost
     }
 }
 
-/// Waits as long as a letter is on its way: now and then so long that those sent after it arrive first.
-async fn travel(network: &Network) {
-    let lossy = network.memory.state().odds.lost_letters > 0;
-    let late = lossy && chance(|rng| rng.u32(0..20)) == 0;
-    dawdle(if late { 500 } else { 3 }).await;
-}
-
 impl Peers for Network {
     fn send(&self, address: &str, letter: String) -> BoxFuture<'static, Result<String, Unreached>> {
         let (network, address) = (self.clone(), address.to_owned());
         let lost = || Err(Unreached("lost".to_owned()));
+        self.memory.state().posted += 1;
         let (sent, answer) = tokio::sync::oneshot::channel();
         let carried = async move {
-            travel(&network).await;
+            network.travel().await;
             if network.loses() {
                 return;
             }
@@ -97,7 +98,7 @@ impl Peers for Network {
             }
             let namespaces = Namespaces::only(&ns());
             let answer = peers::receive(state, &namespaces, letter.request).await;
-            travel(&network).await;
+            network.travel().await;
             if !network.loses() {
                 let _ = sent.send(serde_json::to_string(&answer).unwrap());
             }

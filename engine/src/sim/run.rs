@@ -8,8 +8,9 @@ use std::{
 
 use futures::{FutureExt as _, future::join_all};
 use history::{
-    EventKind, RequestId, SignalName, Status, TaskQueue, WorkflowId, WorkflowType,
-    decide::{Rejection, Signal, StartWorkflow, Terminate},
+    EventId, EventKind, RequestId, RunId, SignalName, Status, TaskQueue, WorkflowExecution,
+    WorkflowId, WorkflowType,
+    decide::{Parent, Rejection, Signal, StartWorkflow, Terminate},
     event::WorkflowIdReusePolicy,
 };
 use tokio::{
@@ -21,7 +22,7 @@ use tokio::{
 
 use super::{
     network,
-    program::{self, Total},
+    program::{self, Program, Step, Total},
     scenario::{Fault, FaultKind, PROCESSES, Scenario, Workflow},
     store::{Odds, ns},
     worker::{Outside, work},
@@ -39,6 +40,9 @@ use crate::{
 const PATIENCE: Duration = Duration::from_mins(2);
 /// When the last fault is over at the latest.
 const FAULTS_END: Duration = Duration::from_secs(6);
+
+/// By when processes that begin have shared the shards.
+const SHARED: Duration = Duration::from_mins(1);
 
 /// What came of a simulation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,8 +151,7 @@ pub(super) fn statements_while_idle(engines: usize, time: Duration) -> u64 {
             .map(|n| Host::boot(&outside, Config::new("", ""), n))
             .collect();
         let sent = || outside.memory.state().statements;
-        // They have begun and shared the shards by then.
-        sleep(Duration::from_mins(1)).await;
+        sleep(SHARED).await;
         let before = sent();
         sleep(time).await;
         for host in hosts {
@@ -156,6 +159,42 @@ pub(super) fn statements_while_idle(engines: usize, time: Duration) -> u64 {
         }
         sent() - before
     })
+}
+
+/// Returns how many letters a closed run sends in that time to a parent that none of them reaches, and how long it takes to
+/// be heard once they do.
+pub(super) fn letters_to_nowhere(time: Duration) -> (u64, Duration) {
+    runtime().block_on(async {
+        world::begin(0);
+        let scenario = Scenario::quiet();
+        let simulation = Simulation::new(&scenario);
+        let state = || simulation.outside.memory.state();
+        sleep(SHARED).await;
+        let child = WorkflowId::known("child");
+        simulation.start_unheard(&child, Step::Signal).await;
+        let before = state().posted;
+        simulation.terminate(&child).await;
+        sleep(time).await;
+        let posted = state().posted - before;
+        state().odds.lost_letters = 0;
+        let begun = Instant::now();
+        simulation.settled().await;
+        (posted, begun.elapsed())
+    })
+}
+
+/// Returns a workflow of one step.
+fn waiting(step: Step) -> Workflow {
+    Workflow {
+        starts_at: 0,
+        program: Program {
+            steps: vec![step],
+            then: None,
+        },
+        signals: Vec::new(),
+        terminated_at: None,
+        wanted_at: Vec::new(),
+    }
 }
 
 impl<'a> Simulation<'a> {
@@ -217,6 +256,42 @@ impl<'a> Simulation<'a> {
             given: state.given,
             sent: state.sent,
         }
+    }
+
+    /// Starts a workflow whose parent is with another member, and has all letters between them get lost from then on.
+    async fn start_unheard(&self, workflow_id: &WorkflowId, step: Step) {
+        let state = || self.outside.memory.state();
+        let elsewhere = (0..100)
+            .map(|n| WorkflowId::known(format!("elsewhere {n}")))
+            .find(|parent| state().are_apart(workflow_id, parent));
+        // There never was such a run; only its owner could say so.
+        let parent = WorkflowExecution {
+            workflow_id: elsewhere.unwrap(),
+            run_id: RunId(uuid::Uuid::nil()),
+        };
+        state().odds.lost_letters = 1000;
+        self.start(StartWorkflow {
+            parent: Some(Parent {
+                namespace: ns().name,
+                root: parent.clone(),
+                execution: parent,
+                initiated_event_id: EventId::FIRST,
+            }),
+            ..start(workflow_id, "start", &waiting(step))
+        })
+        .await;
+    }
+
+    async fn start(&self, start: StartWorkflow) {
+        let started = self.insist(|reply| Message::Start {
+            namespace: ns(),
+            request: Box::new(start.clone()),
+            reply: StartReply::Caller {
+                reply,
+                closed: None,
+            },
+        });
+        started.await.unwrap();
     }
 
     /// Waits for the first violation.

@@ -88,6 +88,21 @@ impl Scenario {
         }
     }
 
+    /// Returns one in which nothing goes wrong and nothing is done.
+    pub(super) fn quiet() -> Self {
+        Self {
+            seed: 0,
+            workflows: Vec::new(),
+            faults: Vec::new(),
+            odds: Odds::default(),
+            slots: 1,
+            leaves_after: 0,
+            park_after_millis: 30_000,
+            memory_bytes: usize::MAX,
+            bug: None,
+        }
+    }
+
     /// Returns scenarios that are a little smaller, the smallest first.
     pub(super) fn smaller(&self) -> Vec<Self> {
         let mut smaller = Vec::new();

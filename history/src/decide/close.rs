@@ -219,6 +219,7 @@ pub(crate) fn close_child(exec: &Execution, child: &ChildState) -> Option<Effect
     let attributes = child.attributes();
     let policy = attributes.parent_close_policy;
     (!child.closed && policy != ParentClosePolicy::Abandon).then(|| Effect::CloseChild {
+        initiated_event_id: child.initiated.id,
         policy,
         target: Target {
             namespace: attributes.namespace.clone(),

@@ -116,6 +116,8 @@ pub enum Effect {
     },
     /// This run closed: apply the policy to an open child of it ([`ParentClosePolicy::Abandon`] never comes here).
     CloseChild {
+        /// The child's `StartChildWorkflowExecutionInitiated` event.
+        initiated_event_id: EventId,
         /// What to do.
         policy: ParentClosePolicy,
         /// The child.

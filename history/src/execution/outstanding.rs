@@ -4,6 +4,11 @@ use super::{AttemptState, Execution};
 use crate::decide::Effect;
 
 impl Execution {
+    /// Returns what a closed run owed others at its close.
+    pub fn debts(&self) -> &[Effect] {
+        &self.debts
+    }
+
     /// Returns the effects that are still to be carried out, as far as records tell. Receivers take each twice
     /// without harm. Of a closed run it is what it owed others at its close.
     pub fn outstanding(&self) -> Vec<Effect> {

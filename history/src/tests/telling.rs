@@ -339,7 +339,7 @@ pub(super) fn effect(story: &Story, effect: &Effect) -> String {
                 short(id)
             )
         }
-        Effect::CloseChild { policy, target } => {
+        Effect::CloseChild { policy, target, .. } => {
             format!("CloseChild {} {policy:?}", target.workflow_id)
         }
         Effect::NotifyParent { parent, closed, .. } => {

@@ -15,7 +15,7 @@ use super::{
     Odds, ns,
 };
 use crate::{
-    placement,
+    placement, shard,
     store::{
         Error, Term,
         commit::{Item, OpenRow},
@@ -66,6 +66,8 @@ pub(in crate::sim) struct State {
     /// How many shards were given to another member, and how many requests went to one.
     pub(in crate::sim) given: u64,
     pub(in crate::sim) sent: u64,
+    /// How many letters the members have posted, with those that got lost.
+    pub(in crate::sim) posted: u64,
     /// How many statements the members have sent, but for batches.
     pub(in crate::sim) statements: u64,
 
@@ -87,6 +89,12 @@ impl State {
             queue.retain(|other| *other != backend);
         }
         self.busy.retain(|_, busy| *busy != backend);
+    }
+
+    /// Says whether two workflows are in the hands of different members.
+    pub(in crate::sim) fn are_apart(&self, one: &WorkflowId, other: &WorkflowId) -> bool {
+        let holder = |id| &self.shards[usize::try_from(shard::of(&ns().name, id)).unwrap()].member;
+        holder(one) != holder(other)
     }
 
     pub(super) fn fenced(&self, term: Term) -> bool {
