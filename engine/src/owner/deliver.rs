@@ -8,7 +8,6 @@ use history::{
     decide::{Effect, StartWorkflow, Target, Terminate},
     event::{ParentClosePolicy, StartChildFailedCause},
 };
-
 use tokio::time::Instant;
 
 use super::{Debt, Delivered, Key, Message, Op, Owner, Reply, RunKey, StartReply};

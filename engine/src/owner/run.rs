@@ -106,7 +106,7 @@ pub(crate) struct Run {
     pub(crate) open_row: Option<OpenRow>,
     /// That is on its way, without a row of history.
     pub(crate) registering: bool,
-    /// What it owes others since it closed, and what has not been answered of it.
+    /// What it owes others since it closed and has not been answered.
     pub(crate) debts: Vec<Effect>,
     /// It has a row in `outbox`.
     pub(crate) owes: bool,

@@ -178,7 +178,8 @@ pub(super) fn letters_to_nowhere(time: Duration) -> (u64, Duration) {
         let posted = state().posted - before;
         state().odds.lost_letters = 0;
         let begun = Instant::now();
-        simulation.settled().await;
+        // In virtual time a wait without an end would never let the test end.
+        timeout(PATIENCE, simulation.settled()).await.unwrap();
         (posted, begun.elapsed())
     })
 }
