@@ -8,8 +8,8 @@ pub use std::{process::ExitCode, time::Duration};
 /// anything added with [`Worker::with`]. A function that is not async runs on a thread for blocking work, and so does
 /// an async one with `blocking`. A panic fails the attempt with an error of type `Panic`.
 ///
-/// The name becomes a type: `wf.call(charge, order)` names it, `charge::body(..)` is the function as it was written.
-/// That type shares its name with `let`: call a result `receipt`, not `charge`.
+/// The name stands for the activity: `wf.call(charge, order)` calls it, `charge::body(..)` is the function as it was
+/// written. Variables and parameters may share the name.
 ///
 /// ```
 /// # extern crate worker as coreason;

@@ -114,7 +114,7 @@ impl Worker {
 
     /// Adds a workflow.
     #[must_use]
-    pub fn workflow<W: WorkflowDefinition>(mut self, workflow: W) -> Self {
+    pub fn workflow<W: WorkflowDefinition>(mut self, workflow: fn() -> W) -> Self {
         let _ = workflow;
         let entry = driver::Entry {
             name: W::NAME,
@@ -128,7 +128,7 @@ impl Worker {
 
     /// Adds an activity.
     #[must_use]
-    pub fn activity<A: ActivityDefinition>(mut self, activity: A) -> Self {
+    pub fn activity<A: ActivityDefinition>(mut self, activity: fn() -> A) -> Self {
         let _ = activity;
         let entry = activity::Entry {
             name: A::NAME,

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{ItemFn, Path, Type, spanned::Spanned as _};
+use syn::{ItemFn, Path, Type, ext::IdentExt as _, spanned::Spanned as _};
 
 use crate::{
     function::{self, Inputs},
@@ -13,7 +13,11 @@ pub(crate) fn expand(mut options: Options, function: &ItemFn) -> syn::Result<Tok
     function::check(function, "an activity")?;
     let sdk = options.sdk()?;
     let ident = &function.sig.ident;
-    let name = options::name(options.text("name")?, &ident.to_string(), ident.span())?;
+    let name = options::name(
+        options.text("name")?,
+        &ident.unraw().to_string(),
+        ident.span(),
+    )?;
     let defaults = defaults(&mut options, &sdk)?;
     let blocking = options.flag("blocking")?;
     options.finish()?;

@@ -47,7 +47,9 @@ pub(crate) fn result(function: &ItemFn) -> TokenStream {
     }
 }
 
-/// Returns the type that stands for the function, with its body as an associated function.
+/// Returns the type that stands for the function, with its body as an associated function, and the function that
+/// stands for the type where a value is wanted. It is a function and no unit struct because a pattern would match
+/// that: `let charge = ..` and a parameter `charge` shadow a function.
 pub(crate) fn declare(function: &ItemFn) -> TokenStream {
     let ItemFn {
         attrs,
@@ -63,8 +65,16 @@ pub(crate) fn declare(function: &ItemFn) -> TokenStream {
     quote! {
         #(#docs)*
         #[allow(non_camel_case_types)]
+        #[allow(dead_code)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #vis struct #name;
+        #vis struct #name {}
+
+        #(#docs)*
+        #[allow(non_snake_case)]
+        #[must_use]
+        #vis const fn #name() -> #name {
+            #name {}
+        }
 
         impl #name {
             /// The function as it was written, to be called directly.

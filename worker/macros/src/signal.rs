@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens as _, quote};
-use syn::DeriveInput;
+use syn::{DeriveInput, ext::IdentExt as _};
 
 use crate::options::{self, Options};
 
@@ -11,7 +11,7 @@ pub(crate) fn expand(mut options: Options, item: &DeriveInput) -> syn::Result<To
     let ident = &item.ident;
     let name = options::name(
         options.text("name")?,
-        &snake_case(&ident.to_string()),
+        &snake_case(&ident.unraw().to_string()),
         ident.span(),
     )?;
     options.finish()?;

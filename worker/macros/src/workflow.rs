@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{ItemFn, Type, spanned::Spanned as _};
+use syn::{ItemFn, Type, ext::IdentExt as _, spanned::Spanned as _};
 
 use crate::{
     function::{self, Inputs},
@@ -19,7 +19,11 @@ pub(crate) fn expand(mut options: Options, function: &ItemFn) -> syn::Result<Tok
     }
     let sdk = options.sdk()?;
     let ident = &function.sig.ident;
-    let name = options::name(options.text("name")?, &ident.to_string(), ident.span())?;
+    let name = options::name(
+        options.text("name")?,
+        &ident.unraw().to_string(),
+        ident.span(),
+    )?;
     let task_timeout = options.duration("task_timeout")?;
     let run_timeout = options.duration("run_timeout")?;
     let execution_timeout = options.duration("execution_timeout")?;

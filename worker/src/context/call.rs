@@ -49,7 +49,7 @@ enum Stage {
 }
 
 impl<A: ActivityDefinition> Call<A> {
-    pub(super) fn new(state: Rc<RunState>, _: A, input: A::Input) -> Self {
+    pub(super) fn new(state: Rc<RunState>, input: A::Input) -> Self {
         let begun = match A::encode(input) {
             Ok(input) => Stage::New(Box::new(command::<A>(input))),
             Err(error) => Stage::Refused(Box::new(names::refused(&A::activity_type(), &error))),

@@ -64,8 +64,9 @@ impl Workflow {
     /// Calls an activity: `wf.call(charge, order).await`. Options go before the `await`.
     ///
     /// Several arguments are a tuple, none are `()`.
-    pub fn call<A: ActivityDefinition>(&self, activity: A, input: A::Input) -> Call<A> {
-        Call::new(self.state.clone(), activity, input)
+    pub fn call<A: ActivityDefinition>(&self, activity: fn() -> A, input: A::Input) -> Call<A> {
+        let _ = activity;
+        Call::new(self.state.clone(), input)
     }
 
     /// Waits on a durable timer. It never fires early, and fires late only while no engine runs.
@@ -85,8 +86,9 @@ impl Workflow {
 
     /// Starts a child workflow and waits for its result: `wf.child(index_batch, files).await`. Options go before the
     /// `await`; [`start`](Child::start) returns a handle instead.
-    pub fn child<W: WorkflowDefinition>(&self, workflow: W, input: W::Input) -> Child<W> {
-        Child::new(self.state.clone(), workflow, input)
+    pub fn child<W: WorkflowDefinition>(&self, workflow: fn() -> W, input: W::Input) -> Child<W> {
+        let _ = workflow;
+        Child::new(self.state.clone(), input)
     }
 
     /// Returns a handle to another workflow of this namespace, to signal or cancel it.
@@ -133,7 +135,7 @@ impl Workflow {
     /// `return wf.continue_as_new(counter, n + 1).await`.
     pub fn continue_as_new<W: WorkflowDefinition, T>(
         &self,
-        workflow: W,
+        workflow: fn() -> W,
         input: W::Input,
     ) -> impl Future<Output = T> + use<W, T> {
         let _ = workflow;

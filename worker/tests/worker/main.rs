@@ -21,6 +21,7 @@ mod foreign;
 mod hello;
 mod index_folder;
 mod many;
+mod names;
 mod registration;
 mod replay;
 mod signals;

@@ -50,7 +50,7 @@ enum Stage {
 }
 
 impl<W: WorkflowDefinition> Child<W> {
-    pub(super) fn new(state: Rc<RunState>, _: W, input: W::Input) -> Self {
+    pub(super) fn new(state: Rc<RunState>, input: W::Input) -> Self {
         let begun = match W::encode(input) {
             Ok(input) => Stage::New(Box::new(command::<W>(input))),
             Err(error) => Stage::Refused(names::misfit(&error, W::NAME)),
