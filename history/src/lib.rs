@@ -20,6 +20,7 @@ pub mod task;
 pub mod chain;
 pub mod export;
 pub mod limits;
+pub mod patch;
 pub mod replay;
 
 pub mod decide;

@@ -9,8 +9,8 @@ use crate::{
     event::{Event, Header, SdkMetadata, WorkflowTaskFailedCause},
     failure::Failure,
     ids::{
-        ActivityId, ActivityType, EventId, Identity, Namespace, RunId, TaskQueue, WorkflowId,
-        WorkflowType,
+        ActivityId, ActivityType, EventId, Identity, Namespace, RunId, SignalName, TaskQueue,
+        WorkflowId, WorkflowType,
     },
     payload::Payloads,
     retry::RetryPolicy,
@@ -49,6 +49,23 @@ pub struct WorkflowTask {
     /// The events: from 1 when the worker has not cached the run, else those after
     /// `previous_started_event_id`. The last one is `WorkflowTaskStarted`.
     pub events: Vec<Arc<Event>>,
+    /// The most time until its answer; zero if none. One that waits for longer is not begun.
+    pub start_to_close_timeout: Millis,
+}
+
+/// Signals of one name that workflow code has not read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreadSignals {
+    /// The channel.
+    pub signal_name: SignalName,
+    /// How many there are.
+    pub count: u32,
+    /// The oldest.
+    pub first_event_id: EventId,
+    /// How many of them code tried to read as something that they are not.
+    pub misfits: u32,
+    /// Why the oldest of those does not fit.
+    pub problem: Option<String>,
 }
 
 /// Names one attempt of an activity.
@@ -140,6 +157,8 @@ pub enum FromWorker {
         sdk_metadata: SdkMetadata,
         /// Whether the worker keeps the run cached and wants only new events next time.
         sticky: bool,
+        /// The signals that the code has been shown and has not read.
+        unread_signals: Vec<UnreadSignals>,
     },
     /// Workflow code could not run: it panicked, is unknown here, or disagrees with its history.
     WorkflowTaskFailed {

@@ -1,18 +1,11 @@
 //! Where a worker's activities come in and go to the host, until the worker leaves.
 
-use std::{
-    future::Future,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use history::task::{Answers, FromWorker, ToWorker};
 use tokio::{sync::mpsc::UnboundedReceiver, time};
 
-use crate::{
-    activity::Host,
-    driver::{Driver, SLOW},
-};
+use crate::{activity::Host, driver::Driver};
 
 /// How many messages are taken from the engine at a time.
 const BATCH: usize = 64;
@@ -26,70 +19,85 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) async fn serve(
-        mut self,
-        shutdown: impl Future<Output = ()>,
-        drain_timeout: Duration,
-    ) {
-        let mut shutdown = std::pin::pin!(shutdown);
-        let mut watch = time::interval(SLOW);
-        let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut shutdown => break,
-                taken = self.tasks.recv_many(&mut batch, BATCH) => match taken {
-                    0 => return self.lost(),
-                    _ => batch.drain(..).for_each(|message| self.take(message)),
-                },
-                _ = watch.tick() => self.driver.watch.look(Instant::now()),
+    pub(crate) async fn serve(self, shutdown: impl Future<Output = ()>, drain_timeout: Duration) {
+        let Self {
+            mut tasks,
+            answers,
+            host,
+            driver,
+        } = self;
+        let work = async {
+            if !until(&mut tasks, &host, shutdown).await {
+                return tracing::info!("the engine has closed the connection");
             }
-        }
-        // An engine that is gone needs no notice.
-        self.answers.send(FromWorker::Draining);
-        if time::timeout(drain_timeout, self.drain()).await.is_err() {
-            tracing::warn!(
-                ?drain_timeout,
-                "activities still run after the drain timeout; they are given up"
-            );
-        }
-        self.host.give_up();
-    }
-
-    fn take(&self, message: ToWorker) {
-        match message {
-            ToWorker::ActivityTask(task) => self.host.start(task),
-            ToWorker::CancelActivity(token) => self.host.cancel(&token),
-            // They go straight to the driver.
-            ToWorker::WorkflowTask(_) | ToWorker::Evict(_) => {}
-        }
-    }
-
-    /// Works off what has come, until nothing is left.
-    async fn drain(&mut self) {
-        loop {
-            while let Ok(message) = self.tasks.try_recv() {
-                self.take(message);
+            // An engine that is gone needs no notice.
+            answers.send(FromWorker::Draining);
+            host.leave();
+            if let Some(running) = host.names() {
+                tracing::info!(?drain_timeout, "the worker leaves; it waits for {running}");
             }
-            let host = self.host.clone();
-            tokio::select! {
-                biased;
-                message = self.tasks.recv() => match message {
-                    Some(message) => self.take(message),
-                    None => break,
-                },
-                () = host.idle() => break,
+            if time::timeout(drain_timeout, drain(&mut tasks, &host, &driver))
+                .await
+                .is_err()
+                && let Some(running) = host.names()
+            {
+                tracing::warn!(
+                    ?drain_timeout,
+                    "given up after the drain timeout: {running}"
+                );
             }
+        };
+        tokio::select! {
+            () = work => {}
+            never = driver.watch() => match never {},
         }
-        let (closed, _) = std::sync::mpsc::channel();
-        self.driver.messages = Arc::new(closed);
-        // The thread may have ended before.
-        let _ = (&mut self.driver.ended).await;
+        host.give_up();
     }
+}
 
-    /// Nobody takes the answers of what still runs.
-    fn lost(&self) {
-        tracing::info!("the engine has closed the connection");
-        self.host.give_up();
+/// Works until the shutdown, or until the engine is gone; says which.
+async fn until(
+    tasks: &mut UnboundedReceiver<ToWorker>,
+    host: &Arc<Host>,
+    shutdown: impl Future<Output = ()>,
+) -> bool {
+    let mut shutdown = std::pin::pin!(shutdown);
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => return true,
+            taken = tasks.recv_many(&mut batch, BATCH) => match taken {
+                0 => return false,
+                _ => batch.drain(..).for_each(|message| take(host, message)),
+            },
+        }
     }
+}
+
+fn take(host: &Arc<Host>, message: ToWorker) {
+    match message {
+        ToWorker::ActivityTask(task) => host.start(task),
+        ToWorker::CancelActivity(token) => host.cancel(&token),
+        // They go straight to the driver.
+        ToWorker::WorkflowTask(_) | ToWorker::Evict(_) => {}
+    }
+}
+
+/// Works off what has come, until nothing is left.
+async fn drain(tasks: &mut UnboundedReceiver<ToWorker>, host: &Arc<Host>, driver: &Driver) {
+    loop {
+        while let Ok(message) = tasks.try_recv() {
+            take(host, message);
+        }
+        tokio::select! {
+            biased;
+            message = tasks.recv() => match message {
+                Some(message) => take(host, message),
+                None => break,
+            },
+            () = host.idle() => break,
+        }
+    }
+    driver.drained().await;
 }

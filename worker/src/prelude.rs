@@ -78,8 +78,11 @@ pub use history::event::{ParentClosePolicy, WorkflowIdReusePolicy};
 
 pub use crate::{
     Worker,
-    activity::ActivityContext,
-    context::{ChildHandle, Signals, Workflow, join_all, try_join_all},
+    activity::{ActivityContext, CancelReason},
+    context::{
+        ChildHandle, RawSignal, Signals, Workflow, join_all, join_bounded, try_join_all,
+        try_join_bounded,
+    },
     error::{ActivityError, Canceled, ChildError, Error, Result, UserError},
     options::{Cancellation, Retry},
 };

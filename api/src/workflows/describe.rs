@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use engine::{Description, PendingActivity, PendingChild, PendingTimer};
-use history::{Payload, RunId, Timestamp};
+use history::{Payload, RunId, Timestamp, task::UnreadSignals};
 use serde::Serialize;
 
 use super::{outcome::FailureBody, run::RunQuery};
@@ -54,6 +54,19 @@ struct Body<'a> {
     pending_activities: Vec<Activity<'a>>,
     pending_timers: Vec<Timer<'a>>,
     pending_children: Vec<Child<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unread_signals: Vec<Unread<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Unread<'a> {
+    signal_name: &'a str,
+    count: u32,
+    first_event_id: i64,
+    misfits: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -130,6 +143,7 @@ impl<'a> Body<'a> {
             pending_activities: run.pending_activities.iter().map(Activity::new).collect(),
             pending_timers: run.pending_timers.iter().map(Timer::new).collect(),
             pending_children: run.pending_children.iter().map(Child::new).collect(),
+            unread_signals: run.unread_signals.iter().map(Unread::new).collect(),
         }
     }
 }
@@ -155,6 +169,18 @@ impl<'a> Activity<'a> {
             last_failure: activity.last_failure.as_ref().map(FailureBody::of),
             heartbeat_details: (!activity.heartbeat_details.is_empty())
                 .then_some(Returned(&activity.heartbeat_details)),
+        }
+    }
+}
+
+impl<'a> Unread<'a> {
+    fn new(unread: &'a UnreadSignals) -> Self {
+        Self {
+            signal_name: unread.signal_name.as_str(),
+            count: unread.count,
+            first_event_id: unread.first_event_id.0,
+            misfits: unread.misfits,
+            problem: unread.problem.as_deref(),
         }
     }
 }

@@ -255,9 +255,11 @@ impl Owner {
                 commands,
                 sdk_metadata,
                 sticky,
+                unread_signals,
             } => {
                 if is_current(run, session, &token) {
                     run.task_out = None;
+                    run.unread_signals = unread_signals;
                     self.workflow_task_completed(
                         run_id,
                         session,
@@ -369,7 +371,8 @@ impl Owner {
         self.settle(run_id);
     }
 
-    fn evict(&mut self, session: SessionId, run_id: RunId) {
+    /// Has a worker forget a run, and drop a task of it that it has not begun.
+    pub(super) fn evict(&mut self, session: SessionId, run_id: RunId) {
         // A worker that is gone has forgotten the run anyway.
         self.queues.send(session, ToWorker::Evict(run_id));
     }

@@ -5,6 +5,7 @@ use history::{
     TimerId, Timestamp, WorkflowExecution, WorkflowId, WorkflowType,
     event::{Memo, SearchAttributes},
     execution::AttemptState,
+    task::UnreadSignals,
 };
 
 use super::Run;
@@ -48,6 +49,8 @@ pub struct Description {
     pub pending_timers: Vec<PendingTimer>,
     /// Children that are not over.
     pub pending_children: Vec<PendingChild>,
+    /// Signals that its code has been shown and has not read. Empty, too, from a restart until its code has run again.
+    pub unread_signals: Vec<UnreadSignals>,
 }
 
 /// An activity that is not over.
@@ -134,6 +137,7 @@ pub(super) fn describe(run: &Run) -> Description {
                 initiated_event_id: child.initiated_event_id(),
             })
             .collect(),
+        unread_signals: run.unread_signals.clone(),
     }
 }
 

@@ -6,6 +6,7 @@ use history::{
     Event, EventId, Execution, Record, RunId, Timestamp, WorkflowId,
     chain::{self, Hash},
     decide::{Effect, StartWorkflow},
+    task::UnreadSignals,
 };
 use tokio::{sync::oneshot, time::Instant};
 
@@ -66,6 +67,8 @@ pub(crate) struct Run {
     pub(crate) affinity: Option<SessionId>,
     /// The worker that has its workflow task.
     pub(crate) task_out: Option<SessionId>,
+    /// The signals that its code had not read when it last ran, as far as this folding knows.
+    pub(crate) unread_signals: Vec<UnreadSignals>,
     /// Its workflow task waits in a queue.
     pub(crate) in_backlog: bool,
     /// Its history is being read, to be sent to a worker in full.
@@ -133,6 +136,7 @@ impl Run {
             tail_from: EventId::FIRST,
             affinity: None,
             task_out: None,
+            unread_signals: Vec::new(),
             in_backlog: false,
             reading: false,
             hold_until: None,

@@ -33,6 +33,7 @@ impl Owner {
         };
         run.touched_at = Instant::now();
         let was_open = run.execution.is_open();
+        let out = run.task_out;
         for record in decision.records {
             if let Err(corrupt) = run.stage(record) {
                 // The core refuses its own decision: a bug in it. The run is folded again from what is durable.
@@ -40,9 +41,19 @@ impl Owner {
                 return self.fold_again(run_id, "a decision can't be applied");
             }
         }
+        // Its task timed out, or the run closed under it: nobody waits for the answer of the worker that has it.
+        let outdated =
+            out.filter(|_| run.task_out.is_none() || run.execution.workflow_task().is_none());
+        if outdated.is_some() {
+            run.task_out = None;
+            run.affinity = None;
+        }
         if was_open && !run.execution.is_open() {
             // Every one of them is answered, some to what the run had sent before it closed.
             run.debts = run.execution.debts().to_vec();
+        }
+        if let Some(session) = outdated {
+            self.evict(session, run_id);
         }
         for effect in decision.effects {
             match effect {
@@ -272,6 +283,7 @@ impl Owner {
             workflow_type: run.execution.workflow_type().clone(),
             previous_started_event_id: previous,
             events,
+            start_to_close_timeout: task.start_to_close_timeout,
         };
         run.task_out = Some(session);
         let until = Instant::now() + hold(out);

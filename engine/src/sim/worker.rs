@@ -152,6 +152,7 @@ fn turn(
             commands,
             sdk_metadata: SdkMetadata::default(),
             sticky: true,
+            unread_signals: Vec::new(),
         }
     }
     .boxed()

@@ -617,9 +617,12 @@ async fn a_late_answer_to_a_workflow_task_that_failed_leaves_the_next_one_with_i
         ..start("slow", "busy")
     };
     engine.start_workflow(&namespace(), request).await.unwrap();
-    let mut next = async || match tokio::time::timeout(PATIENCE, tasks.recv()).await {
-        Ok(Some(ToWorker::WorkflowTask(task))) => task,
-        other => panic!("no workflow task came: {other:?}"),
+    let mut next = async || loop {
+        match tokio::time::timeout(PATIENCE, tasks.recv()).await {
+            Ok(Some(ToWorker::WorkflowTask(task))) => return task,
+            Ok(Some(ToWorker::Evict(_))) => {}
+            other => panic!("no workflow task came: {other:?}"),
+        }
     };
     let late = next().await;
     // One more than may wait for the task under way: it fails, and the next one shows them all.
@@ -634,7 +637,49 @@ async fn a_late_answer_to_a_workflow_task_that_failed_leaves_the_next_one_with_i
             commands,
             sdk_metadata: history::event::SdkMetadata::default(),
             sticky: true,
+            unread_signals: Vec::new(),
         });
     }
     assert_eq!(end(&engine, "busy").await.status, Status::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_hears_that_nobody_waits_any_more_for_a_task_that_it_has() {
+    let engine = owner(&database().await).await;
+    let hello = WorkerHello {
+        identity: Identity::known("slow"),
+        namespace: namespace(),
+        task_queue: TaskQueue::known("q"),
+        workflow_slots: 10,
+        activity_slots: 0,
+    };
+    let (_answers, mut tasks) = connect_worker(&engine, hello);
+    let request = history::decide::StartWorkflow {
+        workflow_task_timeout: Millis(100),
+        ..start("slow", "late")
+    };
+    let run_id = engine
+        .start_workflow(&namespace(), request)
+        .await
+        .unwrap()
+        .run_id;
+    let mut heard = async || match tokio::time::timeout(PATIENCE, tasks.recv()).await {
+        Ok(Some(ToWorker::WorkflowTask(task))) => {
+            assert_eq!(task.events[0].id, history::EventId::FIRST);
+            assert_eq!(task.start_to_close_timeout, Millis(100));
+            format!("attempt {}", task.token.attempt)
+        }
+        Ok(Some(ToWorker::Evict(evicted))) if evicted == run_id => "evicted".to_owned(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(heard().await, "attempt 1");
+    assert_eq!(heard().await, "evicted");
+    assert_eq!(heard().await, "attempt 2");
+    let terminate = history::decide::Terminate {
+        reason: "no more".to_owned(),
+        details: Payloads::default(),
+        identity: None,
+    };
+    engine.terminate(&address("late"), terminate).await.unwrap();
+    assert_eq!(heard().await, "evicted");
 }

@@ -201,6 +201,7 @@ pub(crate) fn work(engine: &Engine, script: Script, act: Act) -> tokio::task::Jo
                         commands,
                         sdk_metadata: SdkMetadata::default(),
                         sticky: true,
+                        unread_signals: Vec::new(),
                     }
                 }
                 ToWorker::ActivityTask(task) => match act(&task) {

@@ -303,3 +303,38 @@ fn a_message_of_an_update_has_no_event_of_its_own() {
         Ok(())
     );
 }
+
+fn patch(id: &str, deprecated: bool) -> (Command, Event) {
+    let id = id.to_owned();
+    let command = Patch { id, deprecated }.command();
+    let Command::RecordMarker {
+        marker_name,
+        details,
+        ..
+    } = &command
+    else {
+        panic!("a patch is a marker");
+    };
+    let attributes = json!({ "marker_name": marker_name, "details": details });
+    (command, event(5, "MarkerRecorded", attributes))
+}
+
+#[test]
+fn a_patch_is_known_by_its_id_and_only_a_deprecated_one_may_be_left_out() {
+    let (noted, recorded) = patch("a", false);
+    compare([&noted], [&recorded]).unwrap();
+    let (deprecates, deprecated) = patch("a", true);
+    compare([&deprecates], [&recorded]).unwrap();
+    compare([&noted], [&deprecated]).unwrap();
+    compare(&[timer("1")], &[deprecated.clone(), timer_started(6, "1")]).unwrap();
+    compare(&[], &[deprecated]).unwrap();
+    assert_eq!(
+        disagreement(&[timer("1")], &[recorded.clone(), timer_started(6, "1")]),
+        "event 5: the history has MarkerRecorded of patch `a`, but the code asked for TimerStarted with id 1"
+    );
+    let (other, _) = patch("b", false);
+    assert_eq!(
+        disagreement(&[other], &[recorded]),
+        "event 5: the history has MarkerRecorded of patch `a`, but the code asked for MarkerRecorded of patch `b`"
+    );
+}

@@ -22,6 +22,17 @@ pub struct ActivityContext {
     pub(super) running: Arc<Running>,
 }
 
+/// Why an attempt is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CancelReason {
+    /// The workflow asked for it, or nobody waits for the result any more.
+    Requested,
+    /// The worker leaves. What ends as canceled now, or is not done when the drain timeout is over, fails with an error of
+    /// type `WorkerShutdown`, and another worker does it again.
+    WorkerShutdown,
+}
+
 /// What is known of an attempt.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -70,22 +81,34 @@ impl ActivityContext {
         self.running.task.heartbeat_details.0.first()?.read().ok()
     }
 
-    /// Waits until the attempt is canceled: the workflow asked for it, nobody waits for it, or the worker leaves.
-    pub async fn cancelled(&self) {
-        let notified = self.running.cancellation.notified();
-        let mut notified = std::pin::pin!(notified);
-        notified.as_mut().enable();
-        if !self.is_cancelled() {
+    /// Waits until the attempt is canceled, and says why: the workflow asked for it, nobody waits for it, or the worker
+    /// leaves.
+    ///
+    /// That the worker leaves is told when its shutdown begins; the attempt may use the drain timeout to finish. One after
+    /// which its retry policy allows no other is not told before that time is over, because it would fail for good.
+    pub async fn cancelled(&self) -> CancelReason {
+        loop {
+            let notified = self.running.cancellation.notified();
+            let mut notified = std::pin::pin!(notified);
+            notified.as_mut().enable();
+            if let Some(reason) = self.cancel_reason() {
+                return reason;
+            }
             notified.await;
         }
     }
 
-    /// Says whether the attempt is canceled.
-    pub fn is_cancelled(&self) -> bool {
-        self.running.is_cancelled()
+    /// Says why the attempt is canceled, if it is.
+    pub fn cancel_reason(&self) -> Option<CancelReason> {
+        self.running.cancel_reason()
     }
 
-    /// Returns an error if the attempt is canceled: `ctx.check()?` in a loop ends it as canceled.
+    /// Says whether the attempt is canceled.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel_reason().is_some()
+    }
+
+    /// Returns an error if the attempt is canceled: `ctx.check()?` in a loop ends it.
     ///
     /// # Errors
     /// When the attempt is canceled.

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use history::{
@@ -13,12 +16,15 @@ use tokio::{runtime::Handle, sync::Notify};
 
 use super::{
     Attempt, Dependencies, Entry,
-    running::{Key, Running},
+    running::{Key, Running, Told},
 };
 use crate::{driver::panic_failure, error::application, panics};
 
 /// The activities of a worker, by name.
 pub(crate) type Activities = HashMap<&'static str, Entry>;
+
+/// How many attempts are named in the log when the worker leaves.
+const NAMED_MAX: usize = 10;
 
 /// Starts attempts, cancels them, and knows which are still running.
 pub(crate) struct Host {
@@ -27,6 +33,7 @@ pub(crate) struct Host {
     pub(super) runtime: Handle,
     answers: Answers,
     running: Mutex<HashMap<Key, Arc<Running>>>,
+    leaving: AtomicBool,
     /// Told when the last attempt ends.
     idle: Notify,
 }
@@ -44,6 +51,7 @@ impl Host {
             runtime,
             answers,
             running: Mutex::default(),
+            leaving: AtomicBool::new(false),
             idle: Notify::new(),
         }
     }
@@ -65,6 +73,9 @@ impl Host {
         let key = Key::of(&task.token);
         let running = Arc::new(Running::new(task, self.clone()));
         self.running().insert(key, running.clone());
+        if self.leaving.load(Ordering::Relaxed) {
+            tell_leaving(&running);
+        }
         let begun = panics::catch(|_| false, || (entry.run)(Attempt::new(running.clone())));
         if let Err(panic) = begun {
             running.fail(Box::new(panic_failure(panic)));
@@ -75,19 +86,51 @@ impl Host {
     pub(crate) fn cancel(&self, token: &ActivityTaskToken) {
         let running = self.running().get(&Key::of(token)).cloned();
         if let Some(running) = running {
-            running.request_cancel();
+            running.tell(Told::Canceled);
         }
+    }
+
+    fn all(&self) -> Vec<Arc<Running>> {
+        self.running().values().cloned().collect()
+    }
+
+    /// Tells the attempts that the worker leaves, those too that are still to begin.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        for running in self.all() {
+            tell_leaving(&running);
+        }
+    }
+
+    /// Names the attempts that run, if there are any, the oldest first.
+    pub(crate) fn names(&self) -> Option<String> {
+        let mut running = self.all();
+        running.sort_by_key(|running| running.received_at);
+        let mut names: Vec<String> = running
+            .iter()
+            .take(NAMED_MAX)
+            .map(|running| {
+                let (task, token) = (&running.task, &running.task.token);
+                format!(
+                    "`{}` of workflow {} (attempt {}, for {:.1?})",
+                    task.activity_type,
+                    token.workflow_id,
+                    token.attempt,
+                    running.received_at.elapsed()
+                )
+            })
+            .collect();
+        if running.len() > NAMED_MAX {
+            names.push(format!("{} more", running.len() - NAMED_MAX));
+        }
+        (!names.is_empty()).then(|| names.join(", "))
     }
 
     /// Cancels all attempts and answers for them, so that they are repeated elsewhere without waiting for a timeout.
     pub(crate) fn give_up(&self) {
-        let running: Vec<_> = self.running().values().cloned().collect();
-        for running in running {
-            running.fail(Box::new(application(
-                "the worker left before the activity ended".to_owned(),
-                "WorkerShutdown".to_owned(),
-            )));
-            running.request_cancel();
+        for running in self.all() {
+            running.fail(Box::new(left()));
+            running.tell(Told::GivenUp);
         }
     }
 
@@ -133,4 +176,19 @@ impl Host {
             "ActivityNotRegistered".to_owned(),
         )
     }
+}
+
+/// Tells an attempt that the worker leaves; one that is the last only when the time to finish is over.
+fn tell_leaving(running: &Running) {
+    if !running.is_last() {
+        running.tell(Told::Leaving);
+    }
+}
+
+/// Returns the failure of an attempt that did not end before its worker left.
+pub(super) fn left() -> Failure {
+    application(
+        "the worker left before the activity ended".to_owned(),
+        "WorkerShutdown".to_owned(),
+    )
 }

@@ -10,7 +10,7 @@ mod heartbeat;
 mod host;
 mod running;
 
-pub use context::{ActivityContext, ActivityInfo};
+pub use context::{ActivityContext, ActivityInfo, CancelReason};
 
 pub(crate) use dependencies::Dependencies;
 pub(crate) use host::{Activities, Host};
@@ -144,10 +144,11 @@ fn end<A: ActivityDefinition>(running: &Running, outcome: End<A>) {
         },
         Some(Ok(Err(error))) => {
             let failure = error.into_failure();
-            if running.is_cancelled() && is_canceled(&failure) {
-                running.cancel(Payloads::default());
-            } else {
-                running.fail(failure);
+            let reason = running.cancel_reason().filter(|_| is_canceled(&failure));
+            match reason {
+                Some(CancelReason::Requested) => running.cancel(Payloads::default()),
+                Some(CancelReason::WorkerShutdown) => running.fail(Box::new(host::left())),
+                None => running.fail(failure),
             }
         }
         Some(Err(panic)) => running.fail(Box::new(panic_failure(panic))),

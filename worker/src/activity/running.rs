@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     task::{Context, Poll},
     time::Instant,
@@ -18,7 +18,7 @@ use history::{
 };
 use tokio::sync::Notify;
 
-use super::{Host, heartbeat::Throttle};
+use super::{CancelReason, Host, heartbeat::Throttle};
 use crate::panics::{self, Panic};
 
 /// Names an attempt among those of this worker.
@@ -39,13 +39,25 @@ impl Key {
     }
 }
 
+/// What an attempt has been told; each says more than the one before.
+#[derive(Debug, Clone, Copy)]
+#[repr(u8)]
+pub(super) enum Told {
+    /// That the worker leaves.
+    Leaving = 1,
+    /// That it is canceled.
+    Canceled = 2,
+    /// Nothing any more: it was answered for.
+    GivenUp = 3,
+}
+
 /// An attempt that runs, shared by its code, its context and those who cancel it.
 pub(crate) struct Running {
     pub(super) task: Box<ActivityTask>,
     pub(super) host: Arc<Host>,
     pub(super) received_at: Instant,
     pub(super) heartbeats: Throttle,
-    cancelled: AtomicBool,
+    told: AtomicU8,
     /// Wakes code that waits for its cancellation.
     pub(super) cancellation: Notify,
     /// Wakes whoever drops code that can't see its cancellation.
@@ -59,20 +71,36 @@ impl Running {
             heartbeats: Throttle::new(task.heartbeat_timeout),
             task,
             host,
-            cancelled: AtomicBool::new(false),
+            told: AtomicU8::new(0),
             cancellation: Notify::new(),
             supervisor: AtomicWaker::new(),
         }
     }
 
-    pub(super) fn request_cancel(&self) {
-        self.cancelled.store(true, Ordering::Release);
+    pub(super) fn tell(&self, told: Told) {
+        self.told.fetch_max(told as u8, Ordering::AcqRel);
         self.cancellation.notify_waiters();
         self.supervisor.wake();
     }
 
-    pub(super) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire)
+    /// Says why its code is to stop, if it is.
+    pub(super) fn cancel_reason(&self) -> Option<CancelReason> {
+        match self.told.load(Ordering::Acquire) {
+            0 => None,
+            told if told == Told::Canceled as u8 => Some(CancelReason::Requested),
+            _ => Some(CancelReason::WorkerShutdown),
+        }
+    }
+
+    /// Says whether code that can't see its cancellation is dropped. When the worker leaves, it may still finish.
+    fn is_dropped(&self) -> bool {
+        self.told.load(Ordering::Acquire) >= Told::Canceled as u8
+    }
+
+    /// Says whether its retry policy allows no attempt after this one.
+    pub(super) fn is_last(&self) -> bool {
+        let most = self.task.retry_policy.maximum_attempts;
+        most != 0 && self.task.token.attempt >= most
     }
 
     pub(super) fn complete(&self, result: Payloads) {
@@ -121,7 +149,7 @@ impl<F: Future> Future for Supervised<'_, F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if self.drops {
             self.running.supervisor.register(context.waker());
-            if self.running.is_cancelled() {
+            if self.running.is_dropped() {
                 return Poll::Ready(None);
             }
         }

@@ -21,10 +21,12 @@ mod call;
 mod cancelled;
 mod child;
 mod external;
+mod inbox;
 mod info;
 mod join;
 mod names;
 mod operation;
+mod patches;
 mod random;
 mod signals;
 mod sleep;
@@ -35,8 +37,8 @@ pub use cancelled::Cancelled;
 pub use child::{Child, ChildHandle, ChildResult, StartChild};
 pub use external::{Delivery, External, NotDelivered};
 pub use info::Info;
-pub use join::{join_all, try_join_all};
-pub use signals::{Receive, Signals};
+pub use join::{join_all, join_bounded, try_join_all, try_join_bounded};
+pub use signals::{RawSignal, Receive, Signals};
 pub use sleep::Sleep;
 
 use state::{Halt, RunState};
@@ -124,6 +126,36 @@ impl Workflow {
     /// Says whether somebody has asked this workflow to cancel.
     pub fn is_cancelled(&self) -> bool {
         self.state.cancel_requested()
+    }
+
+    /// Says whether this run goes the way of a change to its code, by a name of your choice:
+    ///
+    /// ```
+    /// # extern crate worker as coreason;
+    /// # use worker::prelude::*;
+    /// # #[activity] async fn by_letter(to: String) -> Result<()> { let _ = to; Ok(()) }
+    /// # #[activity] async fn by_mail(to: String) -> Result<()> { let _ = to; Ok(()) }
+    /// #[workflow]
+    /// async fn remind(wf: Workflow, to: String) -> Result<()> {
+    ///     if wf.patched("by-mail") {
+    ///         wf.call(by_mail, to).await
+    ///     } else {
+    ///         wf.call(by_letter, to).await
+    ///     }
+    /// }
+    /// # fn main() {}
+    /// ```
+    ///
+    /// A run that comes here for the first time does, and its history notes it; one that was here before the change does
+    /// not. When none of these is open any more, replace the `if` by [`deprecate_patch`](Self::deprecate_patch).
+    pub fn patched(&self, id: &str) -> bool {
+        self.state.patched(id, false)
+    }
+
+    /// Keeps the runs going whose histories note a change, now that all code goes its way. When no run is open that asked
+    /// [`patched`](Self::patched), this line may go too.
+    pub fn deprecate_patch(&self, id: &str) {
+        self.state.patched(id, true);
     }
 
     /// Returns what is known of this run.

@@ -46,6 +46,11 @@ impl<T> Cache<T> {
         }
     }
 
+    pub(super) fn clear(&mut self) {
+        self.runs.clear();
+        self.order.clear();
+    }
+
     fn drop_oldest(&mut self) {
         while let Some((used, run_id)) = self.order.pop_front() {
             if self

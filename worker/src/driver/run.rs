@@ -4,16 +4,17 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use history::{
-    Command, Event, EventId, EventKind, Failure, Namespace, RunId,
+    Command, Event, EventId, EventKind, Failure, Namespace, RunId, WorkflowType,
     event::{WorkflowTaskFailedCause, WorkflowTaskStarted},
     replay::NonDeterminism,
-    task::WorkflowTask,
+    task::{FromWorker, UnreadSignals, WorkflowTaskToken},
 };
 
-use super::{foreign, waker::RootWaker};
+use super::{foreign, lane::Pulse, threads::KEPT_THREADS_MAX, waker::RootWaker};
 use crate::{
     context::{
         Workflow,
@@ -52,6 +53,50 @@ impl TaskFailure {
         )
     }
 
+    /// Nobody waits for the answer; it frees the slot. An engine that waits all the same sends the task again.
+    pub(super) fn stale() -> Self {
+        Self::new(
+            WorkflowTaskFailedCause::ResetStickyTaskQueue,
+            "Stale",
+            "the task's time was over, or its run was evicted, before its code could run"
+                .to_owned(),
+        )
+    }
+
+    /// The code has kept its thread for too long.
+    pub(super) fn blocks() -> Self {
+        Self::keeps_its_thread(
+            "workflow code has kept its thread for over a second without waiting: it loops or blocks. \
+             Move long work and blocking calls into an activity"
+                .to_owned(),
+        )
+    }
+
+    /// The code of an attempt before has not come back.
+    pub(super) fn still_blocks(since: Duration) -> Self {
+        Self::keeps_its_thread(format!(
+            "the code of this run still keeps the thread of an attempt before, for {} s: it loops or blocks. \
+             Mend it and start the worker anew",
+            since.as_secs()
+        ))
+    }
+
+    /// No more threads are given to code that may never come back.
+    pub(super) fn too_many_block(workflow_type: &WorkflowType) -> Self {
+        Self::keeps_its_thread(format!(
+            "{KEPT_THREADS_MAX} threads of this worker are kept by workflow code that loops or blocks, so `{workflow_type}`, \
+             whose code has done that before, is not run until one comes back. Mend it and start the worker anew"
+        ))
+    }
+
+    fn keeps_its_thread(message: String) -> Self {
+        Self::new(
+            WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure,
+            "WorkflowCodeBlocks",
+            message,
+        )
+    }
+
     pub(super) fn unhandled(failure: Box<Failure>) -> Self {
         Self {
             cause: WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure,
@@ -66,6 +111,15 @@ impl TaskFailure {
             message,
         )
     }
+
+    /// Returns the answer to a task.
+    pub(super) fn of(self, token: WorkflowTaskToken) -> FromWorker {
+        FromWorker::WorkflowTaskFailed {
+            token,
+            cause: self.cause,
+            failure: self.failure,
+        }
+    }
 }
 
 impl From<NonDeterminism> for TaskFailure {
@@ -79,6 +133,7 @@ impl From<NonDeterminism> for TaskFailure {
 pub(super) struct Progress {
     pub(super) commands: Vec<Command>,
     pub(super) closed: bool,
+    pub(super) unread_signals: Vec<UnreadSignals>,
 }
 
 /// The code of a workflow, as the worker knows it.
@@ -99,16 +154,21 @@ pub(super) struct Run {
 
 impl Run {
     /// Begins a run at its first event.
-    pub(super) fn begin(entry: Entry, task: &WorkflowTask) -> Result<Self, TaskFailure> {
-        let token = &task.token;
-        let first = match task.events.first() {
-            Some(first) if matches!(first.kind, EventKind::WorkflowExecutionStarted(_)) => {
-                first.clone()
-            }
-            _ => return Err(TaskFailure::resend()),
-        };
+    pub(super) fn begin(
+        entry: Entry,
+        namespace: Namespace,
+        run_id: RunId,
+        first: Arc<Event>,
+    ) -> Result<Self, TaskFailure> {
+        if !matches!(first.kind, EventKind::WorkflowExecutionStarted(_)) {
+            return Err(TaskFailure::resend());
+        }
         let root = RootWaker::new();
-        let facts = facts(token.namespace.clone(), token.run_id, first);
+        let facts = Facts {
+            namespace,
+            run_id,
+            first,
+        };
         let state = Rc::new(RunState::new(facts, Waker::from(root.clone())));
         let started = state.facts.started();
         let coroutine = guard(|| (entry.start)(Workflow::new(state.clone()), &started.input))?
@@ -137,12 +197,20 @@ impl Run {
     }
 
     /// Takes in events and runs the code at every `WorkflowTaskStarted` that was completed, and at the last.
-    pub(super) fn process(&mut self, events: &[Arc<Event>]) -> Result<Progress, TaskFailure> {
+    pub(super) fn process(
+        &mut self,
+        events: &[Arc<Event>],
+        pulse: &Pulse,
+    ) -> Result<Progress, TaskFailure> {
         let root = self.root.clone();
-        root.inside(|| self.process_inside(events))
+        root.inside(|| self.process_inside(events, pulse))
     }
 
-    fn process_inside(&mut self, events: &[Arc<Event>]) -> Result<Progress, TaskFailure> {
+    fn process_inside(
+        &mut self,
+        events: &[Arc<Event>],
+        pulse: &Pulse,
+    ) -> Result<Progress, TaskFailure> {
         let mut closed = false;
         for (at, event) in events.iter().enumerate() {
             if event.id != self.next {
@@ -160,12 +228,13 @@ impl Run {
                     let commands = if closed {
                         Vec::new()
                     } else {
-                        let end = self.turn(event, started)?;
+                        let following = &events[at + 1..];
+                        let end = self.turn(event, started, following, pulse)?;
                         closed = end.is_some();
                         self.commands(end)
                     };
                     if following.is_none() {
-                        return Ok(Progress { commands, closed });
+                        return Ok(self.progress(commands, closed));
                     }
                 }
                 EventKind::WorkflowTaskFailed(failed) => {
@@ -183,17 +252,44 @@ impl Run {
         ))
     }
 
+    fn progress(&self, commands: Vec<Command>, closed: bool) -> Progress {
+        let unread_signals = self.state.unread_signals();
+        let goes_on = matches!(
+            commands.last(),
+            Some(Command::ContinueAsNewWorkflowExecution(_))
+        );
+        if closed && !goes_on && !unread_signals.is_empty() {
+            let unread: Vec<String> = unread_signals
+                .iter()
+                .map(|unread| format!("{} `{}`", unread.count, unread.signal_name))
+                .collect();
+            let facts = &self.state.facts;
+            tracing::warn!(
+                workflow_id = %facts.workflow_id(), run_id = %facts.run_id, unread = unread.join(", "),
+                "the workflow closes with signals that its code has not read"
+            );
+        }
+        Progress {
+            commands,
+            closed,
+            unread_signals,
+        }
+    }
+
     /// Runs the code as far as it can; returns the command that ends the run, if it came to one.
     fn turn(
         &mut self,
         event: &Event,
         started: &WorkflowTaskStarted,
+        following: &[Arc<Event>],
+        pulse: &Pulse,
     ) -> Result<Option<Command>, TaskFailure> {
         self.state.finish_commands()?;
-        self.state.begin_turn(event, started);
+        self.state.begin_turn(event, started, following);
         for _ in 0..POLLS_MAX {
             self.refuse_foreign()?;
             self.root.take_woken();
+            pulse.beat();
             let Self {
                 coroutine, state, ..
             } = self;
@@ -294,14 +390,6 @@ impl Drop for Run {
         if let Err(panic) = panics::catch(|_| false, || drop(coroutine)) {
             tracing::error!(run_id = %self.state.facts.run_id, %panic, "workflow code panicked while it was dropped");
         }
-    }
-}
-
-fn facts(namespace: Namespace, run_id: RunId, first: Arc<Event>) -> Facts {
-    Facts {
-        namespace,
-        run_id,
-        first,
     }
 }
 

@@ -162,6 +162,21 @@ pub(crate) fn is_canceled(failure: &Failure) -> bool {
     chain(failure).any(|failure| matches!(failure.info, FailureInfo::Canceled { .. }))
 }
 
+/// Returns an error and what caused it as one text, without what a text says already.
+pub(crate) fn chained(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
+    }
+    text
+}
+
 /// Returns an application failure that this SDK made.
 pub(crate) fn application(message: String, kind: String) -> Failure {
     let mut failure = Failure::application(message, kind, false);

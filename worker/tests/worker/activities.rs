@@ -183,3 +183,21 @@ async fn the_last_heartbeat_goes_out_before_a_failure_and_reaches_the_next_attem
         other => panic!("{other:?}"),
     }
 }
+
+#[tokio::test]
+async fn an_activity_that_the_worker_does_not_have_fails_its_attempt_and_says_what_there_is() {
+    let worker = Worker::new("q").activity(nothing).activity(thread_name);
+    let mut hosted = Hosted::new(worker);
+    hosted.attempt("charge", &[]);
+    match hosted.answer().await {
+        FromWorker::ActivityTaskFailed { failure, .. } => {
+            let error = Error::from_failure(*failure);
+            assert_eq!(error.kind(), Some("ActivityNotRegistered"));
+            assert_eq!(
+                error.to_string(),
+                "this worker has no activity `charge`; it has nothing, thread_name"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use history::task::FromWorker;
+use history::task::{ActivityTask, FromWorker};
 use tokio::sync::{Notify, oneshot};
 use worker::prelude::*;
 
-use crate::support::Hosted;
+use crate::support::{Hosted, value};
 
 #[derive(Default)]
 struct Gate {
@@ -21,6 +21,19 @@ async fn passes(gate: &Arc<Gate>) -> Result<u32> {
     Ok(1)
 }
 
+#[activity]
+async fn saves(gate: &Arc<Gate>, ctx: &ActivityContext) -> Result<String> {
+    gate.started.notify_one();
+    Ok(format!("saved at {:?}", ctx.cancelled().await))
+}
+
+#[activity]
+async fn stops(gate: &Arc<Gate>, ctx: &ActivityContext) -> Result<()> {
+    gate.started.notify_one();
+    ctx.cancelled().await;
+    Ok(ctx.check()?)
+}
+
 struct Leaving {
     hosted: Hosted,
     gate: Arc<Gate>,
@@ -28,11 +41,19 @@ struct Leaving {
 }
 
 async fn busy_worker() -> Leaving {
+    busy_with("passes", |_| {}).await
+}
+
+async fn busy_with(activity: &str, with: impl FnOnce(&mut ActivityTask)) -> Leaving {
     let gate = Arc::new(Gate::default());
     let (leave, told) = oneshot::channel::<()>();
-    let worker = Worker::new("q").activity(passes).with(gate.clone());
+    let worker = Worker::new("q")
+        .activity(passes)
+        .activity(saves)
+        .activity(stops)
+        .with(gate.clone());
     let hosted = Hosted::until(worker, async move { told.await.unwrap() });
-    hosted.attempt("passes", &[]);
+    hosted.attempt_with(activity, &[], with);
     gate.started.notified().await;
     Leaving {
         hosted,
@@ -85,4 +106,50 @@ async fn a_worker_ends_when_its_engine_is_gone() {
     } = busy_worker().await;
     drop(hosted.to);
     hosted.running.await.unwrap();
+}
+
+/// Lets the worker leave; returns its answer for the attempt.
+async fn answer_at_shutdown(busy: Leaving) -> FromWorker {
+    let Leaving {
+        mut hosted,
+        gate: _gate,
+        leave,
+    } = busy;
+    leave.send(()).unwrap();
+    assert!(matches!(hosted.answer().await, FromWorker::Draining));
+    let answer = hosted.answer().await;
+    hosted.running.await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn an_activity_hears_of_a_shutdown_when_it_begins() {
+    match answer_at_shutdown(busy_with("saves", |_| {}).await).await {
+        FromWorker::ActivityTaskCompleted { result, .. } => {
+            assert_eq!(value(&result), "saved at WorkerShutdown");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_activity_that_stops_at_a_shutdown_fails_and_is_done_again_elsewhere() {
+    let busy = busy_with("stops", |task| task.retry_policy.maximum_attempts = 2).await;
+    match answer_at_shutdown(busy).await {
+        FromWorker::ActivityTaskFailed { failure, .. } => {
+            assert_eq!(Error::from_failure(*failure).kind(), Some("WorkerShutdown"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_attempt_of_a_policy_is_told_only_after_the_drain_timeout() {
+    let busy = busy_with("saves", |task| task.retry_policy.maximum_attempts = 1).await;
+    match answer_at_shutdown(busy).await {
+        FromWorker::ActivityTaskFailed { failure, .. } => {
+            assert_eq!(failure.message, "the worker left before the activity ended");
+        }
+        other => panic!("{other:?}"),
+    }
 }

@@ -13,6 +13,7 @@
 extern crate worker as coreason;
 
 mod activities;
+mod blocking;
 mod cancellation;
 mod children;
 mod drain;
@@ -22,6 +23,7 @@ mod hello;
 mod index_folder;
 mod many;
 mod names;
+mod patches;
 mod registration;
 mod replay;
 mod signals;

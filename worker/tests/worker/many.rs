@@ -65,8 +65,23 @@ async fn drop_unfinished(wf: &Workflow) {
     }
 }
 
+#[workflow]
+async fn two_at_a_time(wf: Workflow) -> Result<Vec<u32>> {
+    join_bounded(2, (1..6).map(|n| wf.call(work, n)))
+        .await
+        .into_iter()
+        .collect()
+}
+
+#[workflow]
+async fn two_at_a_time_or_none(wf: Workflow) -> Result<Vec<u32>> {
+    try_join_bounded(2, (1..6).map(|n| wf.call(work, n))).await
+}
+
 fn worker() -> Worker {
     Worker::new("q")
+        .workflow(two_at_a_time)
+        .workflow(two_at_a_time_or_none)
         .workflow(first_wins)
         .workflow(joined)
         .workflow(unordered)
@@ -180,5 +195,48 @@ async fn what_is_asked_for_and_dropped_in_one_turn_is_not_asked_for() {
     assert_eq!(run.turn().await, ["ScheduleActivityTask work#2 9"]);
     run.activity_completed("2", json!(9));
     assert_eq!(run.turn().await, ["CompleteWorkflowExecution 9"]);
+    run.replays().await;
+}
+
+#[tokio::test]
+async fn a_bounded_join_begins_the_next_one_when_another_is_done() {
+    let mut run = start("two_at_a_time");
+    assert_eq!(
+        run.turn().await,
+        [
+            "ScheduleActivityTask work#1 1",
+            "ScheduleActivityTask work#2 2"
+        ]
+    );
+    run.activity_completed("2", json!(20));
+    assert_eq!(run.turn().await, ["ScheduleActivityTask work#3 3"]);
+    run.activity_completed("3", json!(30));
+    run.activity_completed("1", json!(10));
+    assert_eq!(
+        run.turn().await,
+        [
+            "ScheduleActivityTask work#4 4",
+            "ScheduleActivityTask work#5 5"
+        ]
+    );
+    run.activity_completed("5", json!(50));
+    assert_eq!(run.turn().await, [""; 0]);
+    run.activity_completed("4", json!(40));
+    assert_eq!(
+        run.turn().await,
+        ["CompleteWorkflowExecution [10,20,30,40,50]"]
+    );
+    run.replays().await;
+}
+
+#[tokio::test]
+async fn a_failure_ends_a_bounded_join_and_nothing_further_begins() {
+    let mut run = start("two_at_a_time_or_none");
+    assert_eq!(run.turn().await.len(), 2);
+    run.activity_failed("1", &history::Failure::application("no luck", "E", true));
+    assert_eq!(
+        run.turn().await,
+        ["FailWorkflowExecution activity `work` failed: no luck"]
+    );
     run.replays().await;
 }

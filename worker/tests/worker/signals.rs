@@ -51,8 +51,26 @@ async fn tells_others(wf: Workflow) -> Result<String> {
     Ok(outcome.unwrap_err().to_string())
 }
 
+#[workflow]
+async fn reads_what_does_not_fit(wf: Workflow) -> Result<Vec<String>> {
+    let approvals = wf.signals::<Approve>();
+    let mut read = vec![approvals.recv().await?.by];
+    for _ in 0..2 {
+        let raw = approvals.recv_raw().await?;
+        read.push(match raw.read::<Approve>() {
+            Ok(approve) => approve.by,
+            Err(_) => {
+                let message: serde_json::Value = raw.read()?;
+                format!("{message} of event {}", raw.event_id())
+            }
+        });
+    }
+    Ok(read)
+}
+
 fn start(workflow: &str) -> Script {
     let worker = Worker::new("q")
+        .workflow(reads_what_does_not_fit)
         .workflow(three)
         .workflow(approval)
         .workflow(tells_others);
@@ -83,6 +101,50 @@ async fn a_signal_of_another_shape_is_passed_over() {
     assert_eq!(
         run.turn().await,
         ["CompleteWorkflowExecution [\"ann\",\"bob\",\"cleo\"]"]
+    );
+    run.replays().await;
+}
+
+#[tokio::test]
+async fn a_signal_that_does_not_fit_stays_unread_with_the_reason() {
+    let mut run = start("three");
+    run.signaled("approve", json!({ "by": 5 }));
+    run.signaled("approve", json!({ "by": "ann" }));
+    run.signaled("else", json!(null));
+    run.turn().await;
+    let reports = |run: &Script| -> Vec<String> {
+        run.unread
+            .iter()
+            .map(|unread| {
+                let problem = unread.problem.as_deref().unwrap_or("none");
+                format!(
+                    "{} {} from {}, {} misfit: {problem}",
+                    unread.count, unread.signal_name, unread.first_event_id, unread.misfits
+                )
+            })
+            .collect()
+    };
+    let expected = [
+        "1 approve from 2, 1 misfit: argument 1 is not what the code takes: payload is not of the expected shape: \
+         invalid type: integer `5`, expected a string at line 1 column 7",
+        "1 else from 4, 0 misfit: none",
+    ];
+    assert_eq!(reports(&run), expected);
+    // Another worker comes to the same.
+    run.evict();
+    run.turn().await;
+    assert_eq!(reports(&run), expected);
+}
+
+#[tokio::test]
+async fn code_can_read_the_signals_that_did_not_fit() {
+    let mut run = start("reads_what_does_not_fit");
+    run.signaled("approve", json!({ "by": 5 }));
+    run.signaled("approve", json!({ "by": "ann" }));
+    run.signaled("approve", json!({ "by": "bob" }));
+    assert_eq!(
+        run.turn().await,
+        ["CompleteWorkflowExecution [\"ann\",\"{\\\"by\\\":5} of event 2\",\"bob\"]"]
     );
     run.replays().await;
 }

@@ -7,8 +7,8 @@ use history::{
     event::WorkflowTaskFailedCause,
     replay::Ask,
     task::{
-        ActivityTask, ActivityTaskToken, Answers, FromWorker, Tasks, ToWorker, WorkflowTask,
-        WorkflowTaskToken,
+        ActivityTask, ActivityTaskToken, Answers, FromWorker, Tasks, ToWorker, UnreadSignals,
+        WorkflowTask, WorkflowTaskToken,
     },
 };
 use serde_json::{Value, json};
@@ -73,6 +73,39 @@ impl Hosted {
     }
 }
 
+/// The first workflow task of a run of its own.
+pub(crate) fn first_task(workflow: &str, run: u128) -> WorkflowTask {
+    let run_id = RunId(uuid::Uuid::from_u128(run));
+    let event = |id: i64, kind: &str, attributes: Value| -> Arc<Event> {
+        let event = json!({ "id": id, "t": 1_700_000_000_000_000_i64, "e": { kind: attributes } });
+        Arc::new(serde_json::from_value(event).unwrap())
+    };
+    let started = json!({
+        "workflow_type": workflow, "workflow_id": format!("w{run}"), "task_queue": "q", "attempt": 1,
+        "original_execution_run_id": run_id, "first_execution_run_id": run_id,
+    });
+    let scheduled = json!({ "task_queue": "q", "start_to_close_timeout": 10_000, "attempt": 1 });
+    WorkflowTask {
+        token: WorkflowTaskToken {
+            namespace: history::Namespace::known("default"),
+            workflow_id: history::WorkflowId::known(format!("w{run}")),
+            run_id,
+            scheduled_event_id: EventId(2),
+            started_event_id: EventId(3),
+            attempt: 1,
+            incarnation: 1,
+        },
+        workflow_type: history::WorkflowType::known(workflow),
+        previous_started_event_id: EventId(0),
+        events: vec![
+            event(1, "WorkflowExecutionStarted", started),
+            event(2, "WorkflowTaskScheduled", scheduled),
+            event(3, "WorkflowTaskStarted", json!({ "scheduled_event_id": 2 })),
+        ],
+        start_to_close_timeout: history::Millis::seconds(10),
+    }
+}
+
 fn activity_task(activity: &str, arguments: &[Value]) -> ActivityTask {
     ActivityTask {
         token: ActivityTaskToken {
@@ -132,6 +165,8 @@ pub(crate) struct Script {
     /// The events up to each turn that was played, and what it asked for.
     turns: Vec<(usize, Vec<String>)>,
     pub(crate) now: i64,
+    /// What the last turn left unread.
+    pub(crate) unread: Vec<UnreadSignals>,
     incarnation: u64,
 }
 
@@ -145,6 +180,7 @@ impl Script {
             sent: 0,
             turns: Vec::new(),
             now: 1_700_000_000_000_000,
+            unread: Vec::new(),
             incarnation: 1,
         };
         script.event(
@@ -300,7 +336,11 @@ impl Script {
         self.sent = self.events.len();
         let task = self.task(events);
         self.hosted.to.send(ToWorker::WorkflowTask(task)).unwrap();
-        turn(self.hosted.answer().await)
+        let answer = self.hosted.answer().await;
+        if let FromWorker::WorkflowTaskCompleted { unread_signals, .. } = &answer {
+            self.unread.clone_from(unread_signals);
+        }
+        turn(answer)
     }
 
     /// Adds the events of a workflow task that a worker has taken.
@@ -335,6 +375,7 @@ impl Script {
             },
             previous_started_event_id: EventId(events[0].id.0 - 1),
             events,
+            start_to_close_timeout: history::Millis::seconds(10),
         }
     }
 
@@ -442,6 +483,14 @@ pub(crate) fn text(command: &Command) -> String {
         Command::ContinueAsNewWorkflowExecution(new) => {
             format!("ContinueAsNewWorkflowExecution {}", json(&new.input))
         }
+        Command::RecordMarker {
+            marker_name,
+            details,
+            ..
+        } => {
+            let details: Vec<String> = details.values().map(json).collect();
+            format!("RecordMarker {marker_name} {}", details.join(" "))
+        }
         other => other.name().to_owned(),
     }
 }
@@ -495,6 +544,14 @@ fn made_by(command: &Command) -> (&'static str, Value) {
         Command::RequestCancelExternalWorkflowExecution { workflow_id, .. } => (
             "RequestCancelExternalWorkflowExecutionInitiated",
             json!({ "namespace": "default", "workflow_id": workflow_id }),
+        ),
+        Command::RecordMarker {
+            marker_name,
+            details,
+            ..
+        } => (
+            "MarkerRecorded",
+            json!({ "marker_name": marker_name, "details": details }),
         ),
         Command::CompleteWorkflowExecution { .. } => ("WorkflowExecutionCompleted", json!({})),
         Command::FailWorkflowExecution { failure } => {

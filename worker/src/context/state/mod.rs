@@ -10,14 +10,17 @@ use history::{
     Command, Event, EventId, EventKind, Failure, Namespace, RunId, Timestamp, WorkflowExecution,
     WorkflowId,
     event::{WorkflowExecutionStarted, WorkflowTaskStarted},
+    patch::Patch,
     replay::{self, Ask, NonDeterminism},
+    task::UnreadSignals,
 };
 
 use super::{
+    inbox::Inbox,
     operation::{Done, Kind, OpId, Operation, Stage},
     random::Random,
 };
-use crate::driver::foreign;
+use crate::{definition::DecodeError, driver::foreign, error::chained};
 
 mod inner;
 
@@ -57,6 +60,8 @@ pub(crate) enum Halt {
 /// The workflow task under way.
 pub(crate) struct Turn {
     pub(crate) now: Timestamp,
+    /// It is not replayed: nobody has seen its commands.
+    pub(crate) live: bool,
     pub(crate) started_event_id: EventId,
     pub(crate) suggest_continue_as_new: bool,
     pub(crate) history_size_bytes: i64,
@@ -201,17 +206,42 @@ impl RunState {
         }
     }
 
-    /// Polls the channel of a name for the next signal.
-    pub(crate) fn poll_signal(&self, op: OpId, name: &str, context: &Context<'_>) -> Poll<Done> {
-        let next = self.take_signal(name);
-        match next {
-            Some(event) => Poll::Ready(Done::Event(event)),
-            None => self.poll(op, context),
+    pub(crate) fn inbox<T>(&self, with: impl FnOnce(&mut Inbox) -> T) -> T {
+        with(&mut self.inner.borrow_mut().inbox)
+    }
+
+    /// Leaves a signal unread that is not what the code reads it as.
+    pub(crate) fn pass_over(&self, name: &str, at: usize, of: &'static str, error: &DecodeError) {
+        let reason = chained(error);
+        let mut inner = self.inner.borrow_mut();
+        let event_id = inner.inbox.misfit(name, at, of, &reason);
+        if inner.turn.live
+            && let Some(event_id) = event_id
+        {
+            tracing::warn!(
+                workflow_id = %self.facts.workflow_id(), run_id = %self.facts.run_id, signal = name, %event_id, reason,
+                "a signal is not what the code reads it as; it stays unread"
+            );
         }
     }
 
-    pub(crate) fn take_signal(&self, name: &str) -> Option<Arc<Event>> {
-        self.inner.borrow_mut().inbox.take(name)
+    /// Says whether the run has a patch, and notes that it does.
+    pub(crate) fn patched(&self, id: &str, deprecated: bool) -> bool {
+        let mut inner = self.inner.borrow_mut();
+        let live = inner.turn.live;
+        let (patched, noted) = inner.patches.ask(id, live);
+        if noted {
+            let patch = Patch {
+                id: id.to_owned(),
+                deprecated,
+            };
+            inner.asked.push(Some(Asked {
+                command: patch.command(),
+                op: None,
+                moot_at_close: false,
+            }));
+        }
+        patched
     }
 
     /// Forgets an operation whose future is gone. With `cancel`, what it asked for is canceled if it is not done.
@@ -261,9 +291,18 @@ impl RunState {
         self.inner.borrow_mut().halt.take()
     }
 
-    pub(crate) fn begin_turn(&self, event: &Event, started: &WorkflowTaskStarted) {
-        self.inner.borrow_mut().turn = Turn {
+    /// Begins a turn; what follows in the history, if it is replayed, is at hand.
+    pub(crate) fn begin_turn(
+        &self,
+        event: &Event,
+        started: &WorkflowTaskStarted,
+        following: &[Arc<Event>],
+    ) {
+        let mut inner = self.inner.borrow_mut();
+        inner.patches.look_ahead(following);
+        inner.turn = Turn {
             now: event.at,
+            live: following.is_empty(),
             started_event_id: event.id,
             suggest_continue_as_new: started.suggest_continue_as_new,
             history_size_bytes: started.history_size_bytes,
@@ -274,6 +313,11 @@ impl RunState {
         let mut inner = self.inner.borrow_mut();
         inner.random = Random::seeded_by(run_id);
         inner.seed = run_id;
+    }
+
+    /// Says which signals nobody has read.
+    pub(crate) fn unread_signals(&self) -> Vec<UnreadSignals> {
+        self.inner.borrow().inbox.report()
     }
 
     /// Says whether workflow code waits for anything that this engine will bring.

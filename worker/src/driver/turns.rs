@@ -1,0 +1,220 @@
+//! A thread that runs workflow code, and the runs that it keeps between their tasks.
+
+use std::{
+    collections::HashSet,
+    io,
+    sync::{Arc, Weak},
+    thread,
+};
+
+use history::{
+    EventId, WorkflowType,
+    event::{SdkMetadata, WorkflowTaskFailedCause},
+    task::{FromWorker, WorkflowTask},
+};
+
+use super::{
+    Workflows,
+    cache::Cache,
+    lane::{Busy, Lane, Pulse, ThreadId},
+    queue::{Next, Waiting},
+    run::{Progress, Run, TaskFailure, panic_failure},
+    threads::{Speed, Threads},
+};
+use crate::panics;
+
+/// The stack of a thread for workflow code: that of a main thread, for deep code.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+
+/// What a thread is there for.
+pub(super) struct Duty {
+    pub(super) speed: Speed,
+    pub(super) lane: Arc<Lane>,
+    /// Where the tasks of slow workflows go.
+    pub(super) slow_lane: Arc<Lane>,
+    /// The workflows whose code has kept a thread.
+    pub(super) slow: HashSet<WorkflowType>,
+    pub(super) workflows: Arc<Workflows>,
+    pub(super) cached_runs: usize,
+    /// Code that never comes back must not keep the worker connected.
+    pub(super) threads: Weak<Threads>,
+}
+
+/// Starts a thread that serves the lane from now on.
+pub(super) fn spawn(duty: Duty) -> io::Result<()> {
+    let (thread, pulse) = duty.lane.begin();
+    thread::Builder::new()
+        .name(duty.speed.thread_name().to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(move || {
+            // Made here, as workflow code never leaves its thread.
+            let mut turns = Turns {
+                cache: Cache::new(duty.cached_runs),
+                duty,
+                thread,
+                pulse,
+            };
+            while let Some(next) = turns.duty.lane.queue.next()
+                && turns.take(next)
+            {}
+        })?;
+    Ok(())
+}
+
+struct Turns {
+    duty: Duty,
+    thread: ThreadId,
+    pulse: Arc<Pulse>,
+    cache: Cache<Run>,
+}
+
+impl Turns {
+    /// Does what is next; says whether the lane is still this thread's.
+    fn take(&mut self, next: Next) -> bool {
+        match next {
+            Next::Forget(run_id) => {
+                drop(self.cache.take(run_id));
+                if self.duty.speed == Speed::Fast && !self.duty.slow.is_empty() {
+                    self.duty.slow_lane.queue.evict(run_id);
+                }
+            }
+            Next::Work(waiting) if waiting.is_stale() => {
+                self.answer(TaskFailure::stale().of(waiting.task.token));
+            }
+            Next::Work(waiting) if self.belongs_elsewhere(&waiting) => {
+                // Closed, it belongs to a worker that leaves.
+                self.duty.slow_lane.queue.wait(waiting);
+            }
+            Next::Work(waiting) => return self.work(waiting.task),
+        }
+        true
+    }
+
+    fn belongs_elsewhere(&self, waiting: &Waiting) -> bool {
+        self.duty.speed == Speed::Fast
+            && !self.duty.slow.is_empty()
+            && self.duty.slow.contains(&waiting.task.workflow_type)
+    }
+
+    fn answer(&self, answer: FromWorker) {
+        // An engine that is gone hands the task to another worker, and so does that of a worker that has left.
+        if let Some(threads) = self.duty.threads.upgrade() {
+            threads.answers.send(answer);
+        }
+    }
+
+    fn work(&mut self, task: WorkflowTask) -> bool {
+        if self.duty.speed == Speed::Slow
+            && let Some(threads) = self.duty.threads.upgrade()
+            && let Err(refusal) = threads.admit(&task)
+        {
+            self.answer(refusal.of(task.token));
+            return true;
+        }
+        let WorkflowTask {
+            token,
+            workflow_type,
+            events,
+            ..
+        } = task;
+        let run_id = token.run_id;
+        let cached = self.cache.take(run_id);
+        let whole = events.first().filter(|first| first.id == EventId::FIRST);
+        let new = whole.map(|first| {
+            let entry = self.duty.workflows.get(workflow_type.as_str()).copied();
+            let entry = entry.ok_or_else(|| self.unknown(&workflow_type));
+            (entry, token.namespace.clone(), first.clone())
+        });
+        self.pulse.beat();
+        self.duty.lane.work(Busy {
+            token,
+            workflow_type,
+        });
+        // User code is guarded where it runs; this guard is for the driver itself.
+        let outcome = panics::catch(
+            |_| false,
+            || {
+                let mut run = match new {
+                    Some((entry, namespace, first)) => {
+                        drop(cached);
+                        Run::begin(entry?, namespace, run_id, first)?
+                    }
+                    None => cached
+                        .filter(|run| run.takes(&events))
+                        .ok_or_else(TaskFailure::resend)?,
+                };
+                let progress = run.process(&events, &self.pulse)?;
+                Ok((run, progress))
+            },
+        )
+        .unwrap_or_else(|panic| Err(TaskFailure::unhandled(Box::new(panic_failure(panic)))));
+        let Some(Busy {
+            token,
+            workflow_type,
+        }) = self.duty.lane.done(self.thread)
+        else {
+            // It was answered for, and the lane has another thread.
+            if let Some(threads) = self.duty.threads.upgrade() {
+                threads.came_back(run_id);
+            }
+            return false;
+        };
+        let answer = match outcome {
+            Ok((
+                run,
+                Progress {
+                    commands,
+                    closed,
+                    unread_signals,
+                },
+            )) => {
+                if !closed {
+                    self.cache.put(run_id, run);
+                }
+                FromWorker::WorkflowTaskCompleted {
+                    token,
+                    commands,
+                    sdk_metadata: SdkMetadata::default(),
+                    sticky: !closed && self.cache.keeps(),
+                    unread_signals,
+                }
+            }
+            Err(failure) => {
+                if failure.cause != WorkflowTaskFailedCause::ResetStickyTaskQueue {
+                    tracing::warn!(%run_id, %workflow_type, cause = ?failure.cause, message = failure.failure.message, "workflow task failed");
+                }
+                failure.of(token)
+            }
+        };
+        self.answer(answer);
+        true
+    }
+
+    fn unknown(&self, workflow_type: &WorkflowType) -> TaskFailure {
+        let mut names: Vec<&str> = self.duty.workflows.keys().copied().collect();
+        names.sort_unstable();
+        TaskFailure::new(
+            WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure,
+            "WorkflowNotRegistered",
+            format!(
+                "this worker has no workflow `{workflow_type}`; it has {}",
+                if names.is_empty() {
+                    "none".to_owned()
+                } else {
+                    names.join(", ")
+                }
+            ),
+        )
+    }
+}
+
+impl Drop for Turns {
+    fn drop(&mut self) {
+        self.cache.clear();
+        if self.duty.lane.is_served_by(self.thread)
+            && let Some(threads) = self.duty.threads.upgrade()
+        {
+            threads.left(self.duty.speed);
+        }
+    }
+}
