@@ -323,11 +323,11 @@ fn patch(id: &str, deprecated: bool) -> (Command, Event) {
 fn a_patch_is_known_by_its_id_and_only_a_deprecated_one_may_be_left_out() {
     let (noted, recorded) = patch("a", false);
     compare([&noted], [&recorded]).unwrap();
-    let (deprecates, deprecated) = patch("a", true);
+    let (deprecates, marker) = patch("a", true);
     compare([&deprecates], [&recorded]).unwrap();
-    compare([&noted], [&deprecated]).unwrap();
-    compare(&[timer("1")], &[deprecated.clone(), timer_started(6, "1")]).unwrap();
-    compare(&[], &[deprecated]).unwrap();
+    compare([&noted], [&marker]).unwrap();
+    compare(&[timer("1")], &[marker.clone(), timer_started(6, "1")]).unwrap();
+    compare(&[], &[marker]).unwrap();
     assert_eq!(
         disagreement(&[timer("1")], &[recorded.clone(), timer_started(6, "1")]),
         "event 5: the history has MarkerRecorded of patch `a`, but the code asked for TimerStarted with id 1"

@@ -57,12 +57,11 @@ async fn reads_what_does_not_fit(wf: Workflow) -> Result<Vec<String>> {
     let mut read = vec![approvals.recv().await?.by];
     for _ in 0..2 {
         let raw = approvals.recv_raw().await?;
-        read.push(match raw.read::<Approve>() {
-            Ok(approve) => approve.by,
-            Err(_) => {
-                let message: serde_json::Value = raw.read()?;
-                format!("{message} of event {}", raw.event_id())
-            }
+        read.push(if let Ok(approve) = raw.read::<Approve>() {
+            approve.by
+        } else {
+            let message: serde_json::Value = raw.read()?;
+            format!("{message} of event {}", raw.event_id())
         });
     }
     Ok(read)
