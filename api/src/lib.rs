@@ -63,8 +63,27 @@ pub mod prelude {
 #[doc(hidden)]
 pub use worker::__private;
 
-/// Runs a program that has this worker: the development server without arguments or with `dev`, else what the
-/// command line says.
-pub fn run(worker: worker::Worker) -> std::process::ExitCode {
-    cli::run(worker)
+/// Runs a program that has this worker, or these: the development server without arguments or with `dev`, else what the
+/// command line says. A program that serves several task queues has a worker for each.
+///
+/// ```no_run
+/// use coreason::prelude::*;
+///
+/// #[activity]
+/// async fn embed(text: String) -> Result<usize> {
+///     Ok(text.len())
+/// }
+///
+/// #[workflow]
+/// async fn index(wf: Workflow, text: String) -> Result<usize> {
+///     wf.call(embed, text).task_queue("gpu").await
+/// }
+///
+/// fn main() -> ExitCode {
+///     let gpu = Worker::new("gpu").activity(embed).activity_slots(1);
+///     coreason::run([Worker::new("default").workflow(index), gpu])
+/// }
+/// ```
+pub fn run(workers: impl Into<Vec<worker::Worker>>) -> std::process::ExitCode {
+    cli::run(workers.into())
 }

@@ -283,6 +283,13 @@ impl Worker {
     }
 }
 
+/// One worker where several may be named.
+impl From<Worker> for Vec<Worker> {
+    fn from(worker: Worker) -> Self {
+        vec![worker]
+    }
+}
+
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker")

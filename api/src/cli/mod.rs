@@ -75,7 +75,7 @@ enum Command {
 }
 
 /// Reads the command line of this process and does what it says.
-pub(crate) fn run(worker: Worker) -> ExitCode {
+pub(crate) fn run(workers: Vec<Worker>) -> ExitCode {
     let cli = match Cli::try_parse_from(with_command(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) => {
@@ -92,7 +92,7 @@ pub(crate) fn run(worker: Worker) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return report(&Error::Output(error)),
     };
-    let done = runtime.block_on(Box::pin(cli.command.run(worker)));
+    let done = runtime.block_on(Box::pin(cli.command.run(workers)));
     runtime.shutdown_background();
     match done {
         Ok(()) => OK.into(),
@@ -118,9 +118,9 @@ fn with_command(mut words: Vec<OsString>) -> Vec<OsString> {
 }
 
 impl Command {
-    async fn run(self, worker: Worker) -> Result<(), Error> {
+    async fn run(self, workers: Vec<Worker>) -> Result<(), Error> {
         match self {
-            Self::Dev(options) => Ok(dev::run(options, worker).await?),
+            Self::Dev(options) => Ok(dev::run(options, workers).await?),
             Self::Workflow(args) => args.run().await,
             Self::Audit(args) => args.run().await,
             Self::Demo(options) => Ok(demo::run(options).await?),

@@ -57,10 +57,15 @@ pub(crate) struct Options {
 }
 
 /// Runs until SIGTERM or SIGINT; a second one ends the process at once.
-pub(crate) async fn run(options: Options, worker: Worker) -> Result<(), Error> {
+pub(crate) async fn run(options: Options, workers: Vec<Worker>) -> Result<(), Error> {
     crate::log::to_stderr();
-    let worker = options.applied_to(worker);
-    worker.check()?;
+    let workers: Vec<Worker> = workers
+        .into_iter()
+        .map(|worker| options.applied_to(worker))
+        .collect();
+    for worker in &workers {
+        worker.check()?;
+    }
     let mut shutdown = Shutdown::on_signals()?;
     let listener = TcpListener::bind(options.listen)
         .await
@@ -91,7 +96,7 @@ pub(crate) async fn run(options: Options, worker: Worker) -> Result<(), Error> {
             return Err(error);
         }
     };
-    let working = work::start(engine.clone(), worker, shutdown.clone());
+    let working = work::start(&engine, workers, &shutdown);
     select! {
         () = ready(&engine) => announce::ready(address, &database)?,
         () = shutdown.asked() => {}

@@ -1,11 +1,11 @@
-//! The worker of the process: connected whenever this process owns the shards.
+//! The workers of the process: connected whenever this process owns shards.
 
 use std::time::Duration;
 
 use engine::{Engine, limits::DRAIN};
 use tokio::{
     select,
-    task::JoinHandle,
+    task::JoinSet,
     time::{sleep, timeout},
 };
 use worker::Worker;
@@ -17,9 +17,14 @@ const AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// What the worker gets beyond its own drain before it is dropped.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Runs the worker until the shutdown.
-pub(super) fn start(engine: Engine, worker: Worker, shutdown: Shutdown) -> JoinHandle<()> {
-    tokio::spawn(async move { connected(&engine, &worker, &shutdown).await })
+/// Runs the workers until the shutdown.
+pub(super) fn start(engine: &Engine, workers: Vec<Worker>, shutdown: &Shutdown) -> JoinSet<()> {
+    let mut working = JoinSet::new();
+    for worker in workers {
+        let (engine, shutdown) = (engine.clone(), shutdown.clone());
+        working.spawn(async move { connected(&engine, &worker, &shutdown).await });
+    }
+    working
 }
 
 /// Connects, and again after each loss of ownership, until the shutdown has drained it.
@@ -52,13 +57,13 @@ async fn connect(engine: &Engine, worker: &Worker, shutdown: &Shutdown) -> Resul
         .await
 }
 
-/// Waits for the worker to finish what it has, as long as [`DRAIN`] allows.
-pub(super) async fn drained(working: JoinHandle<()>) {
-    let abort = working.abort_handle();
-    if timeout(DRAIN + GRACE, working).await.is_err() {
+/// Waits for the workers to finish what they have, as long as [`DRAIN`] allows.
+pub(super) async fn drained(mut working: JoinSet<()>) {
+    let all = async { while working.join_next().await.is_some() {} };
+    if timeout(DRAIN + GRACE, all).await.is_err() {
         tracing::warn!(
-            "the worker did not finish in time; what it had is done again after the next start"
+            "a worker did not finish in time; what it had is done again after the next start"
         );
-        abort.abort();
+        working.abort_all();
     }
 }
