@@ -29,6 +29,14 @@ pub const HAND_OVER_SHARDS: usize = 128;
 pub const HAND_OVER_GRACE: Duration = Duration::from_millis(500);
 /// How long one member waits for the answer of another before it asks again.
 pub const PEER_PATIENCE: Duration = Duration::from_secs(10);
+/// The most bytes of what one member tells another of tasks and workers in one batch; what is larger goes in parts.
+pub const EXCHANGE_BYTES_MAX: usize = 1024 * 1024;
+/// The most parcels of such a batch.
+pub const EXCHANGE_PARCELS_MAX: usize = 512;
+/// How long one member waits for the receipt of such a batch before it sends it again.
+pub const EXCHANGE_PATIENCE: Duration = Duration::from_secs(5);
+/// After how long without a receipt a member gives up what another one's workers have. Temporal: none; a worker there only polls.
+pub const SESSION_LOST_AFTER: Duration = Duration::from_secs(15);
 /// How long a workflow waits before it sends again what did not reach another one.
 pub const REDELIVER_AFTER: Duration = Duration::from_millis(200);
 /// Or a quarter of the time in which nothing that it sent was answered, up to this.

@@ -288,6 +288,10 @@ impl<'a> Members<'a> {
         }
         let alone = self.seen.len() == 1;
         self.shared.alone.store(alone, Ordering::Relaxed);
+        let others = self.seen.iter().filter(|member| member.id != me);
+        let others = others.map(|member| (member.id, Arc::from(member.address.as_str())));
+        // An owner that has ended takes the tenure with it.
+        let _ = self.owner.send(Message::Members(others.collect()));
         if let Some(shards) = view.shards {
             self.place(&shards)?;
             self.known = Some(view.version);

@@ -159,6 +159,9 @@ impl Tenure<'_> {
         let (sender, inbox) = mpsc::unbounded_channel();
         let (tell, told) = mpsc::unbounded_channel();
         let owner_setup = owner::Setup {
+            member: term.owner,
+            epoch: term.epoch,
+            address: Arc::from(self.config.address.as_str()),
             clock: Arc::clone(&clock),
             world: self.world,
             store: Arc::clone(self.store),

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     Error, Started,
-    owner::{Key, Message, Op, Reply, StartReply},
+    owner::{Batch, Key, Message, Op, Reply, StartReply},
     ownership::State,
     store::load::Namespaces,
 };
@@ -72,6 +72,8 @@ pub(crate) enum Request {
         only_child_of: Option<RunId>,
         what: What,
     },
+    /// Tells of tasks and workers.
+    Exchange(Box<Batch>),
 }
 
 /// What is done to a workflow.
@@ -100,6 +102,19 @@ pub(crate) enum Answer {
     Taken,
     /// Nothing is known to have been done.
     Again,
+    /// What became of a batch.
+    Exchanged(Receipt),
+}
+
+/// What became of a batch of what members tell each other of tasks and workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Receipt {
+    /// It was taken, now or before.
+    Taken,
+    /// It is of a round that is over; the receiver is in this one.
+    Void(u64),
+    /// It is for another member than this one.
+    Stranger,
 }
 
 impl Answer {
@@ -148,7 +163,7 @@ impl Answer {
                 }
                 .into(),
             ),
-            Self::Done | Self::Started { .. } | Self::Again => None,
+            Self::Done | Self::Started { .. } | Self::Again | Self::Exchanged(_) => None,
         }
     }
 }
@@ -158,11 +173,17 @@ pub(crate) async fn receive(state: State, namespaces: &Namespaces, request: Requ
     let State::Member { sender, look, .. } = state else {
         return Answer::Again;
     };
-    let lost = |_| Error::Unavailable("the engine lost its shards");
+    let lost = |()| Error::Unavailable("the engine lost its shards");
     let answer = match request {
         Request::Look => {
             look.notify_one();
             return Answer::Done;
+        }
+        Request::Exchange(batch) => {
+            let (reply, receipt) = oneshot::channel();
+            // When the owner has ended, the answer fails as well.
+            let _ = sender.send(Message::Exchange { batch, reply });
+            receipt.await.map(Answer::Exchanged).map_err(|_| lost(()))
         }
         Request::Start { namespace, start } => {
             async {
@@ -177,7 +198,7 @@ pub(crate) async fn receive(state: State, namespaces: &Namespaces, request: Requ
                         closed: None,
                     },
                 });
-                let Started { run_id, started } = answer.await.map_err(lost)??;
+                let Started { run_id, started } = answer.await.map_err(|_| lost(()))??;
                 Ok(Answer::Started { run_id, started })
             }
             .await
@@ -210,7 +231,7 @@ pub(crate) async fn receive(state: State, namespaces: &Namespaces, request: Requ
                     None => op,
                 };
                 let _ = sender.send(Message::On { key, run_id, op });
-                answer.await.map_err(lost)??;
+                answer.await.map_err(|_| lost(()))??;
                 Ok(Answer::Done)
             }
             .await

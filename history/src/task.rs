@@ -38,7 +38,7 @@ pub struct WorkflowTaskToken {
 }
 
 /// A turn for workflow code.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WorkflowTask {
     /// To be given back with the answer.
     pub token: WorkflowTaskToken,
@@ -84,7 +84,7 @@ pub struct ActivityTaskToken {
 }
 
 /// An attempt of an activity.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ActivityTask {
     /// To be given back with the answer.
     pub token: ActivityTaskToken,
@@ -132,7 +132,7 @@ pub struct WorkerHello {
 }
 
 /// What an engine sends to a connected worker. Each task takes a slot until it is answered.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum ToWorker {
     /// A turn for workflow code.
     WorkflowTask(WorkflowTask),
@@ -145,7 +145,7 @@ pub enum ToWorker {
 }
 
 /// What a worker sends to its engine.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum FromWorker {
     /// Workflow code ran as far as it could.
     WorkflowTaskCompleted {

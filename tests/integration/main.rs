@@ -13,6 +13,7 @@ mod fuzz;
 mod history;
 mod kills;
 mod list;
+mod programs;
 mod result;
 mod shared;
 mod signal;

@@ -14,7 +14,7 @@ pub(crate) fn note(line: &str) -> Result<()> {
 }
 
 /// Writes down which attempt of which activity this is.
-fn write_down(ctx: &ActivityContext) -> Result<()> {
+pub(crate) fn write_down(ctx: &ActivityContext) -> Result<()> {
     let info = ctx.info();
     note(&format!(
         "{} {} {} {}",

@@ -2,6 +2,7 @@
 //! and some that leave a trace outside of the engine.
 
 mod effects;
+mod programs;
 
 use coreason::{prelude::*, worker::workflows};
 
@@ -62,6 +63,13 @@ async fn teller(wf: Workflow, to: String, messages: u32) -> Result<u32> {
 }
 
 fn main() -> ExitCode {
+    if let Some(program) = std::env::var("PROGRAM")
+        .ok()
+        .as_deref()
+        .and_then(programs::named)
+    {
+        return coreason::run(program);
+    }
     coreason::run(
         effects::register(workflows::register(Worker::new("default")))
             .workflow(ledger)

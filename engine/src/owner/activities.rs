@@ -80,15 +80,13 @@ impl Owner {
         );
         let once = activity.attributes().retry_policy.maximum_attempts == 1;
         let Some(session) = self.queues.free(&queue, Kind::Activity) else {
-            self.queues.wait_activity(
-                queue,
-                WaitingActivity {
-                    run_id,
-                    scheduled_event_id,
-                    attempt,
-                },
-            );
-            return;
+            let waiting = WaitingActivity {
+                run_id,
+                scheduled_event_id,
+                attempt,
+            };
+            self.queues.wait_activity(&queue, waiting, now);
+            return self.may_demand(&queue, Kind::Activity);
         };
         let Some(identity) = self
             .queues

@@ -27,6 +27,7 @@ impl Owner {
     ) {
         let queue = (namespace.clone(), hello.task_queue.clone());
         self.queues.connect(session, namespace, hello, tasks);
+        self.tell_pollers(&queue);
         self.refill(&queue);
     }
 
@@ -35,6 +36,11 @@ impl Owner {
         let Some(gone) = self.queues.disconnect(session) else {
             return;
         };
+        self.tell_gone(session, (&gone.queue, &gone.seat));
+        self.tell_pollers(&gone.queue);
+        for kind in Kind::ALL {
+            self.may_demand(&gone.queue, kind);
+        }
         let now = self.now();
         for run_id in gone.workflow_tasks.into_keys() {
             let Some(run) = self
@@ -49,7 +55,7 @@ impl Owner {
             let decision = decide::lose_workflow_task(&run.execution, now);
             self.carry_out(run_id, decision, Reply::None);
         }
-        for ((run_id, scheduled_event_id), attempt) in gone.activities {
+        for (run_id, scheduled_event_id, attempt) in gone.activities.into_keys() {
             let Some(run) = self.runs.get(&run_id) else {
                 continue;
             };
@@ -61,6 +67,9 @@ impl Owner {
 
     /// Takes an answer to the run it is for.
     pub(super) fn worker_answered(&mut self, session: SessionId, answer: FromWorker) {
+        let Some(answer) = self.answer_away(session, answer) else {
+            return;
+        };
         let (namespace, workflow_id, run_id) = match &answer {
             FromWorker::WorkflowTaskCompleted { token, .. }
             | FromWorker::WorkflowTaskFailed { token, .. } => {
@@ -73,8 +82,10 @@ impl Owner {
                 (&token.namespace, &token.workflow_id, token.run_id)
             }
             FromWorker::Draining => {
-                if let Some(session) = self.queues.session(session) {
-                    session.draining = true;
+                if let Some(worker) = self.queues.session(session) {
+                    worker.draining = true;
+                    let queue = worker.queue.clone();
+                    self.tell_pollers(&queue);
                 }
                 return;
             }
@@ -137,29 +148,34 @@ impl Owner {
         self.refill(&queue);
     }
 
-    /// Gives tasks that wait to workers with free slots.
+    /// Gives free slots to tasks that wait, and to members whose tasks wait, in turn.
     pub(super) fn refill(&mut self, queue: &QueueKey) {
-        while self.queues.free(queue, Kind::Workflow).is_some() {
-            if self.must_read(queue, Kind::Workflow) {
-                break;
-            }
-            let Some(run_id) = self.queues.next_workflow(queue) else {
-                break;
-            };
-            self.wake_run(run_id, None);
+        for kind in Kind::ALL {
+            while self.lend_next(queue, kind) || self.hand_out_next(queue, kind) {}
+            self.recall(queue, kind);
+            self.may_demand_less(queue, kind);
         }
-        while self.queues.free(queue, Kind::Activity).is_some() {
-            if self.must_read(queue, Kind::Activity) {
-                break;
-            }
-            let Some(waiting) = self.queues.next_activity(queue) else {
-                break;
-            };
-            self.wake_run(
-                waiting.run_id,
-                Some((waiting.scheduled_event_id, waiting.attempt)),
-            );
+    }
+
+    /// Hands out the task that has waited longest, if there is one and a worker with a free slot.
+    fn hand_out_next(&mut self, queue: &QueueKey, kind: Kind) -> bool {
+        if self.queues.free(queue, kind).is_none() || self.must_read(queue, kind) {
+            return false;
         }
+        match kind {
+            Kind::Workflow => match self.queues.next_workflow(queue) {
+                Some(run_id) => self.wake_run(run_id, None),
+                None => return false,
+            },
+            Kind::Activity => match self.queues.next_activity(queue) {
+                Some(waiting) => self.wake_run(
+                    waiting.run_id,
+                    Some((waiting.scheduled_event_id, waiting.attempt)),
+                ),
+                None => return false,
+            },
+        }
+        true
     }
 
     /// Hands out a task of a run that waited in a queue. A run that is not in memory any more is over, or was read again and waits anew.

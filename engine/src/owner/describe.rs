@@ -8,7 +8,10 @@ use history::{
     task::UnreadSignals,
 };
 
-use super::Run;
+use super::{
+    Run,
+    queues::{Kind, Queues},
+};
 
 /// The durable state of a run. Temporal: `DescribeWorkflowExecutionResponse`.
 #[derive(Debug, Clone)]
@@ -43,6 +46,8 @@ pub struct Description {
     pub cancel_requested: bool,
     /// Whether a workflow task waits or is with a worker, and which attempt it is.
     pub pending_workflow_task: Option<u32>,
+    /// Since when its workflow task waits although no worker of any member polls its task queue, as far as the owner knows.
+    pub workflow_task_unpolled_since: Option<Timestamp>,
     /// Activities that are not over.
     pub pending_activities: Vec<PendingActivity>,
     /// Timers that run.
@@ -60,6 +65,10 @@ pub struct PendingActivity {
     pub activity_id: ActivityId,
     /// Its code.
     pub activity_type: ActivityType,
+    /// Where its attempts go.
+    pub task_queue: TaskQueue,
+    /// Since when an attempt waits although no worker of any member polls that queue, as far as the owner knows.
+    pub unpolled_since: Option<Timestamp>,
     /// `Scheduled`, `Backoff`, `Started` or `Ended` (its event waits for the workflow task under way).
     pub state: &'static str,
     /// Which attempt, from 1.
@@ -101,7 +110,7 @@ pub struct PendingChild {
 }
 
 /// Describes a run whose whole state is durable.
-pub(super) fn describe(run: &Run) -> Description {
+pub(super) fn describe(run: &Run, queues: &Queues) -> Description {
     let execution = &run.execution;
     let started = execution.started();
     Description {
@@ -120,7 +129,15 @@ pub(super) fn describe(run: &Run) -> Description {
         search_attributes: execution.search_attributes(),
         cancel_requested: execution.cancel_requested(),
         pending_workflow_task: execution.workflow_task().map(|task| task.attempt),
-        pending_activities: execution.activities().map(pending_activity).collect(),
+        workflow_task_unpolled_since: execution.workflow_task().and_then(|task| {
+            let queue = (run.key.namespace.clone(), task.task_queue.clone());
+            let waits = run.in_backlog.then_some(queue)?;
+            queues.unpolled_since(&waits, Kind::Workflow)
+        }),
+        pending_activities: execution
+            .activities()
+            .map(|activity| pending_activity(activity, run, queues))
+            .collect(),
         pending_timers: execution
             .timers()
             .map(|timer| PendingTimer {
@@ -141,7 +158,11 @@ pub(super) fn describe(run: &Run) -> Description {
     }
 }
 
-fn pending_activity(activity: &history::execution::ActivityState) -> PendingActivity {
+fn pending_activity(
+    activity: &history::execution::ActivityState,
+    run: &Run,
+    queues: &Queues,
+) -> PendingActivity {
     let attributes = activity.attributes();
     let (state, started_at, next_attempt_at, worker) = match &activity.state {
         AttemptState::Scheduled { .. } => ("Scheduled", None, None, None),
@@ -154,6 +175,16 @@ fn pending_activity(activity: &history::execution::ActivityState) -> PendingActi
     PendingActivity {
         activity_id: attributes.activity_id.clone(),
         activity_type: attributes.activity_type.clone(),
+        task_queue: attributes.task_queue.clone(),
+        unpolled_since: match activity.state {
+            AttemptState::Scheduled { .. } => {
+                let queue = (run.key.namespace.clone(), attributes.task_queue.clone());
+                queues.unpolled_since(&queue, Kind::Activity)
+            }
+            AttemptState::Backoff { .. } | AttemptState::Started { .. } | AttemptState::Ended => {
+                None
+            }
+        },
         state,
         attempt: activity.attempt,
         scheduled_at: activity.scheduled.at,

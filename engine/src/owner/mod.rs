@@ -12,6 +12,7 @@ mod deliver;
 pub(crate) mod describe;
 mod durable;
 mod loading;
+mod matching;
 mod memory;
 mod ops;
 mod queues;
@@ -41,8 +42,10 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
 };
+use uuid::Uuid;
 
 pub(crate) use debts::Debt;
+pub(crate) use matching::Batch;
 pub(crate) use queues::SessionId;
 use run::Run;
 
@@ -306,6 +309,19 @@ pub(crate) enum Message {
         message: Box<Message>,
         answer: peers::Answer,
     },
+    /// Who the other members are, and where.
+    Members(Vec<(Uuid, Arc<str>)>),
+    /// What another member tells of tasks and workers.
+    Exchange {
+        batch: Box<Batch>,
+        reply: oneshot::Sender<peers::Receipt>,
+    },
+    /// What became of what was sent to another member; nothing if nobody knows.
+    Posted {
+        member: Uuid,
+        number: matching::Number,
+        receipt: Option<peers::Receipt>,
+    },
     /// Deadlines of parked runs, read ahead.
     Parked {
         due: Result<Vec<(i16, RunId, Timestamp)>, store::Error>,
@@ -334,6 +350,11 @@ pub(crate) enum Message {
 /// What an owner needs to begin.
 #[derive(Debug)]
 pub(crate) struct Setup {
+    /// This member, and its number: each member and each time as one has another.
+    pub(crate) member: Uuid,
+    pub(crate) epoch: i64,
+    /// Where the others find this one.
+    pub(crate) address: Arc<str>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) world: World,
     pub(crate) store: Arc<dyn Store>,
@@ -360,6 +381,7 @@ pub(crate) struct Owner {
     /// What waits for a run that is being read.
     loading: HashMap<(Key, Option<RunId>), loading::Loading>,
     queues: queues::Queues,
+    matching: matching::Matching,
     shards: shards::Shards,
     timers: BinaryHeap<timers::Wake>,
     /// Runs whose staged records wait for a workflow task's commands, in the order of their deadlines.
@@ -392,7 +414,6 @@ pub(crate) async fn run(
     commits: mpsc::UnboundedSender<Command>,
 ) -> Result<(), store::Error> {
     let mut owner = Owner {
-        setup,
         elsewhere: FuturesUnordered::new(),
         commits,
         local: VecDeque::new(),
@@ -400,19 +421,22 @@ pub(crate) async fn run(
         current: HashMap::default(),
         loading: HashMap::default(),
         queues: queues::Queues::default(),
+        matching: matching::Matching::new(),
         shards: shards::Shards::new(),
         timers: BinaryHeap::new(),
         holds: BinaryHeap::new(),
         memory: memory::Memory::new(),
         backlog: backlog::Backlog::default(),
         reading: reading::Reading::default(),
-        incarnations: 0,
+        // A run that is folded by several members one after the other has another number each time.
+        incarnations: u64::try_from(setup.epoch).unwrap_or(0) << 32,
         last_run_id_micros: 0,
         parked_until: Timestamp(0),
         reading_parked: false,
         read_parked_again: false,
         stopping: false,
         busy: Vec::new(),
+        setup,
     };
     owner.take_over(shards, shards_since).await?;
     let mut messages = Vec::with_capacity(256);
@@ -439,6 +463,8 @@ pub(crate) async fn run(
         owner.handle_local();
         owner.let_shards_go();
         owner.handle_local();
+        owner.sweep_matching();
+        owner.post_parcels();
     }
     Ok(())
 }
@@ -490,6 +516,14 @@ impl Owner {
             Message::GiveUp { shards } => self.give_up_shards(shards),
             Message::Elsewhere(places) => self.elsewhere(places),
             Message::Answered { message, answer } => self.answered_by_peer(*message, answer),
+            Message::Members(members) => self.members(&members),
+            // Whoever sent it sends it again when there is no answer.
+            Message::Exchange { batch, reply } => drop(reply.send(self.exchange(*batch))),
+            Message::Posted {
+                member,
+                number,
+                receipt,
+            } => self.posted(member, number, receipt),
             Message::Parked { due, until } => self.parked_read(due, until),
             Message::HistoryRead {
                 run_id,
@@ -512,6 +546,9 @@ impl Owner {
     fn is_quiet(&mut self) -> bool {
         fn is_busy(run: &Run) -> bool {
             !run.is_durable() || run.task_out.is_some()
+        }
+        if self.matching.is_sending() || self.queues.has_outbox() {
+            return false;
         }
         while let Some(run_id) = self.busy.last() {
             if self.runs.get(run_id).is_some_and(|run| is_busy(run)) {

@@ -201,7 +201,7 @@ impl Owner {
         }
         run.event_waiters = still;
         if run.is_durable() && !run.describe_waiters.is_empty() {
-            let description = super::describe::describe(run);
+            let description = super::describe::describe(run, &self.queues);
             for waiter in run.describe_waiters.drain(..) {
                 let _ = waiter.send(Ok(description.clone()));
             }

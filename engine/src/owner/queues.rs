@@ -1,18 +1,23 @@
 //! Task queues: workers with free slots on one side, tasks that wait on the other. In memory; rebuilt from the open runs.
+//!
+//! A worker is connected to one member. Others may borrow its slots (`matching`): to them it is a session as well, which has as many
+//! slots as they were granted.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use foldhash::HashMap;
 use history::{
-    EventId, RunId, TaskQueue,
+    EventId, RunId, TaskQueue, Timestamp,
     task::{Tasks, ToWorker, WorkerHello},
 };
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::matching::{Borrowed, Lent, Parcel};
 use crate::{store::load::Ns, world::World};
 
-/// Names a connected worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Names a connected worker, on all members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct SessionId(Uuid);
 
 impl SessionId {
@@ -21,30 +26,94 @@ impl SessionId {
     }
 }
 
-/// A connected worker.
+/// A worker that takes tasks.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) hello: WorkerHello,
     pub(crate) queue: QueueKey,
-    tasks: Tasks,
-    workflow_slots: u32,
-    activity_slots: u32,
+    pub(crate) seat: Seat,
+    /// What it can take now.
+    free: Slots,
     /// Takes no new tasks.
     pub(crate) draining: bool,
-    /// The attempts it runs.
-    pub(crate) activities: BTreeMap<(RunId, EventId), u32>,
+    /// The attempts it runs, and how often: one that was handed out by a run that was folded again may be there twice.
+    pub(crate) activities: BTreeMap<(RunId, EventId, u32), u32>,
     /// The workflow tasks it has: of a run more than one when it still works on one that has failed meanwhile.
     pub(crate) workflow_tasks: BTreeMap<RunId, u32>,
+}
+
+/// Where a worker is connected.
+#[derive(Debug)]
+pub(crate) enum Seat {
+    /// To this member, which may lend its slots.
+    Here { tasks: Tasks, lent: Lent },
+    /// To another one, which has lent some.
+    Elsewhere(Borrowed),
 }
 
 /// Names a task queue.
 pub(crate) type QueueKey = (Ns, TaskQueue);
 
 /// What kind of task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Kind {
     Workflow,
     Activity,
+}
+
+impl Kind {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::Workflow, Self::Activity];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Workflow => "workflow tasks",
+            Self::Activity => "activities",
+        }
+    }
+}
+
+/// How many tasks of each kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Slots {
+    workflow: u32,
+    activity: u32,
+}
+
+impl Slots {
+    pub(crate) fn all(hello: &WorkerHello) -> Self {
+        Self {
+            workflow: hello.workflow_slots,
+            activity: hello.activity_slots,
+        }
+    }
+
+    pub(crate) fn of(self, kind: Kind) -> u32 {
+        match kind {
+            Kind::Workflow => self.workflow,
+            Kind::Activity => self.activity,
+        }
+    }
+
+    fn of_mut(&mut self, kind: Kind) -> &mut u32 {
+        match kind {
+            Kind::Workflow => &mut self.workflow,
+            Kind::Activity => &mut self.activity,
+        }
+    }
+
+    pub(crate) fn add(&mut self, kind: Kind, slots: u32) {
+        let of = self.of_mut(kind);
+        *of = of.saturating_add(slots);
+    }
+
+    /// Takes so many, or what there is; returns how many.
+    pub(crate) fn take(&mut self, kind: Kind, slots: u32) -> u32 {
+        let of = self.of_mut(kind);
+        let taken = slots.min(*of);
+        *of -= taken;
+        taken
+    }
 }
 
 /// An activity that waits for a worker.
@@ -58,21 +127,38 @@ pub(crate) struct WaitingActivity {
 /// One task queue.
 #[derive(Debug, Default)]
 struct Queue {
-    /// Its workers, taken in turn.
-    sessions: VecDeque<SessionId>,
+    /// The workers that are connected here, taken in turn.
+    here: VecDeque<SessionId>,
+    /// Those of other members, of which this one has some slots; taken when none is free here.
+    elsewhere: VecDeque<SessionId>,
     workflow_tasks: VecDeque<RunId>,
     activities: VecDeque<WaitingActivity>,
+    /// How many workers the other members have told of.
+    told: BTreeMap<Uuid, Slots>,
+    /// Since when tasks wait that no worker anywhere would take, as far as it is known.
+    unpolled_since: [Option<Timestamp>; 2],
+}
+
+impl Queue {
+    fn waiting(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Workflow => self.workflow_tasks.len(),
+            Kind::Activity => self.activities.len(),
+        }
+    }
 }
 
 /// All task queues and workers.
 #[derive(Debug, Default)]
 pub(crate) struct Queues {
     sessions: HashMap<SessionId, Session>,
-    queues: HashMap<QueueKey, Queue>,
+    by_name: HashMap<QueueKey, Queue>,
+    /// What is to be told to other members, in order.
+    outbox: Vec<(Uuid, Parcel)>,
 }
 
 impl Queues {
-    /// Takes a worker in.
+    /// Takes in a worker that is connected here.
     pub(crate) fn connect(
         &mut self,
         id: SessionId,
@@ -80,38 +166,56 @@ impl Queues {
         hello: WorkerHello,
         tasks: Tasks,
     ) {
-        let queue = (namespace, hello.task_queue.clone());
-        self.queues
+        let (queue, free) = ((namespace, hello.task_queue.clone()), Slots::all(&hello));
+        self.by_name
             .entry(queue.clone())
             .or_default()
-            .sessions
+            .here
             .push_back(id);
-        self.sessions.insert(
-            id,
-            Session {
-                workflow_slots: hello.workflow_slots,
-                activity_slots: hello.activity_slots,
-                hello,
-                queue,
-                tasks,
-                draining: false,
-                activities: BTreeMap::new(),
-                workflow_tasks: BTreeMap::new(),
-            },
-        );
+        let lent = Lent::default();
+        let seat = Seat::Here { tasks, lent };
+        self.sessions
+            .insert(id, Session::new(hello, queue, seat, free));
+    }
+
+    /// Takes in a worker of another member, without a slot.
+    pub(crate) fn borrow(
+        &mut self,
+        id: SessionId,
+        namespace: Ns,
+        hello: WorkerHello,
+        borrowed: Borrowed,
+    ) {
+        let queue = (namespace, hello.task_queue.clone());
+        self.by_name
+            .entry(queue.clone())
+            .or_default()
+            .elsewhere
+            .push_back(id);
+        let seat = Seat::Elsewhere(borrowed);
+        let session = Session::new(hello, queue, seat, Slots::default());
+        self.sessions.insert(id, session);
     }
 
     /// Lets a worker go, and returns it with what it had.
     pub(crate) fn disconnect(&mut self, id: SessionId) -> Option<Session> {
         let session = self.sessions.remove(&id)?;
-        if let Some(queue) = self.queues.get_mut(&session.queue) {
-            queue.sessions.retain(|other| *other != id);
+        if let Some(queue) = self.by_name.get_mut(&session.queue) {
+            queue.here.retain(|other| *other != id);
+            queue.elsewhere.retain(|other| *other != id);
         }
         Some(session)
     }
 
     pub(crate) fn session(&mut self, id: SessionId) -> Option<&mut Session> {
         self.sessions.get_mut(&id)
+    }
+
+    /// Returns the workers, in the order of their ids: that of a map is none.
+    pub(crate) fn session_ids(&self) -> Vec<SessionId> {
+        let mut ids: Vec<SessionId> = self.sessions.keys().copied().collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// Says whether this worker is here and can take a task of that kind now.
@@ -121,44 +225,124 @@ impl Queues {
             .is_some_and(|session| session.has_slot(kind))
     }
 
-    /// Returns a worker of the queue with a free slot, in turn.
+    /// Returns a worker of the queue with a free slot, in turn: one that is connected here if there is one.
     pub(crate) fn free(&mut self, queue: &QueueKey, kind: Kind) -> Option<SessionId> {
-        let queue = self.queues.get_mut(queue)?;
-        for _ in 0..queue.sessions.len() {
-            let id = *queue.sessions.front()?;
-            queue.sessions.rotate_left(1);
-            if self
-                .sessions
-                .get(&id)
-                .is_some_and(|session| session.has_slot(kind))
-            {
-                return Some(id);
-            }
-        }
-        None
+        let queue = self.by_name.get_mut(queue)?;
+        free_of(&mut queue.here, &self.sessions, kind)
+            .or_else(|| free_of(&mut queue.elsewhere, &self.sessions, kind))
+    }
+
+    /// Returns a worker of the queue that is connected here and has a free slot, in turn.
+    pub(crate) fn free_here(&mut self, queue: &QueueKey, kind: Kind) -> Option<SessionId> {
+        let queue = self.by_name.get_mut(queue)?;
+        free_of(&mut queue.here, &self.sessions, kind)
+    }
+
+    /// Returns the workers of the queue that are connected here.
+    pub(crate) fn here(&self, queue: &QueueKey) -> Vec<SessionId> {
+        let queue = self.by_name.get(queue);
+        queue.map_or_else(Vec::new, |queue| queue.here.iter().copied().collect())
+    }
+
+    /// Returns how many workers that are connected here take tasks of that kind.
+    pub(crate) fn pollers_here(&self, queue: &QueueKey, kind: Kind) -> u32 {
+        let here = self.by_name.get(queue).into_iter().flat_map(|q| &q.here);
+        let polls = |id: &&SessionId| self.sessions.get(*id).is_some_and(|s| s.polls(kind));
+        u32::try_from(here.filter(polls).count()).unwrap_or(u32::MAX)
     }
 
     /// Lets a workflow task wait.
-    pub(crate) fn wait_workflow(&mut self, queue: QueueKey, run_id: RunId) {
-        self.queues
-            .entry(queue)
-            .or_default()
-            .workflow_tasks
-            .push_back(run_id);
+    pub(crate) fn wait_workflow(&mut self, queue: &QueueKey, run_id: RunId, now: Timestamp) {
+        let entry = self.by_name.entry(queue.clone()).or_default();
+        entry.workflow_tasks.push_back(run_id);
+        self.review(queue, Kind::Workflow, now);
     }
 
     /// Lets an activity wait.
-    pub(crate) fn wait_activity(&mut self, queue: QueueKey, waiting: WaitingActivity) {
-        self.queues
-            .entry(queue)
-            .or_default()
-            .activities
-            .push_back(waiting);
+    pub(crate) fn wait_activity(
+        &mut self,
+        queue: &QueueKey,
+        waiting: WaitingActivity,
+        now: Timestamp,
+    ) {
+        let entry = self.by_name.entry(queue.clone()).or_default();
+        entry.activities.push_back(waiting);
+        self.review(queue, Kind::Activity, now);
+    }
+
+    /// Returns how many tasks wait.
+    pub(crate) fn waiting_count(&self, queue: &QueueKey, kind: Kind) -> usize {
+        self.by_name
+            .get(queue)
+            .map_or(0, |queue| queue.waiting(kind))
+    }
+
+    /// Returns the queues in which tasks wait, in the order of their names.
+    pub(crate) fn waited_for(&self) -> Vec<(QueueKey, Kind)> {
+        let mut waited_for: Vec<(QueueKey, Kind)> = Kind::ALL
+            .into_iter()
+            .flat_map(|kind| {
+                let waits = move |(_, queue): &(&QueueKey, &Queue)| queue.waiting(kind) > 0;
+                let queues = self.by_name.iter().filter(waits);
+                queues.map(move |(name, _)| (name.clone(), kind))
+            })
+            .collect();
+        waited_for.sort_by(|((one, queue), kind), ((other, next), last)| {
+            (one.id, queue, kind).cmp(&(other.id, next, last))
+        });
+        waited_for
+    }
+
+    /// Takes note of how many workers of a queue another member has.
+    pub(crate) fn told_pollers(
+        &mut self,
+        queue: &QueueKey,
+        member: Uuid,
+        (kind, pollers): (Kind, u32),
+        now: Timestamp,
+    ) {
+        let Some(entry) = self.by_name.get_mut(queue) else {
+            return;
+        };
+        let told = entry.told.entry(member).or_default();
+        told.take(kind, u32::MAX);
+        told.add(kind, pollers);
+        self.review(queue, kind, now);
+    }
+
+    /// Forgets what a member that is gone has told.
+    pub(crate) fn forget_pollers(&mut self, member: Uuid, now: Timestamp) {
+        for queue in self.by_name.values_mut() {
+            queue.told.remove(&member);
+        }
+        for (queue, kind) in self.waited_for() {
+            self.review(&queue, kind, now);
+        }
+    }
+
+    /// Takes note of whether anybody takes what waits in a queue.
+    pub(crate) fn review(&mut self, key: &QueueKey, kind: Kind, now: Timestamp) {
+        let Some(queue) = self.by_name.get(key) else {
+            return;
+        };
+        let polls = |id: &SessionId| self.sessions.get(id).is_some_and(|s| s.polls(kind));
+        let polled =
+            queue.here.iter().any(polls) || queue.told.values().any(|told| told.of(kind) > 0);
+        let unpolled = queue.waiting(kind) > 0 && !polled;
+        if let Some(queue) = self.by_name.get_mut(key) {
+            let since = &mut queue.unpolled_since[kind as usize];
+            *since = unpolled.then(|| since.unwrap_or(now));
+        }
+    }
+
+    /// Returns since when tasks wait in a queue that no worker anywhere takes from.
+    pub(crate) fn unpolled_since(&self, queue: &QueueKey, kind: Kind) -> Option<Timestamp> {
+        self.by_name.get(queue)?.unpolled_since[kind as usize]
     }
 
     /// Returns the runs whose tasks wait, the one that has waited longest first.
     pub(crate) fn waiting(&self, queue: &QueueKey, kind: Kind) -> impl Iterator<Item = RunId> {
-        let (workflow_tasks, activities) = match (self.queues.get(queue), kind) {
+        let (workflow_tasks, activities) = match (self.by_name.get(queue), kind) {
             (Some(queue), Kind::Workflow) => (Some(queue.workflow_tasks.iter()), None),
             (Some(queue), Kind::Activity) => (None, Some(queue.activities.iter())),
             (None, _) => (None, None),
@@ -170,19 +354,42 @@ impl Queues {
 
     /// Returns the workflow task that has waited longest.
     pub(crate) fn next_workflow(&mut self, queue: &QueueKey) -> Option<RunId> {
-        self.queues.get_mut(queue)?.workflow_tasks.pop_front()
+        self.by_name.get_mut(queue)?.workflow_tasks.pop_front()
     }
 
     /// Returns the activity that has waited longest.
     pub(crate) fn next_activity(&mut self, queue: &QueueKey) -> Option<WaitingActivity> {
-        self.queues.get_mut(queue)?.activities.pop_front()
+        self.by_name.get_mut(queue)?.activities.pop_front()
     }
 
-    /// Tells a worker; says whether it is still there.
-    pub(crate) fn send(&self, id: SessionId, message: ToWorker) -> bool {
-        self.sessions
-            .get(&id)
-            .is_some_and(|session| session.tasks.send(message))
+    /// Tells a worker; says whether it is still there, as far as it is known.
+    pub(crate) fn send(&mut self, id: SessionId, message: ToWorker) -> bool {
+        match self.sessions.get(&id).map(|session| &session.seat) {
+            Some(Seat::Here { tasks, .. }) => tasks.send(message),
+            Some(Seat::Elsewhere(borrowed)) => {
+                let task = Parcel::Task {
+                    session: id,
+                    message: Box::new(message),
+                };
+                self.outbox.push((borrowed.member, task));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Tells another member, after what it was told before.
+    pub(crate) fn post(&mut self, member: Uuid, parcel: Parcel) {
+        self.outbox.push((member, parcel));
+    }
+
+    /// Returns what is to be told to other members.
+    pub(crate) fn take_outbox(&mut self) -> Vec<(Uuid, Parcel)> {
+        std::mem::take(&mut self.outbox)
+    }
+
+    pub(crate) fn has_outbox(&self) -> bool {
+        !self.outbox.is_empty()
     }
 
     /// Returns the worker that runs this attempt.
@@ -192,22 +399,72 @@ impl Queues {
         scheduled_event_id: EventId,
         attempt: u32,
     ) -> Option<SessionId> {
+        let attempt = (run_id, scheduled_event_id, attempt);
         self.sessions
             .iter()
-            .find(|(_, session)| {
-                session.activities.get(&(run_id, scheduled_event_id)) == Some(&attempt)
-            })
+            .find(|(_, session)| session.activities.contains_key(&attempt))
             .map(|(id, _)| *id)
     }
 }
 
+/// Returns one of these workers that has a free slot, in turn.
+fn free_of(
+    workers: &mut VecDeque<SessionId>,
+    sessions: &HashMap<SessionId, Session>,
+    kind: Kind,
+) -> Option<SessionId> {
+    for _ in 0..workers.len() {
+        let id = *workers.front()?;
+        workers.rotate_left(1);
+        if sessions
+            .get(&id)
+            .is_some_and(|session| session.has_slot(kind))
+        {
+            return Some(id);
+        }
+    }
+    None
+}
+
 impl Session {
+    fn new(hello: WorkerHello, queue: QueueKey, seat: Seat, free: Slots) -> Self {
+        Self {
+            hello,
+            queue,
+            seat,
+            free,
+            draining: false,
+            activities: BTreeMap::new(),
+            workflow_tasks: BTreeMap::new(),
+        }
+    }
+
     fn has_slot(&self, kind: Kind) -> bool {
-        let slots = match kind {
-            Kind::Workflow => self.workflow_slots,
-            Kind::Activity => self.activity_slots,
-        };
-        slots > 0 && !self.draining
+        self.free.of(kind) > 0 && !self.draining
+    }
+
+    /// Says whether it takes tasks of that kind.
+    fn polls(&self, kind: Kind) -> bool {
+        Slots::all(&self.hello).of(kind) > 0 && !self.draining
+    }
+
+    /// Returns how many tasks of that kind it can take now.
+    pub(crate) fn free(&self, kind: Kind) -> u32 {
+        self.free.of(kind)
+    }
+
+    /// Adds slots that can be taken.
+    pub(crate) fn add_free(&mut self, kind: Kind, slots: u32) {
+        self.free.add(kind, slots);
+    }
+
+    /// Takes so many free slots, or what there is; returns how many.
+    pub(crate) fn take_free(&mut self, kind: Kind, slots: u32) -> u32 {
+        let taken = self.free.take(kind, slots);
+        if let Seat::Elsewhere(borrowed) = &mut self.seat {
+            borrowed.used(kind, self.free.of(kind));
+        }
+        taken
     }
 
     /// Returns how many workflow tasks it has.
@@ -215,20 +472,21 @@ impl Session {
         self.workflow_tasks.len()
     }
 
+    /// Says whether it has any task.
+    pub(crate) fn has_tasks(&self) -> bool {
+        !(self.workflow_tasks.is_empty() && self.activities.is_empty())
+    }
+
     /// Takes a slot for a workflow task.
     pub(crate) fn take_workflow(&mut self, run_id: RunId) {
-        self.workflow_slots = self.workflow_slots.saturating_sub(1);
+        self.take_free(Kind::Workflow, 1);
         *self.workflow_tasks.entry(run_id).or_default() += 1;
     }
 
-    /// Frees the slot of a workflow task.
+    /// Frees the slot of a workflow task, if it has one.
     pub(crate) fn free_workflow(&mut self, run_id: RunId) {
-        self.workflow_slots = (self.workflow_slots + 1).min(self.hello.workflow_slots);
-        if let Some(out) = self.workflow_tasks.get_mut(&run_id) {
-            *out -= 1;
-            if *out == 0 {
-                self.workflow_tasks.remove(&run_id);
-            }
+        if count_down(&mut self.workflow_tasks, &run_id) {
+            self.give_slot(Kind::Workflow);
         }
     }
 
@@ -239,21 +497,43 @@ impl Session {
         scheduled_event_id: EventId,
         attempt: u32,
     ) {
-        self.activity_slots = self.activity_slots.saturating_sub(1);
-        self.activities
-            .insert((run_id, scheduled_event_id), attempt);
+        self.take_free(Kind::Activity, 1);
+        let attempt = (run_id, scheduled_event_id, attempt);
+        *self.activities.entry(attempt).or_default() += 1;
     }
 
-    /// Frees the slot of an attempt.
+    /// Frees the slot of an attempt, if it has one.
     pub(crate) fn free_activity(
         &mut self,
         run_id: RunId,
         scheduled_event_id: EventId,
         attempt: u32,
     ) {
-        if self.activities.get(&(run_id, scheduled_event_id)) == Some(&attempt) {
-            self.activities.remove(&(run_id, scheduled_event_id));
+        if count_down(&mut self.activities, &(run_id, scheduled_event_id, attempt)) {
+            self.give_slot(Kind::Activity);
         }
-        self.activity_slots = (self.activity_slots + 1).min(self.hello.activity_slots);
     }
+
+    /// A task is over: its slot is free, unless the member that had lent it has it back.
+    fn give_slot(&mut self, kind: Kind) {
+        let kept = match &mut self.seat {
+            Seat::Here { .. } => true,
+            Seat::Elsewhere(borrowed) => borrowed.keeps(kind),
+        };
+        if kept {
+            self.free.add(kind, 1);
+        }
+    }
+}
+
+/// Takes one off, and says whether there was one.
+fn count_down<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) -> bool {
+    let Some(count) = counts.get_mut(key) else {
+        return false;
+    };
+    *count -= 1;
+    if *count == 0 {
+        counts.remove(key);
+    }
+    true
 }

@@ -196,8 +196,9 @@ impl Owner {
         };
         let Some(session) = session else {
             run.in_backlog = true;
-            self.queues.wait_workflow(queue, run_id);
-            return;
+            let now = self.now();
+            self.queues.wait_workflow(&queue, run_id, now);
+            return self.may_demand(&queue, Kind::Workflow);
         };
         let partial = affinity == Some(session)
             && run.tail_from <= run.execution.previous_started_event_id().next();

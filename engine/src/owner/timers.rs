@@ -67,10 +67,15 @@ impl Owner {
             now + wake.at.since(self.now())
         });
         let hold = self.holds.peek().map(|Reverse((until, _))| *until);
-        [timer, hold, self.shards.next_look()]
-            .into_iter()
-            .flatten()
-            .fold(self.memory.next_round(), Instant::min)
+        [
+            timer,
+            hold,
+            self.shards.next_look(),
+            Some(self.matching.next_sweep()),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(self.memory.next_round(), Instant::min)
     }
 
     /// Does what is due.

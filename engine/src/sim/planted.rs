@@ -28,6 +28,10 @@ pub(super) enum Bug {
     StaleAnswer,
     /// A child that starts after its parent has closed is not closed.
     LateChild,
+    /// A member does not hear that tasks of another one wait for its workers.
+    UnheardDemand,
+    /// What a member tells another is taken again when it comes again.
+    DoubledBatch,
     /// A run comes into memory as it was read before it was there and left again.
     OldRead,
 }
@@ -68,6 +72,16 @@ pub(crate) fn leaves_late_children() -> bool {
 /// Says whether the owner does not mind that a run was in memory while it was read.
 pub(crate) fn trusts_old_reads() -> bool {
     planted(Bug::OldRead)
+}
+
+/// Says whether a member does not hear what others want of its workers.
+pub(crate) fn ignores_demands() -> bool {
+    planted(Bug::UnheardDemand)
+}
+
+/// Says whether a batch of another member that comes again is taken again.
+pub(crate) fn takes_batches_twice() -> bool {
+    planted(Bug::DoubledBatch)
 }
 
 /// Returns when the owner takes a deadline for over that is at hand.

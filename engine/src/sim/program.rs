@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 /// A workflow's code.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Program {
+    /// Which process's queue its workflow tasks go to; the one of all unless told.
+    pub(super) queue: Option<usize>,
     pub(super) steps: Vec<Step>,
     /// What runs as a new run when the steps are done.
     pub(super) then: Option<Box<Program>>,
@@ -39,6 +41,11 @@ pub(super) enum Step {
     All(Vec<Step>),
 }
 
+/// Returns the queue that a process serves, or all.
+pub(super) fn queue(process: Option<usize>) -> TaskQueue {
+    TaskQueue::known(process.map_or_else(|| "queue".to_owned(), |n| format!("queue {n}")))
+}
+
 /// What becomes of a child that its parent does not wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) enum Orphaned {
@@ -49,6 +56,8 @@ pub(super) enum Orphaned {
 /// An activity: how long it takes, how often it fails, what it returns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Activity {
+    /// Which process's queue it goes to; that of its workflow unless told.
+    pub(super) queue: Option<usize>,
     pub(super) millis: u64,
     pub(super) fails: u32,
     /// One attempt only. Its value does not count, for it may be lost.
@@ -79,6 +88,15 @@ impl Total {
 }
 
 impl Program {
+    /// Sends it, what it goes on as, its children and its activities to queues of processes.
+    pub(super) fn spread(&mut self, draw: &mut impl FnMut() -> Option<usize>) {
+        self.queue = draw();
+        self.steps.iter_mut().for_each(|step| step.spread(draw));
+        if let Some(then) = &mut self.then {
+            then.spread(draw);
+        }
+    }
+
     /// Returns what it must return, when it gets signals of that sum.
     pub(super) fn oracle(&self, signals: i64) -> Total {
         let mut total = Total { steps: 0, signals };
@@ -98,6 +116,15 @@ impl Program {
 }
 
 impl Step {
+    fn spread(&mut self, draw: &mut impl FnMut() -> Option<usize>) {
+        match self {
+            Self::Activity(activity) => activity.queue = draw(),
+            Self::Child(program) | Self::Orphan(program, _) => program.spread(draw),
+            Self::All(steps) => steps.iter_mut().for_each(|step| step.spread(draw)),
+            Self::Timer { .. } | Self::Signal | Self::Left => {}
+        }
+    }
+
     fn oracle(&self, total: &mut Total) {
         match self {
             Self::Activity(activity) => total.add(if activity.once { 0 } else { activity.value }),
@@ -279,6 +306,7 @@ impl Turn<'_> {
             Step::Left => {
                 let name = self.known.child(path);
                 let waits = Program {
+                    queue: self.known.state.program.queue,
                     steps: vec![Step::Signal],
                     then: None,
                 };
@@ -319,7 +347,7 @@ fn schedule(name: &str, activity: &Activity) -> Command {
     Command::ScheduleActivityTask(Box::new(ScheduleActivityTask {
         activity_id: ActivityId::known(name),
         activity_type: ActivityType::known("activity"),
-        task_queue: None,
+        task_queue: activity.queue.map(|process| queue(Some(process))),
         header: Default::default(),
         input: json(activity),
         schedule_to_close_timeout: Millis::ZERO,
@@ -340,7 +368,7 @@ fn start_child(name: &str, program: &Program, policy: ParentClosePolicy) -> Comm
         namespace: None,
         workflow_id: WorkflowId::known(name),
         workflow_type: WorkflowType::known("program"),
-        task_queue: None,
+        task_queue: Some(queue(program.queue)),
         input: start_input(program),
         workflow_execution_timeout: Millis::ZERO,
         workflow_run_timeout: Millis::ZERO,
@@ -358,7 +386,7 @@ fn start_child(name: &str, program: &Program, policy: ParentClosePolicy) -> Comm
 fn continue_as_new(state: &State) -> Command {
     Command::ContinueAsNewWorkflowExecution(Box::new(ContinueAsNewWorkflowExecution {
         workflow_type: None,
-        task_queue: Some(TaskQueue::known("queue")),
+        task_queue: Some(queue(state.program.queue)),
         input: json(state),
         workflow_run_timeout: Millis::ZERO,
         workflow_task_timeout: Millis::ZERO,

@@ -8,8 +8,8 @@ use std::{
 
 use futures::{FutureExt as _, future::join_all};
 use history::{
-    EventId, EventKind, RequestId, RunId, SignalName, Status, TaskQueue, WorkflowExecution,
-    WorkflowId, WorkflowType,
+    EventId, EventKind, RequestId, RunId, SignalName, Status, WorkflowExecution, WorkflowId,
+    WorkflowType,
     decide::{Parent, Rejection, Signal, StartWorkflow, Terminate},
     event::WorkflowIdReusePolicy,
 };
@@ -111,7 +111,7 @@ impl Host {
             tell,
             stopping,
         );
-        let working = work(outside.clone(), state.clone());
+        let working = work(outside.clone(), n, state.clone());
         let gate = Arc::new(Gate::default());
         let process = Process {
             gate: Arc::clone(&gate),
@@ -146,7 +146,7 @@ fn config(scenario: &Scenario) -> Config {
 pub(super) fn statements_while_idle(engines: usize, time: Duration) -> u64 {
     runtime().block_on(async {
         world::begin(0);
-        let outside = Outside::new(Odds::default(), 1, 0);
+        let outside = Outside::new(Odds::default(), (1, false), 0);
         let hosts: Vec<Host> = (0..engines)
             .map(|n| Host::boot(&outside, Config::new("", ""), n))
             .collect();
@@ -189,6 +189,7 @@ fn waiting(step: Step) -> Workflow {
     Workflow {
         starts_at: 0,
         program: Program {
+            queue: None,
             steps: vec![step],
             then: None,
         },
@@ -200,7 +201,11 @@ fn waiting(step: Step) -> Workflow {
 
 impl<'a> Simulation<'a> {
     fn new(scenario: &'a Scenario) -> Self {
-        let outside = Outside::new(scenario.odds, scenario.slots, scenario.leaves_after);
+        let outside = Outside::new(
+            scenario.odds,
+            (scenario.slots, scenario.apart),
+            scenario.leaves_after,
+        );
         let hosts = (0..PROCESSES)
             .map(|n| Host::boot(&outside, config(scenario), n))
             .map(|host| Arc::new(Mutex::new(host)))
@@ -606,7 +611,7 @@ fn start(workflow_id: &WorkflowId, request: &str, workflow: &Workflow) -> StartW
     StartWorkflow {
         workflow_id: workflow_id.clone(),
         workflow_type: WorkflowType::known("program"),
-        task_queue: TaskQueue::known("queue"),
+        task_queue: program::queue(workflow.program.queue),
         input: program::start_input(&workflow.program),
         workflow_execution_timeout: Default::default(),
         workflow_run_timeout: Default::default(),

@@ -18,6 +18,8 @@ pub(super) struct Scenario {
     pub(super) faults: Vec<Fault>,
     pub(super) odds: Odds,
     pub(super) slots: u32,
+    /// Each process is another program: it serves a queue of its own, and no other does.
+    pub(super) apart: bool,
     pub(super) leaves_after: u32,
     pub(super) park_after_millis: u64,
     pub(super) memory_bytes: usize,
@@ -75,17 +77,39 @@ impl Scenario {
                 lost_letters: rng.u32(0..100),
             }
         };
-        Self {
+        let mut drawn = Self {
             seed,
             workflows,
             faults,
             odds,
             slots: rng.u32(1..8),
+            apart: false,
             leaves_after: if rng.bool() { 0 } else { rng.u32(2..20) },
             park_after_millis: *rng.choice(&[0, 300, 30_000]).unwrap_or(&0),
             memory_bytes: if rng.u32(0..4) == 0 { 0 } else { usize::MAX },
             bug,
+        };
+        if rng.u32(0..3) == 0 {
+            drawn.apart = true;
+            for workflow in &mut drawn.workflows {
+                workflow
+                    .program
+                    .spread(&mut || Some(rng.usize(0..PROCESSES)));
+            }
         }
+        drawn
+    }
+
+    /// Draws one in which a bug is planted, and which is likely to show it.
+    pub(super) fn likely(seed: u64, bug: Bug) -> Self {
+        let mut drawn = Self::drawn(seed, Some(bug));
+        if bug == Bug::OldRead {
+            // Runs leave memory whenever they can, and are read again.
+            drawn.memory_bytes = 0;
+            drawn.park_after_millis = 0;
+            drawn.odds.slow = 200;
+        }
+        drawn
     }
 
     /// Returns one in which nothing goes wrong and nothing is done.
@@ -96,6 +120,7 @@ impl Scenario {
             faults: Vec::new(),
             odds: Odds::default(),
             slots: 1,
+            apart: false,
             leaves_after: 0,
             park_after_millis: 30_000,
             memory_bytes: usize::MAX,
@@ -153,8 +178,8 @@ fn programs_less(program: &Program) -> Vec<Program> {
     }
     if program.then.is_some() {
         less.push(Program {
-            steps: program.steps.clone(),
             then: None,
+            ..program.clone()
         });
     }
     less
@@ -183,7 +208,11 @@ fn program(rng: &mut fastrand::Rng, depth: u32, signals: bool) -> Program {
         .collect();
     // A run that goes on anew would lose the signals that it has not waited for.
     let then = (rng.u32(0..6) == 0).then(|| Box::new(program(rng, depth.saturating_sub(1), false)));
-    Program { steps, then }
+    Program {
+        queue: None,
+        steps,
+        then,
+    }
 }
 
 fn step(rng: &mut fastrand::Rng, depth: u32, signals: bool) -> Step {
@@ -207,6 +236,7 @@ fn step(rng: &mut fastrand::Rng, depth: u32, signals: bool) -> Step {
         }
         8 if depth > 0 => Step::Left,
         _ => Step::Activity(Activity {
+            queue: None,
             millis: if rng.u32(0..10) == 0 {
                 rng.u64(100..900)
             } else {

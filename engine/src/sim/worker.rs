@@ -1,15 +1,15 @@
 //! A worker inside a simulated process: runs programs and activities, now and then slowly, now and then not to the end.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use history::{
-    Event, EventId, Failure, Identity, RunId, TaskQueue,
-    event::SdkMetadata,
+    Event, EventId, Failure, Identity, RunId,
+    event::{SdkMetadata, WorkflowTaskFailedCause},
     task::{ActivityTask, FromWorker, Tasks, ToWorker, WorkerHello, WorkflowTask},
 };
 use tokio::sync::{mpsc, watch};
@@ -39,25 +39,28 @@ pub(super) struct Outside {
     pub(super) ledger: Arc<std::sync::Mutex<Ledger>>,
     /// How many tasks of each kind a worker takes at once.
     pub(super) slots: u32,
+    /// Each process serves a queue of its own.
+    pub(super) apart: bool,
     /// After about how many tasks a worker leaves and comes again; 0 for never.
     pub(super) leaves_after: u32,
 }
 
 impl Outside {
-    pub(super) fn new(odds: Odds, slots: u32, leaves_after: u32) -> Self {
+    pub(super) fn new(odds: Odds, (slots, apart): (u32, bool), leaves_after: u32) -> Self {
         let memory = Memory::new(odds);
         Self {
             network: Network::new(memory.clone()),
             memory,
             ledger: Arc::default(),
             slots,
+            apart,
             leaves_after,
         }
     }
 }
 
 /// Works for the engine of its process whenever that owns.
-pub(super) async fn work(outside: Outside, mut state: watch::Receiver<State>) {
+pub(super) async fn work(outside: Outside, process: usize, mut state: watch::Receiver<State>) {
     loop {
         let owner = match state
             .wait_for(|state| matches!(state, State::Member { .. }))
@@ -75,7 +78,7 @@ pub(super) async fn work(outside: Outside, mut state: watch::Receiver<State>) {
         let hello = WorkerHello {
             identity: Identity::known("simulated"),
             namespace: ns().name,
-            task_queue: TaskQueue::known("queue"),
+            task_queue: program::queue(outside.apart.then_some(process)),
             workflow_slots: outside.slots,
             activity_slots: outside.slots,
         };
@@ -89,7 +92,7 @@ pub(super) async fn work(outside: Outside, mut state: watch::Receiver<State>) {
             dawdle(20).await;
             continue;
         }
-        let mut cached = HashMap::new();
+        let mut cached = Cached::default();
         let mut running: FuturesUnordered<BoxFuture<'static, FromWorker>> = FuturesUnordered::new();
         let mut left = match outside.leaves_after {
             0 => u32::MAX,
@@ -107,7 +110,7 @@ pub(super) async fn work(outside: Outside, mut state: watch::Receiver<State>) {
                 task = inbox.recv() => match task {
                     Some(ToWorker::WorkflowTask(task)) => running.push(turn(&outside, &mut cached, task)),
                     Some(ToWorker::ActivityTask(task)) => running.push(act(&outside, &task)),
-                    Some(ToWorker::Evict(run_id)) => drop(cached.remove(&run_id)),
+                    Some(ToWorker::Evict(run_id)) => cached.evict(run_id),
                     Some(ToWorker::CancelActivity(_)) => {}
                     None => break,
                 }
@@ -119,18 +122,41 @@ pub(super) async fn work(outside: Outside, mut state: watch::Receiver<State>) {
     }
 }
 
+/// The histories that a worker knows.
+#[derive(Default)]
+struct Cached {
+    runs: HashMap<RunId, Vec<Arc<Event>>>,
+    /// Those that it was told to forget at some time: an owner that gave the run up may say so after the next one has sent a task.
+    evicted: HashSet<RunId>,
+}
+
+impl Cached {
+    fn evict(&mut self, run_id: RunId) {
+        self.runs.remove(&run_id);
+        self.evicted.insert(run_id);
+    }
+}
+
 /// Runs workflow code.
 fn turn(
     outside: &Outside,
-    cached: &mut HashMap<RunId, Vec<Arc<Event>>>,
+    cached: &mut Cached,
     task: WorkflowTask,
 ) -> BoxFuture<'static, FromWorker> {
-    let events = cached.entry(task.token.run_id).or_default();
+    let events = cached.runs.entry(task.token.run_id).or_default();
     let first = task.events.first().map_or(1, |event| event.id.0);
     if first == 1 {
         events.clear();
     }
     if i64::try_from(events.len()) != Ok(first - 1) {
+        if events.is_empty() && cached.evicted.contains(&task.token.run_id) {
+            let reset = FromWorker::WorkflowTaskFailed {
+                token: task.token,
+                cause: WorkflowTaskFailedCause::ResetStickyTaskQueue,
+                failure: Box::new(Failure::application("evicted", "Evicted", false)),
+            };
+            return std::future::ready(reset).boxed();
+        }
         let violation = format!(
             "{}: a worker that knows {} events was sent those from {first} on",
             task.token.run_id,

@@ -9,4 +9,5 @@
 mod check;
 mod durability;
 mod lifecycle;
+mod matching;
 mod support;

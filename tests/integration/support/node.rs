@@ -27,6 +27,11 @@ pub(crate) struct Node {
 impl Node {
     /// Starts it on a free port. What it logs is beside its ledger.
     pub(crate) fn start(database: &str, ledger: &Path, lease: &str) -> Self {
+        Self::start_program("", database, ledger, lease)
+    }
+
+    /// Starts one of the programs of `tests/node/programs.rs` on a free port.
+    pub(crate) fn start_program(program: &str, database: &str, ledger: &Path, lease: &str) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -44,6 +49,7 @@ impl Node {
                 lease,
             ])
             .env("LEDGER", ledger)
+            .env("PROGRAM", program)
             .stdout(Stdio::null())
             .stderr(log(ledger))
             .spawn()

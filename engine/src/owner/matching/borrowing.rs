@@ -1,0 +1,252 @@
+//! The side that has tasks: it asks for slots, and hands its tasks out to workers of other members as if they were its own.
+
+use history::{
+    Namespace, TaskQueue,
+    task::{FromWorker, WorkerHello},
+};
+use uuid::Uuid;
+
+use super::Parcel;
+use crate::owner::{
+    Owner,
+    queues::{Kind, QueueKey, Seat, SessionId, Slots},
+};
+
+/// A worker's slots that another member has lent.
+#[derive(Debug)]
+pub(crate) struct Borrowed {
+    /// Who has lent them.
+    pub(crate) member: Uuid,
+    /// The fewest that were free since the last look: nobody needed those.
+    least_free: Slots,
+    /// Slots of answered tasks that were not lent on: they are not free when the answer is handled.
+    owed: Slots,
+}
+
+impl Borrowed {
+    fn of(member: Uuid) -> Self {
+        Self {
+            member,
+            least_free: Slots::default(),
+            owed: Slots::default(),
+        }
+    }
+
+    /// So many are left free.
+    pub(crate) fn used(&mut self, kind: Kind, free: u32) {
+        let unneeded = self.least_free.of(kind).saturating_sub(free);
+        self.least_free.take(kind, unneeded);
+    }
+
+    /// Says whether the slot of a task that is over may be used again.
+    pub(crate) fn keeps(&mut self, kind: Kind) -> bool {
+        self.owed.take(kind, 1) == 0
+    }
+}
+
+impl Owner {
+    /// Tasks wait in a queue, or do not any more: other members may have to be told.
+    pub(in crate::owner) fn may_demand(&mut self, queue: &QueueKey, kind: Kind) {
+        if self.matching.links.is_empty() {
+            return;
+        }
+        let unsure = &mut self.matching.unsure;
+        if !unsure
+            .iter()
+            .any(|(other, of)| other == queue && *of == kind)
+        {
+            unsure.push((queue.clone(), kind));
+        }
+    }
+
+    /// Fewer tasks wait in a queue than before: members that were told of some may have to be told.
+    pub(in crate::owner) fn may_demand_less(&mut self, queue: &QueueKey, kind: Kind) {
+        let told = &self.matching.told;
+        if !told.is_empty() && told.contains_key(&(queue.clone(), kind)) {
+            self.may_demand(queue, kind);
+        }
+    }
+
+    /// Tells the other members how many tasks wait.
+    pub(super) fn post_demands(&mut self) {
+        for (queue, kind) in std::mem::take(&mut self.matching.unsure) {
+            let waiting = self.queues.waiting_count(&queue, kind);
+            let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
+            let demand = Parcel::Demand {
+                namespace: queue.0.name.clone(),
+                task_queue: queue.1.clone(),
+                kind,
+                waiting,
+            };
+            let told = self.matching.told.entry((queue.clone(), kind)).or_default();
+            for member in self.matching.links.keys() {
+                let before = told.insert(*member, waiting).unwrap_or(0);
+                if before != waiting {
+                    self.queues.post(*member, demand.clone());
+                }
+            }
+            if waiting == 0 {
+                self.matching.told.remove(&(queue.clone(), kind));
+                let now = self.now();
+                for member in self.matching.links.keys() {
+                    // They tell of their workers only while tasks wait.
+                    self.queues.told_pollers(&queue, *member, (kind, 0), now);
+                }
+            }
+        }
+    }
+
+    /// A member tells how many workers it has that take from a queue.
+    pub(super) fn told_of_pollers(
+        &mut self,
+        member: Uuid,
+        (namespace, task_queue): (&Namespace, TaskQueue),
+        kind: Kind,
+        pollers: u32,
+    ) {
+        let Ok(namespace) = self.setup.namespaces.get(namespace) else {
+            return;
+        };
+        let (queue, now) = ((namespace, task_queue), self.now());
+        if self.queues.waiting_count(&queue, kind) > 0 {
+            self.queues
+                .told_pollers(&queue, member, (kind, pollers), now);
+        }
+    }
+
+    /// Takes slots of a worker of another member.
+    pub(super) fn granted(
+        &mut self,
+        member: Uuid,
+        session: SessionId,
+        hello: WorkerHello,
+        kind: Kind,
+        slots: u32,
+    ) {
+        let namespace = self.setup.namespaces.get(&hello.namespace);
+        let (Ok(namespace), false) = (namespace, self.stopping) else {
+            return self.give_back(member, session, kind, slots);
+        };
+        let demanded = ((namespace.clone(), hello.task_queue.clone()), kind);
+        if self.queues.session(session).is_none() {
+            let borrowed = Borrowed::of(member);
+            self.queues.borrow(session, namespace, hello, borrowed);
+        }
+        let Some(worker) = self.queues.session(session) else {
+            return;
+        };
+        worker.add_free(kind, slots);
+        let queue = worker.queue.clone();
+        // It has taken them off what it was told.
+        if let Some(told) = self.matching.told.get_mut(&demanded)
+            && let Some(told) = told.get_mut(&member)
+        {
+            *told = told.saturating_sub(slots);
+        }
+        self.refill(&queue);
+        self.may_demand(&queue, kind);
+    }
+
+    fn give_back(&mut self, member: Uuid, session: SessionId, kind: Kind, slots: u32) {
+        let back = Parcel::Return {
+            session,
+            kind,
+            slots,
+        };
+        self.queues.post(member, back);
+        let queue = self
+            .queues
+            .session(session)
+            .map(|worker| worker.queue.clone());
+        if let Some(queue) = queue {
+            self.may_demand(&queue, kind);
+        }
+    }
+
+    /// A worker of another member has answered.
+    pub(super) fn answered_elsewhere(
+        &mut self,
+        session: SessionId,
+        answer: FromWorker,
+        keeps: bool,
+    ) {
+        let kind = match &answer {
+            FromWorker::WorkflowTaskCompleted { .. } | FromWorker::WorkflowTaskFailed { .. } => {
+                Kind::Workflow
+            }
+            FromWorker::ActivityTaskCompleted { .. }
+            | FromWorker::ActivityTaskFailed { .. }
+            | FromWorker::ActivityTaskCanceled { .. }
+            | FromWorker::ActivityHeartbeat { .. } => Kind::Activity,
+            FromWorker::Draining => return,
+        };
+        let Some(worker) = self.queues.session(session) else {
+            return;
+        };
+        if let (Seat::Elsewhere(borrowed), false) = (&mut worker.seat, keeps) {
+            borrowed.owed.add(kind, 1);
+        }
+        self.worker_answered(session, answer);
+    }
+
+    /// A member asks for slots that are not in use.
+    pub(super) fn recalled(&mut self, member: Uuid, session: SessionId, kind: Kind) {
+        let Some(worker) = self.queues.session(session) else {
+            return;
+        };
+        let free = worker.free(kind);
+        let slots = worker.take_free(kind, free);
+        if slots > 0 {
+            self.give_back(member, session, kind, slots);
+        }
+    }
+
+    /// Gives back the slots of a worker that nobody has needed since the last look, and adds its member to those who are depended on.
+    pub(super) fn return_idle(&mut self, id: SessionId, depended_on: &mut Vec<Uuid>) {
+        let Some(worker) = self.queues.session(id) else {
+            return;
+        };
+        let has_tasks = worker.has_tasks();
+        let free = Kind::ALL.map(|kind| worker.free(kind));
+        let Seat::Elsewhere(borrowed) = &mut worker.seat else {
+            return;
+        };
+        let member = borrowed.member;
+        let idle = Kind::ALL.map(|kind| borrowed.least_free.of(kind));
+        if has_tasks || free != [0, 0] {
+            depended_on.push(member);
+        }
+        for (n, kind) in Kind::ALL.into_iter().enumerate() {
+            let taken = self
+                .queues
+                .session(id)
+                .map(|worker| worker.take_free(kind, idle[n]));
+            match taken {
+                None | Some(0) => {}
+                Some(slots) => self.give_back(member, id, kind, slots),
+            }
+            self.look_again(id, kind);
+        }
+    }
+
+    /// From now on it is noted anew how many slots are not needed.
+    fn look_again(&mut self, id: SessionId, kind: Kind) {
+        if let Some(worker) = self.queues.session(id) {
+            let free = worker.free(kind);
+            if let Seat::Elsewhere(borrowed) = &mut worker.seat {
+                borrowed.least_free.take(kind, u32::MAX);
+                borrowed.least_free.add(kind, free);
+            }
+        }
+    }
+
+    /// A member is gone, and its workers with it.
+    pub(super) fn lose_borrowed(&mut self, member: Uuid) {
+        for id in self.queues.session_ids() {
+            let seat = self.queues.session(id).map(|worker| &worker.seat);
+            if matches!(seat, Some(Seat::Elsewhere(borrowed)) if borrowed.member == member) {
+                self.disconnect(id);
+            }
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! The way to one other member: parcels in batches, one batch under way at a time, each taken once and in order.
+//!
+//! Each side counts its rounds. It begins a new one when it gives the other up; whatever was said in an earlier round of either side is void, and both
+//! then forget what they had of each other. A batch names both rounds, so that a late one does no harm.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::Parcel;
+use crate::limits::{EXCHANGE_BYTES_MAX, EXCHANGE_PARCELS_MAX, SESSION_LOST_AFTER};
+
+/// After how long without a batch the other side is asked whether it is there, while either has something of the other.
+const ASK_AFTER: Duration = Duration::from_secs(5);
+/// How many lists of members may leave out one that has sent something: it may have joined since they were read.
+const ABSENCES_MAX: u8 = 3;
+
+/// What one member sends another.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Batch {
+    /// Who sends it.
+    pub(crate) from: Uuid,
+    /// Where that is.
+    pub(crate) address: String,
+    /// Who is meant: a process that is a member again has another id.
+    pub(crate) to: Uuid,
+    /// The sender's round.
+    round: u64,
+    /// The receiver's, as the sender knows it.
+    their_round: u64,
+    /// Counts the batches of these rounds, from 1.
+    number: u64,
+    pieces: Vec<Piece>,
+}
+
+/// A parcel, or a part of one that is too large for a batch.
+#[derive(Debug, Serialize, Deserialize)]
+enum Piece {
+    Whole(Box<RawValue>),
+    /// More of it follows.
+    Part(String),
+    /// The end of it.
+    Last(String),
+}
+
+/// Names a batch among all of a link.
+pub(crate) type Number = (u64, u64, u64);
+
+/// Who is who in a batch.
+#[derive(Clone, Copy)]
+pub(super) struct Names<'a> {
+    pub(super) from: Uuid,
+    pub(super) address: &'a str,
+    pub(super) to: Uuid,
+    pub(super) secret: Uuid,
+}
+
+/// What is sent: as [`crate::peers::Letter`], of which this is one kind.
+#[derive(Serialize)]
+struct Letter<'a> {
+    secret: Uuid,
+    request: Request<'a>,
+}
+
+#[derive(Serialize)]
+enum Request<'a> {
+    Exchange(&'a Batch),
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// It is new. If `anew`, the other side had given this one up before.
+    Parcels { parcels: Vec<Parcel>, anew: bool },
+    /// It was taken before.
+    Again,
+    /// It is of a round that is over, on this side or the other; this side is in that one.
+    Void { round: u64, anew: bool },
+}
+
+/// The way to another member.
+#[derive(Debug)]
+pub(super) struct Link {
+    address: Option<Arc<str>>,
+    /// It was in a list of members.
+    listed: bool,
+    /// How many lists of members have left it out, one after the other.
+    absences: u8,
+    round: u64,
+    their_round: u64,
+    /// The number of the last batch sent, and of the last one taken.
+    sent: u64,
+    taken: u64,
+    /// Serialized parcels.
+    outgoing: VecDeque<Piece>,
+    /// The batch whose receipt is waited for.
+    under_way: Option<String>,
+    /// An empty batch is to be sent, so that the other side answers.
+    asks: bool,
+    last_sent_at: Option<Instant>,
+    /// Since when there is no receipt.
+    silent_since: Option<Instant>,
+    /// It was silent for too long. Nothing but a question goes to it until it answers.
+    given_up: bool,
+    /// What has come of a parcel of several pieces.
+    partly: String,
+}
+
+impl Link {
+    pub(super) fn new() -> Self {
+        Self {
+            address: None,
+            listed: false,
+            absences: 0,
+            round: 1,
+            their_round: 1,
+            sent: 0,
+            taken: 0,
+            outgoing: VecDeque::new(),
+            under_way: None,
+            asks: false,
+            last_sent_at: None,
+            silent_since: None,
+            given_up: false,
+            partly: String::new(),
+        }
+    }
+
+    /// Takes note that it is a member, and where.
+    pub(super) fn list(&mut self, address: Arc<str>) {
+        self.address = Some(address);
+        self.listed = true;
+    }
+
+    /// Takes note that it is not in the list of members, and says whether it is gone for good.
+    pub(super) fn is_gone(&mut self) -> bool {
+        self.absences += 1;
+        // One that was never in it may have joined after it was read.
+        self.listed || self.absences >= ABSENCES_MAX
+    }
+
+    /// Adds a parcel to what is to be sent.
+    pub(super) fn push(&mut self, parcel: &Parcel) {
+        if self.given_up {
+            return;
+        }
+        // Our own types have no key or value that JSON could refuse.
+        let text = serde_json::to_string(parcel).unwrap_or_default();
+        if text.len() <= EXCHANGE_BYTES_MAX {
+            let whole = RawValue::from_string(text).map(Piece::Whole);
+            self.outgoing.extend(whole.ok());
+            return;
+        }
+        let mut rest = text.as_str();
+        while rest.len() > EXCHANGE_BYTES_MAX {
+            let (part, left) = rest.split_at(rest.floor_char_boundary(EXCHANGE_BYTES_MAX));
+            self.outgoing.push_back(Piece::Part(part.to_owned()));
+            rest = left;
+        }
+        self.outgoing.push_back(Piece::Last(rest.to_owned()));
+    }
+
+    /// Says whether a batch can be sent that was not sent before.
+    pub(super) fn is_ready(&self) -> bool {
+        let something = self.asks || !self.outgoing.is_empty();
+        something && self.under_way.is_none() && self.address.is_some()
+    }
+
+    /// Says whether something is on its way, or will be.
+    pub(super) fn is_sending(&self) -> bool {
+        self.under_way.is_some() || !self.outgoing.is_empty()
+    }
+
+    /// Sees to it that the other side shows that it is there, if it has not for a while.
+    pub(super) fn ask(&mut self, now: Instant) {
+        let long_ago = |at: Instant| now.saturating_duration_since(at) >= ASK_AFTER;
+        self.asks |= self.last_sent_at.is_none_or(long_ago);
+    }
+
+    /// Returns the batch that is under way, or else the next one, with its number and where it goes.
+    pub(super) fn send(
+        &mut self,
+        names: Names<'_>,
+        now: Instant,
+    ) -> Option<(Number, Arc<str>, String)> {
+        let address = self.address.clone()?;
+        if self.under_way.is_none() {
+            self.asks = false;
+            self.sent += 1;
+            self.under_way = Some(self.next_letter(names));
+        }
+        self.last_sent_at = Some(now);
+        self.silent_since.get_or_insert(now);
+        Some((self.number(), address, self.under_way.clone()?))
+    }
+
+    fn next_letter(&mut self, names: Names<'_>) -> String {
+        let mut pieces = Vec::new();
+        let mut bytes = 0;
+        while let Some(piece) = self.outgoing.front() {
+            bytes += piece.bytes();
+            let fits = bytes <= EXCHANGE_BYTES_MAX && pieces.len() < EXCHANGE_PARCELS_MAX;
+            if !(fits || pieces.is_empty()) {
+                break;
+            }
+            pieces.extend(self.outgoing.pop_front());
+        }
+        let batch = Batch {
+            from: names.from,
+            address: names.address.to_owned(),
+            to: names.to,
+            round: self.round,
+            their_round: self.their_round,
+            number: self.sent,
+            pieces,
+        };
+        let letter = Letter {
+            secret: names.secret,
+            request: Request::Exchange(&batch),
+        };
+        // Our own types have no key or value that JSON could refuse.
+        serde_json::to_string(&letter).unwrap_or_default()
+    }
+
+    fn number(&self) -> Number {
+        (self.round, self.their_round, self.sent)
+    }
+
+    /// Says whether this batch is the one whose receipt is waited for.
+    pub(super) fn is_under_way(&self, number: Number) -> bool {
+        self.under_way.is_some() && number == self.number()
+    }
+
+    /// The batch under way has arrived. Says whether the other side had been given up: it knows nothing of this one.
+    pub(super) fn arrived(&mut self) -> bool {
+        self.under_way = None;
+        self.silent_since = None;
+        std::mem::take(&mut self.given_up)
+    }
+
+    /// Returns for how long no batch has arrived.
+    pub(super) fn silent_for(&self, now: Instant) -> Duration {
+        self.silent_since
+            .map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// Gives the other side up if it was silent for too long, and says so.
+    pub(super) fn give_up(&mut self, now: Instant) -> bool {
+        if self.given_up || self.silent_for(now) < SESSION_LOST_AFTER {
+            return false;
+        }
+        self.begin_anew(None);
+        self.given_up = true;
+        true
+    }
+
+    /// Gives the other side up, or learns that it has begun a new round: what was said before is void.
+    pub(super) fn begin_anew(&mut self, their_round: Option<u64>) {
+        match their_round {
+            Some(round) => self.their_round = round,
+            None => self.round += 1,
+        }
+        self.sent = 0;
+        self.taken = 0;
+        self.outgoing.clear();
+        self.under_way = None;
+        self.asks = their_round.is_none();
+        self.silent_since = None;
+        self.partly.clear();
+    }
+
+    /// Takes what the other side has sent.
+    pub(super) fn take(&mut self, batch: Batch) -> Taken {
+        if self.address.is_none() {
+            // It is in no list yet.
+            self.address = Some(Arc::from(batch.address));
+        }
+        let anew = batch.round > self.their_round;
+        if anew {
+            self.begin_anew(Some(batch.round));
+        }
+        if batch.round < self.their_round || batch.their_round != self.round {
+            return Taken::Void {
+                round: self.round,
+                anew,
+            };
+        }
+        if batch.number <= self.taken && !taken_twice() {
+            return Taken::Again;
+        }
+        if batch.number > self.taken + 1 {
+            tracing::error!(from = %batch.from, "a batch of another member is missing; both begin anew");
+            self.begin_anew(None);
+            return Taken::Void {
+                round: self.round,
+                anew: true,
+            };
+        }
+        self.taken = batch.number;
+        let parcels = self.unpack(batch.pieces);
+        Taken::Parcels { parcels, anew }
+    }
+
+    fn unpack(&mut self, pieces: Vec<Piece>) -> Vec<Parcel> {
+        let mut parcels = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let parcel = match piece {
+                Piece::Whole(parcel) => serde_json::from_str(parcel.get()),
+                Piece::Part(part) => {
+                    self.partly.push_str(&part);
+                    continue;
+                }
+                Piece::Last(part) => {
+                    let mut whole = std::mem::take(&mut self.partly);
+                    whole.push_str(&part);
+                    serde_json::from_str(&whole)
+                }
+            };
+            match parcel {
+                Ok(parcel) => parcels.push(parcel),
+                // A newer member says something that this one does not know.
+                Err(error) => {
+                    tracing::error!(%error, "a parcel of another member is not understood");
+                }
+            }
+        }
+        parcels
+    }
+}
+
+/// Says whether a batch that comes again is taken again: never, unless a simulation has planted that.
+fn taken_twice() -> bool {
+    #[cfg(test)]
+    return crate::sim::planted::takes_batches_twice();
+    #[cfg(not(test))]
+    false
+}
+
+impl Piece {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Whole(parcel) => parcel.get().len(),
+            Self::Part(part) | Self::Last(part) => part.len(),
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Matching across members: a worker that is connected to one member serves the shards of all.
+//!
+//! A member in whose queue tasks wait that none of its own workers has a slot for tells the others ([`Parcel::Demand`]). One that has
+//! such a worker grants slots as they become free ([`Parcel::Grant`]), in turn with its own tasks; the other then has a session
+//! as if the worker were connected to it, and hands its tasks out by the same code. An answer goes back by the member that has
+//! the worker. The slot stays lent for the next task, unless somebody else waits for it or nobody uses it for a while.
+//!
+//! ```text
+//!  who has tasks (`borrowing`)            who has the worker (`lending`)
+//!        Demand  ─────────────────────▶  a slot becomes free
+//!        Grant   ◀─────────────────────
+//!        Task    ─────────────────────▶  to the worker
+//!        Answer  ◀─────────────────────  from the worker
+//!        Return  ─────────────────────▶  what was not used, or asked for by Recall
+//! ```
+//!
+//! Parcels go by one [`link::Link`] for each other member, in order and once. When a member is gone, or is not heard for
+//! [`limits::SESSION_LOST_AFTER`](crate::limits::SESSION_LOST_AFTER), its sessions end like those of a worker that went: what they had is lost and tried again.
+
+mod borrowing;
+mod lending;
+mod link;
+mod parcel;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use foldhash::HashMap;
+use futures::FutureExt as _;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{
+    Message, Owner,
+    queues::{Kind, QueueKey},
+};
+use crate::{
+    limits::{EXCHANGE_PATIENCE, REDELIVER_AFTER, REDELIVER_AFTER_MAX},
+    peers::{Answer, Receipt},
+};
+pub(crate) use borrowing::Borrowed;
+pub(crate) use lending::Lent;
+pub(crate) use link::{Batch, Number};
+use link::{Link, Taken};
+pub(crate) use parcel::Parcel;
+
+/// How often it is looked at what lies idle, and who is silent.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// What this member knows of the others.
+#[derive(Debug)]
+pub(super) struct Matching {
+    links: BTreeMap<Uuid, Link>,
+    /// What the others want of the workers that are connected here.
+    demands: lending::Demands,
+    /// Queues of which it may have to be told that tasks wait.
+    unsure: Vec<(QueueKey, Kind)>,
+    /// How many waiting tasks each member was told of.
+    told: HashMap<(QueueKey, Kind), BTreeMap<Uuid, u32>>,
+    next_sweep: Instant,
+    /// Queues without a worker that the log has named.
+    named: Vec<(QueueKey, Kind)>,
+}
+
+impl Matching {
+    pub(super) fn new() -> Self {
+        Self {
+            links: BTreeMap::new(),
+            demands: lending::Demands::default(),
+            unsure: Vec::new(),
+            told: HashMap::default(),
+            next_sweep: Instant::now() + SWEEP,
+            named: Vec::new(),
+        }
+    }
+
+    pub(super) fn next_sweep(&self) -> Instant {
+        self.next_sweep
+    }
+
+    /// Says whether something is on its way to another member.
+    pub(super) fn is_sending(&self) -> bool {
+        self.links.values().any(Link::is_sending)
+    }
+}
+
+impl Owner {
+    /// Takes note of who the other members are.
+    pub(super) fn members(&mut self, members: &[(Uuid, Arc<str>)]) {
+        for (member, address) in members {
+            self.meet(*member).list(Arc::clone(address));
+        }
+        let mut gone = Vec::new();
+        for (member, link) in &mut self.matching.links {
+            if !members.iter().any(|(listed, _)| listed == member) && link.is_gone() {
+                gone.push(*member);
+            }
+        }
+        for member in gone {
+            self.matching.links.remove(&member);
+            self.lose_member(member);
+        }
+    }
+
+    /// Returns the way to a member; one that is new is told which tasks wait.
+    fn meet(&mut self, member: Uuid) -> &mut Link {
+        if !self.matching.links.contains_key(&member) {
+            self.tell_all(member);
+        }
+        self.matching.links.entry(member).or_insert_with(Link::new)
+    }
+
+    /// Nothing that a member has of this one, or this one of it, is of use any more.
+    fn lose_member(&mut self, member: Uuid) {
+        self.lose_borrowed(member);
+        self.lose_lent(member);
+        let now = self.now();
+        self.queues.forget_pollers(member, now);
+        self.tell_all(member);
+    }
+
+    /// Sees to it that a member that knows nothing of this one is told which tasks wait.
+    fn tell_all(&mut self, member: Uuid) {
+        for told in self.matching.told.values_mut() {
+            told.remove(&member);
+        }
+        self.matching.unsure.extend(self.queues.waited_for());
+    }
+
+    /// Takes what another member sends, once and in order, and says what became of it.
+    pub(super) fn exchange(&mut self, batch: Batch) -> Receipt {
+        if batch.to != self.setup.member {
+            return Receipt::Stranger;
+        }
+        let member = batch.from;
+        match self.meet(member).take(batch) {
+            Taken::Parcels { parcels, anew } => {
+                if anew {
+                    self.lose_member(member);
+                }
+                for parcel in parcels {
+                    self.parcel(member, parcel);
+                }
+                Receipt::Taken
+            }
+            Taken::Again => Receipt::Taken,
+            Taken::Void { round, anew } => {
+                if anew {
+                    self.lose_member(member);
+                }
+                Receipt::Void(round)
+            }
+        }
+    }
+
+    fn parcel(&mut self, member: Uuid, parcel: Parcel) {
+        match parcel {
+            Parcel::Demand {
+                namespace,
+                task_queue,
+                kind,
+                waiting,
+            } => self.demanded(member, (&namespace, task_queue), kind, waiting),
+            Parcel::Task { session, message } => self.pass_on(member, session, *message),
+            Parcel::Return {
+                session,
+                kind,
+                slots,
+            } => self.returned(member, session, kind, slots),
+            Parcel::Pollers {
+                namespace,
+                task_queue,
+                kind,
+                pollers,
+            } => self.told_of_pollers(member, (&namespace, task_queue), kind, pollers),
+            Parcel::Grant {
+                session,
+                hello,
+                kind,
+                slots,
+            } => self.granted(member, session, hello, kind, slots),
+            Parcel::Answer {
+                session,
+                answer,
+                keeps,
+            } => self.answered_elsewhere(session, *answer, keeps),
+            Parcel::Recall { session, kind } => self.recalled(member, session, kind),
+            Parcel::Draining { session } => {
+                if let Some(session) = self.queues.session(session) {
+                    session.draining = true;
+                }
+            }
+            Parcel::Gone { session } => self.disconnect(session),
+        }
+    }
+
+    /// Sends what is to be told to other members.
+    pub(super) fn post_parcels(&mut self) {
+        if self.matching.links.is_empty() {
+            self.matching.unsure.clear();
+            return;
+        }
+        self.post_grants();
+        self.post_demands();
+        if self.queues.has_outbox() {
+            for (member, parcel) in self.queues.take_outbox() {
+                // Of one that is gone nothing is expected any more.
+                if let Some(link) = self.matching.links.get_mut(&member) {
+                    link.push(&parcel);
+                }
+            }
+        }
+        let ready = self
+            .matching
+            .links
+            .iter()
+            .filter(|(_, link)| link.is_ready());
+        let ready: Vec<Uuid> = ready.map(|(member, _)| *member).collect();
+        for member in ready {
+            self.send_batch(member);
+        }
+    }
+
+    /// Sends the batch of a link that is next, or again the one under way.
+    fn send_batch(&mut self, member: Uuid) {
+        let Some(link) = self.matching.links.get_mut(&member) else {
+            return;
+        };
+        let names = link::Names {
+            from: self.setup.member,
+            address: &self.setup.address,
+            to: member,
+            secret: self.setup.post.secret,
+        };
+        let Some((number, address, letter)) = link.send(names, Instant::now()) else {
+            return;
+        };
+        let pause = link.silent_for(Instant::now()) / 4;
+        let pause = pause.clamp(REDELIVER_AFTER, REDELIVER_AFTER_MAX);
+        let answer = self.setup.post.peers.send(&address, letter);
+        self.elsewhere.push(
+            async move {
+                let answer = tokio::time::timeout(EXCHANGE_PATIENCE, answer).await;
+                let receipt = match answer {
+                    Ok(Ok(answer)) => match serde_json::from_str(&answer) {
+                        Ok(Answer::Exchanged(receipt)) => Some(receipt),
+                        _ => None,
+                    },
+                    Ok(Err(_)) | Err(_) => None,
+                };
+                if receipt.is_none() {
+                    tokio::time::sleep(pause).await;
+                }
+                Message::Posted {
+                    member,
+                    number,
+                    receipt,
+                }
+            }
+            .boxed(),
+        );
+    }
+
+    /// A batch has arrived, or nobody knows.
+    pub(super) fn posted(&mut self, member: Uuid, number: Number, receipt: Option<Receipt>) {
+        let Some(link) = self.matching.links.get_mut(&member) else {
+            return;
+        };
+        if !link.is_under_way(number) {
+            return;
+        }
+        match receipt {
+            Some(Receipt::Taken) => {
+                if link.arrived() {
+                    self.tell_all(member);
+                }
+            }
+            Some(Receipt::Void(round)) => {
+                link.begin_anew(Some(round));
+                self.lose_member(member);
+            }
+            // It is another member by now; the list will say so.
+            Some(Receipt::Stranger) | None => {
+                if link.give_up(Instant::now()) {
+                    tracing::warn!(%member, "a member is not heard; what its workers have is lost");
+                    self.lose_member(member);
+                } else {
+                    self.send_batch(member);
+                }
+            }
+        }
+    }
+
+    /// Gives back what lies idle, asks those that have been silent for a while whether they are there, and names queues without a worker.
+    pub(super) fn sweep_matching(&mut self) {
+        let now = Instant::now();
+        if now < self.matching.next_sweep {
+            return;
+        }
+        self.matching.next_sweep = now + SWEEP;
+        self.name_unpolled();
+        if self.matching.links.is_empty() {
+            return;
+        }
+        let mut depended_on = Vec::new();
+        for id in self.queues.session_ids() {
+            self.return_idle(id, &mut depended_on);
+            self.forget_recalls(id, &mut depended_on);
+        }
+        depended_on.sort_unstable();
+        depended_on.dedup();
+        for member in depended_on {
+            if let Some(link) = self.matching.links.get_mut(&member) {
+                link.ask(now);
+            }
+        }
+    }
+
+    /// Names in the log, once each, the queues in which tasks wait that no worker takes.
+    fn name_unpolled(&mut self) {
+        /// A worker that is started together with its workflows is there by then.
+        const NAMED_AFTER: Duration = Duration::from_secs(5);
+        let (now, unpolled) = (self.now(), self.queues.waited_for());
+        let since = |(queue, kind): &(QueueKey, Kind)| self.queues.unpolled_since(queue, *kind);
+        let mut named = std::mem::take(&mut self.matching.named);
+        named.retain(|queue| since(queue).is_some());
+        for queue in unpolled {
+            let Some(since) = since(&queue) else { continue };
+            if now.since(since) < NAMED_AFTER || named.contains(&queue) {
+                continue;
+            }
+            let ((namespace, task_queue), kind) = &queue;
+            let waiting = self.queues.waiting_count(&queue.0, *kind);
+            tracing::warn!(
+                namespace = %namespace.name, %task_queue, waiting, tasks = kind.name(),
+                "no worker polls this task queue, and tasks wait in it"
+            );
+            named.push(queue);
+        }
+        self.matching.named = named;
+    }
+}

@@ -1,0 +1,220 @@
+//! Workers of one member that serve the shards of others.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use engine::{
+    Config, Engine,
+    peers::{Peers, Unreached},
+};
+use futures::{FutureExt as _, future::BoxFuture, future::join_all};
+use history::{
+    Identity, TaskQueue,
+    decide::StartWorkflow,
+    event::SdkMetadata,
+    task::{FromWorker, ToWorker, WorkerHello},
+};
+use tokio::time::{Duration, sleep, timeout};
+
+use crate::support::{
+    PATIENCE, address, connect_worker, database, echo, end, namespace, owner, owner_with, sequence,
+    start, work,
+};
+
+/// The members of one process, by their addresses.
+#[derive(Default, Clone)]
+struct Directory(Arc<Mutex<HashMap<String, Engine>>>);
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Directory")
+    }
+}
+
+impl Peers for Directory {
+    fn send(&self, address: &str, letter: String) -> BoxFuture<'static, Result<String, Unreached>> {
+        let engine = self.0.lock().unwrap().get(address).cloned();
+        async move {
+            let engine = engine.ok_or_else(|| Unreached("not there yet".to_owned()))?;
+            let answer = engine.deliver(&letter).await;
+            answer.map_err(|error| Unreached(error.to_string()))
+        }
+        .boxed()
+    }
+}
+
+impl Directory {
+    async fn open(&self, url: &str, address: &str) -> Engine {
+        let engine = owner_with(Config {
+            peers: Arc::new(self.clone()),
+            ..Config::new(url, address)
+        })
+        .await;
+        self.0
+            .lock()
+            .unwrap()
+            .insert(address.to_owned(), engine.clone());
+        engine
+    }
+}
+
+/// Opens two members that share the shards.
+async fn two_members() -> (Engine, Engine) {
+    let (url, directory) = (database().await, Directory::default());
+    let first = directory.open(&url, "first").await;
+    let second = directory.open(&url, "second").await;
+    timeout(PATIENCE, second.serving(400)).await.unwrap();
+    (first, second)
+}
+
+fn hello(workflow_slots: u32, activity_slots: u32) -> WorkerHello {
+    WorkerHello {
+        identity: Identity::known("elsewhere"),
+        namespace: namespace(),
+        task_queue: TaskQueue::known("q"),
+        workflow_slots,
+        activity_slots,
+    }
+}
+
+/// Starts a workflow with whoever owns it, and returns that one.
+async fn start_anywhere(engines: [&Engine; 2], request: StartWorkflow) -> usize {
+    for (n, engine) in engines.into_iter().enumerate() {
+        if engine
+            .start_workflow(&namespace(), request.clone())
+            .await
+            .is_ok()
+        {
+            return n;
+        }
+    }
+    unreachable!("one of them owns it")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_of_one_member_serves_the_shards_of_both() {
+    let (first, second) = two_members().await;
+    let _working = work(&second, sequence(3), echo());
+    let ids: Vec<String> = (0..40).map(|n| format!("w{n}")).collect();
+    let mut owners = [0, 0];
+    for id in &ids {
+        let owner = start_anywhere([&first, &second], start("seq", id)).await;
+        owners[owner] += 1;
+        end([&first, &second][owner], id).await;
+    }
+    assert!(owners.iter().all(|owned| *owned > 0), "{owners:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_is_lent_to_one_member_at_a_time() {
+    let (first, second) = two_members().await;
+    // Workflow code runs with each of them, activities only here and one at a time.
+    let turns = |engine: &Engine| {
+        let (answers, mut tasks) = connect_worker(engine, hello(100, 0));
+        let script = sequence(1);
+        tokio::spawn(async move {
+            let mut cached = HashMap::new();
+            while let Some(task) = tasks.recv().await {
+                let ToWorker::WorkflowTask(task) = task else {
+                    continue;
+                };
+                let events: &mut Vec<_> = cached.entry(task.token.run_id).or_default();
+                if task.events[0].id.0 == 1 {
+                    events.clear();
+                }
+                events.extend(task.events);
+                let answer = FromWorker::WorkflowTaskCompleted {
+                    token: task.token,
+                    commands: script(&task.workflow_type, events),
+                    sdk_metadata: SdkMetadata::default(),
+                    sticky: true,
+                    unread_signals: Vec::new(),
+                };
+                if !answers.send(answer) {
+                    return;
+                }
+            }
+        })
+    };
+    let _turning = (turns(&first), turns(&second));
+    let (answers, mut tasks) = connect_worker(&second, hello(0, 1));
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let _acting = tokio::spawn({
+        let most = Arc::clone(&most);
+        async move {
+            while let Some(task) = tasks.recv().await {
+                let ToWorker::ActivityTask(task) = task else {
+                    continue;
+                };
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                let (answers, running) = (answers.clone(), Arc::clone(&running));
+                tokio::spawn(async move {
+                    sleep(Duration::from_millis(2)).await;
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    answers.send(FromWorker::ActivityTaskCompleted {
+                        token: task.token,
+                        result: Default::default(),
+                    });
+                });
+            }
+        }
+    });
+    let ids: Vec<String> = (0..40).map(|n| format!("w{n}")).collect();
+    let mut ends = Vec::new();
+    let mut owners = [0, 0];
+    for id in &ids {
+        let owner = start_anywhere([&first, &second], start("seq", id)).await;
+        owners[owner] += 1;
+        ends.push(end([&first, &second][owner], id));
+    }
+    join_all(ends).await;
+    assert!(owners.iter().all(|owned| *owned > 0), "{owners:?}");
+    assert_eq!(most.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_nobody_polls_for_is_named_until_a_worker_comes() {
+    let engine = owner(&database().await).await;
+    engine
+        .start_workflow(&namespace(), start("seq", "alone"))
+        .await
+        .unwrap();
+    let described = engine.describe(&address("alone")).await.unwrap();
+    let since = described.workflow_task_unpolled_since.unwrap();
+    assert!(since >= described.started_at, "{since:?}");
+    // One that takes only activities is no help.
+    let _only_activities = connect_worker(&engine, hello(0, 1));
+    let described = engine.describe(&address("alone")).await.unwrap();
+    assert_eq!(described.workflow_task_unpolled_since, Some(since));
+
+    let (answers, mut tasks) = connect_worker(&engine, hello(1, 0));
+    let Some(ToWorker::WorkflowTask(task)) = tasks.recv().await else {
+        panic!("a worker of that queue gets the task");
+    };
+    let described = engine.describe(&address("alone")).await.unwrap();
+    assert_eq!(described.workflow_task_unpolled_since, None);
+    answers.send(FromWorker::WorkflowTaskCompleted {
+        token: task.token,
+        commands: sequence(1)(&task.workflow_type, &task.events),
+        sdk_metadata: SdkMetadata::default(),
+        sticky: true,
+        unread_signals: Vec::new(),
+    });
+    end_of_schedule(&engine).await;
+    let described = engine.describe(&address("alone")).await.unwrap();
+    // The worker of activities has it.
+    assert_eq!(described.pending_activities[0].unpolled_since, None);
+}
+
+/// Waits until an activity is scheduled.
+async fn end_of_schedule(engine: &Engine) {
+    let alone = address("alone");
+    let wait = engine.history(&alone, history::EventId(4), 1, PATIENCE);
+    wait.await.unwrap();
+}
