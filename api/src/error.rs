@@ -127,18 +127,21 @@ impl Error {
                 | E::Store(store::Error::Driver(_) | store::Error::Sqlx(_) | store::Error::Silent),
             ) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ExportFailed(_)
-            | Self::Engine(E::Store(
-                store::Error::Corrupt { .. }
-                | store::Error::NewerSchema(_)
-                | store::Error::Migrate(_)
-                | store::Error::OldServer(_)
-                | store::Error::Address(_),
-            )) => StatusCode::INTERNAL_SERVER_ERROR,
+            | Self::Engine(
+                E::HistoryCorrupt { .. }
+                | E::Store(
+                    store::Error::Corrupt { .. }
+                    | store::Error::NewerSchema(_)
+                    | store::Error::Migrate(_)
+                    | store::Error::OldServer(_)
+                    | store::Error::Address(_),
+                ),
+            ) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     /// Returns what the caller can do, where the message does not say it.
-    fn advice(&self) -> Option<&'static str> {
+    pub(crate) fn advice(&self) -> Option<&'static str> {
         use engine::Error as E;
         match self {
             Self::Starting | Self::Engine(E::Unavailable(_)) => {
@@ -154,9 +157,15 @@ impl Error {
             Self::Engine(E::Rejected(Rejection::WorkflowClosed)) => Some(
                 "read its result; to run it again, start it again under the same or another id",
             ),
+            Self::Engine(E::HistoryCorrupt { .. }) => Some(
+                "the run is left alone until its history is restored; `coreason audit verify` names every row that was changed",
+            ),
             Self::Engine(E::Store(_)) => {
                 Some("look at the engine's log for the cause; nothing is known to have been done")
             }
+            Self::InvalidId(_) => Some(
+                "a name or id has 1 to 1,000 bytes of UTF-8, has no control characters, and is not `.` or `..`",
+            ),
             Self::InvalidPath => Some("percent-encode ids as UTF-8"),
             Self::RequestTooLarge => Some("store large data elsewhere and send a reference"),
             Self::CrossOrigin(_) => {
@@ -168,7 +177,6 @@ impl Error {
             Self::MethodNotAllowed { .. } => Some("docs/api.md lists the method of each route"),
             Self::Engine(_)
             | Self::ExportFailed(_)
-            | Self::InvalidId(_)
             | Self::InvalidRunId(_)
             | Self::InvalidBody(_)
             | Self::IncompleteBody(_)

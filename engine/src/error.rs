@@ -31,6 +31,16 @@ pub enum Error {
     /// Nothing is known to have been done; the same request id may be sent again.
     #[error("not done: {0}; send the same request again")]
     Unavailable(&'static str),
+    /// The run's history is not what was committed. Nothing was done, and nothing will be until it is restored.
+    #[error("workflow {workflow_id}: its history is not what was committed: {row}: {problem}")]
+    HistoryCorrupt {
+        /// The workflow.
+        workflow_id: WorkflowId,
+        /// The run and the first row that is no good.
+        row: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The database refused this request's own data.
     #[error("the database refused this request's data: {0}")]
     DataRefused(String),
@@ -62,6 +72,7 @@ impl Error {
             Self::NotOwner { .. } => "NOT_OWNER",
             Self::NotAMember => "NOT_A_MEMBER",
             Self::Unavailable(_) => "UNAVAILABLE",
+            Self::HistoryCorrupt { .. } => "HISTORY_CORRUPT",
             Self::DataRefused(_) => "DATA_REFUSED",
             Self::TooLarge { .. } => "TOO_LARGE",
             Self::Thread(_) => "THREAD_FAILED",

@@ -46,6 +46,14 @@ fn what_the_caller_did_is_a_4xx_and_what_we_did_a_5xx() {
         (engine::Error::NotOwner { owner: None }, 503),
         (engine::Error::NotAMember, 403),
         (engine::Error::Unavailable("x"), 503),
+        (
+            engine::Error::HistoryCorrupt {
+                workflow_id: WorkflowId::known("w"),
+                row: "run x row 3".to_owned(),
+                problem: "its hash is another".to_owned(),
+            },
+            500,
+        ),
         (engine::Error::DataRefused("x".to_owned()), 400),
         (
             engine::Error::TooLarge {

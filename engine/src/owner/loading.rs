@@ -201,10 +201,7 @@ impl Owner {
                             ..
                         } => has_work = passing,
                         message => {
-                            self.turn_away(
-                                message,
-                                Error::Unavailable("the workflow can't be read"),
-                            );
+                            self.turn_away(message, unread(key, &error));
                         }
                     }
                 }
@@ -280,6 +277,18 @@ impl Owner {
                 decide::lose_activity_task(&run.execution, scheduled_event_id, attempt, now);
             self.carry_out(run_id, decision, Reply::None);
         }
+    }
+}
+
+/// Returns what is answered about a run that could not be read: to send the request again helps only if that may pass.
+fn unread(key: &Key, error: &store::Error) -> Error {
+    match error {
+        store::Error::Corrupt { row, problem, .. } => Error::HistoryCorrupt {
+            workflow_id: key.workflow_id.clone(),
+            row: row.clone(),
+            problem: problem.clone(),
+        },
+        _ => Error::Unavailable("the workflow can't be read"),
     }
 }
 

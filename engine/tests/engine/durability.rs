@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use engine::{Config, Engine, Role};
-use history::{EventKind, Payloads, Status};
+use history::{EventId, EventKind, Payloads, Status, decide};
 
 use crate::support::*;
 
@@ -230,8 +230,8 @@ async fn a_stale_owner_does_not_tell_what_it_last_knew() {
     }
 }
 
-fn repeated(request: &str) -> history::decide::Signal {
-    history::decide::Signal {
+fn repeated(request: &str) -> decide::Signal {
+    decide::Signal {
         request_id: Some(history::RequestId::known(request)),
         ..signal("s")
     }
@@ -330,8 +330,33 @@ async fn a_run_whose_rows_are_not_what_was_committed_does_not_stop_a_takeover() 
     work(&second, sequence(1), echo());
     assert_eq!(end(&second, "whole").await.status, Status::Completed);
     for id in ["broken", "forged"] {
-        let error = second.describe(&address(id)).await.unwrap_err();
-        assert_eq!(error.code(), "UNAVAILABLE", "{id}");
+        let address = address(id);
+        let read = [
+            second.describe(&address).await.map(drop),
+            second.result(&address, PATIENCE).await.map(drop),
+            second
+                .history(&address, EventId::NONE, 10, PATIENCE)
+                .await
+                .map(drop),
+        ];
+        let terminate = decide::Terminate {
+            reason: String::new(),
+            details: Payloads::default(),
+            identity: None,
+        };
+        let changed = [
+            second.terminate(&address, terminate).await,
+            second
+                .start_workflow(&namespace(), start("seq", id))
+                .await
+                .map(drop),
+        ];
+        for answer in read.into_iter().chain(changed) {
+            // To send it again would not help.
+            let error = answer.unwrap_err();
+            assert_eq!(error.code(), "HISTORY_CORRUPT", "{id}");
+            assert!(error.to_string().contains(" row 0"), "{error}");
+        }
     }
 }
 
