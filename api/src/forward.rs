@@ -9,7 +9,7 @@ use std::{
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequestParts, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse as _, Response},
     routing::Route,
 };
@@ -146,7 +146,7 @@ async fn send(
     parts: &Parts,
     body: Bytes,
 ) -> Result<Option<Response>, Error> {
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let path = target(&parts.uri);
     let mut headers = parts.headers.clone();
     for name in [
         header::HOST,
@@ -185,6 +185,12 @@ async fn send(
     Ok(Some(response))
 }
 
+/// Returns the path and query as they came. A client may send a backslash as it is; what builds the URL would make a slash of it.
+fn target(uri: &Uri) -> String {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    path.replace('\\', "%5C")
+}
+
 fn unreached() -> Error {
     engine::Error::Unavailable("the process that owns the workflow gave no answer").into()
 }
@@ -200,4 +206,30 @@ fn is_too_large(headers: &HeaderMap) -> bool {
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
         .is_some_and(|bytes| bytes > REQUEST_BYTES_MAX as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_arrives_where_it_is_forwarded_to_as_it_came() {
+        for path in [
+            "/workflows/a%2Fb%20c%25",
+            "/workflows/%C3%A9%F0%9F%90%98?runId=x",
+            "/workflows/a;b,c=d@e'f(g)*!$&+|^",
+            "/workflows/a\\..\\b",
+        ] {
+            let came: Uri = path.parse().unwrap();
+            let sent = reqwest::Url::parse(&format!("http://owner{}", target(&came))).unwrap();
+            assert_eq!(
+                sent.path()
+                    .replace("%5C", "\\")
+                    .replace("%7C", "|")
+                    .replace("%5E", "^"),
+                came.path()
+            );
+            assert_eq!(sent.query(), came.query());
+        }
+    }
 }

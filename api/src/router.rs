@@ -3,8 +3,9 @@
 use axum::{
     Router,
     extract::Request,
-    routing::{get, post},
+    routing::{any, get, post},
 };
+use history::InvalidId;
 
 use crate::{app::App, error::Error, forward::Forward, health, peers, workflows};
 
@@ -30,6 +31,8 @@ fn namespace() -> Router<App> {
             "/workflows",
             get(workflows::list::list).post(workflows::start::start),
         )
+        // A path's last segment may be empty, which the routes below do not match.
+        .route("/workflows/", any(workflow_id_is_empty))
         .route(
             "/workflows/{workflow_id}",
             get(workflows::describe::describe),
@@ -54,6 +57,10 @@ fn namespace() -> Router<App> {
             "/workflows/{workflow_id}/terminate",
             post(workflows::terminate::terminate),
         )
+}
+
+async fn workflow_id_is_empty() -> Error {
+    Error::InvalidId(InvalidId::Empty { kind: "WorkflowId" })
 }
 
 async fn route_not_found(request: Request) -> Error {

@@ -25,6 +25,14 @@ pub enum InvalidId {
         /// Its length in bytes.
         bytes: usize,
     },
+    /// `.` and `..` are steps in a path: whatever a URL does with them, it does not name a thing.
+    #[error("{kind} is `{text}`, which no URL can name; give it another name")]
+    Dots {
+        /// The kind of id.
+        kind: &'static str,
+        /// The id.
+        text: &'static str,
+    },
     /// Control characters can't be stored, typed or shown.
     #[error("{kind} contains a control character; remove it")]
     ControlCharacter {
@@ -36,6 +44,8 @@ pub enum InvalidId {
 fn problem(kind: &'static str, text: &str) -> Option<InvalidId> {
     if text.is_empty() {
         Some(InvalidId::Empty { kind })
+    } else if let Some(text) = [".", ".."].into_iter().find(|dots| *dots == text) {
+        Some(InvalidId::Dots { kind, text })
     } else if text.len() > ID_BYTES_MAX {
         let bytes = text.len();
         Some(InvalidId::TooLong { kind, bytes })
@@ -57,7 +67,7 @@ macro_rules! names {
             /// Returns the id, or why the text is none.
             ///
             /// # Errors
-            /// When it is empty, longer than [`ID_BYTES_MAX`] or has control characters.
+            /// When it is empty, `.` or `..`, longer than [`ID_BYTES_MAX`] or has control characters.
             pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidId> {
                 let text = text.as_ref();
                 match problem(stringify!($name), text) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use history::{InvalidId, Namespace, WorkflowId};
 use reqwest::{Method, StatusCode, Url};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep};
@@ -100,6 +101,7 @@ impl Client {
         body: Option<&B>,
     ) -> Result<Answer, Error> {
         let give_up_at = Instant::now() + self.patience;
+        names(&self.namespace, path)?;
         loop {
             let ask = |address: Url| {
                 let url = url(&address, &self.namespace, path);
@@ -127,6 +129,25 @@ impl Client {
             sleep(AGAIN_AFTER).await;
         }
     }
+}
+
+/// Refuses what no path can name, as the server does: a URL would leave it out and mean something else.
+fn names(namespace: &str, path: &[&str]) -> Result<(), Error> {
+    Namespace::new(namespace).map_err(refused_here)?;
+    if let [_, workflow_id, ..] = path {
+        WorkflowId::new(workflow_id).map_err(refused_here)?;
+    }
+    Ok(())
+}
+
+fn refused_here(problem: InvalidId) -> Error {
+    let refusal = crate::error::Error::from(problem);
+    Error::Refused(Refusal {
+        code: refusal.code().to_owned(),
+        message: refusal.to_string(),
+        advice: refusal.advice().map(str::to_owned),
+        owner: None,
+    })
 }
 
 fn url(address: &Url, namespace: &str, path: &[&str]) -> Url {

@@ -3,3 +3,4 @@
 mod bad_input;
 mod errors;
 mod fuzz;
+mod ids;

@@ -119,11 +119,6 @@ struct StartBody<'a> {
 impl StartBody<'_> {
     /// Returns the start; `fresh` gives the id where it names none.
     fn request(self, fresh: &Fresh) -> Result<StartWorkflow, Error> {
-        if matches!(self.workflow_id.as_deref(), Some("." | "..")) {
-            return Err(Error::InvalidBody(
-                "workflowId is `.` or `..`, which no URL can address; give another one".to_owned(),
-            ));
-        }
         let fresh = (self.workflow_id.is_none() || self.request_id.is_none()).then(|| fresh.id());
         let named = |given: &Option<Cow<'_, str>>| {
             given
