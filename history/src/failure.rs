@@ -208,6 +208,21 @@ impl Failure {
         std::iter::successors(Some(self), |failure| failure.cause.as_deref()).count()
     }
 
+    /// Returns the message and those of its causes in one line, without what a message says again.
+    pub fn line(&self) -> String {
+        let mut line = String::new();
+        for failure in std::iter::successors(Some(self), |failure| failure.cause.as_deref()) {
+            if line.contains(&failure.message) {
+                continue;
+            }
+            if !line.is_empty() {
+                line.push_str(": ");
+            }
+            line.push_str(&failure.message);
+        }
+        line.replace(char::is_control, " ")
+    }
+
     /// Returns this failure with a cause.
     #[must_use]
     pub fn because(mut self, cause: Self) -> Self {
@@ -261,4 +276,28 @@ pub enum RetryState {
     InternalServerError,
     /// A cancellation was requested.
     CancelRequested,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Failure;
+
+    #[test]
+    fn a_failure_and_its_causes_are_one_line() {
+        let failure = |message: &str| Failure::application(message, "", false);
+        for (failure, line) in [
+            (failure("boom"), "boom"),
+            (
+                failure("a").because(failure("b").because(failure("c"))),
+                "a: b: c",
+            ),
+            (
+                failure("not read: no\nfield").because(failure("no\nfield")),
+                "not read: no field",
+            ),
+            (failure("").because(failure("b")), "b"),
+        ] {
+            assert_eq!(failure.line(), line);
+        }
+    }
 }

@@ -374,8 +374,15 @@ impl Owner {
     ) {
         match decision {
             Ok(decision) => {
-                if let Some(refusal) = &decision.refusal {
-                    tracing::warn!(%run_id, %refusal, "the answer to a workflow task was refused");
+                if let Some(refusal) = &decision.refusal
+                    && let Some(run) = self.runs.get(&run_id)
+                {
+                    let execution = &run.execution;
+                    let attempt = execution.workflow_task().map_or(0, |task| task.attempt);
+                    tracing::warn!(
+                        workflow_id = %execution.workflow_id(), %run_id, workflow_type = %execution.workflow_type(), attempt,
+                        %refusal, "the answer to a workflow task was refused"
+                    );
                 }
                 self.record(run_id, decision);
                 self.flush(run_id);

@@ -22,6 +22,7 @@ mod run;
 mod settle;
 mod shards;
 mod start;
+mod tell;
 mod timers;
 
 use std::{

@@ -130,6 +130,9 @@ impl Owner {
                 tracing::error!(%run_id, "a deadline passed and nothing was due: a bug");
                 return;
             }
+            for record in &decision.records {
+                super::tell::timed_out(&run.execution, record);
+            }
             self.carry_out(run_id, Ok(decision), Reply::None);
         }
     }

@@ -16,7 +16,7 @@ use tokio::{runtime::Handle, sync::Notify};
 
 use super::{
     Attempt, Dependencies, Entry,
-    running::{Key, Running, Told},
+    running::{Key, Running, Told, failed},
 };
 use crate::{driver::panic_failure, error::application, panics};
 
@@ -64,6 +64,7 @@ impl Host {
     pub(crate) fn start(self: &Arc<Self>, task: Box<ActivityTask>) {
         let Some(entry) = self.activities.get(task.activity_type.as_str()) else {
             let failure = Box::new(self.unknown(&task));
+            failed(&task, &failure);
             self.send(FromWorker::ActivityTaskFailed {
                 token: task.token,
                 failure,

@@ -110,7 +110,10 @@ impl Running {
     /// Answers that the attempt failed; the next one finds the last heartbeat's details.
     pub(super) fn fail(&self, failure: Box<Failure>) {
         self.heartbeats.flush(self);
-        self.answer(|token| FromWorker::ActivityTaskFailed { token, failure });
+        self.answer(|token| {
+            failed(&self.task, &failure);
+            FromWorker::ActivityTaskFailed { token, failure }
+        });
     }
 
     pub(super) fn cancel(&self, details: Payloads) {
@@ -122,6 +125,24 @@ impl Running {
         if self.host.forget(Key::of(&self.task.token)) {
             self.host.send(answer(self.task.token.clone()));
         }
+    }
+}
+
+/// Logs a failed attempt. An activity may wait for something by failing, for years: from the fourth attempt on only every
+/// second, fourth, eighth … is worth a warning.
+pub(super) fn failed(task: &ActivityTask, failure: &Failure) {
+    let token = &task.token;
+    let attempt = token.attempt;
+    if attempt <= 3 || attempt.is_power_of_two() {
+        tracing::warn!(
+            workflow_id = %token.workflow_id, run_id = %token.run_id, activity_type = %task.activity_type,
+            activity_id = %task.activity_id, attempt, reason = failure.line(), "an attempt of an activity failed"
+        );
+    } else {
+        tracing::debug!(
+            workflow_id = %token.workflow_id, run_id = %token.run_id, activity_type = %task.activity_type,
+            activity_id = %task.activity_id, attempt, reason = failure.line(), "an attempt of an activity failed"
+        );
     }
 }
 

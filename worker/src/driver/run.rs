@@ -28,6 +28,11 @@ use crate::{
 /// The most polls of one workflow task that no event of the engine asked for. Beyond it, code keeps waking itself.
 const POLLS_MAX: usize = 100_000;
 
+/// What to do when code and history disagree.
+const MEND: &str = "the code has changed since this run began. Let a worker with the build that began it finish it, \
+     keep its path in the code behind wf.patched(\"..\"), or give the new code another workflow name; \
+     until then the run waits and loses nothing";
+
 /// Why a workflow task fails.
 #[derive(Debug)]
 pub(super) struct TaskFailure {
@@ -124,7 +129,7 @@ impl TaskFailure {
 
 impl From<NonDeterminism> for TaskFailure {
     fn from(disagreement: NonDeterminism) -> Self {
-        Self::non_deterministic(disagreement.to_string())
+        Self::non_deterministic(format!("{disagreement}; {MEND}"))
     }
 }
 

@@ -181,7 +181,10 @@ impl Turns {
             }
             Err(failure) => {
                 if failure.cause != WorkflowTaskFailedCause::ResetStickyTaskQueue {
-                    tracing::warn!(%run_id, %workflow_type, cause = ?failure.cause, message = failure.failure.message, "workflow task failed");
+                    tracing::warn!(
+                        workflow_id = %token.workflow_id, %run_id, %workflow_type, attempt = token.attempt,
+                        cause = ?failure.cause, reason = failure.failure.line(), "a workflow task failed"
+                    );
                 }
                 failure.of(token)
             }

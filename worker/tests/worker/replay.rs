@@ -60,7 +60,15 @@ async fn changed(worker: Worker) -> String {
     run.change_code(worker);
     let (cause, message) = run.failing_turn().await;
     assert_eq!(cause, Cause::NonDeterministicError);
-    message
+    let (disagreement, mend) = message.split_once("; ").unwrap();
+    for way in [
+        "wf.patched",
+        "the build that began it",
+        "another workflow name",
+    ] {
+        assert!(mend.contains(way), "{mend}");
+    }
+    disagreement.to_owned()
 }
 
 #[tokio::test]
