@@ -1,8 +1,8 @@
 //! Logs: lines on stderr, as `RUST_LOG` says.
 
-use std::io::IsTerminal as _;
-
 use tracing_subscriber::EnvFilter;
+
+use crate::cli::Screen;
 
 /// What is logged unless `RUST_LOG` says otherwise.
 const USUAL: &str = "info,sqlx=error,hyper=warn";
@@ -13,7 +13,7 @@ pub(crate) fn to_stderr() {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(Screen::stderr().has_colours());
     // It fails only where the user's `main` has set one before.
     let _ = logs.try_init();
 }

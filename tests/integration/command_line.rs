@@ -8,7 +8,7 @@ use tokio::process::Command;
 use crate::support::Server;
 
 /// Runs `coreason workflow` against a server.
-async fn workflow(server: &Server, words: &[&str]) -> (i32, String, String) {
+pub(crate) async fn workflow(server: &Server, words: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
     command
         .arg("workflow")
@@ -45,16 +45,17 @@ async fn the_verbs_work_and_say_so() {
         &["start", "--type", "greet", "--input", "\"world\"", "--wait"],
     )
     .await;
-    assert_eq!(
-        (code, out.as_str(), err.as_str()),
-        (0, "\"Hello, world!\"\n", "")
+    assert_eq!((code, out.as_str()), (0, "\"Hello, world!\"\n"));
+    assert!(
+        err.starts_with("started ") && err.contains(" (run "),
+        "{err}"
     );
 
     let (code, out, _) = workflow(&server, &["start", "--type", "approval", "--id", "w"]).await;
     assert_eq!(code, 0);
     assert!(out.starts_with("started w (run "), "{out}");
 
-    let (code, out, _) = workflow(&server, &["list", "--status", "Running"]).await;
+    let (code, out, _) = workflow(&server, &["list", "--status", "running"]).await;
     assert_eq!(code, 0);
     assert!(out.contains("approval") && !out.contains("greet"), "{out}");
 
@@ -83,6 +84,14 @@ async fn the_verbs_work_and_say_so() {
         "{out}"
     );
 
+    let (code, out, _) = workflow(&server, &["show", "w"]).await;
+    assert_eq!((code, out.lines().count()), (0, 3), "{out}");
+    assert!(out.contains("  signal    approve   Received "), "{out}");
+
+    let (code, out, _) = workflow(&server, &["show", "w", "--events"]).await;
+    assert_eq!(code, 0);
+    assert!(out.contains("  WorkflowTaskCompleted"), "{out}");
+
     let (code, out, _) = workflow(&server, &["show", "w", "--json"]).await;
     assert_eq!(code, 0);
     assert!(serde_json::from_str::<Value>(&out).unwrap()["events"].is_array());
@@ -110,6 +119,18 @@ async fn failures_and_misuse_have_their_own_exit_status() {
         "{err}"
     );
     assert_eq!(err.lines().count(), 1, "{err}");
+
+    let (code, out, err) = workflow(&server, &["result", "nobody", "--json"]).await;
+    assert_eq!((code, out.as_str()), (1, ""));
+    let refused: Value = serde_json::from_str(&err).unwrap();
+    assert_eq!(refused["error"]["code"], "WORKFLOW_NOT_FOUND");
+    assert!(refused["error"]["advice"].is_string());
+    let (code, _, err) = workflow(&server, &["list", "--json", "--status", "opn"]).await;
+    let refused: Value = serde_json::from_str(&err).unwrap();
+    assert_eq!(
+        (code, &refused["error"]["code"]),
+        (2, &Value::from("USAGE"))
+    );
 
     for words in [
         &["start"] as &[&str],

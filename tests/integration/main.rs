@@ -11,6 +11,7 @@ mod describe;
 mod examples;
 mod fuzz;
 mod history;
+mod ids;
 mod kills;
 mod list;
 mod programs;

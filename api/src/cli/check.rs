@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use engine::audit::{Breach, Rule};
 use serde_json::{Value, json};
 
-use super::{Error, audit::Database, table::Table};
+use super::{Error, audit::Database, table::Table, terminal::Screen};
 
 #[derive(clap::Args)]
 pub(super) struct Check {
@@ -81,7 +81,7 @@ fn write(rules: &[Rule], out: &mut impl Write) -> io::Result<()> {
             rule.meaning.clone(),
         ]);
     }
-    table.write(out)?;
+    table.write(out, Screen::stdout())?;
     for rule in rules.iter().filter(|rule| rule.problems > 0) {
         writeln!(out, "\n{}", rule.name)?;
         for breach in &rule.examples {

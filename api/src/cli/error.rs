@@ -2,7 +2,7 @@
 
 use std::io;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{FAILURE, OK, UNCHECKED, USAGE};
 use crate::{demo, dev};
@@ -102,6 +102,28 @@ impl Error {
         line.replace(['\n', '\r'], " ")
     }
 
+    /// Returns all of it as the server would answer it.
+    pub(super) fn json(&self) -> String {
+        #[derive(Serialize)]
+        struct Envelope<'a> {
+            error: Body<'a>,
+        }
+        #[derive(Serialize)]
+        struct Body<'a> {
+            code: &'a str,
+            message: String,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            advice: Option<&'a str>,
+        }
+        let error = Body {
+            code: self.code(),
+            message: self.to_string(),
+            advice: self.advice(),
+        };
+        // Text and keys that are text can be written.
+        serde_json::to_string(&Envelope { error }).unwrap_or_default()
+    }
+
     /// Says whether there is nothing to say: whoever read the output has left.
     pub(super) fn is_silent(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
@@ -147,6 +169,10 @@ mod tests {
         assert_eq!(
             error.line(),
             "there is no workflow a b [WORKFLOW_NOT_FOUND]; look for it"
+        );
+        assert_eq!(
+            error.json(),
+            r#"{"error":{"code":"WORKFLOW_NOT_FOUND","message":"there is no workflow a\nb","advice":"look for it"}}"#
         );
         assert_eq!(error.exit_code(), FAILURE);
         assert_eq!(Error::Usage("no".to_owned()).exit_code(), USAGE);

@@ -3,10 +3,13 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Value, value::RawValue};
 
-use super::{
-    Error,
-    table::{cut, one_line},
-};
+use history::Timestamp;
+
+use super::{Error, table::one_line, terminal::Screen};
+use crate::rfc3339;
+
+/// The most characters that a terminal shows of an event's details.
+const DETAILS_MAX: usize = 110;
 
 /// The attributes that say most about an event, in the order they are shown.
 const TELLING: [&str; 22] = [
@@ -61,6 +64,16 @@ impl Event {
         of_day.trim_end_matches('Z').chars().take(12).collect()
     }
 
+    /// Returns its time.
+    pub(crate) fn at(&self) -> Option<Timestamp> {
+        rfc3339::read(self.value["eventTime"].as_str()?)
+    }
+
+    /// Returns an attribute as text, if it says anything.
+    pub(crate) fn attribute(&self, name: &str) -> Option<String> {
+        self.attributes()?.get(name).and_then(said)
+    }
+
     /// Returns the name of its type: `EVENT_TYPE_TIMER_FIRED` is `TimerFired`.
     pub(crate) fn name(&self) -> String {
         let kind = self.value["eventType"].as_str().unwrap_or_default();
@@ -98,13 +111,13 @@ impl Event {
     }
 
     /// Returns all of it in one line.
-    pub(crate) fn line(&self, details_max: usize) -> String {
+    pub(crate) fn line(&self, screen: Screen) -> String {
         format!(
             "{:>5}  {:<12}  {:<40}  {}",
             self.id(),
             self.time(),
             self.name(),
-            cut(&one_line(&self.details()), details_max)
+            screen.cut(&one_line(&self.details()), DETAILS_MAX)
         )
         .trim_end()
         .to_owned()
@@ -127,14 +140,27 @@ fn said(value: &Value) -> Option<String> {
         Value::String(text) if text.is_empty() || text == "0" => None,
         Value::String(text) => Some(text.clone()),
         Value::Number(number) if number.as_i64() == Some(0) => None,
+        Value::Object(fields) if fields.contains_key("message") => Some(failure(value)),
         Value::Object(fields) => fields
             .get("name")
-            .or_else(|| fields.get("message"))
             .or_else(|| fields.get("workflowId"))
             .and_then(said)
             .or_else(|| payloads(value)),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) => Some(value.to_string()),
     }
+}
+
+/// Returns a failure with its causes.
+fn failure(value: &Value) -> String {
+    let causes = std::iter::successors(Some(value), |failure| failure.get("cause"));
+    let mut line = String::new();
+    for message in causes.filter_map(|failure| failure["message"].as_str()) {
+        if !line.contains(message) {
+            let between = if line.is_empty() { "" } else { ": " };
+            line = format!("{line}{between}{message}");
+        }
+    }
+    line
 }
 
 /// Returns a list of payloads as JSON.
@@ -168,8 +194,20 @@ mod tests {
                 "input":{"payloads":[{"metadata":{"encoding":"anNvbi9wbGFpbg=="},"data":"IndvcmxkIg=="}]}}}"#,
         );
         assert_eq!(
-            event.line(80),
+            event.line(Screen::Elsewhere),
             "    5  23:59:59.123  ActivityTaskScheduled                     activityType=greet activityId=1 input=\"world\""
+        );
+    }
+
+    #[test]
+    fn a_failure_is_told_with_its_causes() {
+        let event = event(
+            r#"{"eventId":"7","eventType":"EVENT_TYPE_ACTIVITY_TASK_FAILED","activityTaskFailedEventAttributes":{
+                "failure":{"message":"activity failed","cause":{"message":"not read","cause":{"message":"no field"}}}}}"#,
+        );
+        assert_eq!(
+            event.details(),
+            "failure=activity failed: not read: no field"
         );
     }
 }

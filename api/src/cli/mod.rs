@@ -8,6 +8,7 @@ mod event;
 #[cfg(test)]
 mod fuzz;
 mod table;
+mod terminal;
 mod workflow;
 
 use std::{
@@ -26,6 +27,8 @@ pub(crate) use client::{Answer, Client};
 pub(crate) use error::Error;
 pub(crate) use event::Event;
 pub(crate) use table::one_line;
+use terminal::Colour;
+pub(crate) use terminal::Screen;
 
 /// Success.
 const OK: u8 = 0;
@@ -46,13 +49,31 @@ const VERSION: &str = concat!(
 #[cfg(not(feature = "packed-postgres"))]
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// What is read from the environment; an option on the command line goes before.
+const ENVIRONMENT: &str = "\
+Environment:
+  COREASON_ADDRESS     where `workflow` finds the server
+  COREASON_NAMESPACE   the namespace
+  COREASON_LISTEN      where `dev` answers HTTP
+  COREASON_ADVERTISE   where others reach that address
+  COREASON_DATA_DIR    the folder of the embedded Postgres
+  COREASON_POSTGRES    the folder with the Postgres binaries to embed
+  COREASON_CACHE       the folder that a packed Postgres is unpacked to
+  COREASON_LEASE       how long a process may be silent before others take over
+  DATABASE_URL         a Postgres that runs already; none is embedded then
+  RUST_LOG             what is logged: `warn`, `debug`, `info,engine=debug`
+  RUST_BACKTRACE       1 keeps the stack of a panic in workflow or activity code
+  NO_COLOR             no colours, on a terminal neither
+
+`coreason help COMMAND` and `--help` after any command say what it takes.";
+
 /// A durable workflow engine on Postgres.
 #[derive(Parser)]
 #[command(
     name = "coreason",
     version = VERSION,
     about,
-    disable_help_subcommand = true,
+    after_help = ENVIRONMENT,
     arg_required_else_help = false
 )]
 struct Cli {
@@ -79,6 +100,9 @@ pub(crate) fn run(workers: Vec<Worker>) -> ExitCode {
     let cli = match Cli::try_parse_from(with_command(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) => {
+            if error.use_stderr() && wants_json() {
+                return report(&Error::Usage(usage(&error)), true);
+            }
             let code = if error.use_stderr() { USAGE } else { OK };
             // There is nowhere left to say that the terminal is gone.
             let _ = error.print();
@@ -90,14 +114,32 @@ pub(crate) fn run(workers: Vec<Worker>) -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return report(&Error::Output(error)),
+        Err(error) => return report(&Error::Output(error), wants_json()),
     };
     let done = runtime.block_on(Box::pin(cli.command.run(workers)));
     runtime.shutdown_background();
     match done {
         Ok(()) => OK.into(),
-        Err(error) => report(&error),
+        Err(error) => report(&error, wants_json()),
     }
+}
+
+/// Says whether this command was asked to answer in JSON: then its error is JSON too.
+fn wants_json() -> bool {
+    std::env::args_os()
+        .take_while(|word| word != "--")
+        .any(|word| word == "--json")
+}
+
+/// Returns what is wrong with the words, in one line.
+fn usage(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let paragraphs = text
+        .split("\n\n")
+        .take_while(|part| !part.starts_with("Usage:"));
+    let said = paragraphs.collect::<Vec<_>>().join("; ");
+    let words: Vec<&str> = said.split_whitespace().collect();
+    words.join(" ").trim_start_matches("error: ").to_owned()
 }
 
 /// Puts `dev` where no command stands.
@@ -128,10 +170,16 @@ impl Command {
     }
 }
 
-fn report(error: &Error) -> ExitCode {
+fn report(error: &Error, json: bool) -> ExitCode {
     if !error.is_silent() {
+        let line = if json {
+            error.json()
+        } else {
+            let error_is = Screen::stderr().paint("error:", Some(Colour::Bad));
+            format!("{error_is} {}", error.line())
+        };
         // There is nowhere left to say that the terminal is gone.
-        let _ = writeln!(io::stderr(), "error: {}", error.line());
+        let _ = writeln!(io::stderr(), "{line}");
     }
     error.exit_code().into()
 }
@@ -149,6 +197,53 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_variable_is_in_the_help() {
+        let mut commands = vec![Cli::command()];
+        while let Some(command) = commands.pop() {
+            for argument in command.get_arguments() {
+                if let Some(name) = argument.get_env().and_then(|name| name.to_str()) {
+                    assert!(ENVIRONMENT.contains(&format!("  {name} ")), "{name}");
+                }
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_nearly_right_is_answered_with_the_right_one() {
+        for (line, hint) in [
+            ("coreason worflow list", "'workflow'"),
+            ("coreason workflow strat", "'start'"),
+            ("coreason workflow list --staus Running", "'--status'"),
+            ("coreason workflow list --status Complted", "'Completed'"),
+        ] {
+            let Err(error) = Cli::try_parse_from(words(line)) else {
+                panic!("{line} is understood");
+            };
+            let said = usage(&error);
+            assert!(
+                said.contains("similar") && said.contains(hint),
+                "{line}: {said}"
+            );
+            assert!(!said.contains('\n') && !said.starts_with("error"), "{said}");
+        }
+    }
+
+    #[test]
+    fn help_is_a_command_too() {
+        for line in [
+            "coreason help",
+            "coreason help workflow start",
+            "coreason workflow help start",
+        ] {
+            let Err(error) = Cli::try_parse_from(words(line)) else {
+                panic!("{line} does something");
+            };
+            assert!(!error.use_stderr(), "{error}");
+        }
     }
 
     #[test]

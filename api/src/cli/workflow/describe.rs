@@ -8,6 +8,7 @@ use super::{Run, Session, ending::Failure};
 use crate::cli::{
     Error,
     table::{Table, one_line},
+    terminal::{Screen, of_state},
 };
 
 #[derive(clap::Args)]
@@ -87,20 +88,24 @@ impl Describe {
             return Ok(());
         }
         let run: Description = answer.read()?;
-        run.write_facts(&mut out)?;
-        run.write_pending(&mut out)?;
+        let screen = Screen::stdout();
+        run.write_facts(&mut out, screen)?;
+        run.write_pending(&mut out, screen)?;
         Ok(())
     }
 }
 
 impl Description {
-    fn write_facts(&self, out: &mut impl Write) -> io::Result<()> {
+    fn write_facts(&self, out: &mut impl Write, screen: Screen) -> io::Result<()> {
         let facts = [
-            ("workflow id", Some(self.workflow_id.clone())),
-            ("run id", Some(self.run_id.clone())),
-            ("type", Some(self.workflow_type.clone())),
-            ("task queue", Some(self.task_queue.clone())),
-            ("status", Some(self.status.clone())),
+            ("workflow id", Some(one_line(&self.workflow_id))),
+            ("run id", Some(one_line(&self.run_id))),
+            ("type", Some(one_line(&self.workflow_type))),
+            ("task queue", Some(one_line(&self.task_queue))),
+            (
+                "status",
+                Some(screen.paint(&self.status, of_state(&self.status))),
+            ),
             ("started", Some(self.started_at.clone())),
             ("closed", self.closed_at.clone()),
             (
@@ -112,9 +117,9 @@ impl Description {
             ),
             (
                 "parent",
-                self.parent
-                    .as_ref()
-                    .map(|parent| format!("{} (run {})", parent.workflow_id, parent.run_id)),
+                self.parent.as_ref().map(|parent| {
+                    format!("{} (run {})", one_line(&parent.workflow_id), parent.run_id)
+                }),
             ),
             (
                 "cancel",
@@ -129,13 +134,13 @@ impl Description {
         ];
         for (name, value) in facts {
             if let Some(value) = value {
-                writeln!(out, "{name:14}{}", one_line(&value))?;
+                writeln!(out, "{name:14}{value}")?;
             }
         }
         Ok(())
     }
 
-    fn write_pending(&self, out: &mut impl Write) -> io::Result<()> {
+    fn write_pending(&self, out: &mut impl Write, screen: Screen) -> io::Result<()> {
         let mut activities = Table::new(&[
             "ACTIVITY",
             "ID",
@@ -174,7 +179,7 @@ impl Description {
         for table in [activities, timers, children] {
             if !table.is_empty() {
                 writeln!(out)?;
-                table.write(out)?;
+                table.write(out, screen)?;
             }
         }
         Ok(())

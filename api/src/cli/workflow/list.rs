@@ -2,21 +2,36 @@
 
 use std::io::Write as _;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use serde::Deserialize;
 
 use super::Session;
-use crate::cli::{Error, table::Table};
+use crate::cli::{
+    Error,
+    table::Table,
+    terminal::{Screen, of_state},
+};
 
-/// Every status that a run can have.
-const STATUSES: [&str; 7] = [
-    "Running",
-    "Completed",
-    "Failed",
-    "Canceled",
-    "Terminated",
-    "ContinuedAsNew",
-    "TimedOut",
-];
+/// Every status that a run can have, as it is written elsewhere too.
+fn statuses() -> PossibleValuesParser {
+    PossibleValuesParser::new([
+        PossibleValue::new("Running"),
+        PossibleValue::new("Completed"),
+        PossibleValue::new("Failed"),
+        PossibleValue::new("Canceled").alias("cancelled"),
+        PossibleValue::new("Terminated"),
+        PossibleValue::new("ContinuedAsNew").aliases(["continued-as-new", "continued_as_new"]),
+        PossibleValue::new("TimedOut").aliases(["timed-out", "timed_out"]),
+    ])
+}
+
+/// Returns the status that was meant.
+fn named(given: &str) -> String {
+    let values = statuses();
+    let known = values.possible_values().into_iter().flatten();
+    let meant = known.into_iter().find(|value| value.matches(given, true));
+    meant.map_or_else(|| given.to_owned(), |value| value.get_name().to_owned())
+}
 
 #[derive(clap::Args)]
 pub(super) struct List {
@@ -24,7 +39,7 @@ pub(super) struct List {
     #[arg(long = "type", value_name = "TYPE")]
     workflow_type: Option<String>,
     /// Only runs with this status.
-    #[arg(long, value_parser = STATUSES)]
+    #[arg(long, ignore_case = true, value_parser = statuses())]
     status: Option<String>,
     /// The most runs to show.
     #[arg(long, default_value_t = 20)]
@@ -57,7 +72,7 @@ impl List {
         let mut query = vec![("pageSize", self.limit.to_string())];
         let given = [
             ("type", &self.workflow_type),
-            ("status", &self.status),
+            ("status", &self.status.as_deref().map(named)),
             ("cursor", &self.cursor),
         ];
         query.extend(
@@ -72,14 +87,15 @@ impl List {
             return Ok(());
         }
         let page: Page = answer.read()?;
-        let mut table = Table::new(&[
+        let heading = [
             "STATUS",
             "TYPE",
             "WORKFLOW ID",
             "RUN ID",
             "STARTED",
             "CLOSED",
-        ]);
+        ];
+        let mut table = Table::new(&heading).coloured(0, of_state);
         for row in page.workflows {
             let closed_at = row.closed_at.as_deref().map(seconds).unwrap_or_default();
             table.row([
@@ -91,7 +107,7 @@ impl List {
                 closed_at,
             ]);
         }
-        table.write(&mut out)?;
+        table.write(&mut out, Screen::stdout())?;
         if let Some(cursor) = page.next_cursor {
             writeln!(out, "more: --cursor {cursor}")?;
         }
@@ -102,4 +118,23 @@ impl List {
 /// Returns a moment without its fraction.
 fn seconds(at: &str) -> String {
     at.split('.').next().unwrap_or(at).replace('T', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::named;
+
+    #[test]
+    fn a_status_is_known_in_any_case() {
+        for (given, meant) in [
+            ("Running", "Running"),
+            ("running", "Running"),
+            ("TIMEDOUT", "TimedOut"),
+            ("timed-out", "TimedOut"),
+            ("CONTINUED_AS_NEW", "ContinuedAsNew"),
+            ("cancelled", "Canceled"),
+        ] {
+            assert_eq!(named(given), meant);
+        }
+    }
 }

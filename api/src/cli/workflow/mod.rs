@@ -8,6 +8,7 @@ mod result;
 mod show;
 mod signal;
 mod start;
+mod steps;
 mod terminate;
 
 use clap::Subcommand;

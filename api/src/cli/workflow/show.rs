@@ -8,23 +8,23 @@ use std::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Run, Session};
-use crate::cli::{
-    Client, Error,
-    event::Event,
-    table::{Table, cut},
+use super::{
+    Run, Session,
+    steps::{Pending, Steps},
 };
+use crate::cli::{Client, Error, event::Event, table::Table, terminal::Screen};
 
 /// How long a server may be away while the history is followed.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// The most characters of an event's details.
-const DETAILS_MAX: usize = 110;
 
 #[derive(clap::Args)]
 pub(super) struct Show {
     #[command(flatten)]
     run: Run,
-    /// Go on with new events until the run closes.
+    /// Show every event, instead of a line for each activity, timer, child and signal.
+    #[arg(long)]
+    events: bool,
+    /// Show every event, and go on with new ones until the run closes.
     #[arg(long, short)]
     follow: bool,
 }
@@ -38,13 +38,41 @@ struct Page {
     closed: bool,
 }
 
+/// What an open run waits for.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct State {
+    pending_activities: Vec<Pending>,
+}
+
 impl Show {
     pub(super) async fn run(self, session: Session) -> Result<(), Error> {
         match (self.follow, session.json) {
             (false, true) => self.whole(&session.client).await,
             (true, json) => self.following(session.client.patient(PATIENCE), json).await,
-            (false, false) => self.table(&session.client).await,
+            (false, false) if self.events => self.table(&session.client).await,
+            (false, false) => self.steps(&session.client).await,
         }
+    }
+
+    /// Prints the history in short.
+    async fn steps(&self, client: &Client) -> Result<(), Error> {
+        let mut steps = Steps::default();
+        for event in self.all(client).await? {
+            steps.add(&Event::read(&event)?);
+        }
+        if let Some(run_id) = steps.is_open().then_some(&self.run.run_id) {
+            let query: Vec<_> = run_id.iter().map(|id| ("runId", id.clone())).collect();
+            let run: State = client
+                .get(&["workflows", &self.run.workflow_id], &query)
+                .await?
+                .read()?;
+            steps.pending(&run.pending_activities);
+        }
+        steps
+            .table()
+            .write(&mut io::stdout().lock(), Screen::stdout())?;
+        Ok(())
     }
 
     /// Prints all events there are, in Temporal's form of an exported history.
@@ -64,10 +92,10 @@ impl Show {
                 event.id().to_owned(),
                 event.time(),
                 event.name(),
-                cut(&event.details(), DETAILS_MAX),
+                event.details(),
             ]);
         }
-        table.write(&mut io::stdout().lock())?;
+        table.write(&mut io::stdout().lock(), Screen::stdout())?;
         Ok(())
     }
 
@@ -99,7 +127,7 @@ impl Show {
                 let line = if json {
                     event.get().to_owned()
                 } else {
-                    Event::read(event)?.line(DETAILS_MAX)
+                    Event::read(event)?.line(Screen::stdout())
                 };
                 writeln!(io::stdout().lock(), "{line}")?;
             }

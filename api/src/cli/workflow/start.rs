@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Session, ending, identity, json_argument, request_id};
-use crate::{cli::Error, duration::Human};
+use crate::{
+    cli::{Error, one_line},
+    duration::Human,
+};
 
 #[derive(clap::Args)]
 pub(super) struct Start {
@@ -70,6 +73,21 @@ struct Answer {
     started: bool,
 }
 
+impl Answer {
+    fn line(&self) -> String {
+        let what = if self.started {
+            "started"
+        } else {
+            "already running:"
+        };
+        format!(
+            "{what} {} (run {})",
+            one_line(&self.workflow_id),
+            self.run_id
+        )
+    }
+}
+
 impl Start {
     pub(super) async fn run(self, session: Session) -> Result<(), Error> {
         let answer = session
@@ -78,18 +96,20 @@ impl Start {
             .await?;
         let start: Answer = answer.read()?;
         if self.wait {
+            // Whoever stops waiting has to know what goes on.
+            let mut err = std::io::stderr();
+            if session.json {
+                writeln!(err, "{}", answer.text)?;
+            } else {
+                writeln!(err, "{}", start.line())?;
+            }
             return ending::wait(&session, &start.workflow_id, Some(&start.run_id)).await;
         }
         let mut out = std::io::stdout().lock();
         if session.json {
             writeln!(out, "{}", answer.text)?;
         } else {
-            let what = if start.started {
-                "started"
-            } else {
-                "already running:"
-            };
-            writeln!(out, "{what} {} (run {})", start.workflow_id, start.run_id)?;
+            writeln!(out, "{}", start.line())?;
         }
         Ok(())
     }
