@@ -169,9 +169,9 @@ impl Link {
         something && self.under_way.is_none() && self.address.is_some()
     }
 
-    /// Says whether something is on its way, or will be.
+    /// Says whether something is on its way, or will be, to one that is there.
     pub(super) fn is_sending(&self) -> bool {
-        self.under_way.is_some() || !self.outgoing.is_empty()
+        !self.given_up && (self.under_way.is_some() || !self.outgoing.is_empty())
     }
 
     /// Sees to it that the other side shows that it is there, if it has not for a while.
@@ -260,7 +260,11 @@ impl Link {
     /// Gives the other side up, or learns that it has begun a new round: what was said before is void.
     pub(super) fn begin_anew(&mut self, their_round: Option<u64>) {
         match their_round {
-            Some(round) => self.their_round = round,
+            Some(round) => {
+                self.their_round = round;
+                // It is there after all.
+                self.given_up = false;
+            }
             None => self.round += 1,
         }
         self.sent = 0;

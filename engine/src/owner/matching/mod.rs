@@ -21,6 +21,8 @@ mod borrowing;
 mod lending;
 mod link;
 mod parcel;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
