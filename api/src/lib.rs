@@ -18,6 +18,8 @@
 pub mod limits;
 pub mod postgres;
 
+pub mod client;
+
 mod app;
 mod error;
 mod router;
@@ -44,6 +46,7 @@ mod log;
 mod tests;
 
 pub use app::App;
+pub use client::Client;
 pub use router::router;
 
 /// Tasks and payloads are made on one thread and dropped on another, which the usual allocator is slow at.
@@ -51,6 +54,8 @@ pub use router::router;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The engine, for programs that open it themselves.
+pub use engine;
 /// The Rust SDK; [`prelude`] has what most programs need of it.
 pub use worker;
 
@@ -87,3 +92,8 @@ pub use worker::__private;
 pub fn run(workers: impl Into<Vec<worker::Worker>>) -> std::process::ExitCode {
     cli::run(workers.into())
 }
+
+/// The examples of the SDK's README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../worker/README.md")]
+struct Readme;

@@ -9,6 +9,8 @@ pub const REQUEST_BYTES_MAX: usize = 2 * history::limits::PAYLOAD_BYTES_MAX;
 pub const LETTER_BYTES_MAX: usize = 4 * REQUEST_BYTES_MAX;
 /// How long a request is tried again while nobody has its workflow's shard, as between two owners.
 pub const FORWARD_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a client in Rust sends a request again that nobody answers, or that an engine in transition refuses.
+pub const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
 /// How many runs a page of a list has unless told.
 pub const LIST_PAGE: u32 = 100;
 /// The most runs in a page of a list.

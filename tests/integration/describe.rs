@@ -2,7 +2,19 @@
 
 use serde_json::json;
 
+use coreason::prelude::*;
+
 use crate::support::Server;
+
+#[signal]
+struct Approve {
+    by: String,
+}
+
+#[workflow]
+async fn approval(wf: Workflow) -> Result<String> {
+    Ok(wf.signals::<Approve>().recv().await?.by)
+}
 
 #[tokio::test]
 async fn a_description_says_what_a_run_waits_for() {
@@ -23,5 +35,40 @@ async fn a_description_says_what_a_run_waits_for() {
     assert_eq!(description["historyLength"], 5);
     assert_eq!(description["pendingTimers"].as_array().unwrap().len(), 1);
     assert_eq!(description["pendingActivities"], json!([]));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_signal_that_nobody_reads_and_one_that_does_not_fit_are_shown_with_the_reason() {
+    let mut server = Server::start_without_worker().await;
+    server.run(Worker::new("default").workflow(approval));
+    server.client.start("approval", "w").await;
+    for (name, input) in [("approve", json!({"by": 5})), ("other", json!(1))] {
+        let body = json!({"signalName": name, "input": input});
+        assert_eq!(server.client.post("/w/signal", body).await.0, 200);
+    }
+    let unread = loop {
+        let (_, description) = server.client.get("/w").await;
+        match description["unreadSignals"].as_array() {
+            Some(unread) if unread.len() == 2 => break unread.clone(),
+            _ => {}
+        }
+    };
+    assert_eq!(unread[0]["signalName"], "approve");
+    assert_eq!(
+        (&unread[0]["count"], &unread[0]["misfits"]),
+        (&json!(1), &json!(1))
+    );
+    let problem = unread[0]["problem"].as_str().unwrap();
+    assert!(problem.contains("invalid type: integer"), "{problem}");
+    assert_eq!(unread[1]["signalName"], "other");
+    assert_eq!(
+        (&unread[1]["count"], &unread[1]["misfits"]),
+        (&json!(1), &json!(0))
+    );
+
+    let body = json!({"signalName": "approve", "input": {"by": "ann"}});
+    server.client.post("/w/signal", body).await;
+    assert_eq!(server.client.result("w").await["result"], "ann");
     server.stop().await;
 }

@@ -1,5 +1,7 @@
 //! The example programs, run as their readers would run them.
 
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
+
 use serde_json::{Value, json};
 
 use crate::support::Server;
@@ -92,4 +94,29 @@ async fn child_workflows_return_to_their_parent() {
     )
     .await;
     assert_eq!(shipped, json!(["book in a box", "pen in a box"]));
+}
+
+#[test]
+fn the_lines_of_the_readme_add_this_checkout_to_a_new_program() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let readme = fs::read_to_string(root.join("worker/README.md")).unwrap();
+    let lines = readme.split("```sh\n").nth(1).unwrap();
+    let lines = lines.split("```").next().unwrap();
+    let beside = std::env::temp_dir().join(format!("coreason-readme-{}", uuid::Uuid::new_v4()));
+    fs::create_dir(&beside).unwrap();
+    symlink(
+        root.canonicalize().unwrap(),
+        beside.join("coreason-runtime"),
+    )
+    .unwrap();
+    let status = Command::new("sh")
+        .args(["-ec", lines])
+        .current_dir(&beside)
+        .env("CARGO_NET_OFFLINE", "true")
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let program = fs::read_to_string(beside.join("shop/Cargo.toml")).unwrap();
+    assert!(program.contains("coreason = {"), "{program}");
+    fs::remove_dir_all(&beside).unwrap();
 }

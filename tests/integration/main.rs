@@ -4,7 +4,9 @@
 
 mod support;
 
+mod blocking;
 mod cancel;
+mod client;
 mod command_line;
 mod demo;
 mod describe;

@@ -59,6 +59,11 @@ impl Server {
         }));
     }
 
+    /// Returns its engine.
+    pub(crate) fn engine(&self) -> Engine {
+        self.engine.clone()
+    }
+
     /// Returns the routes, to be called without HTTP between.
     pub(crate) fn router(&self) -> axum::Router {
         coreason::router(coreason::App::new(self.engine.clone()))

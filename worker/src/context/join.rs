@@ -87,8 +87,9 @@ where
 /// # use worker::prelude::*;
 /// # #[activity] async fn fetch(page: u32) -> Result<usize> { Ok(page as usize) }
 /// #[workflow]
-/// async fn crawl(wf: Workflow, pages: u32) -> Result<Vec<Result<usize>>> {
-///     Ok(join_bounded(10, (0..pages).map(|page| wf.call(fetch, page))).await)
+/// async fn crawl(wf: Workflow, pages: u32) -> Result<usize> {
+///     let fetched = join_bounded(10, (0..pages).map(|page| wf.call(fetch, page))).await;
+///     Ok(fetched.iter().filter(|page| page.is_ok()).count())
 /// }
 /// # fn main() {}
 /// ```

@@ -1,0 +1,281 @@
+//! A workflow that was started.
+
+use std::marker::PhantomData;
+
+use engine::limits::LONG_POLL_MAX;
+use history::{
+    EventId, Failure, FailureInfo, Namespace, Payload, Payloads, RunId, WorkflowExecution,
+    WorkflowId,
+    failure::{RetryState, TimeoutType},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+use worker::{
+    definition::{SignalDefinition, WorkflowDefinition, argument, encode},
+    error::Fails as _,
+};
+
+use super::{Client, Error, NoResult, start::raw};
+
+/// A workflow that was started; see [`Client::start`] and [`Client::handle`].
+pub struct Handle<W> {
+    client: Client,
+    workflow_id: String,
+    run_id: Option<RunId>,
+    workflow: PhantomData<fn() -> W>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Outcome {
+    run_id: Option<RunId>,
+    status: Status,
+    result: Option<Box<RawValue>>,
+    failure: Option<Fault>,
+}
+
+#[derive(Deserialize)]
+enum Status {
+    Running,
+    Completed,
+    Failed,
+    Canceled,
+    Terminated,
+    TimedOut,
+    ContinuedAsNew,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Fault {
+    message: String,
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    non_retryable: bool,
+    details: Option<Box<RawValue>>,
+    #[serde(default)]
+    stack_trace: String,
+    cause: Option<Box<Fault>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SignalBody<'a> {
+    signal_name: &'a str,
+    inputs: Vec<Box<RawValue>>,
+    request_id: Uuid,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CancelBody<'a> {
+    reason: &'a str,
+    request_id: Uuid,
+}
+
+#[derive(Serialize)]
+struct TerminateBody<'a> {
+    reason: &'a str,
+}
+
+/// An answer that says only that it is done.
+#[derive(Deserialize)]
+struct Done {}
+
+impl<W: WorkflowDefinition> Handle<W> {
+    pub(super) fn new(client: Client, workflow_id: String, run_id: Option<RunId>) -> Self {
+        Self {
+            client,
+            workflow_id,
+            run_id,
+            workflow: PhantomData,
+        }
+    }
+
+    /// Returns its workflow id.
+    pub fn workflow_id(&self) -> &str {
+        &self.workflow_id
+    }
+
+    /// Returns the run that was started, if this handle comes from a start.
+    pub fn run_id(&self) -> Option<RunId> {
+        self.run_id
+    }
+
+    /// Waits for its result, and of the runs that follow it, as long as that takes.
+    ///
+    /// # Errors
+    /// When it did not return, or nobody could be asked.
+    pub async fn result(&self) -> Result<W::Output, NoResult<W>> {
+        let wait = format!("{}ms", LONG_POLL_MAX.as_millis());
+        let run_id = self.run_id.map(|run_id| run_id.to_string());
+        let mut query = vec![("wait", wait.as_str())];
+        query.extend(run_id.as_deref().map(|run_id| ("runId", run_id)));
+        loop {
+            let path = [self.workflow_id.as_str(), "result"];
+            let outcome: Outcome = self.client.get(&path, &query).await?;
+            let cause = match outcome.status {
+                // The last of a chain that was read while the next one began.
+                Status::Running | Status::ContinuedAsNew => continue,
+                Status::Completed => {
+                    let result = outcome
+                        .result
+                        .as_deref()
+                        .map_or_else(Payload::null, payload);
+                    let read = argument(&Payloads::one(result), 0).map_err(Error::Decode);
+                    return Ok(read?);
+                }
+                Status::Failed => outcome.failure.map(Fault::failure),
+                Status::Canceled => Some(of(FailureInfo::Canceled {
+                    details: Payloads::default(),
+                })),
+                Status::Terminated => Some(of(FailureInfo::Terminated)),
+                Status::TimedOut => Some(Failure::timed_out(
+                    TimeoutType::StartToClose,
+                    Payloads::default(),
+                )),
+            };
+            let failure = self.around(outcome.run_id, cause);
+            return Err(NoResult::Workflow(W::Error::at_child(failure)));
+        }
+    }
+
+    /// Sends a signal; it is on record when this returns.
+    ///
+    /// # Errors
+    /// When the workflow is closed or does not exist, or nobody could be asked.
+    pub async fn signal<S: SignalDefinition>(&self, signal: &S) -> Result<(), Error> {
+        self.signal_named(S::NAME, signal).await
+    }
+
+    /// Sends a signal by its name.
+    ///
+    /// # Errors
+    /// When the workflow is closed or does not exist, or nobody could be asked.
+    pub async fn signal_named<T: Serialize + ?Sized>(
+        &self,
+        name: &str,
+        message: &T,
+    ) -> Result<(), Error> {
+        let body = SignalBody {
+            signal_name: name,
+            inputs: raw(&Payloads::one(encode(message)?))?,
+            request_id: Uuid::new_v4(),
+        };
+        let Done {} = self
+            .client
+            .post(&[&self.workflow_id, "signal"], &body)
+            .await?;
+        Ok(())
+    }
+
+    /// Asks it to cancel; its code decides. The request is on record when this returns.
+    ///
+    /// # Errors
+    /// When the workflow is closed or does not exist, or nobody could be asked.
+    pub async fn cancel(&self, reason: &str) -> Result<(), Error> {
+        let body = CancelBody {
+            reason,
+            request_id: Uuid::new_v4(),
+        };
+        let Done {} = self
+            .client
+            .post(&[&self.workflow_id, "cancel"], &body)
+            .await?;
+        Ok(())
+    }
+
+    /// Ends it without asking its code.
+    ///
+    /// # Errors
+    /// When the workflow is closed or does not exist, or nobody could be asked.
+    pub async fn terminate(&self, reason: &str) -> Result<(), Error> {
+        let path = [self.workflow_id.as_str(), "terminate"];
+        let Done {} = self
+            .client
+            .post_once(&path, &TerminateBody { reason })
+            .await?;
+        Ok(())
+    }
+
+    /// Returns the failure as a parent of the workflow would have it.
+    fn around(&self, run_id: Option<RunId>, cause: Option<Failure>) -> Failure {
+        let failure = Failure::new(
+            format!("workflow `{}` failed", W::NAME),
+            FailureInfo::ChildWorkflowExecution {
+                namespace: Namespace::known(&self.client.namespace),
+                workflow_execution: WorkflowExecution {
+                    workflow_id: WorkflowId::known(&self.workflow_id),
+                    run_id: run_id.or(self.run_id).unwrap_or(RunId(Uuid::nil())),
+                },
+                workflow_type: W::workflow_type(),
+                initiated_event_id: EventId::NONE,
+                started_event_id: EventId::NONE,
+                retry_state: RetryState::Unspecified,
+            },
+        );
+        match cause {
+            Some(cause) => failure.because(cause),
+            None => failure,
+        }
+    }
+}
+
+impl<W> Clone for Handle<W> {
+    fn clone(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            workflow_id: self.workflow_id.clone(),
+            run_id: self.run_id,
+            workflow: PhantomData,
+        }
+    }
+}
+
+impl<W> std::fmt::Debug for Handle<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle")
+            .field("workflow_id", &self.workflow_id)
+            .field("run_id", &self.run_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Fault {
+    fn failure(self) -> Failure {
+        let details = self.details.as_deref().map(payload);
+        let details = details.map_or_else(Payloads::default, Payloads::one);
+        let mut failure = Failure::new(
+            self.message,
+            if self.kind == "Canceled" {
+                FailureInfo::Canceled { details }
+            } else {
+                FailureInfo::Application {
+                    kind: self.kind,
+                    non_retryable: self.non_retryable,
+                    details,
+                    next_retry_delay: None,
+                }
+            },
+        );
+        failure.stack_trace = self.stack_trace;
+        match self.cause {
+            Some(cause) => failure.because(cause.failure()),
+            None => failure,
+        }
+    }
+}
+
+fn payload(raw: &RawValue) -> Payload {
+    Payload::json_text(raw.get().to_owned())
+}
+
+fn of(info: FailureInfo) -> Failure {
+    let message = match &info {
+        FailureInfo::Terminated => "terminated",
+        _ => "canceled",
+    };
+    Failure::new(message, info)
+}

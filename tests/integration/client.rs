@@ -1,0 +1,155 @@
+//! The client in Rust, through a socket and in the engine's process.
+
+use coreason::{
+    Client,
+    client::{Error, NoResult},
+    prelude::*,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::support::Server;
+
+#[signal]
+struct Go {
+    word: String,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Short {
+    of: u32,
+}
+
+impl std::fmt::Display for Short {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "too short by {}", self.of)
+    }
+}
+
+impl std::error::Error for Short {}
+impl UserError for Short {}
+
+#[workflow]
+async fn join_texts(_: Workflow, a: String, b: Option<u32>) -> Result<String> {
+    Ok(format!("{a} {b:?}"))
+}
+
+#[workflow]
+async fn waits(wf: Workflow) -> Result<String> {
+    Ok(wf.signals::<Go>().recv().await?.word)
+}
+
+#[workflow]
+async fn measures(_: Workflow, length: u32) -> Result<u32, Short> {
+    if length < 5 {
+        return Err(Short { of: 5 - length });
+    }
+    Ok(length)
+}
+
+#[workflow]
+async fn counts_down(wf: Workflow, n: u32) -> Result<String> {
+    if n == 0 {
+        return Ok("done".to_owned());
+    }
+    wf.continue_as_new(counts_down, n - 1).await
+}
+
+async fn server() -> Server {
+    let mut server = Server::start_without_worker().await;
+    server.run(
+        Worker::new("default")
+            .workflow(join_texts)
+            .workflow(waits)
+            .workflow(measures)
+            .workflow(counts_down),
+    );
+    server
+}
+
+async fn story(client: Client) {
+    let joined = client.execute(join_texts, ("a b".to_owned(), Some(3)));
+    assert_eq!(joined.await.unwrap(), "a b Some(3)");
+    let last = client.start(counts_down, 2).id("down / 2").result().await;
+    assert_eq!(last.unwrap(), "done");
+
+    let started = client.start(waits, ()).id("waits-1").await.unwrap();
+    let found = client.handle(waits, "waits-1");
+    let go = Go {
+        word: "now".to_owned(),
+    };
+    found.signal(&go).await.unwrap();
+    assert_eq!(started.result().await.unwrap(), "now");
+    assert_eq!(found.result().await.unwrap(), "now");
+    let refused = found.signal(&go).await.unwrap_err();
+    assert_eq!(refused.code(), Some("WORKFLOW_CLOSED"));
+
+    let first = client
+        .start(waits, ())
+        .id("waits-2")
+        .request_id("one")
+        .await;
+    let again = client
+        .start(waits, ())
+        .id("waits-2")
+        .request_id("one")
+        .await;
+    let first = first.unwrap();
+    assert_eq!(first.run_id(), again.unwrap().run_id());
+    let other = client.start(waits, ()).id("waits-2").await.unwrap_err();
+    assert_eq!(other.code(), Some("WORKFLOW_ALREADY_STARTED"));
+    first.cancel("no more").await.unwrap();
+    let canceled = first.result().await.unwrap_err();
+    assert!(
+        matches!(&canceled, NoResult::Workflow(error) if error.is_canceled()),
+        "{canceled}"
+    );
+    let third = client.start(waits, ()).await.unwrap();
+    third.terminate("enough").await.unwrap();
+    assert!(matches!(third.result().await, Err(NoResult::Workflow(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_starts_signals_and_awaits_workflows_by_their_types() {
+    let server = server().await;
+    story(Client::connect(&server.address).unwrap()).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_works_in_the_process_of_the_engine() {
+    let server = server().await;
+    story(Client::in_process(server.engine())).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_that_fails_gives_the_error_that_its_code_returned() {
+    let server = server().await;
+    let client = Client::connect(&server.address).unwrap();
+    assert_eq!(client.execute(measures, 7).await.unwrap(), 7);
+    match client.execute(measures, 3).await {
+        Err(NoResult::Workflow(ChildError::Failed(short, _))) => assert_eq!(short, Short { of: 2 }),
+        other => panic!("{other:?}"),
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_none_and_one_where_nobody_is_are_told_apart() {
+    assert!(matches!(
+        Client::connect("localhost"),
+        Err(Error::Address(_))
+    ));
+    assert!(matches!(
+        Client::connect("https://x"),
+        Err(Error::Address(_))
+    ));
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let client = Client::connect(&format!("http://127.0.0.1:{port}")).unwrap();
+    let lost = client.handle(waits, "w").terminate("why not").await;
+    assert!(matches!(lost, Err(Error::Unreachable { .. })), "{lost:?}");
+}
