@@ -108,6 +108,25 @@ pub struct Closed {
     pub event: Arc<Event>,
 }
 
+/// What came of a wait for the end of a workflow.
+#[derive(Debug, Clone)]
+pub enum Waited {
+    /// It has ended: how its last run did.
+    Closed(Closed),
+    /// This run is open: the last one of its chain.
+    Open(RunId),
+}
+
+impl Waited {
+    /// Returns the end, if it has come.
+    pub fn closed(self) -> Option<Closed> {
+        match self {
+            Self::Closed(closed) => Some(closed),
+            Self::Open(_) => None,
+        }
+    }
+}
+
 /// A part of a history.
 #[derive(Debug, Clone)]
 pub struct HistoryPage {
@@ -305,7 +324,7 @@ impl Engine {
             run_id: Some(run_id),
         };
         let left = until.saturating_duration_since(tokio::time::Instant::now());
-        Ok((started, self.result(&address, left).await?))
+        Ok((started, self.result(&address, left).await?.closed()))
     }
 
     fn start(
@@ -323,18 +342,26 @@ impl Engine {
         })
     }
 
-    /// Waits for the end of a workflow, and of the runs that follow it, at most for `wait`. `None` when it is still open.
-    pub async fn result(&self, address: &Address, wait: Duration) -> Result<Option<Closed>, Error> {
+    /// Waits for the end of a workflow, and of the runs that follow it, at most for `wait` in all. What has ended is told however
+    /// short the wait, also when it has to be read first.
+    pub async fn result(&self, address: &Address, wait: Duration) -> Result<Waited, Error> {
         let until = tokio::time::Instant::now() + wait;
         let mut address = address.clone();
         loop {
             let asked = self.ask(&address, |reply| Op::WaitClosed { reply });
             let closed = match tokio::time::timeout_at(until, asked).await {
                 Ok(closed) => closed?,
-                Err(_elapsed) => return Ok(None),
+                Err(_elapsed) => {
+                    let run = self.describe(&address).await?;
+                    if run.status.is_open() {
+                        return Ok(Waited::Open(run.run_id));
+                    }
+                    address.run_id = Some(run.run_id);
+                    self.ask(&address, |reply| Op::WaitClosed { reply }).await?
+                }
             };
             match new_run(&closed.event) {
-                None => return Ok(Some(closed)),
+                None => return Ok(Waited::Closed(closed)),
                 next => address.run_id = next,
             }
         }

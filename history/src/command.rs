@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     event::{
         ContinueAsNewInitiator, Header, Memo, ParentClosePolicy, SearchAttributes,
-        WorkflowIdReusePolicy,
+        WorkflowExecutionSignaled, WorkflowIdReusePolicy,
     },
     failure::Failure,
     ids::{
@@ -224,6 +224,10 @@ pub struct ContinueAsNewWorkflowExecution {
     pub memo: Memo,
     /// Indexed facts that change.
     pub search_attributes: SearchAttributes,
+    /// The signals that this run has been shown and has not read, in order: the new run gets them. So it does those that the engine
+    /// holds back until the end of this workflow task.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread_signals: Vec<WorkflowExecutionSignaled>,
 }
 
 /// Asks for a child workflow.

@@ -15,6 +15,7 @@ pub mod retry;
 pub mod command;
 pub mod event;
 pub mod record;
+pub mod requests;
 pub mod task;
 
 pub mod chain;

@@ -33,6 +33,19 @@ pub const WORKFLOW_TASK_TIMEOUT_GROWTH_MAX: Millis = Millis::seconds(600);
 /// A run that lived shorter than this delays the run that continues it, so that code that does nothing else can't
 /// keep the engine busy. Temporal: `history.workflowIdReuseMinimalInterval`.
 pub const CONTINUE_AS_NEW_INTERVAL_MIN: Millis = Millis::seconds(1);
+/// The most bytes of the signals that workflow code has not read when it continues as new: they go over to the next run.
+pub const UNREAD_SIGNALS_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// For how long after a run has ended the requests that it heard are known to later runs of its id.
+pub const REQUESTS_KEPT_FOR: Millis = Millis::seconds(86_400);
+/// The most signals and cancellations of earlier runs that a run of the same chain knows: the latest ones. What it heard itself it
+/// knows all of.
+pub const MESSAGES_KEPT: usize = 4096;
+/// The same for a run of a later start: fewer, for an id may be used again and again by runs that hear little themselves.
+pub const MESSAGES_KEPT_AFTER_START: usize = 256;
+/// The most starts of earlier runs that a run knows: the latest ones.
+pub const STARTS_KEPT: usize = 64;
+/// The most starts that attach to an open run and are remembered: the first ones, for each is a row of its history.
+pub const ATTACHED_MAX: usize = 256;
 /// The most bytes of the events that wait for the workflow task under way. Temporal: `history.maximumBufferedEventsSizeInBytes`.
 pub const BUFFERED_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// The longest timer and timeout: 100 years, so that no sum of times overflows.

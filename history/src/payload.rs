@@ -135,6 +135,15 @@ impl Payload {
         }
     }
 
+    /// Says whether it stands for no value: `binary/null`, or the JSON `null`.
+    pub fn is_null(&self) -> bool {
+        match self.encoding {
+            Encoding::BinaryNull => true,
+            Encoding::JsonPlain => self.data.trim_ascii() == b"null",
+            Encoding::BinaryPlain | Encoding::Erased | Encoding::Other(_) => false,
+        }
+    }
+
     /// Returns the bytes it counts for in limits: data and metadata.
     pub fn size(&self) -> usize {
         self.data.len()

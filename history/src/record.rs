@@ -7,8 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use crate::{
     event::{Event, EventKind, WorkflowTaskFailedCause},
     failure::{Failure, TimeoutType},
-    ids::{EventId, Identity},
+    ids::{EventId, Identity, RequestId},
     payload::Payloads,
+    requests::RequestsHeard,
     time::Timestamp,
 };
 
@@ -96,6 +97,16 @@ pub enum Note {
         /// The stored size of the history so far; workflow code can read it.
         history_size_bytes: i64,
     },
+    /// What earlier runs of the id have heard; stands behind the first event of a run that took the id over, if there is anything.
+    RequestsHeard {
+        /// Each run, the oldest first.
+        runs: Vec<RequestsHeard>,
+    },
+    /// A start found this run open and was answered with it, as its conflict policy says.
+    StartAttached {
+        /// The request: its repetition finds this run, also when that has closed.
+        request_id: RequestId,
+    },
     /// A workflow task beyond the first attempt failed or timed out, which leaves no event.
     WorkflowTaskAttemptFailed {
         /// Which attempt, from 2.
@@ -151,6 +162,8 @@ impl Note {
             Self::WorkflowTaskAttemptScheduled { .. } => "WorkflowTaskAttemptScheduled",
             Self::WorkflowTaskAttemptStarted { .. } => "WorkflowTaskAttemptStarted",
             Self::WorkflowTaskAttemptFailed { .. } => "WorkflowTaskAttemptFailed",
+            Self::RequestsHeard { .. } => "RequestsHeard",
+            Self::StartAttached { .. } => "StartAttached",
         }
     }
 }
@@ -169,6 +182,8 @@ impl Record {
                 | Note::WorkflowTaskAttemptStarted { .. } => true,
                 Note::ActivityAttemptFailed { .. }
                 | Note::Buffered { .. }
+                | Note::RequestsHeard { .. }
+                | Note::StartAttached { .. }
                 | Note::WorkflowTaskAttemptFailed { .. } => false,
             },
         }

@@ -100,6 +100,53 @@ async fn the_verbs_work_and_say_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_history_is_followed_into_the_runs_that_follow() {
+    let server = Server::start().await;
+    let body = serde_json::json!({"workflowType": "relay", "workflowId": "w", "input": 2});
+    let run_id = server.client.post("", body).await.1["runId"].clone();
+    // Nobody has read the second one when the first run ends.
+    for message in ["\"a\"", "\"b\""] {
+        let words = ["signal", "w", "--name", "approve", "--input", message];
+        assert_eq!(workflow(&server, &words).await.0, 0);
+    }
+    for words in [
+        &[
+            "show",
+            "w",
+            "--follow",
+            "--run-id",
+            run_id.as_str().unwrap(),
+        ] as &[&str],
+        &[
+            "show",
+            "w",
+            "--follow",
+            "--json",
+            "--run-id",
+            run_id.as_str().unwrap(),
+        ],
+    ] {
+        let (code, out, _) = workflow(&server, words).await;
+        assert_eq!(code, 0);
+        let goes_on = out
+            .lines()
+            .filter(|line| line.starts_with("goes on in run "));
+        let is_json = words.contains(&"--json");
+        assert_eq!(goes_on.count(), usize::from(!is_json), "{out}");
+        let last = out.lines().last().unwrap();
+        assert!(
+            last.contains(if is_json {
+                "EXECUTION_COMPLETED"
+            } else {
+                "ExecutionCompleted"
+            }),
+            "{out}"
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn failures_and_misuse_have_their_own_exit_status() {
     let server = Server::start().await;
 

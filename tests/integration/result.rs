@@ -1,5 +1,7 @@
 //! The end of a workflow, over HTTP.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::support::{Server, client::code};
@@ -68,5 +70,33 @@ async fn a_closed_run_has_its_result_without_waiting() {
         (200, Some(7)),
         "{outcome}"
     );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_chain_is_waited_for_once_and_its_last_run_is_named() {
+    let server = Server::start().await;
+    let body = json!({"workflowType": "relay", "workflowId": "w", "input": 3});
+    let first = server.client.post("", body).await.1["runId"].clone();
+    for message in ["a", "b"] {
+        let signal = json!({"signalName": "approve", "input": message});
+        server.client.post("/w/signal", signal).await;
+    }
+    let begun = Instant::now();
+    let path = format!("/w/result?wait=5s&runId={}", first.as_str().unwrap());
+    let (status, outcome) = server.client.get(&path).await;
+    let waited = begun.elapsed();
+    assert_eq!((status, outcome["status"].as_str()), (202, Some("Running")));
+    assert!(waited < Duration::from_secs(9), "{waited:?}");
+    let current = server.client.get("/w").await.1["runId"].clone();
+    assert_eq!(outcome["runId"], current);
+    assert_ne!(outcome["runId"], first);
+
+    let signal = json!({"signalName": "approve", "input": "c"});
+    server.client.post("/w/signal", signal).await;
+    let path = path.replace("wait=5s", "wait=true");
+    let (status, outcome) = server.client.get(&path).await;
+    assert_eq!((status, outcome["result"].as_str()), (200, Some("c")));
+    assert_eq!(outcome["runId"], current);
     server.stop().await;
 }

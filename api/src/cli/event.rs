@@ -83,6 +83,12 @@ impl Event {
             .collect()
     }
 
+    /// Returns the run that follows the one that it closes, if one does.
+    pub(crate) fn next_run_id(&self) -> Option<String> {
+        let next = &self.attributes()?["newExecutionRunId"];
+        next.as_str().filter(|id| !id.is_empty()).map(str::to_owned)
+    }
+
     /// Returns its attributes.
     pub(crate) fn attributes(&self) -> Option<&Value> {
         let fields = self.value.as_object()?;

@@ -66,7 +66,7 @@ pub(super) async fn measure(url: &str, events: usize) -> Result<String> {
     };
     own.engine.signal(&address, signal).await?;
     let closed = own.engine.result(&address, Duration::from_mins(1)).await?;
-    closed.context("it did not end")?;
+    closed.closed().context("it did not end")?;
     let time = begun.elapsed().as_secs_f64() * 1000.0;
     table.row(&["a signal: cold fold, replay, end", &format!("{time:.1}")]);
     own.close().await?;

@@ -22,6 +22,9 @@ impl Owner {
         let Some(run) = self.runs.get(&run_id) else {
             return;
         };
+        if run.waits_for_child(&effect) {
+            return;
+        }
         let source = RunKey {
             key: run.key.clone(),
             run_id,

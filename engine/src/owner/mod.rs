@@ -7,6 +7,7 @@
 mod activities;
 mod answers;
 mod backlog;
+mod children;
 mod debts;
 mod deliver;
 pub(crate) mod describe;

@@ -90,7 +90,8 @@ impl Owner {
                     .parent_workflow_execution
                     .as_ref()
                     .is_some_and(|execution| execution.run_id == parent);
-                if is_child {
+                // Sent again, it may find another run that has taken the child's id over.
+                if is_child || has_heard(execution, &op) {
                     self.operate(run_id, *op);
                 } else {
                     let answer = Err(Error::WorkflowNotFound {
@@ -117,8 +118,10 @@ impl Owner {
             }
             Op::Heard(heard) => self.heard(run_id, &heard),
             Op::ChildClosed { closed, reply } => {
+                let starting = run.starting_child(closed.initiated_event_id);
                 let decision = decide::child_closed(execution, &closed, now);
                 self.carry_out(run_id, decision, reply);
+                self.deliver_to_child(run_id, starting);
             }
             Op::Worker { session, answer } => self.answered(run_id, session, *answer),
             Op::Look => {
@@ -137,6 +140,12 @@ impl Owner {
             return;
         };
         run.unheard_since = None;
+        let starting = match heard.outcome {
+            Delivered::ChildStarted(_) | Delivered::ChildStartFailed(_) => {
+                run.starting_child(heard.initiated_event_id)
+            }
+            Delivered::Signal(_) | Delivered::Cancel(_) => None,
+        };
         if run.execution.is_open() {
             let decision = decided(&run.execution, heard, now);
             self.carry_out(run_id, decision, Reply::None);
@@ -150,6 +159,7 @@ impl Owner {
             }
             self.paid(run_id, Debt::Initiated(heard.initiated_event_id));
         }
+        self.deliver_to_child(run_id, starting);
     }
 
     /// Records a decision, and answers.
@@ -302,6 +312,21 @@ impl Owner {
             Op::Worker { session, answer } => self.free_slot(session, &answer),
             Op::Heard(_) | Op::Look => {}
         }
+    }
+}
+
+/// Says whether a run, or one before it, has heard a message.
+fn has_heard(execution: &history::Execution, op: &Op) -> bool {
+    match op {
+        Op::Signal { signal, .. } => {
+            let request_id = signal.request_id.as_ref();
+            request_id.is_some_and(|id| execution.has_heard_signal(id))
+        }
+        Op::RequestCancel { cancel, .. } => {
+            let request_id = cancel.request_id.as_ref();
+            request_id.is_some_and(|id| execution.has_heard_cancel(id))
+        }
+        _ => false,
     }
 }
 

@@ -75,13 +75,14 @@ impl Owner {
 
     /// Begins the run that follows one that closes; both are written together.
     fn start_successor(&mut self, run_id: RunId, successor: RunId, start: &decide::StartWorkflow) {
+        let now = self.now();
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
         run.successor = Some(successor);
         let (key, incarnation) = (run.key.clone(), run.incarnation);
-        let now = self.now();
-        match decide::start(&key.namespace.name, successor, start, now) {
+        let decided = decide::start_after(&run.execution, successor, start, now);
+        match decided {
             Ok(decision) => {
                 self.insert_started(key, successor, start, Some(run_id), incarnation);
                 self.record(successor, decision);

@@ -88,22 +88,34 @@ impl Owner {
             self.current.remove(&key);
             return self.start_new(key, request, reply, None);
         };
-        let started = run.execution.started();
         let on_existing = decide::start_on_existing(
             &Existing {
                 workflow_id: &key.workflow_id,
                 run_id: existing,
                 status: run.execution.status(),
-                start_request_id: started.request_id.as_ref(),
-                started_at: run.execution.started_at(),
+                heard: run.execution.start_heard(&request.request_id),
             },
             &request,
         );
         match on_existing {
             Ok(OnExisting::StartNew) => self.start_new(key, request, reply, Some(existing)),
-            Ok(OnExisting::UseExisting { run_id, started }) => {
-                let answer = Ok(Started { run_id, started });
+            Ok(OnExisting::Repeated { run_id, began }) => {
+                let answer = Ok(Started {
+                    run_id,
+                    started: began,
+                });
                 self.tell_when_durable(existing, Answer::Start { reply, answer });
+            }
+            Ok(OnExisting::UseExisting) => {
+                let decision =
+                    decide::attach_start(&run.execution, &request.request_id, self.now());
+                self.record(existing, decision);
+                let answer = Ok(Started {
+                    run_id: existing,
+                    started: false,
+                });
+                self.tell_when_durable(existing, Answer::Start { reply, answer });
+                self.settle(existing);
             }
             Ok(OnExisting::TerminateThenStart) => {
                 self.terminate_then_start(key, existing, request, reply);
@@ -137,7 +149,7 @@ impl Owner {
             // It is closed by now, which is as good.
             return self.start_new(key, request, reply, Some(existing));
         };
-        let started = match decide::start(&key.namespace.name, run_id, &request, now) {
+        let started = match decide::start_after(&run.execution, run_id, &request, now) {
             Ok(started) => started,
             Err(rejection) => return self.answer_start(reply, Err(rejection.into())),
         };
@@ -161,7 +173,12 @@ impl Owner {
         previous: Option<RunId>,
     ) {
         let (now, run_id) = (self.now(), self.new_run_id());
-        let decision = match decide::start(&key.namespace.name, run_id, &request, now) {
+        let before = previous.and_then(|previous| self.runs.get(&previous));
+        let decision = match before {
+            Some(before) => decide::start_after(&before.execution, run_id, &request, now),
+            None => decide::start(&key.namespace.name, run_id, &request, now),
+        };
+        let decision = match decision {
             Ok(decision) => decision,
             Err(rejection) => return self.answer_start(reply, Err(rejection.into())),
         };

@@ -233,6 +233,7 @@ impl Seen {
             K::ChildWorkflowExecutionCompleted(a) => self.ends(a.initiated_event_id, name)?,
             K::ChildWorkflowExecutionFailed(a) => self.ends(a.initiated_event_id, name)?,
             K::ChildWorkflowExecutionTerminated(a) => self.ends(a.initiated_event_id, name)?,
+            K::ChildWorkflowExecutionCanceled(a) => self.ends(a.initiated_event_id, name)?,
             K::TimerStarted(a) => {
                 self.timers
                     .insert(id, after(event.at, a.start_to_fire_timeout));

@@ -169,6 +169,9 @@ fn planted_bugs_are_found() {
         (Bug::UnheardDemand, 0, "is still open"),
         (Bug::DoubledBatch, 0, "may run once and ran again"),
         (Bug::OldRead, 0, "follows"),
+        (Bug::OvertakenStart, 0, "is still open"),
+        (Bug::VanishedSignal, 0, "is still open"),
+        (Bug::DoubledRequest, 0, "is answered with"),
     ] {
         let (seed, violation) = found(bug, from, tells);
         eprintln!("{bug:?}: seed {seed}: {violation}");

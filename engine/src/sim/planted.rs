@@ -2,7 +2,10 @@
 
 use std::{cell::Cell, sync::Arc};
 
-use history::{EventKind, Note, Record, Timestamp, decide::Decision};
+use history::{
+    EventKind, Note, Record, Timestamp,
+    decide::{Decision, Effect},
+};
 
 /// How much too early a timer fires, in microseconds.
 const HASTE: i64 = 50_000;
@@ -32,6 +35,12 @@ pub(super) enum Bug {
     UnheardDemand,
     /// What a member tells another is taken again when it comes again.
     DoubledBatch,
+    /// A message to a child does not wait for its start.
+    OvertakenStart,
+    /// What was not read at continue-as-new does not go over to the next run.
+    VanishedSignal,
+    /// A run does not know what the runs before it have heard.
+    DoubledRequest,
     /// A run comes into memory as it was read before it was there and left again.
     OldRead,
 }
@@ -67,6 +76,11 @@ pub(crate) fn answers_unconfirmed() -> bool {
 /// Says whether a child that starts after its parent has closed lives on.
 pub(crate) fn leaves_late_children() -> bool {
     planted(Bug::LateChild)
+}
+
+/// Says whether a message to a child does not wait for its start.
+pub(crate) fn overtakes_starts() -> bool {
+    planted(Bug::OvertakenStart)
 }
 
 /// Says whether the owner does not mind that a run was in memory while it was read.
@@ -108,6 +122,20 @@ pub(crate) fn alter(mut decision: Decision) -> Decision {
             !matches!(record, Record::Note(noted)
                 if matches!(&noted.note, Note::Buffered { event: EventKind::WorkflowExecutionSignaled(_) }))
         });
+    }
+    if planted(Bug::DoubledRequest) {
+        decision.records.retain(|record| {
+            !matches!(record, Record::Note(noted) if matches!(noted.note, Note::RequestsHeard { .. }))
+        });
+    }
+    if planted(Bug::VanishedSignal) {
+        for effect in &mut decision.effects {
+            if let Effect::StartNewRun { start, .. } = effect
+                && let Some(continued) = &mut start.continued
+            {
+                continued.unread_signals.clear();
+            }
+        }
     }
     decision
 }

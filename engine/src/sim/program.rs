@@ -8,9 +8,11 @@ use history::{
     command::{
         Command, ContinueAsNewWorkflowExecution, ScheduleActivityTask, StartChildWorkflowExecution,
     },
-    event::{ContinueAsNewInitiator, ParentClosePolicy},
+    event::{ContinueAsNewInitiator, ParentClosePolicy, WorkflowExecutionSignaled},
 };
 use serde::{Deserialize, Serialize};
+
+use super::store::ns;
 
 /// A workflow's code.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -37,6 +39,8 @@ pub(super) enum Step {
     /// A child that is asked for and not even waited for until it starts. It waits for a signal that nobody sends: it has to end
     /// with its parent, whichever of the two comes first.
     Left,
+    /// A child that is asked for and asked to cancel at once. It waits for a signal that nobody sends: it has to end as canceled.
+    Canceled,
     /// All of them at once.
     All(Vec<Step>),
 }
@@ -121,7 +125,7 @@ impl Step {
             Self::Activity(activity) => activity.queue = draw(),
             Self::Child(program) | Self::Orphan(program, _) => program.spread(draw),
             Self::All(steps) => steps.iter_mut().for_each(|step| step.spread(draw)),
-            Self::Timer { .. } | Self::Signal | Self::Left => {}
+            Self::Timer { .. } | Self::Signal | Self::Left | Self::Canceled => {}
         }
     }
 
@@ -129,7 +133,7 @@ impl Step {
         match self {
             Self::Activity(activity) => total.add(if activity.once { 0 } else { activity.value }),
             Self::Timer { .. } => total.add(1),
-            Self::Signal | Self::Orphan(..) | Self::Left => total.add(2),
+            Self::Signal | Self::Orphan(..) | Self::Left | Self::Canceled => total.add(2),
             Self::Child(program) => total.add(program.oracle(0).steps),
             Self::All(steps) => steps.iter().for_each(|step| step.oracle(total)),
         }
@@ -147,6 +151,11 @@ impl Step {
 /// Returns what a program asks for next, given its whole history.
 pub(super) fn run(events: &[Arc<Event>]) -> Vec<Command> {
     let known = Known::of(events);
+    if known.cancel_requested {
+        return vec![Command::CancelWorkflowExecution {
+            details: Payloads::default(),
+        }];
+    }
     let State {
         program,
         total,
@@ -163,16 +172,21 @@ pub(super) fn run(events: &[Arc<Event>]) -> Vec<Command> {
             return turn.commands;
         }
     }
-    let total = turn.total;
-    let end = match program.then {
-        Some(next) => continue_as_new(&State {
+    let mut total = turn.total;
+    let unread = &known.signals[turn.signals_taken..];
+    let end = if let Some(next) = program.then {
+        let state = State {
             program: *next,
             total,
             runs_before: runs_before + 1,
-        }),
-        None => Command::CompleteWorkflowExecution {
+        };
+        continue_as_new(&state, unread)
+    } else {
+        // One that is there twice is to be seen in the result.
+        total.signals += unread.iter().map(value).sum::<i64>();
+        Command::CompleteWorkflowExecution {
             result: json(&total),
-        },
+        }
     };
     turn.commands.push(end);
     turn.commands
@@ -186,7 +200,8 @@ struct Known {
     asked: HashMap<String, EventId>,
     /// What came of it.
     done: HashMap<EventId, i64>,
-    signals: Vec<i64>,
+    signals: Vec<WorkflowExecutionSignaled>,
+    cancel_requested: bool,
 }
 
 impl Known {
@@ -201,6 +216,7 @@ impl Known {
             asked: HashMap::new(),
             done: HashMap::new(),
             signals: Vec::new(),
+            cancel_requested: false,
         };
         for event in events {
             known.read(event);
@@ -219,7 +235,8 @@ impl Known {
                 self.workflow_id = a.workflow_id.clone();
                 self.state = read(&a.input);
             }
-            K::WorkflowExecutionSignaled(a) => self.signals.push(read(&a.input)),
+            K::WorkflowExecutionSignaled(a) => self.signals.push((**a).clone()),
+            K::WorkflowExecutionCancelRequested(_) => self.cancel_requested = true,
             K::ActivityTaskScheduled(a) => {
                 self.asked.insert(a.activity_id.to_string(), event.id);
             }
@@ -251,6 +268,9 @@ impl Known {
                 let total: Total = read(&a.result);
                 self.done.insert(a.initiated_event_id, total.steps);
             }
+            K::ChildWorkflowExecutionCanceled(a) => {
+                self.done.insert(a.initiated_event_id, 2);
+            }
             _ => {}
         }
     }
@@ -279,11 +299,11 @@ impl Turn<'_> {
                 self.take(fired)
             }
             Step::Signal => {
-                let Some(value) = self.known.signals.get(self.signals_taken) else {
+                let Some(signal) = self.known.signals.get(self.signals_taken) else {
                     return false;
                 };
                 self.signals_taken += 1;
-                self.total.signals += value;
+                self.total.signals += value(signal);
                 self.take(Some(2))
             }
             Step::Child(program) => {
@@ -314,6 +334,22 @@ impl Turn<'_> {
                     start_child(name, &waits, ParentClosePolicy::Terminate)
                 });
                 self.take(Some(2))
+            }
+            Step::Canceled => {
+                let name = self.known.child(path);
+                if !self.known.asked.contains_key(&name) {
+                    let waits = Program {
+                        queue: self.known.state.program.queue,
+                        steps: vec![Step::Signal],
+                        then: None,
+                    };
+                    let policy = ParentClosePolicy::Terminate;
+                    self.commands.push(start_child(&name, &waits, policy));
+                    self.commands.push(cancel_child(&name));
+                    return false;
+                }
+                let canceled = self.known.asked.get(&name);
+                self.take(canceled.and_then(|asked| self.known.done.get(asked).copied()))
             }
             Step::All(steps) => {
                 let before = self.total;
@@ -383,7 +419,21 @@ fn start_child(name: &str, program: &Program, policy: ParentClosePolicy) -> Comm
     }))
 }
 
-fn continue_as_new(state: &State) -> Command {
+fn cancel_child(name: &str) -> Command {
+    Command::RequestCancelExternalWorkflowExecution {
+        namespace: ns().name,
+        workflow_id: WorkflowId::known(name),
+        run_id: None,
+        child_workflow_only: true,
+        reason: "planned".to_owned(),
+    }
+}
+
+fn value(signal: &WorkflowExecutionSignaled) -> i64 {
+    read(&signal.input)
+}
+
+fn continue_as_new(state: &State, unread: &[WorkflowExecutionSignaled]) -> Command {
     Command::ContinueAsNewWorkflowExecution(Box::new(ContinueAsNewWorkflowExecution {
         workflow_type: None,
         task_queue: Some(queue(state.program.queue)),
@@ -396,6 +446,7 @@ fn continue_as_new(state: &State) -> Command {
         header: Default::default(),
         memo: Default::default(),
         search_attributes: Default::default(),
+        unread_signals: unread.to_vec(),
     }))
 }
 

@@ -11,7 +11,7 @@ use history::{
     EventId, EventKind, RequestId, RunId, SignalName, Status, WorkflowExecution, WorkflowId,
     WorkflowType,
     decide::{Parent, Rejection, Signal, StartWorkflow, Terminate},
-    event::WorkflowIdReusePolicy,
+    event::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
 };
 use tokio::{
     runtime::{Builder, Runtime},
@@ -196,6 +196,8 @@ fn waiting(step: Step) -> Workflow {
         signals: Vec::new(),
         terminated_at: None,
         wanted_at: Vec::new(),
+        attached_at: Vec::new(),
+        taken_over: false,
     }
 }
 
@@ -276,7 +278,7 @@ impl<'a> Simulation<'a> {
             run_id: RunId(uuid::Uuid::nil()),
         };
         state().odds.lost_letters = 1000;
-        self.start(StartWorkflow {
+        let started = self.start(StartWorkflow {
             parent: Some(Parent {
                 namespace: ns().name,
                 root: parent.clone(),
@@ -284,20 +286,20 @@ impl<'a> Simulation<'a> {
                 initiated_event_id: EventId::FIRST,
             }),
             ..start(workflow_id, "start", &waiting(step))
-        })
-        .await;
+        });
+        started.await.unwrap();
     }
 
-    async fn start(&self, start: StartWorkflow) {
-        let started = self.insist(|reply| Message::Start {
+    async fn start(&self, start: StartWorkflow) -> Result<Started, Error> {
+        self.insist(|reply| Message::Start {
             namespace: ns(),
             request: Box::new(start.clone()),
             reply: StartReply::Caller {
                 reply,
                 closed: None,
             },
-        });
-        started.await.unwrap();
+        })
+        .await
     }
 
     /// Waits for the first violation.
@@ -381,26 +383,20 @@ impl<'a> Simulation<'a> {
         let workflow_id = WorkflowId::known(format!("w{n}"));
         let at = |millis| begun + Duration::from_millis(millis);
         sleep_until(at(workflow.starts_at)).await;
-        let started = self
-            .insist(|reply| Message::Start {
-                namespace: ns(),
-                request: Box::new(start(&workflow_id, "start", workflow)),
-                reply: StartReply::Caller {
-                    reply,
-                    closed: None,
-                },
-            })
-            .await;
-        match started {
+        let started = self.start(start(&workflow_id, "start", workflow)).await;
+        let first = match started {
             Ok(Started { run_id, .. }) => {
                 if !self.outside.memory.state().run_exists(run_id) {
                     self.violation(format!(
                         "{workflow_id}: an acknowledged start is not stored"
                     ));
                 }
+                run_id
             }
-            Err(error) => self.violation(format!("{workflow_id}: its start was refused: {error}")),
-        }
+            Err(error) => {
+                return self.violation(format!("{workflow_id}: its start was refused: {error}"));
+            }
+        };
         let signals = join_all(
             workflow
                 .signals
@@ -411,7 +407,17 @@ impl<'a> Simulation<'a> {
                     let when = at(*when);
                     async move {
                         sleep_until(when).await;
-                        self.signal(&workflow_id, workflow, k, *value).await;
+                        if self.signal(&workflow_id, workflow, k, *value).await
+                            && chance(|rng| rng.u32(0..3)) == 0
+                        {
+                            // As if the answer had been lost: to whichever run there is by then.
+                            dawdle(4000).await;
+                            if !self.signal(&workflow_id, workflow, k, *value).await {
+                                self.violation(format!(
+                                    "{workflow_id}: a signal that was heard is refused"
+                                ));
+                            }
+                        }
                     }
                 }),
         );
@@ -428,6 +434,13 @@ impl<'a> Simulation<'a> {
                 self.want(workflow_id, workflow).await;
             }
         }));
+        let attached = join_all(workflow.attached_at.iter().map(|when| {
+            let (workflow_id, when) = (&workflow_id, at(*when));
+            async move {
+                sleep_until(when).await;
+                self.attach(workflow_id, workflow).await;
+            }
+        }));
         let ended = async {
             // Half of them are looked at from outside, so that nobody's question wakes them.
             while n.is_multiple_of(2) && self.outside.memory.state().is_open(&workflow_id) {
@@ -435,7 +448,78 @@ impl<'a> Simulation<'a> {
             }
             self.end(&workflow_id, workflow).await;
         };
-        tokio::join!(signals, terminated, wanted, ended);
+        tokio::join!(signals, terminated, wanted, attached, ended);
+        if workflow.taken_over {
+            self.take_over(&workflow_id, workflow, first).await;
+        }
+    }
+
+    /// Wants a workflow to run, and after a while asks for it again: as if the answer had been lost.
+    async fn attach(&self, workflow_id: &WorkflowId, workflow: &Workflow) {
+        let request = StartWorkflow {
+            reuse_policy: WorkflowIdReusePolicy::RejectDuplicate,
+            conflict_policy: WorkflowIdConflictPolicy::UseExisting,
+            ..start(workflow_id, "attach", workflow)
+        };
+        if let Ok(answer) = self.start(request.clone()).await {
+            dawdle(3000).await;
+            self.is_answered(request, answer).await;
+        }
+    }
+
+    /// Starts another run of an id that has ended; then all that was asked of the first one is asked again, and has no effect.
+    async fn take_over(&self, workflow_id: &WorkflowId, workflow: &Workflow, first: RunId) {
+        let mut next = waiting(Step::Timer { millis: 300 });
+        // One that is served.
+        next.program.queue = workflow.program.queue;
+        let request = start(workflow_id, "next", &next);
+        let second = match self.start(request.clone()).await {
+            Ok(answer) if answer.started && answer.run_id != first => answer,
+            other => {
+                return self.violation(format!(
+                    "{workflow_id}: another start of it was answered with {other:?}"
+                ));
+            }
+        };
+        let first = Started {
+            run_id: first,
+            started: true,
+        };
+        let again = start(workflow_id, "start", workflow);
+        self.is_answered(again.clone(), first).await;
+        for (k, (_, value)) in workflow.signals.iter().enumerate() {
+            self.signal(workflow_id, workflow, k, *value).await;
+        }
+        self.is_answered(request, second).await;
+        let closed = self
+            .insist(|reply| Message::On {
+                key: key(workflow_id),
+                run_id: Some(second.run_id),
+                op: Op::WaitClosed { reply },
+            })
+            .await;
+        if let Ok(Closed { event, .. }) = closed
+            && let EventKind::WorkflowExecutionCompleted(a) = &event.kind
+        {
+            let Total { signals, .. } = program::read(&a.result);
+            if signals != 0 && workflow.terminated_at.is_none() {
+                self.violation(format!(
+                    "{workflow_id}: its next run was sent what the one before had heard"
+                ));
+            }
+        }
+        self.is_answered(again, first).await;
+    }
+
+    /// Sends a start again, and looks whether it is answered as it was.
+    async fn is_answered(&self, request: StartWorkflow, before: Started) {
+        let workflow_id = request.workflow_id.clone();
+        match self.start(request).await {
+            Ok(answer) if answer == before => {}
+            other => self.violation(format!(
+                "{workflow_id}: a start that was answered with {before:?} is answered with {other:?}"
+            )),
+        }
     }
 
     /// Starts a workflow of an id that is used already, and looks whether what it is told was so when it asked.
@@ -472,7 +556,14 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    async fn signal(&self, workflow_id: &WorkflowId, workflow: &Workflow, k: usize, value: i64) {
+    /// Sends a signal, and says whether it was heard.
+    async fn signal(
+        &self,
+        workflow_id: &WorkflowId,
+        workflow: &Workflow,
+        k: usize,
+        value: i64,
+    ) -> bool {
         let request = format!("{workflow_id} signal {k}.");
         let answer = self
             .insist(|reply| {
@@ -493,6 +584,7 @@ impl<'a> Simulation<'a> {
             })
             .await;
         let stored = self.outside.memory.state().mentions(workflow_id, &request);
+        let heard = answer.is_ok();
         match answer {
             Ok(()) if !stored => {
                 self.violation(format!(
@@ -504,6 +596,7 @@ impl<'a> Simulation<'a> {
             }
             _ => {}
         }
+        heard
     }
 
     async fn terminate(&self, workflow_id: &WorkflowId) {
@@ -598,12 +691,16 @@ impl<'a> Simulation<'a> {
 
 fn on(workflow_id: &WorkflowId, op: Op) -> Message {
     Message::On {
-        key: Key {
-            namespace: ns(),
-            workflow_id: workflow_id.clone(),
-        },
+        key: key(workflow_id),
         run_id: None,
         op,
+    }
+}
+
+fn key(workflow_id: &WorkflowId) -> Key {
+    Key {
+        namespace: ns(),
+        workflow_id: workflow_id.clone(),
     }
 }
 

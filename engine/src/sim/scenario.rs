@@ -37,6 +37,10 @@ pub(super) struct Workflow {
     pub(super) terminated_at: Option<u64>,
     /// When somebody else wants to start a workflow of this id.
     pub(super) wanted_at: Vec<u64>,
+    /// When somebody wants to have it run, whoever started it.
+    pub(super) attached_at: Vec<u64>,
+    /// Another run takes the id over when it has ended.
+    pub(super) taken_over: bool,
 }
 
 /// A bad day of a process.
@@ -159,6 +163,16 @@ impl Scenario {
                 less.workflows[n].terminated_at = None;
                 smaller.push(less);
             }
+            if workflow.taken_over {
+                let mut less = self.clone();
+                less.workflows[n].taken_over = false;
+                smaller.push(less);
+            }
+            if !workflow.attached_at.is_empty() {
+                let mut less = self.clone();
+                less.workflows[n].attached_at.clear();
+                smaller.push(less);
+            }
             for k in 0..workflow.wanted_at.len() {
                 let mut less = self.clone();
                 less.workflows[n].wanted_at.remove(k);
@@ -199,6 +213,10 @@ fn workflow(rng: &mut fastrand::Rng) -> Workflow {
         wanted_at: (0..rng.usize(0..3))
             .map(|_| starts_at + rng.u64(0..4000))
             .collect(),
+        attached_at: (0..rng.usize(0..2))
+            .map(|_| starts_at + rng.u64(0..2000))
+            .collect(),
+        taken_over: rng.u32(0..3) == 0,
     }
 }
 
@@ -206,8 +224,8 @@ fn program(rng: &mut fastrand::Rng, depth: u32, signals: bool) -> Program {
     let steps = (0..rng.usize(1..=5))
         .map(|_| step(rng, depth, signals))
         .collect();
-    // A run that goes on anew would lose the signals that it has not waited for.
-    let then = (rng.u32(0..6) == 0).then(|| Box::new(program(rng, depth.saturating_sub(1), false)));
+    let then =
+        (rng.u32(0..6) == 0).then(|| Box::new(program(rng, depth.saturating_sub(1), signals)));
     Program {
         queue: None,
         steps,
@@ -216,7 +234,7 @@ fn program(rng: &mut fastrand::Rng, depth: u32, signals: bool) -> Program {
 }
 
 fn step(rng: &mut fastrand::Rng, depth: u32, signals: bool) -> Step {
-    match rng.u32(0..13) {
+    match rng.u32(0..14) {
         0 | 1 => Step::Timer {
             millis: rng.u64(1..400),
         },
@@ -235,6 +253,7 @@ fn step(rng: &mut fastrand::Rng, depth: u32, signals: bool) -> Step {
             Step::All(steps.collect())
         }
         8 if depth > 0 => Step::Left,
+        9 if depth > 0 => Step::Canceled,
         _ => Step::Activity(Activity {
             queue: None,
             millis: if rng.u32(0..10) == 0 {

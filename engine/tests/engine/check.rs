@@ -276,6 +276,7 @@ fn chain(events: &[Arc<Event>]) -> Vec<Command> {
             header: Default::default(),
             memo: Default::default(),
             search_attributes: Default::default(),
+            unread_signals: Vec::new(),
         },
     ))]
 }

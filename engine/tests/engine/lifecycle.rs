@@ -204,7 +204,7 @@ async fn who_asked_for_an_end_and_hung_up_keeps_no_run_in_memory() {
         .await
         .unwrap();
     let open = engine.result(&address("waits"), Duration::ZERO).await;
-    assert!(open.unwrap().is_none());
+    assert!(open.unwrap().closed().is_none());
     let parked =
         async { while number(&url, "SELECT count(*) FROM open_run WHERE parked").await == 0 {} };
     tokio::time::timeout(PATIENCE, parked)
@@ -463,6 +463,7 @@ async fn continue_as_new_goes_on_in_a_new_run_and_the_result_is_that_of_the_last
                     header: Default::default(),
                     memo: Default::default(),
                     search_attributes: Default::default(),
+                    unread_signals: Vec::new(),
                 },
             ))]
         }),

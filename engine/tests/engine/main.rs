@@ -10,4 +10,5 @@ mod check;
 mod durability;
 mod lifecycle;
 mod matching;
+mod requests;
 mod support;

@@ -275,6 +275,7 @@ pub(crate) async fn end(engine: &Engine, workflow_id: &str) -> Closed {
         .result(&address(workflow_id), PATIENCE)
         .await
         .expect("a result")
+        .closed()
         .expect("it ends in time")
 }
 

@@ -110,7 +110,7 @@ async fn begin_poison(engine: &Engine, ledger: &Ledger) -> RunId {
 async fn cured(engine: &Engine) -> Closed {
     loop {
         match engine.result(&address("poison"), PATIENCE).await {
-            Ok(closed) => return closed.expect("it ends in time"),
+            Ok(waited) => return waited.closed().expect("it ends in time"),
             Err(error) => assert_eq!(error.code(), "DATA_REFUSED"),
         }
     }

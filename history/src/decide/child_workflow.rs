@@ -24,6 +24,8 @@ pub struct ChildClosed {
     pub initiated_event_id: EventId,
     /// The child's last run.
     pub execution: WorkflowExecution,
+    /// The first run of its chain: the one that the parent started.
+    pub first_run_id: RunId,
     /// The code of that run.
     pub workflow_type: WorkflowType,
     /// How it closed.
@@ -124,7 +126,7 @@ pub fn child_closed(
     let start = child
         .run_id
         .is_none()
-        .then(|| started(child, closed.execution.run_id));
+        .then(|| started(child, closed.first_run_id));
     let kinds = start.into_iter().chain([close(child, closed)]).collect();
     Ok(Draft::of_arrival(exec, now, kinds).finish_arrival())
 }

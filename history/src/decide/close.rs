@@ -56,9 +56,11 @@ pub fn request_cancel(
     request: &RequestCancel,
     now: Timestamp,
 ) -> Result<Decision, Rejection> {
-    let repeated =
-        request.request_id.is_some() && request.request_id.as_ref() == exec.cancel_request_id();
-    if repeated {
+    if request
+        .request_id
+        .as_ref()
+        .is_some_and(|id| exec.has_heard_cancel(id))
+    {
         return Ok(Decision::default());
     }
     if !exec.is_open() {
@@ -150,21 +152,24 @@ pub(super) fn run_timed_out(
         Some(_) => next_run::after_failure(exec, &failure, draft.at),
         None => Next::Final(RetryState::Timeout),
     };
+    let start = |at| next_run::retry(exec, failure, at, draft.at, exec.facts());
     let (retry_state, follows) = match (next, new_run_id) {
-        (Next::RetryAt(at), Some(run_id)) => (RetryState::InProgress, Some((run_id, at))),
+        (Next::RetryAt(at), Some(run_id)) => match start(at) {
+            Some(start) => (RetryState::InProgress, Some((run_id, start))),
+            None => (RetryState::InternalServerError, None),
+        },
         (Next::Final(retry_state), _) => (retry_state, None),
         (Next::RetryAt(_), None) => (RetryState::Timeout, None),
     };
     draft.event(WorkflowExecutionTimedOut {
         retry_state,
-        new_execution_run_id: follows.map(|(run_id, _)| run_id),
+        new_execution_run_id: follows.as_ref().map(|(run_id, _)| *run_id),
     });
     let outcome = follows
         .is_none()
         .then_some(ChildOutcome::TimedOut(retry_state));
     close(&mut draft, &BTreeSet::new(), outcome);
-    if let Some((run_id, at)) = follows {
-        let start = next_run::retry(exec, failure, at, draft.at);
+    if let Some((run_id, start)) = follows {
         draft.start_new_run(run_id, start);
     }
     draft.finish()
@@ -225,7 +230,7 @@ pub(crate) fn close_child(exec: &Execution, child: &ChildState) -> Option<Effect
             namespace: attributes.namespace.clone(),
             workflow_id: attributes.workflow_id.clone(),
             run_id: None,
-            only_child_of: Some(exec.run_id()),
+            only_child_of: Some(exec.origin_of(child.initiated_event_id()).run_id),
         },
     })
 }
@@ -239,6 +244,7 @@ pub(crate) fn notify_parent(exec: &Execution, outcome: ChildOutcome) -> Option<E
         closed: Box::new(ChildClosed {
             initiated_event_id: started.parent_initiated_event_id,
             execution: exec.workflow_execution(),
+            first_run_id: started.first_execution_run_id,
             workflow_type: exec.workflow_type().clone(),
             outcome,
         }),

@@ -11,8 +11,8 @@ use crate::{
         wiring::{end_of, goes_last, start_of},
     },
     event::{
-        Event, EventKind, Sticky, TaskQueueKind, WorkflowTaskFailed, WorkflowTaskFailedCause,
-        WorkflowTaskScheduled, WorkflowTaskTimedOut,
+        Event, EventKind, Sticky, TaskQueueKind, WorkflowExecutionSignaled, WorkflowTaskFailed,
+        WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskTimedOut,
     },
     execution::{Execution, WorkflowTaskState, event_bytes, transient_backoff},
     failure::{Failure, TimeoutType},
@@ -257,6 +257,18 @@ impl<'a> Draft<'a> {
             .buffer()
             .iter()
             .any(|kind| !self.is_taken_away(kind))
+    }
+
+    /// Returns the signals that wait, if nothing else does.
+    pub(super) fn buffered_signals(&self) -> Option<Vec<WorkflowExecutionSignaled>> {
+        let waiting = self.exec.buffer().iter();
+        waiting
+            .filter(|kind| !self.is_taken_away(kind))
+            .map(|kind| match kind {
+                EventKind::WorkflowExecutionSignaled(signal) => Some((**signal).clone()),
+                _ => None,
+            })
+            .collect()
     }
 
     fn is_taken_away(&self, kind: &EventKind) -> bool {

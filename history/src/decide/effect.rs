@@ -7,8 +7,8 @@ use crate::{
         SignalExternalWorkflowExecutionInitiated, StartChildWorkflowExecutionInitiated,
         WorkflowIdConflictPolicy,
     },
-    execution::{ActivityState, Execution, WorkflowTaskState},
-    ids::{EventId, RequestId},
+    execution::{ActivityState, ChildState, Execution, WorkflowTaskState},
+    ids::{EventId, Namespace, RequestId, RunId, WorkflowId},
     time::Millis,
 };
 
@@ -54,9 +54,11 @@ impl Effect {
     }
 }
 
-/// Names what a run asks of another one, so that it has its effect once however often it is delivered.
+/// Names what a run asks of another one, so that it has its effect once however often it is delivered, also by a run that is
+/// reset to a later event.
 fn request_id(execution: &Execution, initiated_event_id: EventId) -> RequestId {
-    RequestId::known(format!("{}:{initiated_event_id}", execution.run_id()))
+    let origin = execution.origin_of(initiated_event_id).run_id;
+    RequestId::known(format!("{origin}:{initiated_event_id}"))
 }
 
 fn start_child(
@@ -77,7 +79,7 @@ pub(super) fn child_start(
     initiated_event_id: EventId,
     attributes: &StartChildWorkflowExecutionInitiated,
 ) -> StartWorkflow {
-    let this = execution.workflow_execution();
+    let this = execution.origin_of(initiated_event_id);
     let root = execution.started().root_workflow_execution.clone();
     StartWorkflow {
         workflow_id: attributes.workflow_id.clone(),
@@ -107,6 +109,22 @@ pub(super) fn child_start(
     }
 }
 
+/// Returns the run that the child of that id knows as its parent.
+fn parent_of(
+    execution: &Execution,
+    namespace: &Namespace,
+    workflow_id: &WorkflowId,
+    message: EventId,
+) -> RunId {
+    let is_meant = |child: &&ChildState| {
+        let child = child.attributes();
+        child.namespace == *namespace && child.workflow_id == *workflow_id
+    };
+    let child = execution.children().filter(is_meant).last();
+    let asked_by = child.map_or(message, ChildState::initiated_event_id);
+    execution.origin_of(asked_by).run_id
+}
+
 fn signal_external(
     execution: &Execution,
     initiated_event_id: EventId,
@@ -118,7 +136,10 @@ fn signal_external(
             namespace: attributes.namespace.clone(),
             workflow_id: attributes.workflow_id.clone(),
             run_id: attributes.run_id,
-            only_child_of: attributes.child_workflow_only.then(|| execution.run_id()),
+            only_child_of: attributes.child_workflow_only.then(|| {
+                let (namespace, id) = (&attributes.namespace, &attributes.workflow_id);
+                parent_of(execution, namespace, id, initiated_event_id)
+            }),
         },
         signal: Box::new(Signal {
             signal_name: attributes.signal_name.clone(),
@@ -126,7 +147,7 @@ fn signal_external(
             header: attributes.header.clone(),
             identity: None,
             request_id: Some(request_id(execution, initiated_event_id)),
-            external: Some((execution.workflow_execution(), initiated_event_id)),
+            external: Some((execution.origin_of(initiated_event_id), initiated_event_id)),
         }),
     }
 }
@@ -142,13 +163,16 @@ fn cancel_external(
             namespace: attributes.namespace.clone(),
             workflow_id: attributes.workflow_id.clone(),
             run_id: attributes.run_id,
-            only_child_of: attributes.child_workflow_only.then(|| execution.run_id()),
+            only_child_of: attributes.child_workflow_only.then(|| {
+                let (namespace, id) = (&attributes.namespace, &attributes.workflow_id);
+                parent_of(execution, namespace, id, initiated_event_id)
+            }),
         },
         cancel: Box::new(RequestCancel {
             cause: attributes.reason.clone(),
             identity: None,
             request_id: Some(request_id(execution, initiated_event_id)),
-            external: Some((execution.workflow_execution(), initiated_event_id)),
+            external: Some((execution.origin_of(initiated_event_id), initiated_event_id)),
         }),
     }
 }

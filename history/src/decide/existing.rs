@@ -1,10 +1,12 @@
 //! What a start means for an id that has been used before.
 
 use crate::{
-    decide::{Rejection, StartWorkflow},
+    decide::{Decision, Rejection, StartWorkflow, draft::Draft},
     event::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
-    execution::Status,
+    execution::{Execution, Status},
     ids::{RequestId, RunId, WorkflowId},
+    record::Note,
+    requests::StartHeard,
     time::Timestamp,
 };
 
@@ -17,10 +19,8 @@ pub struct Existing<'a> {
     pub run_id: RunId,
     /// Whether it is open, or how it closed.
     pub status: Status,
-    /// The request that started it.
-    pub start_request_id: Option<&'a RequestId>,
-    /// When it started.
-    pub started_at: Timestamp,
+    /// What this very request was answered before: [`Execution::start_heard`].
+    pub heard: Option<StartHeard>,
 }
 
 /// What a start means for an id that has been used before.
@@ -28,13 +28,15 @@ pub struct Existing<'a> {
 pub enum OnExisting {
     /// A new run starts.
     StartNew,
-    /// The run that is there is the answer.
-    UseExisting {
-        /// Which run.
+    /// This very request was answered before, and is answered so again.
+    Repeated {
+        /// The run that it began or found: the first one of its chain.
         run_id: RunId,
-        /// Whether this very request started it.
-        started: bool,
+        /// Whether it began it.
+        began: bool,
     },
+    /// The open run is the answer: see [`attach_start`].
+    UseExisting,
     /// The open run is terminated, and a new one starts.
     TerminateThenStart,
 }
@@ -49,10 +51,10 @@ pub fn start_on_existing(
     request: &StartWorkflow,
 ) -> Result<OnExisting, Rejection> {
     let run_id = existing.run_id;
-    if existing.start_request_id == Some(&request.request_id) {
-        return Ok(OnExisting::UseExisting {
-            run_id,
-            started: true,
+    if let Some(heard) = existing.heard {
+        return Ok(OnExisting::Repeated {
+            run_id: heard.run_id,
+            began: heard.began,
         });
     }
     let refused = || Rejection::WorkflowIdReuseRefused {
@@ -89,10 +91,20 @@ fn on_open(
             workflow_id: existing.workflow_id.clone(),
             run_id: existing.run_id,
         }),
-        WorkflowIdConflictPolicy::UseExisting => Ok(OnExisting::UseExisting {
-            run_id: existing.run_id,
-            started: false,
-        }),
+        WorkflowIdConflictPolicy::UseExisting => Ok(OnExisting::UseExisting),
         WorkflowIdConflictPolicy::TerminateExisting => Ok(OnExisting::TerminateThenStart),
     }
+}
+
+/// Records that a start was answered with this open run. Beyond a number of them nothing is recorded: each is an answer only, and
+/// would grow the history of a run that never closes without an end.
+pub fn attach_start(exec: &Execution, request_id: &RequestId, now: Timestamp) -> Decision {
+    if !exec.remembers_attached() {
+        return Decision::default();
+    }
+    let mut draft = Draft::new(exec, now);
+    draft.note(Note::StartAttached {
+        request_id: request_id.clone(),
+    });
+    draft.finish()
 }

@@ -1,10 +1,10 @@
 //! The run that follows a run: after a failure, or because workflow code goes on in a new one.
 
 use crate::{
-    decide::{Continued, Parent, StartWorkflow},
+    decide::{Continued, Parent, StartWorkflow, start_problem},
     event::{
-        ContinueAsNewInitiator, WorkflowExecutionContinuedAsNew, WorkflowIdConflictPolicy,
-        WorkflowIdReusePolicy,
+        ContinueAsNewInitiator, Memo, SearchAttributes, WorkflowExecutionContinuedAsNew,
+        WorkflowExecutionSignaled, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
     },
     execution::Execution,
     failure::{Failure, RetryState},
@@ -27,22 +27,25 @@ pub(super) fn after_failure(exec: &Execution, failure: &Failure, at: Timestamp) 
     }
 }
 
-/// Returns the start of the run that repeats this one.
+/// Returns the start of the run that repeats this one, with the memo and the search attributes as they are now. `None` if no run may
+/// start so: it would be refused again and again.
 pub(super) fn retry(
     exec: &Execution,
     failure: Failure,
     starts_at: Timestamp,
     now: Timestamp,
-) -> StartWorkflow {
+    (memo, search_attributes): (Memo, SearchAttributes),
+) -> Option<StartWorkflow> {
     let started = exec.started();
     let mut start = again(exec);
+    (start.memo, start.search_attributes) = (memo, search_attributes);
     start.start_delay = Millis::from(starts_at.since(now));
     if let Some(continued) = &mut start.continued {
         continued.initiator = ContinueAsNewInitiator::Retry;
         continued.failure = Some(failure);
         continued.attempt = started.attempt.saturating_add(1);
     }
-    start
+    start_problem(&start).is_none().then_some(start)
 }
 
 /// Returns the start of the run that goes on from this one.
@@ -50,6 +53,7 @@ pub(super) fn continue_as_new(
     exec: &Execution,
     attributes: &WorkflowExecutionContinuedAsNew,
     retry_policy: Option<RetryPolicy>,
+    unread_signals: Vec<WorkflowExecutionSignaled>,
 ) -> StartWorkflow {
     let mut start = again(exec);
     start.workflow_type = attributes.workflow_type.clone();
@@ -64,6 +68,7 @@ pub(super) fn continue_as_new(
     start.retry_policy = retry_policy.or(start.retry_policy);
     if let Some(continued) = &mut start.continued {
         continued.initiator = attributes.initiator;
+        continued.unread_signals = unread_signals;
     }
     start
 }
@@ -103,6 +108,7 @@ fn again(exec: &Execution) -> StartWorkflow {
             last_completion_result: started.last_completion_result.clone(),
             attempt: 1,
             expiration_time: started.workflow_execution_expiration_time,
+            unread_signals: Vec::new(),
         }),
     }
 }

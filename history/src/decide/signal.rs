@@ -38,7 +38,7 @@ pub fn signal(exec: &Execution, request: &Signal, now: Timestamp) -> Result<Deci
     if request
         .request_id
         .as_ref()
-        .is_some_and(|id| exec.has_seen(id))
+        .is_some_and(|id| exec.has_heard_signal(id))
     {
         return Ok(Decision::default());
     }

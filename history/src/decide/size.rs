@@ -1,9 +1,9 @@
 //! What is too large to be recorded. Each answer is a phrase that follows the name of the thing.
 
 use crate::{
-    event::Memo,
+    event::{Memo, WorkflowExecutionSignaled},
     failure::Failure,
-    limits::{FAILURE_DEPTH_MAX, PAYLOAD_BYTES_MAX},
+    limits::{FAILURE_DEPTH_MAX, PAYLOAD_BYTES_MAX, UNREAD_SIGNALS_BYTES_MAX},
     payload::Payloads,
 };
 
@@ -34,6 +34,23 @@ pub(super) fn failure_problem(failure: &Failure) -> Option<String> {
         ));
     }
     problem(failure.size())
+}
+
+/// For the signals that go over to the next run.
+pub(super) fn signals_problem(signals: &[WorkflowExecutionSignaled]) -> Option<String> {
+    let header = |signal: &WorkflowExecutionSignaled| -> usize {
+        let facts = signal.header.iter();
+        facts.map(|(key, value)| key.len() + value.size()).sum()
+    };
+    let bytes: usize = signals
+        .iter()
+        .map(|signal| signal.input.size() + header(signal))
+        .sum();
+    (bytes > UNREAD_SIGNALS_BYTES_MAX).then(|| {
+        format!(
+            "have {bytes} bytes; the most is {UNREAD_SIGNALS_BYTES_MAX}; read some before continuing as new"
+        )
+    })
 }
 
 /// For reasons and causes in words.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     decide::{Decision, Rejection, draft::Draft, facts_problem, payload_problem},
     event::{
-        ContinueAsNewInitiator, Header, Memo, SearchAttributes, WorkflowExecutionStarted,
-        WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
+        ContinueAsNewInitiator, Header, Memo, SearchAttributes, WorkflowExecutionSignaled,
+        WorkflowExecutionStarted, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
     },
     execution::Execution,
     failure::Failure,
@@ -16,7 +16,8 @@ use crate::{
     },
     limits,
     payload::Payloads,
-    record::Record,
+    record::{Note, Record},
+    requests::RequestsHeard,
     retry::RetryPolicy,
     time::{Millis, Timestamp},
 };
@@ -94,9 +95,12 @@ pub struct Continued {
     pub attempt: u32,
     /// When the execution timeout passes.
     pub expiration_time: Option<Timestamp>,
+    /// Signals that the run before was sent and its code has not read, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread_signals: Vec<WorkflowExecutionSignaled>,
 }
 
-/// Starts a run: its first event, and its first workflow task unless that one waits.
+/// Starts a run of an id that no run has had: its first event, and its first workflow task unless that one waits.
 ///
 /// # Errors
 /// [`Rejection::InvalidArgument`] when a value is out of its bounds.
@@ -106,12 +110,44 @@ pub fn start(
     request: &StartWorkflow,
     now: Timestamp,
 ) -> Result<Decision, Rejection> {
+    begin(namespace, run_id, request, Vec::new(), now)
+}
+
+/// Starts a run that takes the id of another one, which is closed, or closes with it. It knows the requests that that one knew, and
+/// gets the signals that it did not read if it goes on from it.
+///
+/// # Errors
+/// [`Rejection::InvalidArgument`] when a value is out of its bounds.
+pub fn start_after(
+    previous: &Execution,
+    run_id: RunId,
+    request: &StartWorkflow,
+    now: Timestamp,
+) -> Result<Decision, Rejection> {
+    let heard = previous.requests_for_next(request.continued.is_some(), now);
+    begin(previous.namespace(), run_id, request, heard, now)
+}
+
+fn begin(
+    namespace: &Namespace,
+    run_id: RunId,
+    request: &StartWorkflow,
+    heard: Vec<RequestsHeard>,
+    now: Timestamp,
+) -> Result<Decision, Rejection> {
     if let Some((field, problem)) = problem(request) {
         return Err(Rejection::InvalidArgument { field, problem });
     }
     let nothing = Execution::new(namespace.clone(), run_id);
     let mut draft = Draft::new(&nothing, now);
     draft.event(started(run_id, request, now));
+    if !heard.is_empty() {
+        draft.note(Note::RequestsHeard { runs: heard });
+    }
+    let unread = request.continued.iter().flat_map(|run| &run.unread_signals);
+    for signal in unread {
+        draft.event(signal.clone());
+    }
     let mut decision = draft.finish();
     if request.start_delay.is_zero() {
         first_task(nothing, &mut decision, now);

@@ -227,6 +227,8 @@ impl Execution {
                 Ok(())
             })?,
             Note::Buffered { .. }
+            | Note::RequestsHeard { .. }
+            | Note::StartAttached { .. }
             | Note::WorkflowTaskAttemptScheduled { .. }
             | Note::WorkflowTaskAttemptStarted { .. }
             | Note::WorkflowTaskAttemptFailed { .. } => Err("it is no note of an activity"),

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{CancelRequest, Corrupt, Execution, Status, facts::upsert, memory};
+use super::{Corrupt, Execution, Status, facts::upsert, memory};
 use crate::{
     event::{Event, EventKind, WorkflowExecutionCancelRequested, WorkflowExecutionStarted},
-    ids::{EventId, RequestId},
+    ids::EventId,
     record::{Note, Noted, Record},
+    requests::Asks,
     time::Timestamp,
 };
 
@@ -87,15 +88,18 @@ impl Execution {
             closed.started = Some(started);
         }
         // A request whose answer was lost may come again.
-        closed.request_ids = std::mem::take(&mut self.request_ids);
-        let requests = closed.request_ids.iter();
-        closed.pending_bytes += requests.map(memory::request_bytes).sum::<usize>();
+        closed.requests = self.requests.take();
+        closed.pending_bytes += closed
+            .requests
+            .as_ref()
+            .map_or(0, |requests| requests.bytes());
+        closed.resets = std::mem::take(&mut self.resets);
         closed.status = status;
         closed.close_event = Some(Arc::clone(event));
         closed.next_event_id = self.next_event_id;
         closed.previous_started_event_id = self.previous_started_event_id;
         closed.last_completed_event_id = self.last_completed_event_id;
-        closed.cancel_requested = self.cancel_requested.take();
+        closed.cancel_requested = self.cancel_requested;
         closed.signals = self.signals;
         closed.upserted = self.upserted.take();
         closed.debts = debts.into();
@@ -201,7 +205,7 @@ impl Execution {
             }
             EventKind::WorkflowExecutionSignaled(attributes) => {
                 self.signals += 1;
-                self.request_seen(attributes.request_id.as_ref());
+                self.message_was_heard(Asks::Signal, attributes.request_id.as_ref());
                 Ok(())
             }
             EventKind::WorkflowExecutionCancelRequested(attributes) => {
@@ -296,21 +300,17 @@ impl Execution {
             | Note::ActivityAttemptScheduled { .. }
             | Note::ActivityAttemptFailed { .. }
             | Note::ActivityHeartbeat { .. }) => self.apply_activity_note(noted.at, note),
+            Note::RequestsHeard { runs } => self.requests_were_heard(runs),
+            Note::StartAttached { request_id } => {
+                self.start_was_attached(request_id);
+                Ok(())
+            }
         }
     }
 
     pub(super) fn cancel_was_requested(&mut self, attributes: &WorkflowExecutionCancelRequested) {
-        self.cancel_requested = Some(Box::new(CancelRequest {
-            request_id: attributes.request_id.clone(),
-        }));
-    }
-
-    pub(super) fn request_seen(&mut self, request_id: Option<&RequestId>) {
-        if let Some(request_id) = request_id
-            && self.request_ids.insert(request_id.clone())
-        {
-            self.pending_bytes += memory::request_bytes(request_id);
-        }
+        self.cancel_requested = true;
+        self.message_was_heard(Asks::Cancel, attributes.request_id.as_ref());
     }
 
     /// Returns the moment a record made now has: time never runs back.

@@ -1,7 +1,7 @@
 //! What happened while a workflow task was with a worker: it becomes events when that task ends.
 
 use super::{AttemptState, Execution, memory};
-use crate::{event::EventKind, ids::EventId, time::Timestamp};
+use crate::{event::EventKind, ids::EventId, requests::Asks, time::Timestamp};
 
 impl Execution {
     /// Keeps an event for later. What it ends, ends now.
@@ -27,7 +27,7 @@ impl Execution {
                 self.timer_fire_was_buffered(&attributes.timer_id, attributes.started_event_id)?;
             }
             EventKind::WorkflowExecutionSignaled(attributes) => {
-                self.request_seen(attributes.request_id.as_ref());
+                self.message_was_heard(Asks::Signal, attributes.request_id.as_ref());
             }
             EventKind::WorkflowExecutionCancelRequested(attributes) => {
                 if self.cancel_requested() {

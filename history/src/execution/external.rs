@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::{Execution, memory};
 use crate::{
+    decide::Effect,
     event::{Event, EventKind},
-    ids::EventId,
+    ids::{EventId, Namespace, WorkflowId},
 };
 
 /// A signal to another workflow, or its cancellation, that is not answered.
@@ -24,6 +25,36 @@ impl Execution {
             .get(&initiated_event_id)
             .or_else(|| self.external_cancels.get(&initiated_event_id))
             .map(Box::as_ref)
+    }
+
+    /// Returns what this run has sent to a child of that id, as a child of its own, and has no answer to.
+    pub fn messages_to_child(
+        &self,
+        namespace: &Namespace,
+        workflow_id: &WorkflowId,
+    ) -> Vec<Effect> {
+        let unanswered = self
+            .external_signals()
+            .chain(self.external_cancels())
+            .filter(|external| !external.answered);
+        let mut messages: Vec<_> = unanswered
+            .filter(|external| match &external.initiated.kind {
+                EventKind::SignalExternalWorkflowExecutionInitiated(a) => {
+                    a.child_workflow_only
+                        && (&a.namespace, &a.workflow_id) == (namespace, workflow_id)
+                }
+                EventKind::RequestCancelExternalWorkflowExecutionInitiated(a) => {
+                    a.child_workflow_only
+                        && (&a.namespace, &a.workflow_id) == (namespace, workflow_id)
+                }
+                _ => false,
+            })
+            .collect();
+        messages.sort_by_key(|external| external.initiated.id);
+        messages
+            .into_iter()
+            .filter_map(|external| Effect::of_initiated(self, &external.initiated))
+            .collect()
     }
 
     pub(super) fn external_initiated(&mut self, event: &Arc<Event>) {

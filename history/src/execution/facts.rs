@@ -8,7 +8,7 @@ use super::{Execution, memory};
 use crate::{
     event::{ContinueAsNewInitiator, Memo, SearchAttributes, WorkflowExecutionStarted},
     ids::{EventId, RunId, TaskQueue, WorkflowId, WorkflowType},
-    payload::{Encoding, Payloads},
+    payload::Payloads,
     time::Millis,
 };
 
@@ -61,6 +61,11 @@ impl Execution {
         memo
     }
 
+    /// Returns the memo and the search attributes as they are now.
+    pub(crate) fn facts(&self) -> (Memo, SearchAttributes) {
+        (self.memo(), self.search_attributes())
+    }
+
     /// Returns the search attributes as they are now.
     pub fn search_attributes(&self) -> SearchAttributes {
         let mut search_attributes = self.started().search_attributes.clone();
@@ -74,7 +79,7 @@ impl Execution {
 /// Adds facts to facts; a null takes one away.
 pub(crate) fn merge(facts: &mut Memo, changes: &Memo) {
     for (key, value) in changes {
-        if value.encoding == Encoding::BinaryNull {
+        if value.is_null() {
             facts.remove(key);
         } else {
             facts.insert(key.clone(), value.clone());
@@ -82,9 +87,9 @@ pub(crate) fn merge(facts: &mut Memo, changes: &Memo) {
     }
 }
 
-/// Adds facts to facts, and keeps their weight.
+/// Adds changes to changes, and keeps their weight. A null stays among them: it may take away what the run started with.
 pub(super) fn upsert(bytes: &mut usize, facts: &mut Memo, changes: &Memo) {
     *bytes -= memory::facts_bytes(facts);
-    merge(facts, changes);
+    facts.extend(changes.clone());
     *bytes += memory::facts_bytes(facts);
 }

@@ -4,8 +4,8 @@ use super::{ActivityState, TimerState};
 use crate::{
     event::{Event, EventKind, Memo},
     failure::Failure,
-    ids::RequestId,
     payload::{Payload, Payloads},
+    requests::RequestDigest,
 };
 
 /// What an entry of the maps costs beside its value: the keys, the allocations, a share of the tree's nodes.
@@ -27,9 +27,9 @@ pub(super) fn activity_bytes(activity: &ActivityState) -> usize {
         + failure
 }
 
-/// Returns what the id of a request costs that was seen.
-pub(super) fn request_bytes(request_id: &RequestId) -> usize {
-    ENTRY_BYTES / 4 + request_id.as_str().len()
+/// Returns what requests cost that were heard: an entry of a set or a list each.
+pub(super) const fn request_bytes(requests: usize) -> usize {
+    requests * 2 * size_of::<RequestDigest>()
 }
 
 /// Returns what an event costs that is kept in a map.

@@ -11,6 +11,7 @@ mod external;
 mod facts;
 mod memory;
 mod outstanding;
+mod requests;
 mod status;
 mod timer;
 mod workflow_task;
@@ -34,13 +35,14 @@ pub(crate) use memory::event_bytes;
 pub(crate) use workflow_task::transient_backoff;
 
 use facts::{NOT_STARTED, Upserted};
+use requests::Requests;
 
 use crate::{
     decide::Effect,
     event::{Event, EventKind, Sticky, WorkflowExecutionStarted},
     ids::{
-        ActivityId, EventId, Namespace, RequestId, RunId, TaskQueue, TimerId, WorkflowExecution,
-        WorkflowId, WorkflowType,
+        ActivityId, EventId, Namespace, RunId, TaskQueue, TimerId, WorkflowExecution, WorkflowId,
+        WorkflowType,
     },
     time::Timestamp,
 };
@@ -53,6 +55,8 @@ pub struct Execution {
     started: Option<Arc<Event>>,
     status: Status,
     close_event: Option<Arc<Event>>,
+    /// The resets that made it, by their `WorkflowTaskFailed` event: what follows one was begun by the run named with it.
+    resets: Vec<(EventId, RunId)>,
     /// What a closed run owed others at its close.
     debts: Box<[Effect]>,
     next_event_id: EventId,
@@ -79,18 +83,13 @@ pub struct Execution {
     /// One entry for each activity and timer that time will do something to.
     deadlines: BTreeSet<(Timestamp, EventId)>,
 
-    cancel_requested: Option<Box<CancelRequest>>,
+    cancel_requested: bool,
     signals: usize,
-    request_ids: BTreeSet<RequestId>,
+    /// What it has heard by a request id; nothing, mostly.
+    requests: Option<Box<Requests>>,
     upserted: Option<Box<Upserted>>,
     /// The estimated bytes of what hangs on the maps above.
     pending_bytes: usize,
-}
-
-/// The cancellation that was asked for.
-#[derive(Debug, Clone, PartialEq)]
-struct CancelRequest {
-    request_id: Option<RequestId>,
 }
 
 impl Execution {
@@ -102,6 +101,7 @@ impl Execution {
             started: None,
             status: Status::Running,
             close_event: None,
+            resets: Vec::new(),
             debts: Box::default(),
             next_event_id: EventId::FIRST,
             last_event_at: Timestamp::default(),
@@ -120,9 +120,9 @@ impl Execution {
             external_signals: BTreeMap::new(),
             external_cancels: BTreeMap::new(),
             deadlines: BTreeSet::new(),
-            cancel_requested: None,
+            cancel_requested: false,
             signals: 0,
-            request_ids: BTreeSet::new(),
+            requests: None,
             upserted: None,
             pending_bytes: 0,
         }
@@ -158,6 +158,16 @@ impl Execution {
         WorkflowExecution {
             workflow_id: self.workflow_id().clone(),
             run_id: self.run_id,
+        }
+    }
+
+    /// Returns the run that an event was first recorded in: this one, or the one that it was reset from. What an event has asked of
+    /// others is known by that run and the event, so that a reset run has what its base began.
+    pub fn origin_of(&self, event_id: EventId) -> WorkflowExecution {
+        let reset = self.resets.iter().rev().find(|(at, _)| *at < event_id);
+        WorkflowExecution {
+            workflow_id: self.workflow_id().clone(),
+            run_id: reset.map_or(self.started().original_execution_run_id, |(_, run)| *run),
         }
     }
 
@@ -276,7 +286,7 @@ impl Execution {
 
     /// Says whether cancellation was requested.
     pub fn cancel_requested(&self) -> bool {
-        self.cancel_requested.is_some()
+        self.cancel_requested
     }
 
     /// Returns how many signals have arrived, those that wait included.
@@ -326,13 +336,5 @@ impl Execution {
 
     pub(crate) fn awaits_first_task(&self) -> bool {
         self.awaits_first_task
-    }
-
-    pub(crate) fn cancel_request_id(&self) -> Option<&RequestId> {
-        self.cancel_requested.as_ref()?.request_id.as_ref()
-    }
-
-    pub(crate) fn has_seen(&self, request_id: &RequestId) -> bool {
-        self.request_ids.contains(request_id)
     }
 }

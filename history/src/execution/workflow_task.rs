@@ -18,8 +18,8 @@ use std::sync::Arc;
 use super::Execution;
 use crate::{
     event::{
-        Event, EventKind, TaskQueueKind, WorkflowTaskCompleted, WorkflowTaskScheduled,
-        WorkflowTaskStarted,
+        Event, EventKind, TaskQueueKind, WorkflowTaskCompleted, WorkflowTaskFailedCause,
+        WorkflowTaskScheduled, WorkflowTaskStarted,
     },
     failure::TimeoutType,
     ids::{EventId, Identity, TaskQueue},
@@ -205,6 +205,10 @@ impl Execution {
             EventKind::WorkflowTaskFailed(attributes) => {
                 self.ends_task(attributes.scheduled_event_id, true)?;
                 self.workflow_task_ended(event, Some(false));
+                if attributes.cause == WorkflowTaskFailedCause::ResetWorkflow {
+                    let run_id = attributes.new_run_id;
+                    self.resets.extend(run_id.map(|run_id| (event.id, run_id)));
+                }
                 Ok(())
             }
             _ => Err("it is no event of a workflow task"),

@@ -265,3 +265,19 @@ fn closed_parent_takes_no_answer() {
         ",
     );
 }
+
+#[test]
+fn child_that_is_heard_of_by_its_end_started_as_its_first_run() {
+    check(
+        "
+        given start | take | complete: child c
+        child-closed c later
+          6 ChildWorkflowExecutionStarted c
+          7 ChildWorkflowExecutionCompleted c (started 6)
+          8 WorkflowTaskScheduled
+          > DispatchWorkflowTask 8 attempt 1 to main
+        crash
+          > DispatchWorkflowTask 8 attempt 1 to main
+        ",
+    );
+}

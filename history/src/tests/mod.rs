@@ -19,6 +19,8 @@ mod close;
 mod limits;
 mod next_run;
 mod recovery;
+mod requests;
+mod reset;
 
 mod fuzz;
 mod pairs;

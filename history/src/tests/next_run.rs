@@ -1,6 +1,9 @@
 //! The run that follows a run.
 
-use super::story::check;
+use std::sync::Arc;
+
+use super::story::{Story, check};
+use crate::{EventKind, Payload, Record};
 
 #[test]
 fn failed_run_is_retried() {
@@ -135,12 +138,13 @@ fn retry_carries_what_this_turn_changed() {
 fn run_does_not_go_on_over_what_it_has_not_seen() {
     check(
         "
-        given start | take | signal hello
+        given start | take | signal hello | cancel
         complete: continue
           4 WorkflowTaskFailed UnhandledCommand
           5 WorkflowExecutionSignaled hello
-          6 WorkflowTaskScheduled
-          > DispatchWorkflowTask 6 attempt 1 to main
+          6 WorkflowExecutionCancelRequested
+          7 WorkflowTaskScheduled
+          > DispatchWorkflowTask 7 attempt 1 to main
           ! UnhandledCommand: ContinueAsNewWorkflowExecution: something arrived meanwhile that workflow code has not seen; run it again
         ",
     );
@@ -202,4 +206,136 @@ fn empty_facts_and_nameless_markers_are_refused() {
           8 MarkerRecorded
         ",
     );
+}
+
+#[test]
+fn signals_that_nobody_read_go_over_to_the_next_run_in_order() {
+    check(
+        "
+        given start | take | complete | wait 2s | signal one id=a | signal two | signal three | take | signal four id=d | signal five
+        complete: continue unread=one/a,three
+          10 WorkflowTaskCompleted
+          11 WorkflowExecutionContinuedAsNew Workflow
+          > StartNewRun Workflow attempt 1 unread one unread three unread four unread five
+        next
+          1 WorkflowExecutionStarted w
+          ~ RequestsHeard of 1: messages 2 starts 0
+          2 WorkflowExecutionSignaled one
+          3 WorkflowExecutionSignaled three
+          4 WorkflowExecutionSignaled four
+          5 WorkflowExecutionSignaled five
+          6 WorkflowTaskScheduled
+          > DispatchWorkflowTask 6 attempt 1 to main
+        signal one id=a
+        signal four id=d
+        take
+          7 WorkflowTaskStarted
+        ",
+    );
+}
+
+#[test]
+fn signals_wait_with_the_run_that_waits() {
+    check(
+        "
+        given start | take | signal hello
+        complete: continue
+          4 WorkflowTaskCompleted
+          5 WorkflowExecutionContinuedAsNew Workflow backoff 1s
+          > StartNewRun Workflow attempt 1 delay 1s unread hello
+        next
+          1 WorkflowExecutionStarted w backoff 1s
+          2 WorkflowExecutionSignaled hello
+        wait 1s
+          3 WorkflowTaskScheduled
+          > DispatchWorkflowTask 3 attempt 1 to main
+        ",
+    );
+}
+
+#[test]
+fn signals_that_the_run_never_had_or_that_are_too_large_do_not_go_over() {
+    check(
+        "
+        given start | take | complete | signal hello id=a | take
+        complete: continue unread=hello/b
+          8 WorkflowTaskFailed BadContinueAsNewAttributes
+          ! BadContinueAsNewAttributes: unread_signals: the run has had no signal by request b
+        given wait 1s | take
+        complete: continue unread=one,two,three size=1500000
+          ~ WorkflowTaskAttemptFailed attempt 2: PayloadsTooLarge
+          ! PayloadsTooLarge: unread_signals: have 4500036 bytes; the most is 4194304; read some before continuing as new
+        ",
+    );
+}
+
+#[test]
+fn retry_begins_without_the_signals_of_the_run_that_failed() {
+    check(
+        "
+        given start attempts=2 | take | complete | signal hello id=a | take
+        complete: fail
+          8 WorkflowTaskCompleted
+          9 WorkflowExecutionFailed InProgress
+          > StartNewRun Retry attempt 2 delay 1s after Error
+        next
+          1 WorkflowExecutionStarted w backoff 1s attempt 2
+          ~ RequestsHeard of 1: messages 1 starts 0
+        signal hello id=a
+        ",
+    );
+}
+
+#[test]
+fn null_takes_away_what_the_run_started_with() {
+    check(
+        "
+        given start memo.a=1 memo.b=2 memo.c=3 search.x=1 search.y=2 | take | complete: memo a=null b=json-null; upsert x=null | wait 2s | signal go | take
+        complete: continue
+          10 WorkflowTaskCompleted
+          11 WorkflowExecutionContinuedAsNew Workflow c=3 y=2
+          > StartNewRun Workflow attempt 1 c=3 y=2
+        ",
+    );
+}
+
+#[test]
+fn facts_that_no_run_may_start_with_are_refused() {
+    check(
+        "
+        given start memo.a=#1500000 attempts=2 run=5s | take
+        complete: memo b=#600000
+          4 WorkflowTaskFailed PayloadsTooLarge
+          ! PayloadsTooLarge: memo with what is upserted: has 2100026 bytes; the most is 2097152
+        ",
+    );
+}
+
+/// Recorded by an engine that did not look, say.
+#[test]
+fn retry_that_no_run_may_start_with_is_not_made() {
+    for (end, told) in [
+        (
+            "complete: fail",
+            "  5 WorkflowExecutionFailed InternalServerError",
+        ),
+        (
+            "wait 5s",
+            "  5 WorkflowExecutionTimedOut InternalServerError",
+        ),
+    ] {
+        let mut story = Story::new();
+        let mut decision = story.outcome("start attempts=2 run=5s").unwrap();
+        if let Record::Event(event) = &mut decision.records[0]
+            && let EventKind::WorkflowExecutionStarted(started) = &mut Arc::make_mut(event).kind
+        {
+            let large = Payload::binary(vec![0; 3_000_000]);
+            started.memo.insert("a".to_owned(), large);
+        }
+        story.hear(Ok(decision));
+        story.ask("take");
+        let heard = story.ask(end);
+        assert!(heard.iter().any(|line| line == told), "{heard:?}");
+        assert!(!heard.iter().any(|line| line.contains("StartNewRun")));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::story::{RUN, check, request};
+use super::story::{RUN, Story, check, request};
 use crate::{
     Status,
     decide::{Existing, OnExisting, StartWorkflow, start, start_on_existing},
@@ -151,10 +151,7 @@ fn policies_say_what_a_used_id_means() {
     ];
     const HAPPY: &[Status] = &[Status::Completed, Status::ContinuedAsNew];
     let new = Ok(OnExisting::StartNew);
-    let existing = Ok(OnExisting::UseExisting {
-        run_id: RUN,
-        started: false,
-    });
+    let existing = Ok(OnExisting::UseExisting);
     let terminate = Ok(OnExisting::TerminateThenStart);
     let running = Err("WORKFLOW_ALREADY_STARTED");
     let reuse = Err("WORKFLOW_ID_REUSE_REFUSED");
@@ -194,12 +191,17 @@ fn policies_say_what_a_used_id_means() {
 #[test]
 fn repeated_start_request_finds_its_run_whatever_became_of_it() {
     for status in [Status::Running, Status::Completed, Status::Failed] {
-        let found = start_on_existing(&existing_run(status), &request("r1"));
+        let mut story = Story::new();
+        story.ask("start");
+        let existing = Existing {
+            heard: story.execution.start_heard(&RequestId::known("r1")),
+            ..existing_run(status)
+        };
         assert_eq!(
-            found,
-            Ok(OnExisting::UseExisting {
+            start_on_existing(&existing, &request("r1")),
+            Ok(OnExisting::Repeated {
                 run_id: RUN,
-                started: true
+                began: true
             })
         );
     }
@@ -217,13 +219,11 @@ fn contradicting_policies_are_refused() {
 }
 
 fn existing_run(status: Status) -> Existing<'static> {
-    static ID: LazyLock<(WorkflowId, RequestId)> =
-        LazyLock::new(|| (WorkflowId::known("w"), RequestId::known("r1")));
+    static ID: LazyLock<WorkflowId> = LazyLock::new(|| WorkflowId::known("w"));
     Existing {
-        workflow_id: &ID.0,
+        workflow_id: &ID,
         run_id: RUN,
         status,
-        start_request_id: Some(&ID.1),
-        started_at: Timestamp(0),
+        heard: None,
     }
 }

@@ -25,13 +25,14 @@ use crate::{
     command::{ContinueAsNewWorkflowExecution, ScheduleActivityTask, StartChildWorkflowExecution},
     decide::{
         self, CancelActivityTask, ChildClosed, ChildOutcome, CompleteActivityTask,
-        CompleteWorkflowTask, Decision, FailActivityTask, FailWorkflowTask, HeartbeatActivity,
-        Parent, Rejection, RequestCancel, Signal, StartActivityTask, StartWorkflow,
-        StartWorkflowTask, Sticky, Terminate,
+        CompleteWorkflowTask, Decision, Effect, FailActivityTask, FailWorkflowTask,
+        HeartbeatActivity, Parent, Rejection, RequestCancel, Signal, StartActivityTask,
+        StartWorkflow, StartWorkflowTask, Sticky, Terminate,
     },
     event::{
         EventKind, ExternalFailedCause, ParentClosePolicy, SdkMetadata, StartChildFailedCause,
-        WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowTaskFailedCause,
+        WorkflowExecutionSignaled, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
+        WorkflowTaskFailedCause,
     },
     failure::{Failure, RetryState},
     ids::{
@@ -92,11 +93,14 @@ pub(super) struct Story {
     pub(super) now: Timestamp,
     pub(super) names: BTreeMap<String, EventId>,
     pub(super) subjects: BTreeMap<EventId, String>,
+    /// The run that was asked for when this one closed.
+    follows: Option<Box<StartWorkflow>>,
 }
 
 pub(super) const RUN: RunId = RunId(Uuid::from_u128(1));
 pub(super) const NEXT_RUN: RunId = RunId(Uuid::from_u128(2));
 pub(super) const CHILD_RUN: RunId = RunId(Uuid::from_u128(3));
+const NEXT_CHILD_RUN: RunId = RunId(Uuid::from_u128(4));
 
 pub(super) type Outcome = Result<Decision, Rejection>;
 
@@ -108,6 +112,7 @@ impl Story {
             now: Timestamp(0),
             names: BTreeMap::new(),
             subjects: BTreeMap::new(),
+            follows: None,
         }
     }
 
@@ -138,6 +143,8 @@ impl Story {
         match verb {
             "wait" => return self.wait(duration(words.first())),
             "crash" => return self.crash(),
+            "next" | "restart" => return self.next(verb == "next", &words),
+            "heard" => return self.heard(&words),
             "deadline" => {
                 let next = self.execution.next_deadline();
                 return vec![format!(
@@ -157,7 +164,7 @@ impl Story {
         self.decide(verb, &Words::of(rest), line)
     }
 
-    fn hear(&mut self, outcome: Outcome) -> Vec<String> {
+    pub(super) fn hear(&mut self, outcome: Outcome) -> Vec<String> {
         match outcome {
             Err(rejection) => vec![format!("  ! {}", telling::rejection(&rejection))],
             Ok(decision) => {
@@ -167,6 +174,11 @@ impl Story {
                     self.execution.apply(&record).unwrap();
                     lines.push(format!("  {}", telling::record(self, &record)));
                     self.log.push(record);
+                }
+                for effect in &decision.effects {
+                    if let Effect::StartNewRun { start, .. } = effect {
+                        self.follows = Some(start.clone());
+                    }
                 }
                 lines.extend(
                     decision
@@ -213,10 +225,40 @@ impl Story {
         lines
     }
 
+    /// Goes on with the run that follows, or with one that takes the id over by a start of its own.
+    fn next(&mut self, asked_for: bool, words: &Words<'_>) -> Vec<String> {
+        let request = if asked_for {
+            *self.follows.take().unwrap()
+        } else {
+            StartWorkflow {
+                request_id: RequestId::known(words.get("id").unwrap()),
+                ..start_of(words)
+            }
+        };
+        let run_id = RunId(Uuid::from_u128(self.execution.run_id().0.as_u128() + 10));
+        let outcome = decide::start_after(&self.execution, run_id, &request, self.now);
+        self.execution = Execution::new(Namespace::known("default"), run_id);
+        self.log.clear();
+        self.hear(outcome)
+    }
+
+    /// Tells what a start is answered that may have been heard before.
+    fn heard(&self, words: &Words<'_>) -> Vec<String> {
+        let request_id = RequestId::known(words.get("id").unwrap());
+        let heard = self.execution.start_heard(&request_id);
+        vec![heard.map_or_else(
+            || "  = never".to_owned(),
+            |heard| {
+                let did = if heard.began { "began" } else { "found" };
+                format!("  = {did} run {}", heard.run_id.0.as_u128())
+            },
+        )]
+    }
+
     /// Forgets what is volatile, and tells what is outstanding.
     fn crash(&mut self) -> Vec<String> {
         self.log.retain(|record| !record.is_volatile());
-        self.execution = fold(&self.log);
+        self.execution = self.fold(&self.log);
         self.execution
             .outstanding()
             .iter()
@@ -230,10 +272,14 @@ impl Story {
         let read: Vec<Record> = serde_json::from_str(&stored).unwrap();
         assert_eq!(read, self.log, "the stored text reads back as it was");
         assert_eq!(
-            fold(&read),
+            self.fold(&read),
             self.execution,
             "the stored log makes the same execution"
         );
+    }
+
+    fn fold(&self, log: &[Record]) -> Execution {
+        fold_as(self.execution.run_id(), log)
     }
 
     fn decide(&self, verb: &str, words: &Words<'_>, line: &str) -> Outcome {
@@ -326,6 +372,7 @@ impl Story {
                 };
                 decide::terminate(exec, &request, now)
             }
+            "attach" => Ok(decide::attach_start(exec, &request_id.unwrap(), now)),
             "due" => Ok(decide::fire_due(exec, NEXT_RUN, now)),
             "run" | "done" | "err" | "canceled" | "beat" | "lose" => self.attempt(verb, words),
             _ => self.answer(verb, words),
@@ -453,8 +500,13 @@ impl Story {
                     initiated_event_id: id,
                     execution: WorkflowExecution {
                         workflow_id: WorkflowId::known(words.first()),
-                        run_id: CHILD_RUN,
+                        run_id: if words.has("later") {
+                            NEXT_CHILD_RUN
+                        } else {
+                            CHILD_RUN
+                        },
                     },
+                    first_run_id: CHILD_RUN,
                     workflow_type: WorkflowType::known("Child"),
                     outcome,
                 };
@@ -525,6 +577,7 @@ impl Story {
                     header: BTreeMap::new(),
                     memo: BTreeMap::new(),
                     search_attributes: BTreeMap::new(),
+                    unread_signals: signals(&words),
                 }))
             }
             "child" => Command::StartChildWorkflowExecution(Box::new(child_of(&words))),
@@ -569,7 +622,11 @@ impl Story {
 
 /// Returns the fold of a log.
 pub(super) fn fold(log: &[Record]) -> Execution {
-    let mut execution = Execution::new(Namespace::known("default"), RUN);
+    fold_as(RUN, log)
+}
+
+fn fold_as(run_id: RunId, log: &[Record]) -> Execution {
+    let mut execution = Execution::new(Namespace::known("default"), run_id);
     for record in log {
         execution.apply(record).unwrap();
     }
@@ -625,6 +682,25 @@ fn sized_payloads(words: &Words<'_>) -> Payloads {
     Payloads::one(Payload::binary(vec![0; bytes]))
 }
 
+/// Returns the signals that were not read: `unread=name,name/request`.
+fn signals(words: &Words<'_>) -> Vec<WorkflowExecutionSignaled> {
+    let names = words.get("unread").into_iter();
+    names
+        .flat_map(|names| names.split(','))
+        .map(|signal| {
+            let (name, request) = signal.split_once('/').unwrap_or((signal, ""));
+            WorkflowExecutionSignaled {
+                signal_name: SignalName::known(name),
+                input: sized_payloads(words),
+                identity: None,
+                header: BTreeMap::new(),
+                external_workflow_execution: None,
+                request_id: RequestId::new(request).ok(),
+            }
+        })
+        .collect()
+}
+
 fn facts(words: &Words<'_>) -> BTreeMap<String, Payload> {
     words
         .0
@@ -633,11 +709,21 @@ fn facts(words: &Words<'_>) -> BTreeMap<String, Payload> {
         .map(|(key, value)| {
             let payload = if value == "null" {
                 Payload::null()
+            } else if let Some(bytes) = value.strip_prefix('#') {
+                Payload::binary(vec![b'x'; bytes.parse().unwrap()])
             } else {
-                Payload::json_text(value.to_owned())
+                Payload::json_text(value.replace("json-null", "null"))
             };
             (key.to_owned(), payload)
         })
+        .collect()
+}
+
+/// Returns the facts whose keys begin so.
+fn facts_of(words: &Words<'_>, prefix: &str) -> BTreeMap<String, Payload> {
+    let named = facts(words).into_iter();
+    named
+        .filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), value)))
         .collect()
 }
 
@@ -679,8 +765,8 @@ fn start_of(words: &Words<'_>) -> StartWorkflow {
         retry_policy: policy_of(words),
         cron_schedule: words.get("cron").unwrap_or_default().to_owned(),
         start_delay: words.time("delay"),
-        memo: BTreeMap::new(),
-        search_attributes: BTreeMap::new(),
+        memo: facts_of(words, "memo."),
+        search_attributes: facts_of(words, "search."),
         header: BTreeMap::new(),
         parent: words.has("parent").then(|| Parent {
             namespace: Namespace::known("default"),

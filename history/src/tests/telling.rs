@@ -260,6 +260,15 @@ fn note(story: &Story, note: &Note) -> String {
                 self::failure(failure)
             )
         }
+        Note::RequestsHeard { runs } => {
+            let messages: usize = runs.iter().map(|run| run.messages.len()).sum();
+            let starts: usize = runs.iter().map(|run| run.starts.len()).sum();
+            format!(
+                "{name} of {}: messages {messages} starts {starts}",
+                runs.len()
+            )
+        }
+        Note::StartAttached { request_id } => format!("{name} {request_id}"),
         Note::Buffered { event } => format!("{name} {} {}", event.name(), attributes(story, event))
             .trim_end()
             .to_owned(),
@@ -376,8 +385,12 @@ fn next_run(start: &StartWorkflow) -> String {
         .fold(String::new(), |text, (key, value)| {
             format!("{text} {key}={}", String::from_utf8_lossy(&value.data))
         });
+    let unread = continued.unread_signals.iter();
+    let unread = unread.fold(String::new(), |text, signal| {
+        format!("{text} unread {}", signal.signal_name)
+    });
     format!(
-        "{:?} attempt {}{}{}{}{facts}",
+        "{:?} attempt {}{}{}{}{facts}{unread}",
         continued.initiator,
         continued.attempt,
         optional("delay", &span(start.start_delay)),

@@ -8,6 +8,7 @@ pub(crate) fn worker() -> Worker {
         .workflow(greet)
         .workflow(echo)
         .workflow(approval)
+        .workflow(relay)
         .workflow(refusal)
         .workflow(patient)
         .activity(greeting)
@@ -34,6 +35,16 @@ async fn echo(_: Workflow, value: serde_json::Value) -> Result<serde_json::Value
 #[workflow]
 async fn approval(wf: Workflow) -> Result<String> {
     Ok(wf.signals_named::<String>("approve").recv().await?)
+}
+
+/// Takes a message on the channel `approve` in each of so many runs, and returns the last one.
+#[workflow]
+async fn relay(wf: Workflow, runs: u32) -> Result<String> {
+    let message = wf.signals_named::<String>("approve").recv().await?;
+    if runs > 1 {
+        return wf.continue_as_new(relay, runs - 1).await;
+    }
+    Ok(message)
 }
 
 /// Fails.

@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use history::{Event, EventId, SignalName, task::UnreadSignals};
+use history::{
+    Event, EventId, EventKind, SignalName, event::WorkflowExecutionSignaled, task::UnreadSignals,
+};
 
 /// The most names in a report of what is unread.
 const NAMES_MAX: usize = 100;
@@ -74,6 +76,19 @@ impl Inbox {
             reason: reason.chars().take(REASON_MAX).collect(),
         });
         before.is_none().then_some(unread.event.id)
+    }
+
+    /// Returns all that are unread, in the order they came.
+    pub(crate) fn in_order(&self) -> Vec<WorkflowExecutionSignaled> {
+        let mut unread: Vec<_> = self.channels.values().flatten().collect();
+        unread.sort_by_key(|unread| unread.event.id);
+        let signals = unread
+            .into_iter()
+            .filter_map(|unread| match &unread.event.kind {
+                EventKind::WorkflowExecutionSignaled(signal) => Some((**signal).clone()),
+                _ => None,
+            });
+        signals.collect()
     }
 
     /// Says of each name how many are unread, and why the first one does not fit that was tried.

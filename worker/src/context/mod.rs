@@ -8,7 +8,6 @@ use std::{
 };
 
 use history::{
-    Command,
     command::ContinueAsNewWorkflowExecution,
     event::{ContinueAsNewInitiator, Header, Memo, SearchAttributes},
 };
@@ -164,7 +163,7 @@ impl Workflow {
     }
 
     /// Ends this run and goes on in a new one with an empty history. It never returns:
-    /// `return wf.continue_as_new(counter, n + 1).await`.
+    /// `return wf.continue_as_new(counter, n + 1).await`. Signals that have not been read go over to the new run, in order.
     pub fn continue_as_new<W: WorkflowDefinition, T>(
         &self,
         workflow: fn() -> W,
@@ -175,21 +174,20 @@ impl Workflow {
         let input = W::encode(input);
         async move {
             state.halt(match input {
-                Ok(input) => Halt::ContinueAsNew(Command::ContinueAsNewWorkflowExecution(
-                    Box::new(ContinueAsNewWorkflowExecution {
-                        workflow_type: Some(W::workflow_type()),
-                        task_queue: None,
-                        input,
-                        workflow_run_timeout: names::timeout(W::DEFAULTS.run_timeout),
-                        workflow_task_timeout: names::timeout(W::DEFAULTS.task_timeout),
-                        backoff_start_interval: names::timeout(None),
-                        retry_policy: None,
-                        initiator: ContinueAsNewInitiator::Workflow,
-                        header: Header::new(),
-                        memo: Memo::new(),
-                        search_attributes: SearchAttributes::new(),
-                    }),
-                )),
+                Ok(input) => Halt::ContinueAsNew(Box::new(ContinueAsNewWorkflowExecution {
+                    workflow_type: Some(W::workflow_type()),
+                    task_queue: None,
+                    input,
+                    workflow_run_timeout: names::timeout(W::DEFAULTS.run_timeout),
+                    workflow_task_timeout: names::timeout(W::DEFAULTS.task_timeout),
+                    backoff_start_interval: names::timeout(None),
+                    retry_policy: None,
+                    initiator: ContinueAsNewInitiator::Workflow,
+                    header: Header::new(),
+                    memo: Memo::new(),
+                    search_attributes: SearchAttributes::new(),
+                    unread_signals: Vec::new(),
+                })),
                 Err(error) => Halt::Fail(names::misfit(&error, W::NAME)),
             });
             std::future::pending().await

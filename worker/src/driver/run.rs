@@ -304,7 +304,10 @@ impl Run {
                     .poll(&mut Context::from_waker(&state.root))
             })?;
             match self.state.take_halt() {
-                Some(Halt::ContinueAsNew(command)) => return Ok(Some(command)),
+                Some(Halt::ContinueAsNew(mut command)) => {
+                    command.unread_signals = self.state.signals_for_next();
+                    return Ok(Some(Command::ContinueAsNewWorkflowExecution(command)));
+                }
                 Some(Halt::Fail(failure)) => return Err(TaskFailure::unhandled(failure)),
                 None => {}
             }

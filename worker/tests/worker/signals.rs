@@ -67,12 +67,19 @@ async fn reads_what_does_not_fit(wf: Workflow) -> Result<Vec<String>> {
     Ok(read)
 }
 
+#[workflow]
+async fn reads_one(wf: Workflow) -> Result<String> {
+    wf.signals::<Approve>().recv().await?;
+    wf.continue_as_new(reads_one, ()).await
+}
+
 fn start(workflow: &str) -> Script {
     let worker = Worker::new("q")
         .workflow(reads_what_does_not_fit)
         .workflow(three)
         .workflow(approval)
-        .workflow(tells_others);
+        .workflow(tells_others)
+        .workflow(reads_one);
     Script::start(worker, workflow, &[])
 }
 
@@ -194,6 +201,23 @@ async fn signals_and_cancellations_to_others_say_whether_they_arrived() {
     assert_eq!(
         run.turn().await,
         ["CompleteWorkflowExecution \"there is no open workflow of that id\""]
+    );
+    run.replays().await;
+}
+
+#[tokio::test]
+async fn what_was_not_read_goes_over_to_the_next_run_in_the_order_it_came() {
+    let mut run = start("reads_one");
+    run.signaled("approve", json!({ "by": "ann" }));
+    run.signaled("stop-now", json!(null));
+    run.signaled("approve", json!({ "by": "bob" }));
+    run.signaled("unheard-of", json!(1));
+    assert_eq!(
+        run.turn().await,
+        [concat!(
+            "ContinueAsNewWorkflowExecution  unread stop-now null",
+            " unread approve {\"by\":\"bob\"} unread unheard-of 1"
+        )]
     );
     run.replays().await;
 }

@@ -481,7 +481,15 @@ pub(crate) fn text(command: &Command) -> String {
             )
         }
         Command::ContinueAsNewWorkflowExecution(new) => {
-            format!("ContinueAsNewWorkflowExecution {}", json(&new.input))
+            let unread = new.unread_signals.iter();
+            let unread = unread.fold(String::new(), |text, signal| {
+                let input = json(&signal.input);
+                format!("{text} unread {} {input}", signal.signal_name)
+            });
+            format!(
+                "ContinueAsNewWorkflowExecution {}{unread}",
+                json(&new.input)
+            )
         }
         Command::RecordMarker {
             marker_name,

@@ -24,7 +24,7 @@ pub(super) struct Show {
     /// Show every event, instead of a line for each activity, timer, child and signal.
     #[arg(long)]
     events: bool,
-    /// Show every event, and go on with new ones until the run closes.
+    /// Show every event, and go on with new ones until the run closes, and with the run that follows it.
     #[arg(long, short)]
     follow: bool,
 }
@@ -123,19 +123,27 @@ impl Show {
             let page = self
                 .page(&client, run_id.as_deref(), after, Some("true"))
                 .await?;
-            for event in &page.events {
+            let mut next = None;
+            for text in &page.events {
+                let event = Event::read(text)?;
                 let line = if json {
-                    event.get().to_owned()
+                    text.get().to_owned()
                 } else {
-                    Event::read(event)?.line(Screen::stdout())
+                    event.line(Screen::stdout())
                 };
                 writeln!(io::stdout().lock(), "{line}")?;
+                next = event.next_run_id();
             }
-            if page.closed {
-                return Ok(());
-            }
-            run_id = Some(page.run_id);
-            after = page.last_event_id;
+            (run_id, after) = match (page.closed, next) {
+                (false, _) => (Some(page.run_id), page.last_event_id),
+                (true, Some(next)) => {
+                    if !json {
+                        writeln!(io::stdout().lock(), "goes on in run {next}")?;
+                    }
+                    (Some(next), 0)
+                }
+                (true, None) => return Ok(()),
+            };
         }
     }
 

@@ -5,12 +5,12 @@ use crate::{
     command::{Command, ContinueAsNewWorkflowExecution},
     decide::{
         ChildOutcome, close::close, duration_problem, facts_problem, failure_problem, next_run,
-        payload_problem, start_problem,
+        payload_problem, signals_problem, start_problem,
     },
     event::{
         ContinueAsNewInitiator, Memo, SearchAttributes, WorkflowExecutionCanceled,
         WorkflowExecutionCompleted, WorkflowExecutionContinuedAsNew, WorkflowExecutionFailed,
-        WorkflowTaskFailedCause as Cause,
+        WorkflowExecutionSignaled, WorkflowTaskFailedCause as Cause,
     },
     execution::merge,
     failure::{Failure, RetryState},
@@ -77,25 +77,28 @@ impl Turn<'_, '_> {
     pub(super) fn fail_workflow(&mut self, failure: &Failure) -> Result<(), Refused> {
         self.may_close("FailWorkflowExecution")?;
         check_size("failure", failure_problem(failure))?;
-        let next = next_run::after_failure(self.exec, failure, self.draft.at);
-        let (retry_state, follows) = match next {
-            Next::RetryAt(_) => (RetryState::InProgress, Some(self.new_run_id)),
+        let at = self.draft.at;
+        let start =
+            |starts_at| next_run::retry(self.exec, failure.clone(), starts_at, at, self.facts());
+        let (retry_state, start) = match next_run::after_failure(self.exec, failure, at) {
+            Next::RetryAt(starts_at) => match start(starts_at) {
+                Some(start) => (RetryState::InProgress, Some(start)),
+                None => (RetryState::InternalServerError, None),
+            },
             Next::Final(retry_state) => (retry_state, None),
         };
         self.draft.event(WorkflowExecutionFailed {
             failure: failure.clone(),
             retry_state,
             workflow_task_completed_event_id: self.completed,
-            new_execution_run_id: follows,
+            new_execution_run_id: start.is_some().then_some(self.new_run_id),
         });
-        match next {
-            Next::RetryAt(at) => {
+        match start {
+            Some(start) => {
                 self.close(None);
-                let mut start = next_run::retry(self.exec, failure.clone(), at, self.draft.at);
-                (start.memo, start.search_attributes) = self.facts();
                 self.draft.start_new_run(self.new_run_id, start);
             }
-            Next::Final(_) => self.close(Some(ChildOutcome::Failed(failure.clone(), retry_state))),
+            None => self.close(Some(ChildOutcome::Failed(failure.clone(), retry_state))),
         }
         Ok(())
     }
@@ -104,7 +107,7 @@ impl Turn<'_, '_> {
         &mut self,
         command: &ContinueAsNewWorkflowExecution,
     ) -> Result<(), Refused> {
-        self.may_close("ContinueAsNewWorkflowExecution")?;
+        let unread = self.unread_signals(command)?;
         check_size("input", payload_problem(&command.input))?;
         check_size("memo", facts_problem(&command.memo))?;
         check(
@@ -113,7 +116,8 @@ impl Turn<'_, '_> {
             duration_problem(command.backoff_start_interval),
         )?;
         let attributes = self.continued(command);
-        let start = next_run::continue_as_new(self.exec, &attributes, command.retry_policy.clone());
+        let retry_policy = command.retry_policy.clone();
+        let start = next_run::continue_as_new(self.exec, &attributes, retry_policy, unread);
         if let Some((field, problem)) = start_problem(&start) {
             return check(Cause::BadContinueAsNewAttributes, field, Some(problem));
         }
@@ -121,6 +125,31 @@ impl Turn<'_, '_> {
         self.close(None);
         self.draft.start_new_run(self.new_run_id, start);
         Ok(())
+    }
+
+    /// Returns the signals that go over to the next run: those that workflow code was shown and did not read, and those that came
+    /// meanwhile. Anything else that came meanwhile it has to see first.
+    fn unread_signals(
+        &self,
+        command: &ContinueAsNewWorkflowExecution,
+    ) -> Result<Vec<WorkflowExecutionSignaled>, Refused> {
+        let mut unread = command.unread_signals.clone();
+        match self.draft.buffered_signals() {
+            Some(came_meanwhile) => unread.extend(came_meanwhile),
+            None => self.may_close("ContinueAsNewWorkflowExecution")?,
+        }
+        for signal in &command.unread_signals {
+            if let Some(request_id) = &signal.request_id
+                && !self.exec.has_heard_signal(request_id)
+            {
+                return refused(
+                    Cause::BadContinueAsNewAttributes,
+                    format!("unread_signals: the run has had no signal by request {request_id}"),
+                );
+            }
+        }
+        check_size("unread_signals", signals_problem(&unread))?;
+        Ok(unread)
     }
 
     fn continued(
@@ -161,10 +190,9 @@ impl Turn<'_, '_> {
     }
 
     /// Returns the memo and the search attributes as this turn leaves them.
-    fn facts(&self) -> (Memo, SearchAttributes) {
-        let mut memo = self.exec.memo();
+    pub(super) fn facts(&self) -> (Memo, SearchAttributes) {
+        let (mut memo, mut search_attributes) = self.exec.facts();
         merge(&mut memo, &self.memo);
-        let mut search_attributes = self.exec.search_attributes();
         merge(&mut search_attributes, &self.search_attributes);
         (memo, search_attributes)
     }

@@ -40,8 +40,13 @@ impl Turn<'_, '_> {
                 if search_attributes.is_empty() {
                     return refused(Cause::BadSearchAttributes, "there is no search attribute");
                 }
-                check_size("search_attributes", facts_problem(search_attributes))?;
                 self.search_attributes.extend(search_attributes.clone());
+                // All of them together: a later run starts with what is there then.
+                check_size("search_attributes", facts_problem(search_attributes))?;
+                check_size(
+                    "search_attributes with what is upserted",
+                    facts_problem(&self.facts().1),
+                )?;
                 self.draft.event(UpsertWorkflowSearchAttributes {
                     workflow_task_completed_event_id: self.completed,
                     search_attributes: search_attributes.clone(),
@@ -54,8 +59,9 @@ impl Turn<'_, '_> {
                         "there is nothing to modify",
                     );
                 }
-                check_size("upserted_memo", facts_problem(upserted_memo))?;
                 self.memo.extend(upserted_memo.clone());
+                check_size("upserted_memo", facts_problem(upserted_memo))?;
+                check_size("memo with what is upserted", facts_problem(&self.facts().0))?;
                 self.draft.event(WorkflowPropertiesModified {
                     workflow_task_completed_event_id: self.completed,
                     upserted_memo: upserted_memo.clone(),

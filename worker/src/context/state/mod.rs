@@ -9,7 +9,8 @@ use std::{
 use history::{
     Command, Event, EventId, EventKind, Failure, Namespace, RunId, Timestamp, WorkflowExecution,
     WorkflowId,
-    event::{WorkflowExecutionStarted, WorkflowTaskStarted},
+    command::ContinueAsNewWorkflowExecution,
+    event::{WorkflowExecutionSignaled, WorkflowExecutionStarted, WorkflowTaskStarted},
     patch::Patch,
     replay::{self, Ask, NonDeterminism},
     task::UnreadSignals,
@@ -52,7 +53,7 @@ impl Facts {
 /// What ends the turn of workflow code other than its return.
 pub(crate) enum Halt {
     /// The run goes on in a new one.
-    ContinueAsNew(Command),
+    ContinueAsNew(Box<ContinueAsNewWorkflowExecution>),
     /// Code and data don't fit together; the workflow task fails, and the run waits for a fix.
     Fail(Box<Failure>),
 }
@@ -242,6 +243,11 @@ impl RunState {
             }));
         }
         patched
+    }
+
+    /// Returns the signals that go over to the run that goes on from this one.
+    pub(crate) fn signals_for_next(&self) -> Vec<WorkflowExecutionSignaled> {
+        self.inner.borrow().inbox.in_order()
     }
 
     /// Forgets an operation whose future is gone. With `cancel`, what it asked for is canceled if it is not done.
