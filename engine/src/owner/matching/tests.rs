@@ -109,7 +109,7 @@ fn what_was_sent_before_one_side_gave_the_other_up_is_void() {
     assert!(!one.give_up(now));
     let later = now + SESSION_LOST_AFTER;
     assert!(one.give_up(later));
-    assert!(!one.give_up(later + Duration::from_secs(60)), "only once");
+    assert!(!one.give_up(later + Duration::from_mins(1)), "only once");
     // Nothing is kept for one that may never come back.
     one.push(&demand(2));
 
