@@ -112,6 +112,7 @@ async fn on_postgres(
     let folder = std::env::temp_dir().join(format!("coreason-bench-{}", std::process::id()));
     let server = postgres::Server::start(postgres::Options {
         data_dir: folder.clone(),
+        missing: postgres::Missing::Create,
         bin_dir,
         port: None,
     })

@@ -10,6 +10,7 @@ mod client;
 mod command_line;
 mod demo;
 mod describe;
+mod embedded;
 mod examples;
 mod fuzz;
 mod history;

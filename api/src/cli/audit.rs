@@ -8,9 +8,10 @@ use std::{
 use clap::Subcommand;
 use engine::audit::{Report, Scope};
 use history::RunId;
+use tokio::select;
 
 use super::{Error, check::Check};
-use crate::postgres;
+use crate::{dev::Shutdown, postgres};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -97,47 +98,35 @@ pub(crate) async fn verify(
         database_url,
         data_dir,
     };
-    let reached = database.reach().await?;
-    let report = audited(reached.url(), scope).await;
-    reached.leave().await?;
-    report
-}
-
-/// A Postgres that runs.
-pub(super) enum Reached {
-    Elsewhere(String),
-    Embedded(postgres::Server),
+    database
+        .with(|url| async move { audited(&url, scope).await })
+        .await
 }
 
 impl Database {
-    /// Returns where it is; the embedded one is started if need be.
-    pub(super) async fn reach(self) -> Result<Reached, Error> {
+    /// Does something with it; the embedded one is started for that if need be, and is there already.
+    pub(super) async fn with<T, F>(self, work: impl FnOnce(String) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         if let Some(url) = self.database_url {
-            return Ok(Reached::Elsewhere(url));
+            return work(url).await;
         }
         let options = postgres::Options {
             data_dir: self.data_dir.unwrap_or_else(postgres::default_data_dir),
+            missing: postgres::Missing::Refuse,
             bin_dir: None,
             port: None,
         };
-        Ok(Reached::Embedded(postgres::Server::start(options).await?))
-    }
-}
-
-impl Reached {
-    pub(super) fn url(&self) -> &str {
-        match self {
-            Self::Elsewhere(url) => url,
-            Self::Embedded(server) => server.url(),
-        }
-    }
-
-    /// Stops what was started.
-    pub(super) async fn leave(self) -> Result<(), Error> {
-        match self {
-            Self::Elsewhere(_) => Ok(()),
-            Self::Embedded(server) => Ok(server.stop().await?),
-        }
+        let mut shutdown = Shutdown::on_signals()?;
+        let started = postgres::Server::start_unless(options, shutdown.clone().into_asked());
+        let server = started.await?.ok_or(Error::Interrupted)?;
+        let done = select! {
+            done = Box::pin(work(server.url().to_owned())) => done,
+            () = shutdown.asked() => Err(Error::Interrupted),
+        };
+        server.stop().await?;
+        done
     }
 }
 

@@ -27,7 +27,7 @@ impl Check {
         let json = self.json;
         // Whoever runs this each night must tell a database that is broken from one that could not be looked at.
         let unchecked = |error: Error| match error {
-            Error::Usage(_) => error,
+            Error::Usage(_) | Error::Interrupted => error,
             error => Error::Unchecked(Box::new(error)),
         };
         let rules = self.rules().await.map_err(unchecked)?;
@@ -45,10 +45,9 @@ impl Check {
     }
 
     async fn rules(self) -> Result<Vec<Rule>, Error> {
-        let reached = self.database.reach().await?;
-        let rules = rules(reached.url(), self.since.as_deref(), self.show).await;
-        reached.leave().await?;
-        rules
+        let (since, show) = (self.since, self.show);
+        let work = |url: String| async move { rules(&url, since.as_deref(), show).await };
+        self.database.with(work).await
     }
 }
 

@@ -34,6 +34,9 @@ pub(crate) enum Error {
     /// The database could not be checked.
     #[error("{0}")]
     Unchecked(Box<Self>),
+    /// A signal.
+    #[error("interrupted")]
+    Interrupted,
     /// The database can't be read.
     #[error("{}", chain(.0))]
     Engine(#[from] engine::Error),
@@ -69,6 +72,7 @@ impl Error {
             Self::Output(_) => "OUTPUT_FAILED",
             Self::AuditFailed(_) => "AUDIT_FAILED",
             Self::Unchecked(error) => error.code(),
+            Self::Interrupted => "INTERRUPTED",
             Self::Engine(error) => error.code(),
             Self::Postgres(error) => error.code(),
             Self::Dev(error) => error.code(),
@@ -132,6 +136,7 @@ impl Error {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => USAGE,
+            Self::Interrupted | Self::Dev(dev::Error::Interrupted) => dev::ENDED,
             Self::Unchecked(_) => UNCHECKED,
             Self::Output(_) if self.is_silent() => OK,
             _ => FAILURE,

@@ -7,6 +7,7 @@ mod error;
 mod event;
 #[cfg(test)]
 mod fuzz;
+mod stop;
 mod table;
 mod terminal;
 mod workflow;
@@ -85,6 +86,8 @@ struct Cli {
 enum Command {
     /// Run everything in this process: Postgres, the engine, REST and a worker. Also what no command at all means.
     Dev(dev::Options),
+    /// Stop what runs on a data directory: its processes, and a Postgres that a crash has left running.
+    Stop(stop::Options),
     /// Start, watch and steer workflows.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Workflow(workflow::Args),
@@ -163,6 +166,7 @@ impl Command {
     async fn run(self, workers: Vec<Worker>) -> Result<(), Error> {
         match self {
             Self::Dev(options) => Ok(dev::run(options, workers).await?),
+            Self::Stop(options) => options.run().await,
             Self::Workflow(args) => args.run().await,
             Self::Audit(args) => args.run().await,
             Self::Demo(options) => Ok(demo::run(options).await?),

@@ -167,12 +167,8 @@ impl Server {
         if !self.data_dir.join("pgdata/postmaster.pid").exists() {
             return Ok(());
         }
-        let options = postgres::Options {
-            data_dir: self.data_dir.clone(),
-            bin_dir: None,
-            port: None,
-        };
-        Ok(postgres::Server::start(options).await?.stop().await?)
+        postgres::stop(&self.data_dir).await?;
+        Ok(())
     }
 }
 

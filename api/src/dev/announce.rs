@@ -24,7 +24,7 @@ fn write(address: SocketAddr, database: &Database) -> io::Result<()> {
     )?;
     match database {
         Database::Embedded(server) => {
-            writeln!(out, "  database  psql '{}'", server.url())?;
+            writeln!(out, "  database  psql '{}'", server.url_with_passfile())?;
             let (version, folder) = (server.version(), server.bin_dir().display());
             writeln!(out, "  Postgres  {version} from {folder}")?;
         }

@@ -13,10 +13,13 @@ pub(super) enum Database {
 }
 
 impl Database {
-    /// Starts or adopts the embedded Postgres, unless a URL names another one.
-    pub(super) async fn open(options: &Options) -> Result<Self, Error> {
+    /// Starts or adopts the embedded Postgres, unless a URL names another one. Nothing when it was `stopped` before that.
+    pub(super) async fn open(
+        options: &Options,
+        stopped: impl Future<Output = ()>,
+    ) -> Result<Option<Self>, Error> {
         if let Some(url) = &options.database_url {
-            return Ok(Self::External(url.clone()));
+            return Ok(Some(Self::External(url.clone())));
         }
         let data_dir = options
             .data_dir
@@ -24,10 +27,12 @@ impl Database {
             .unwrap_or_else(postgres::default_data_dir);
         let options = postgres::Options {
             data_dir,
+            missing: postgres::Missing::Create,
             bin_dir: options.postgres.clone(),
             port: None,
         };
-        Ok(Self::Embedded(postgres::Server::start(options).await?))
+        let started = postgres::Server::start_unless(options, stopped).await?;
+        Ok(started.map(Self::Embedded))
     }
 
     /// Returns the URL, with its password.

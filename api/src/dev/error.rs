@@ -17,6 +17,9 @@ pub(crate) enum Error {
         doing: &'static str,
         source: io::Error,
     },
+    /// Two signals, one after the other.
+    #[error("ended by a second signal; what was under way is done again after the next start")]
+    Interrupted,
     /// The program's worker.
     #[error(transparent)]
     Worker(#[from] worker::BuildError),
@@ -34,6 +37,7 @@ impl Error {
         match self {
             Self::Listen { .. } => "LISTEN_FAILED",
             Self::Io { .. } => "IO_FAILED",
+            Self::Interrupted => "INTERRUPTED",
             Self::Worker(_) => "WORKER_INVALID",
             Self::Postgres(error) => error.code(),
             Self::Engine(error) => error.code(),

@@ -22,7 +22,7 @@ use crate::{
 use database::Database;
 pub(crate) use error::Error;
 use serve::Server;
-pub(crate) use shutdown::Shutdown;
+pub(crate) use shutdown::{ENDED, Shutdown};
 
 /// How long a hand-over may take before it is worth a line in the log.
 const SAY_WAITING_AFTER: Duration = Duration::from_secs(2);
@@ -56,9 +56,23 @@ pub(crate) struct Options {
     lease: Option<Human>,
 }
 
-/// Runs until SIGTERM or SIGINT; a second one ends the process at once.
+/// Runs until SIGTERM or SIGINT; a second one ends the process at once, and Postgres shuts down by itself.
 pub(crate) async fn run(options: Options, workers: Vec<Worker>) -> Result<(), Error> {
     crate::log::to_stderr();
+    let shutdown = Shutdown::on_signals()?;
+    let mut insisting = shutdown.clone();
+    select! {
+        done = Box::pin(serve(options, workers, shutdown)) => done,
+        () = insisting.insisted() => Err(Error::Interrupted),
+    }
+}
+
+/// Runs until it is asked to stop, and stops in order.
+async fn serve(
+    options: Options,
+    workers: Vec<Worker>,
+    mut shutdown: Shutdown,
+) -> Result<(), Error> {
     let workers: Vec<Worker> = workers
         .into_iter()
         .map(|worker| options.applied_to(worker))
@@ -66,7 +80,6 @@ pub(crate) async fn run(options: Options, workers: Vec<Worker>) -> Result<(), Er
     for worker in &workers {
         worker.check()?;
     }
-    let mut shutdown = Shutdown::on_signals()?;
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|source| Error::Listen {
@@ -82,15 +95,13 @@ pub(crate) async fn run(options: Options, workers: Vec<Worker>) -> Result<(), Er
     }
     let app = App::default();
     let server = Server::start(listener, app.clone());
-    let started = select! {
-        started = Box::pin(start(&options, address, app)) => started,
-        () = shutdown.asked() => {
+    let started = Box::pin(start(&options, address, app, shutdown.clone())).await;
+    let (database, engine) = match started {
+        Ok(Some(started)) => started,
+        Ok(None) => {
             server.stop().await;
             return Ok(());
         }
-    };
-    let (database, engine) = match started {
-        Ok(started) => started,
         Err(error) => {
             server.stop().await;
             return Err(error);
@@ -132,12 +143,16 @@ impl Options {
     }
 }
 
+/// Opens the database and the engine on it. Nothing when it was asked to stop before that.
 async fn start(
     options: &Options,
     address: SocketAddr,
     app: App,
-) -> Result<(Database, Engine), Error> {
-    let database = Database::open(options).await?;
+    mut shutdown: Shutdown,
+) -> Result<Option<(Database, Engine)>, Error> {
+    let Some(database) = Database::open(options, shutdown.clone().into_asked()).await? else {
+        return Ok(None);
+    };
     let advertised = options
         .advertise
         .clone()
@@ -147,10 +162,17 @@ async fn start(
     if let Some(Human(lease)) = options.lease {
         config.lease = lease;
     }
-    match Engine::open(config).await {
+    let opened = select! {
+        opened = Engine::open(config) => opened,
+        () = shutdown.asked() => {
+            database.stop().await?;
+            return Ok(None);
+        }
+    };
+    match opened {
         Ok(engine) => {
             app.opened(engine.clone());
-            Ok((database, engine))
+            Ok(Some((database, engine)))
         }
         Err(error) => {
             database.stop().await?;

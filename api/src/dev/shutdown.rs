@@ -1,19 +1,33 @@
-//! SIGTERM and SIGINT: the first asks to stop, the second ends the process.
+//! SIGTERM and SIGINT: the first asks to stop, the second insists on it.
+
+use std::time::Duration;
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
+    time::sleep,
 };
 
 use super::Error;
 
-/// The status of a process that a second signal ended: 128 and SIGINT.
-const ENDED: i32 = 130;
+/// The status of a process that signals ended: 128 and SIGINT.
+pub(crate) const ENDED: u8 = 130;
 
-/// Whether the process was asked to stop. Cheap to clone.
+/// How long a process may take to end at once. Further signals do not shorten it: they come in threes and fours where a terminal,
+/// a script and a supervisor each pass one on, and Postgres is told to shut down meanwhile.
+const AT_ONCE_MAX: Duration = Duration::from_secs(5);
+
+/// How urgently the process was asked to stop. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Shutdown {
-    asked: watch::Receiver<bool>,
+    asked: watch::Receiver<Asked>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Asked {
+    NotYet,
+    InOrder,
+    AtOnce,
 }
 
 impl Shutdown {
@@ -29,33 +43,47 @@ impl Shutdown {
             listen(SignalKind::terminate())?,
             listen(SignalKind::interrupt())?,
         );
-        let (sender, asked) = watch::channel(false);
+        let (sender, asked) = watch::channel(Asked::NotYet);
         tokio::spawn(listening(terminate, interrupt, sender));
         Ok(Self { asked })
     }
 
     /// Says whether somebody has asked to stop.
     pub(crate) fn is_asked(&self) -> bool {
-        *self.asked.borrow()
+        *self.asked.borrow() >= Asked::InOrder
     }
 
     /// Waits until somebody asks to stop.
     pub(crate) async fn asked(&mut self) {
-        if self.asked.wait_for(|asked| *asked).await.is_err() {
+        self.reached(Asked::InOrder).await;
+    }
+
+    /// The same, for whoever takes the wait along.
+    pub(crate) async fn into_asked(mut self) {
+        self.asked().await;
+    }
+
+    /// Waits until somebody asks again.
+    pub(crate) async fn insisted(&mut self) {
+        self.reached(Asked::AtOnce).await;
+    }
+
+    async fn reached(&mut self, least: Asked) {
+        if self.asked.wait_for(|asked| *asked >= least).await.is_err() {
             // Without a listener nobody can ask.
             std::future::pending::<()>().await;
         }
     }
 }
 
-async fn listening(mut terminate: Signal, mut interrupt: Signal, asked: watch::Sender<bool>) {
-    loop {
+async fn listening(mut terminate: Signal, mut interrupt: Signal, asked: watch::Sender<Asked>) {
+    for how in [Asked::InOrder, Asked::AtOnce] {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        if asked.send_replace(true) {
-            std::process::exit(ENDED);
-        }
+        asked.send_replace(how);
     }
+    sleep(AT_ONCE_MAX).await;
+    std::process::exit(ENDED.into());
 }

@@ -52,6 +52,17 @@ impl Account {
             .ok_or(Error::NoAccount)
     }
 
+    /// Returns its name.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Ourselves => {
+                let user = User::from_uid(geteuid()).ok().flatten();
+                user.map_or_else(|| geteuid().to_string(), |user| user.name)
+            }
+            Self::Other { name, .. } => name.clone(),
+        }
+    }
+
     /// Lets the command run as this account. The standard library drops the supplementary groups of root with the uid.
     pub(super) fn run(&self, command: &mut Command) {
         if let Self::Other { uid, gid, .. } = self {

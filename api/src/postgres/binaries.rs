@@ -41,7 +41,7 @@ pub(super) fn find(
 ) -> Result<Binaries, Error> {
     let named = given
         .map(Path::to_owned)
-        .or_else(|| env::var_os("COREASON_POSTGRES").map(PathBuf::from));
+        .or_else(|| folder_in("COREASON_POSTGRES"));
     if let Some(dir) = named {
         return inspect(&dir).map_err(|reason| Error::WrongBinaries { path: dir, reason });
     }
@@ -64,7 +64,7 @@ fn packed(wanted: Option<u32>, data_dir: &Path) -> Result<Option<Binaries>, Erro
     if wanted.is_some_and(|major| major_version(IN_THIS_PROGRAM.version) != Some(major)) {
         return Ok(None);
     }
-    let parent = env::var_os("COREASON_CACHE").map_or_else(|| data_dir.to_owned(), PathBuf::from);
+    let parent = folder_in("COREASON_CACHE").unwrap_or_else(|| data_dir.to_owned());
     let home = IN_THIS_PROGRAM.unpacked(&parent)?;
     inspect(&home.join("bin"))
         .map(Some)
@@ -75,6 +75,13 @@ fn packed(wanted: Option<u32>, data_dir: &Path) -> Result<Option<Binaries>, Erro
 #[expect(clippy::unnecessary_wraps, reason = "with the feature it may fail")]
 fn packed(_: Option<u32>, _: &Path) -> Result<Option<Binaries>, Error> {
     Ok(None)
+}
+
+/// The folder that a variable of the environment names; an empty one names none.
+fn folder_in(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
 }
 
 fn candidates() -> Vec<PathBuf> {
@@ -111,8 +118,8 @@ fn distribution(root: &Path) -> Vec<PathBuf> {
 
 /// The cache directory of `./run`, by the same rule as `scripts/setup.sh`.
 fn cache() -> Option<PathBuf> {
-    if let Some(dir) = env::var_os("COREASON_CACHE") {
-        return Some(PathBuf::from(dir));
+    if let Some(dir) = folder_in("COREASON_CACHE") {
+        return Some(dir);
     }
     if nix::unistd::geteuid().is_root() {
         return Some(PathBuf::from("/var/cache/coreason-runtime"));

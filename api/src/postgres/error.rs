@@ -57,17 +57,48 @@ pub enum Error {
     },
 
     #[error(
-        "{} is missing, so nobody can log in to the Postgres in this data directory; put it back from a backup, or move the \
-         data directory away to begin with an empty one",
+        "{} is missing, or its password is not the one of the Postgres in this data directory, so nobody can log in; put it back \
+         from a backup, or move the data directory away to begin with an empty one",
         path.display()
     )]
     PasswordMissing { path: PathBuf },
 
+    #[error(
+        "{} {problem}; put the data directory back from a backup, or move it away to begin with an empty one",
+        path.display()
+    )]
+    Damaged {
+        path: PathBuf,
+        problem: &'static str,
+    },
+
+    #[error("there is no database in {}; name its data directory with --data-dir, or begin one with `coreason dev`", path.display())]
+    NoDatabase { path: PathBuf },
+
+    #[error(
+        "{path:?} has a line break or another control character in it, which Postgres can't take; choose another data directory"
+    )]
+    UnusableName { path: PathBuf },
+
+    #[error(
+        "a process on another machine or in another container uses this data directory, as {} says, and a second Postgres on the \
+         same files would destroy them; stop that one, or choose another data directory",
+        path.display()
+    )]
+    UsedElsewhere { path: PathBuf },
+
+    #[error(
+        "{} is in use still, by {}; end what is left by hand, and stop again",
+        path.display(),
+        if pids.is_empty() { "processes that this user may not see".to_owned() } else { format!("{pids:?}") }
+    )]
+    StillUsed { path: PathBuf, pids: Vec<u32> },
+
     #[error("initdb failed: {output}")]
     Initdb { output: String },
 
-    #[error("Postgres did not start: {log}")]
-    Start { log: String },
+    #[error("Postgres did not start: {log}; {advice}")]
+    Start { log: String, advice: String },
 
     #[error("no free port for Postgres on 127.0.0.1 between {first} and {last}; name one")]
     NoPort { first: u16, last: u16 },
@@ -78,7 +109,7 @@ pub enum Error {
         source: tokio_postgres::Error,
     },
 
-    #[error("cannot {doing} {}", path.display())]
+    #[error("cannot {doing} {}{}", path.display(), advice(source))]
     Io {
         doing: &'static str,
         path: PathBuf,
@@ -97,6 +128,11 @@ impl Error {
             Self::NoAccount => "POSTGRES_NO_ACCOUNT",
             Self::ClosedFolder { .. } => "POSTGRES_CLOSED_FOLDER",
             Self::PasswordMissing { .. } => "POSTGRES_PASSWORD_MISSING",
+            Self::Damaged { .. } => "POSTGRES_DAMAGED",
+            Self::NoDatabase { .. } => "NO_DATABASE",
+            Self::UnusableName { .. } => "POSTGRES_UNUSABLE_NAME",
+            Self::UsedElsewhere { .. } => "POSTGRES_USED_ELSEWHERE",
+            Self::StillUsed { .. } => "POSTGRES_STILL_USED",
             Self::Initdb { .. } => "POSTGRES_INITDB_FAILED",
             Self::Start { .. } => "POSTGRES_START_FAILED",
             Self::NoPort { .. } => "POSTGRES_NO_PORT",
@@ -113,5 +149,22 @@ impl Error {
             path,
             source,
         }
+    }
+}
+
+/// What to do where the system's own words do not say it.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; give this user the right to, or choose another data directory with --data-dir"
+        }
+        io::ErrorKind::IsADirectory
+        | io::ErrorKind::NotADirectory
+        | io::ErrorKind::AlreadyExists
+        | io::ErrorKind::DirectoryNotEmpty => {
+            "; something that is not of coreason is in the way: move it elsewhere, or choose another data directory with --data-dir"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room there",
+        _ => "",
     }
 }

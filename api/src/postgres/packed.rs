@@ -50,6 +50,12 @@ impl Packed {
         if is_whole(&home).map_err(&refused)? {
             return Ok(home);
         }
+        // A cache of one's own, named for the first time. Another user may have to read it.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(parent)
+            .map_err(|error| refused(format!("cannot make {}: {error}", parent.display())))?;
         let _lock = lock(&home.with_added_extension("lock"))
             .map_err(|error| refused(format!("cannot lock it: {error}")))?;
         if !is_whole(&home).map_err(&refused)? {
@@ -264,6 +270,17 @@ mod tests {
         assert_eq!(mode(&home.join("bin/postgres")), 0o755);
         assert_eq!(mode(&home.join("lib/libpq.so.5.18")), 0o644);
         assert!(home.join("share/empty").is_dir());
+    }
+
+    #[test]
+    fn cache_that_does_not_exist_yet_is_made_for_everyone_to_read() {
+        let folder = Folder::new("no-cache");
+        let cache = folder.0.join("a/b");
+
+        let home = folder.packed().unpacked(&cache).unwrap();
+
+        assert!(is_whole(&home).unwrap());
+        assert_eq!((mode(&folder.0.join("a")), mode(&cache)), (0o755, 0o755));
     }
 
     #[test]

@@ -1,18 +1,25 @@
 //! The postmaster, the first process of a running Postgres: ours by birth or by adoption.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use nix::errno::Errno;
-use nix::sys::signal::{self, Signal};
-use nix::unistd::Pid;
-use tokio::process::Child;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
+use nix::sys::signal::Signal;
+use tokio::{
+    process::Child,
+    time::{Instant, Interval, MissedTickBehavior, interval, interval_at, timeout},
+};
+
+use super::process::{backends_of, is_alive, is_postmaster_of, postmasters_of, send};
 
 /// How often `postmaster.pid`, and the life of an adopted postmaster, are looked at.
 const POLL: Duration = Duration::from_millis(20);
+
+/// How long a postmaster may take to write its `postmaster.pid`. One without is of no use to anybody: it ends by itself within
+/// a minute, when it looks for the file.
+const YOUTH: Duration = Duration::from_secs(2);
 
 /// How often a long recovery is reported.
 const REPORT: Duration = Duration::from_secs(5);
@@ -44,15 +51,39 @@ impl Postmaster {
         })
     }
 
-    /// Finds the live postmaster of this very cluster. `pgdata` must be a canonical path.
+    /// Finds the live postmaster of this very cluster by its `postmaster.pid`. `pgdata` must be a canonical path.
     pub(super) fn running(pgdata: &Path) -> Option<Self> {
         let file = PidFile::read(pgdata)?;
-        is_postgres_of(file.pid, pgdata).then(|| Self {
+        Some(Self {
             pid: file.pid,
-            port: file.port,
+            port: file.port?,
             pgdata: pgdata.to_owned(),
             child: None,
         })
+        .filter(|_| is_postmaster_of(file.pid, pgdata))
+    }
+
+    /// Finds the live postmaster of this very cluster, also while its `postmaster.pid` is not written yet. One whose file is
+    /// lost or damaged is ended, because no other process can find it.
+    pub(super) async fn find(pgdata: &Path) -> io::Result<Option<Self>> {
+        let mut polls = polls();
+        let young_until = Instant::now() + YOUTH;
+        loop {
+            if let Some(running) = Self::running(pgdata) {
+                return Ok(Some(running));
+            }
+            let lost = postmasters_of(pgdata);
+            if lost.is_empty() {
+                return Ok(None);
+            }
+            if Instant::now() >= young_until {
+                for pid in lost {
+                    tracing::warn!(pid, "ending a Postgres whose postmaster.pid is damaged");
+                    send(pid, Signal::SIGINT)?;
+                }
+            }
+            polls.tick().await;
+        }
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -94,35 +125,55 @@ impl Postmaster {
             return;
         }
         let mut polls = polls();
-        while is_postgres_of(self.pid, &self.pgdata) {
+        while is_postmaster_of(self.pid, &self.pgdata) {
             polls.tick().await;
         }
     }
 
-    /// Asks for a fast shutdown: open transactions are rolled back, a checkpoint is written.
-    pub(super) fn shut_down_fast(&self) -> io::Result<()> {
-        send(self.pid, Signal::SIGINT)
-    }
-
-    /// Ends it at once; the next start recovers.
-    pub(super) fn shut_down_immediately(&self) -> io::Result<()> {
-        send(self.pid, Signal::SIGQUIT)
+    /// Shuts it down and waits for its end: open transactions are rolled back, a checkpoint is written. What takes longer than
+    /// `patience` is ended at once, and the next start recovers.
+    pub(super) async fn shut_down(&mut self, patience: Duration) -> io::Result<()> {
+        send(self.pid, Signal::SIGINT)?;
+        if timeout(patience, self.ended()).await.is_err() {
+            let pid = self.pid;
+            tracing::warn!(pid, "Postgres does not shut down; ending it at once");
+            send(self.pid, Signal::SIGQUIT)?;
+            if timeout(patience, self.ended()).await.is_err() {
+                send(self.pid, Signal::SIGKILL)?;
+            }
+        }
+        Ok(())
     }
 }
 
 /// Clears what a dead postmaster left in the way of the next one: its backends, which notice its death only when they next
-/// wait, and a `postmaster.pid` whose number now belongs to a stranger, which Postgres would take for a running server.
+/// wait, and files that a loss of power has left empty or damaged, or whose process id now belongs to a stranger. Nobody else
+/// may be starting the cluster, and no postmaster of it may run.
 pub(super) fn clear_remains(pgdata: &Path) -> io::Result<()> {
-    for pid in orphans(pgdata) {
+    for pid in backends_of(pgdata) {
         tracing::info!(pid, "ending a backend whose postmaster is gone");
         send(pid, Signal::SIGQUIT)?;
     }
-    let stranger = PidFile::read(pgdata)
-        .is_some_and(|file| is_alive(file.pid) && !is_postgres_of(file.pid, pgdata));
-    if stranger {
-        fs::remove_file(pgdata.join("postmaster.pid"))
-    } else {
-        Ok(())
+    // One of a dead process is left for Postgres, which finds its shared memory by it.
+    if PidFile::read(pgdata).is_none_or(|file| is_alive(file.pid)) {
+        remove(&pgdata.join("postmaster.pid"))?;
+    }
+    // Only `pg_ctl restart` reads it; a server that may not write it does not start.
+    remove(&pgdata.join("postmaster.opts"))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io::Error::new(
+            error.kind(),
+            format!("{} is in the way: {error}", path.display()),
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -132,67 +183,27 @@ fn polls() -> Interval {
     polls
 }
 
-/// A process that is gone already needs no signal.
-fn send(pid: u32, signal: Signal) -> io::Result<()> {
-    match signal::kill(process(pid), signal) {
-        Ok(()) | Err(Errno::ESRCH) => Ok(()),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-fn is_alive(pid: u32) -> bool {
-    signal::kill(process(pid), None) != Err(Errno::ESRCH)
-}
-
-/// A number that is no process id becomes one that no process has.
-fn process(pid: u32) -> Pid {
-    Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX))
-}
-
-/// Whether the process is a Postgres that works in this cluster. A zombie is not.
-fn is_postgres_of(pid: u32, pgdata: &Path) -> bool {
-    let proc = Path::new("/proc").join(pid.to_string());
-    let works_here = fs::read_link(proc.join("cwd")).is_ok_and(|cwd| cwd == pgdata);
-    works_here
-        && fs::read_link(proc.join("exe"))
-            .is_ok_and(|exe| exe.to_string_lossy().contains("/postgres"))
-}
-
-/// The processes of this cluster that are no postmaster: they have retitled themselves `postgres: ...`.
-fn orphans(pgdata: &Path) -> Vec<u32> {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|&pid| is_postgres_of(pid, pgdata))
-        .filter(|pid| {
-            fs::read(format!("/proc/{pid}/cmdline"))
-                .is_ok_and(|title| title.starts_with(b"postgres: "))
-        })
-        .collect()
-}
-
 /// What `postmaster.pid` says: process id, data directory, start time, port, socket folder, address, shared memory, status.
 #[derive(Debug, PartialEq, Eq)]
 struct PidFile {
     pid: u32,
-    port: u16,
+    port: Option<u16>,
     ready: bool,
 }
 
 impl PidFile {
     fn read(pgdata: &Path) -> Option<Self> {
-        Self::parse(&fs::read_to_string(pgdata.join("postmaster.pid")).ok()?)
+        let text = fs::read(pgdata.join("postmaster.pid")).ok()?;
+        // A path need not be UTF-8.
+        Self::parse(&String::from_utf8_lossy(&text))
     }
 
     /// A postmaster writes the lines one after the other, so a young file may lack the last ones.
     fn parse(text: &str) -> Option<Self> {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         Some(Self {
-            pid: lines.first()?.parse().ok()?,
-            port: lines.get(3)?.parse().ok()?,
+            pid: lines.first()?.parse().ok().filter(|&pid| pid > 0)?,
+            port: lines.get(3).and_then(|port| port.parse().ok()),
             ready: lines.get(7).is_some_and(|&status| status == "ready"),
         })
     }
@@ -206,36 +217,49 @@ mod tests {
     fn pid_file_is_read_whole_or_young() {
         let whole = "4711\n/data/pgdata\n1764000000\n15433\n\n127.0.0.1\n  1  2\nready   \n";
         let young = "4711\n/data/pgdata\n1764000000\n15433\n";
+        let file = |port, ready| {
+            Some(PidFile {
+                pid: 4711,
+                port,
+                ready,
+            })
+        };
 
-        assert_eq!(
-            PidFile::parse(whole),
-            Some(PidFile {
-                pid: 4711,
-                port: 15433,
-                ready: true
-            })
-        );
-        assert_eq!(
-            PidFile::parse(young),
-            Some(PidFile {
-                pid: 4711,
-                port: 15433,
-                ready: false
-            })
-        );
-        assert_eq!(PidFile::parse("4711\n"), None);
+        assert_eq!(PidFile::parse(whole), file(Some(15433), true));
+        assert_eq!(PidFile::parse(young), file(Some(15433), false));
+        assert_eq!(PidFile::parse("4711\n"), file(None, false));
+        for damaged in ["", "\n", "0\n", "-1\n", "\0\0\0\0", "garbage\n1\n2\n3\n"] {
+            assert_eq!(PidFile::parse(damaged), None, "{damaged:?}");
+        }
+    }
+
+    /// A folder with a `postmaster.pid` of this text, as a dead or a strange process left it.
+    fn left(name: &str, text: &str) -> PathBuf {
+        let pgdata = std::env::temp_dir().join(format!("coreason-{name}-{}", std::process::id()));
+        fs::create_dir_all(&pgdata).unwrap();
+        fs::write(pgdata.join("postmaster.pid"), text).unwrap();
+        pgdata
     }
 
     #[test]
-    fn stranger_with_the_number_of_a_dead_postmaster_is_not_adopted() {
-        let pgdata = std::env::temp_dir().join(format!("coreason-stranger-{}", std::process::id()));
-        fs::create_dir_all(&pgdata).unwrap();
-        let stranger = format!("{}\n{}\n0\n15433\n", std::process::id(), pgdata.display());
-        fs::write(pgdata.join("postmaster.pid"), stranger).unwrap();
+    fn remains_are_cleared_away_but_for_what_postgres_reads_itself() {
+        let stranger = format!("{}\n/elsewhere\n0\n15433\n", std::process::id());
+        let cut = format!("{}", std::process::id());
+        for (text, kept) in [
+            (stranger.as_str(), false),
+            (&cut, false),
+            ("", false),
+            ("\0\0\0\0\0\0", false),
+            ("garbage\n", false),
+            ("4194303\n/data\n0\n15433\n", true),
+        ] {
+            let pgdata = left("remains", text);
 
-        assert!(Postmaster::running(&pgdata).is_none());
-        clear_remains(&pgdata).unwrap();
-        assert!(!pgdata.join("postmaster.pid").exists());
-        fs::remove_dir_all(&pgdata).unwrap();
+            assert!(Postmaster::running(&pgdata).is_none(), "{text:?}");
+            clear_remains(&pgdata).unwrap();
+
+            assert_eq!(pgdata.join("postmaster.pid").exists(), kept, "{text:?}");
+            fs::remove_dir_all(&pgdata).unwrap();
+        }
     }
 }

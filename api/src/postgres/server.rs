@@ -1,17 +1,24 @@
 //! A running Postgres and the loop that brings it back when it dies.
 
-use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
-use tokio::time::{interval, sleep, timeout};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+    time::{interval, sleep},
+};
 
-use super::Error;
-use super::binaries::Binaries;
-use super::cluster::Cluster;
-use super::postmaster::{Ended, Postmaster};
+use super::{
+    Error,
+    binaries::Binaries,
+    cluster::{Cluster, Leave, NotStarted},
+    complaint::Complaint,
+    postmaster::Postmaster,
+};
 
 /// The ports tried when none is given. They lie below the range from which the kernel serves outgoing connections, so that
 /// no client's own socket can sit on ours while Postgres restarts.
@@ -21,22 +28,30 @@ const PORTS: std::ops::RangeInclusive<u16> = 15_432..=25_431;
 const START_ATTEMPTS_MAX: u32 = 300;
 const START_RETRY: Duration = Duration::from_millis(100);
 
-/// How long a fast shutdown may take before an immediate one follows, which costs the next start a recovery.
-const SHUTDOWN_MAX: Duration = Duration::from_mins(1);
-
 /// How often the size of the log is looked at.
 const LOG_LOOK: Duration = Duration::from_mins(1);
 
 /// Where and how to run Postgres.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The folder that keeps the cluster; made when missing.
+    /// The folder that keeps the cluster.
     pub data_dir: PathBuf,
+    /// What to do where it has none.
+    pub missing: Missing,
     /// The folder of `initdb` and `postgres`; `None` looks for one: `COREASON_POSTGRES`, the one
     /// packed in this program, `PATH`, the distribution's folders.
     pub bin_dir: Option<PathBuf>,
     /// The port on 127.0.0.1; `None` takes a free one. A Postgres that runs already keeps its own.
     pub port: Option<u16>,
+}
+
+/// What to do where there is no cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// It is made.
+    Create,
+    /// It is an error, and nothing is made.
+    Refuse,
 }
 
 /// What the embedded Postgres does.
@@ -52,9 +67,17 @@ pub enum State {
 #[derive(Debug)]
 pub struct Server {
     url: String,
+    url_with_passfile: String,
     version: String,
     bin_dir: PathBuf,
     state: watch::Receiver<State>,
+    supervised: Option<Supervised>,
+    leave: Leave,
+}
+
+/// The supervisor of a server, and the way to stop it.
+#[derive(Debug)]
+struct Supervised {
     stop: oneshot::Sender<()>,
     supervisor: JoinHandle<Result<(), Error>>,
 }
@@ -64,39 +87,66 @@ impl Server {
     pub async fn start(options: Options) -> Result<Self, Error> {
         let cluster = Cluster::open(&options).await?;
         let postmaster = first_start(&cluster, options.port).await?;
-        cluster.create_database(postmaster.port()).await?;
-        tracing::info!(
-            pid = postmaster.pid(),
-            port = postmaster.port(),
-            "Postgres accepts connections"
-        );
+        Self::supervise(cluster, postmaster)
+    }
 
-        let url = cluster.url(postmaster.port());
+    /// The same, unless `stopped` comes first: then Postgres is shut down again, and there is none.
+    pub async fn start_unless(
+        options: Options,
+        stopped: impl Future<Output = ()>,
+    ) -> Result<Option<Self>, Error> {
+        tokio::pin!(stopped);
+        let cluster = tokio::select! {
+            opened = Cluster::open(&options) => opened?,
+            () = &mut stopped => return Ok(None),
+        };
+        let started = tokio::select! {
+            started = first_start(&cluster, options.port) => Some(started?),
+            () = &mut stopped => None,
+        };
+        match started {
+            Some(postmaster) => Self::supervise(cluster, postmaster).map(Some),
+            None => cluster.shut_down().await.map(|()| None),
+        }
+    }
+
+    fn supervise(cluster: Cluster, postmaster: Postmaster) -> Result<Self, Error> {
+        let (pid, port) = (postmaster.pid(), postmaster.port());
+        tracing::info!(pid, port, "Postgres accepts connections");
+        let (url, url_with_passfile) = (cluster.url(port), cluster.url_with_passfile(port));
         let Binaries { version, dir, .. } = cluster.binaries.clone();
-        let (state_sender, state) = watch::channel(State::Running {
-            pid: postmaster.pid(),
-        });
+        let leave = cluster.leave()?;
+        let (state_sender, state) = watch::channel(State::Running { pid });
         let (stop, stopped) = oneshot::channel();
         let supervisor = Supervisor {
             cluster,
             postmaster,
             state: state_sender,
             stop: stopped,
-            done: false,
         };
         Ok(Self {
             url,
+            url_with_passfile,
             version,
             bin_dir: dir,
             state,
-            stop,
-            supervisor: tokio::spawn(supervisor.run()),
+            supervised: Some(Supervised {
+                stop,
+                supervisor: tokio::spawn(supervisor.run()),
+            }),
+            leave,
         })
     }
 
     /// The URL of the engine's database, with its password.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The URL of the engine's database for humans: with the name of the file that has the password. psql reads it, and whatever
+    /// else goes by libpq.
+    pub fn url_with_passfile(&self) -> &str {
+        &self.url_with_passfile
     }
 
     /// The version of the binaries, such as `18.4`.
@@ -122,40 +172,46 @@ impl Server {
     }
 
     /// Shuts Postgres down, unless another process uses the same data directory: then it is left to that one.
-    pub async fn stop(self) -> Result<(), Error> {
+    pub async fn stop(mut self) -> Result<(), Error> {
+        let Some(Supervised { stop, supervisor }) = self.supervised.take() else {
+            return Ok(());
+        };
         // The supervisor has ended only if its thread panicked, which the next line reports.
-        let _ = self.stop.send(());
-        self.supervisor.await.map_err(|panic| Error::Start {
+        let _ = stop.send(());
+        supervisor.await.map_err(|panic| Error::Start {
             log: panic.to_string(),
+            advice: "`coreason stop` stops it".to_owned(),
         })?
     }
 }
 
-/// Starts, and waits while the processes of a server that has just died, or another start at the same time, are in the way.
+impl Drop for Server {
+    /// The runtime, and the supervisor with it, may end before it has seen that it is to stop.
+    fn drop(&mut self) {
+        self.leave.now();
+    }
+}
+
+/// Starts, and waits while the processes of a server that has just died are in the way.
 async fn first_start(cluster: &Cluster, port: Option<u16>) -> Result<Postmaster, Error> {
     let mut attempt = 1;
     loop {
-        let offset = cluster.log.len();
-        let mut postmaster = cluster.launch(port.map_or_else(free_port, Ok)?).await?;
-        let Err(Ended) = postmaster.ready().await else {
-            return Ok(postmaster);
+        let choose = || port.map_or_else(free_port, Ok);
+        let (adopted, log) = match cluster.start(choose).await {
+            Ok(postmaster) => {
+                cluster.ensure_database(postmaster.port()).await?;
+                return Ok(postmaster);
+            }
+            Err(NotStarted::Ended { adopted, log }) => (adopted, log),
+            Err(NotStarted::Error(error)) => return Err(error),
         };
-        let log = cluster.log.since(offset);
-        if attempt >= START_ATTEMPTS_MAX
-            || !(postmaster.is_adopted() || is_passing(&log, port.is_none()))
-        {
-            return Err(Error::Start { log });
+        let passing = adopted || Complaint::of(&log).is_passing(port.is_none());
+        if attempt >= START_ATTEMPTS_MAX || !passing {
+            return Err(cluster.complaint(&log));
         }
         attempt += 1;
         sleep(START_RETRY).await;
     }
-}
-
-/// Whether what Postgres complains of passes by itself, or with another port where we choose it.
-fn is_passing(log: &str, port_is_ours: bool) -> bool {
-    let held = log.contains("lock file \"postmaster.pid\"")
-        || log.contains("pre-existing shared memory block");
-    held || (port_is_ours && log.contains("Address already in use"))
 }
 
 fn free_port() -> Result<u16, Error> {
@@ -179,7 +235,6 @@ struct Supervisor {
     state: watch::Sender<State>,
     /// Resolves when the server is stopped, and when it is dropped.
     stop: oneshot::Receiver<()>,
-    done: bool,
 }
 
 impl Supervisor {
@@ -187,6 +242,8 @@ impl Supervisor {
         let mut log_looks = interval(LOG_LOOK);
         loop {
             tokio::select! {
+                // First: whoever drops the server has told Postgres to end, and it is not to be brought back then.
+                biased;
                 _ = &mut self.stop => break,
                 () = self.postmaster.ended() => {
                     let died = self.postmaster.pid();
@@ -206,70 +263,38 @@ impl Supervisor {
                 }
             }
         }
-        self.shut_down().await
+        self.cluster.shut_down().await
     }
 
     /// Starts on the same port until it succeeds; false when told to stop meanwhile.
     async fn restart(&mut self) -> bool {
         let port = self.postmaster.port();
         for attempt in 0.. {
-            let offset = self.cluster.log.len();
-            match self.cluster.launch(port).await {
-                Ok(postmaster) => {
-                    self.postmaster = postmaster;
-                    tokio::select! {
-                        _ = &mut self.stop => return false,
-                        ready = self.postmaster.ready() => {
-                            if ready.is_ok() {
-                                return true;
-                            }
-                            tracing::warn!(log = self.cluster.log.since(offset), "Postgres did not come back");
-                        }
+            tokio::select! {
+                biased;
+                _ = &mut self.stop => return false,
+                started = self.cluster.start(|| Ok(port)) => match started {
+                    Ok(postmaster) => {
+                        self.postmaster = postmaster;
+                        return true;
+                    }
+                    Err(NotStarted::Ended { log, .. }) => {
+                        let error = self.cluster.complaint(&log);
+                        tracing::warn!(%error, code = error.code(), "Postgres did not come back");
+                    }
+                    Err(NotStarted::Error(error)) => {
+                        let source = std::error::Error::source(&error);
+                        tracing::warn!(%error, source, code = error.code(), "Postgres did not come back");
                     }
                 }
-                Err(error) => tracing::warn!(%error, "Postgres did not come back"),
             }
             tokio::select! {
+                biased;
                 _ = &mut self.stop => return false,
                 () = sleep(restart_delay(attempt)) => {}
             }
         }
         false
-    }
-
-    async fn shut_down(mut self) -> Result<(), Error> {
-        self.done = true;
-        if !self.cluster.is_alone()? {
-            tracing::info!(
-                pid = self.postmaster.pid(),
-                "another process uses this Postgres; leaving it running"
-            );
-            return Ok(());
-        }
-        let failed = Error::io("signal the postmaster of", self.cluster.log.path());
-        self.postmaster.shut_down_fast().map_err(failed)?;
-        if timeout(SHUTDOWN_MAX, self.postmaster.ended())
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                pid = self.postmaster.pid(),
-                "Postgres does not shut down; ending it at once"
-            );
-            let failed = Error::io("signal the postmaster of", self.cluster.log.path());
-            self.postmaster.shut_down_immediately().map_err(failed)?;
-            self.postmaster.ended().await;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Supervisor {
-    /// Runs undone when the runtime ends before [`Server::stop`], as after a panic.
-    fn drop(&mut self) {
-        if !self.done && self.cluster.is_alone().unwrap_or(false) {
-            let _ = self.postmaster.shut_down_fast();
-        }
     }
 }
 
@@ -292,14 +317,6 @@ mod tests {
 
         assert_eq!(delays, [50, 100, 200, 400, 800, 1600, 2000, 2000]);
         assert_eq!(restart_delay(u32::MAX), Duration::from_secs(2));
-    }
-
-    #[test]
-    fn taken_port_passes_only_where_we_choose_it() {
-        let log = "LOG:  could not bind IPv4 address \"127.0.0.1\": Address already in use";
-
-        assert!(is_passing(log, true));
-        assert!(!is_passing(log, false));
     }
 
     #[test]

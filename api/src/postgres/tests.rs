@@ -2,9 +2,10 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -30,6 +31,7 @@ impl Folder {
     fn options(&self) -> Options {
         Options {
             data_dir: self.0.clone(),
+            missing: Missing::Create,
             bin_dir: None,
             port: None,
         }
@@ -205,6 +207,7 @@ async fn process_that_holds_a_server_until_it_is_killed() {
     };
     let server = Server::start(Options {
         data_dir: data_dir.clone(),
+        missing: Missing::Create,
         bin_dir: None,
         port: None,
     })
@@ -215,10 +218,9 @@ async fn process_that_holds_a_server_until_it_is_killed() {
     std::future::pending::<()>().await;
 }
 
-#[tokio::test]
-async fn server_of_a_killed_process_is_adopted_and_supervised() {
-    let folder = Folder::new("orphaned");
-    let mut holder = Command::new(env::current_exe().unwrap())
+/// Starts a process that holds a server, and returns it with the postmaster's process id.
+async fn holder(folder: &Folder) -> (Child, u32) {
+    let holder = Command::new(env::current_exe().unwrap())
         .args([
             "--exact",
             "postgres::tests::process_that_holds_a_server_until_it_is_killed",
@@ -228,18 +230,27 @@ async fn server_of_a_killed_process_is_adopted_and_supervised() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    until(|| folder.0.join("held").exists()).await;
+    let held = fs::read_to_string(folder.0.join("held")).unwrap();
+    (holder, held.parse().unwrap())
+}
+
+/// Waits until something is so.
+async fn until(so: impl Fn() -> bool) {
     let mut polls = tokio::time::interval(Duration::from_millis(20));
     timeout(PATIENCE, async {
-        while !folder.0.join("held").exists() {
+        while !so() {
             polls.tick().await;
         }
     })
     .await
     .unwrap();
-    let held: u32 = fs::read_to_string(folder.0.join("held"))
-        .unwrap()
-        .parse()
-        .unwrap();
+}
+
+#[tokio::test]
+async fn server_of_a_killed_process_is_adopted_and_supervised() {
+    let folder = Folder::new("orphaned");
+    let (mut holder, held) = holder(&folder).await;
     holder.kill().unwrap();
     holder.wait().unwrap();
 
@@ -316,4 +327,357 @@ async fn folder_closed_to_the_user_of_postgres_is_named() {
     assert_eq!(error.code(), "POSTGRES_CLOSED_FOLDER");
     let advice = format!("open it with `chmod o+x {}`", closed.display());
     assert!(error.to_string().ends_with(&advice), "{error}");
+}
+
+impl Folder {
+    fn pgdata(&self, file: &str) -> PathBuf {
+        self.0.join("pgdata").join(file)
+    }
+
+    /// Whether a postmaster works here.
+    fn runs(&self) -> bool {
+        let pgdata = fs::canonicalize(&self.0).unwrap().join("pgdata");
+        !process::postmasters_of(&pgdata).is_empty()
+    }
+}
+
+/// Puts a file of nobody's in a place.
+fn in_the_way(path: &Path) {
+    let _ = fs::remove_file(path);
+    fs::create_dir(path).unwrap();
+}
+
+#[tokio::test]
+async fn remains_and_lost_files_of_settings_are_in_no_starts_way() {
+    type Damage = fn(&Folder);
+    let damages: [(&str, Damage); 12] = [
+        ("an empty postmaster.pid", |f| {
+            fs::write(f.pgdata("postmaster.pid"), "").unwrap();
+        }),
+        ("a postmaster.pid of zeros", |f| {
+            fs::write(f.pgdata("postmaster.pid"), [0; 90]).unwrap();
+        }),
+        ("a postmaster.pid of garbage", |f| {
+            fs::write(f.pgdata("postmaster.pid"), "garbage\n").unwrap();
+        }),
+        ("a stranger's number", |f| {
+            fs::write(
+                f.pgdata("postmaster.pid"),
+                format!("{}\n", std::process::id()),
+            )
+            .unwrap();
+        }),
+        ("a folder as postmaster.pid", |f| {
+            in_the_way(&f.pgdata("postmaster.pid"));
+        }),
+        ("a folder as postmaster.opts", |f| {
+            in_the_way(&f.pgdata("postmaster.opts"));
+        }),
+        ("no postgresql.conf", |f| {
+            fs::remove_file(f.pgdata("postgresql.conf")).unwrap();
+        }),
+        ("an empty pg_hba.conf", |f| {
+            fs::write(f.pgdata("pg_hba.conf"), "").unwrap();
+        }),
+        ("no pg_ident.conf", |f| {
+            fs::remove_file(f.pgdata("pg_ident.conf")).unwrap();
+        }),
+        ("a damaged coreason.conf", |f| {
+            fs::write(f.pgdata("coreason.conf"), "\0fsync = off").unwrap();
+        }),
+        ("an open folder", |f| {
+            fs::set_permissions(f.pgdata(""), fs::Permissions::from_mode(0o755)).unwrap();
+        }),
+        ("garbage as lock and passfile", |f| {
+            fs::write(f.0.join("postgres.lock"), "\0garbage").unwrap();
+            fs::write(f.0.join("pgpass"), "garbage").unwrap();
+        }),
+    ];
+    let folder = Folder::new("remains");
+    let server = Server::start(folder.options()).await.unwrap();
+    execute(
+        server.url(),
+        "CREATE TABLE kept (word text); INSERT INTO kept VALUES ('still here')",
+    )
+    .await;
+    server.stop().await.unwrap();
+
+    for (name, damage) in damages {
+        damage(&folder);
+
+        let server = Server::start(folder.options()).await;
+
+        let server = server.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let kept = ask(server.url(), "SELECT word FROM kept").await.unwrap();
+        assert_eq!(kept, "still here", "{name}");
+        assert_eq!(
+            ask(server.url(), "SHOW fsync").await.unwrap(),
+            "on",
+            "{name}"
+        );
+        server.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn damage_is_named_with_what_to_do_and_nothing_is_lost() {
+    const BACKUP: &str = "from a backup";
+    let damages: [(&str, &str, &str, &str); 9] = [
+        ("pgdata/PG_VERSION", "", "POSTGRES_DAMAGED", BACKUP),
+        ("pgdata/PG_VERSION", "1", "POSTGRES_DAMAGED", BACKUP),
+        ("pgdata/PG_VERSION", "\0\0\0", "POSTGRES_DAMAGED", BACKUP),
+        (
+            "pgdata/global/pg_control",
+            "",
+            "POSTGRES_START_FAILED",
+            BACKUP,
+        ),
+        (
+            "pgdata/global/pg_control",
+            "garbage",
+            "POSTGRES_START_FAILED",
+            BACKUP,
+        ),
+        (
+            "pgdata/postgresql.auto.conf",
+            "garbage\n",
+            "POSTGRES_START_FAILED",
+            "ALTER SYSTEM",
+        ),
+        ("password", "", "POSTGRES_PASSWORD_MISSING", BACKUP),
+        ("password", "guess", "POSTGRES_PASSWORD_MISSING", BACKUP),
+        (
+            "password",
+            "\0\u{fffd}",
+            "POSTGRES_PASSWORD_MISSING",
+            BACKUP,
+        ),
+    ];
+    let folder = Folder::new("damaged");
+    Server::start(folder.options())
+        .await
+        .unwrap()
+        .stop()
+        .await
+        .unwrap();
+
+    for (file, text, code, advice) in damages {
+        let path = folder.0.join(file);
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, text).unwrap();
+
+        let error = Server::start(folder.options()).await.unwrap_err();
+
+        assert_eq!(error.code(), code, "{file} {text:?}: {error}");
+        assert!(
+            error.to_string().contains(advice),
+            "{file} {text:?}: {error}"
+        );
+        fs::write(&path, whole).unwrap();
+    }
+    for file in [
+        "password",
+        "pgdata/PG_VERSION",
+        "postgres.lock",
+        "start.lock",
+        "pgdata",
+    ] {
+        let (path, aside) = (folder.0.join(file), folder.0.join("aside"));
+        fs::rename(&path, &aside).unwrap();
+        if file == "pgdata" {
+            fs::write(&path, "a file").unwrap();
+        } else {
+            fs::create_dir(&path).unwrap();
+        }
+
+        let error = Server::start(folder.options()).await.unwrap_err();
+
+        assert!(
+            error.to_string().contains(';'),
+            "{file} as a folder has no advice: {error}"
+        );
+        fs::remove_dir(&path)
+            .or_else(|_| fs::remove_file(&path))
+            .unwrap();
+        fs::rename(&aside, &path).unwrap();
+    }
+    Server::start(folder.options())
+        .await
+        .unwrap()
+        .stop()
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn folder_that_is_empty_gets_a_cluster_and_one_with_other_files_does_not() {
+    let folder = Folder::new("foreign");
+    fs::create_dir(folder.pgdata("")).unwrap();
+    fs::write(folder.pgdata("diary"), "dear").unwrap();
+
+    let error = Server::start(folder.options()).await.unwrap_err();
+
+    assert_eq!(error.code(), "POSTGRES_DAMAGED");
+    assert_eq!(fs::read_to_string(folder.pgdata("diary")).unwrap(), "dear");
+    fs::remove_file(folder.pgdata("diary")).unwrap();
+    Server::start(folder.options())
+        .await
+        .unwrap()
+        .stop()
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn path_may_have_any_characters_but_control_characters() {
+    let folder = Folder::new("names");
+    let odd = std::ffi::OsStr::from_bytes(b"it's 50% \"odd\" \\ \xff \xc3\xbc #$&");
+    let options = Options {
+        data_dir: folder.0.join(odd),
+        ..folder.options()
+    };
+
+    let server = Server::start(options.clone()).await.unwrap();
+    let second = Server::start(options).await.unwrap();
+
+    assert_eq!(server.pid(), second.pid());
+    second.stop().await.unwrap();
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn first_start_that_was_killed_half_way_is_in_no_starts_way() {
+    let folder = Folder::new("half");
+    let half = |folder: &Folder| {
+        let names = fs::read_dir(&folder.0).unwrap().flatten();
+        names
+            .filter(|entry| {
+                entry
+                    .file_name()
+                    .to_string_lossy()
+                    .starts_with("pgdata.new")
+            })
+            .count()
+    };
+    {
+        let starting = Server::start(folder.options());
+        tokio::pin!(starting);
+        tokio::select! {
+            _ = &mut starting => panic!("initdb takes longer than this"),
+            () = until(|| half(&folder) > 0) => {}
+        }
+    }
+    // And one whose initdb goes on, as nobody has ended it.
+    let orphaned = fs::canonicalize(&folder.0)
+        .unwrap()
+        .join("pgdata.new-orphaned");
+    fs::create_dir(&orphaned).unwrap();
+    let mut orphan = Command::new("sleep")
+        .arg("600")
+        .current_dir(&orphaned)
+        .spawn()
+        .unwrap();
+
+    let server = Server::start(folder.options()).await.unwrap();
+
+    assert_eq!(half(&folder), 0);
+    assert!(!orphan.wait().unwrap().success(), "it was ended");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn start_that_is_stopped_leaves_nothing_running() {
+    let folder = Folder::new("stopped");
+    Server::start(folder.options())
+        .await
+        .unwrap()
+        .stop()
+        .await
+        .unwrap();
+
+    let stopped = until(|| folder.runs());
+    let server = Server::start_unless(folder.options(), stopped)
+        .await
+        .unwrap();
+
+    // It may have been ready before anybody saw that it runs.
+    if let Some(server) = server {
+        server.stop().await.unwrap();
+    }
+    assert!(!folder.runs());
+}
+
+#[tokio::test]
+async fn server_that_is_dropped_shuts_postgres_down() {
+    let folder = Folder::new("dropped");
+    let server = Server::start(folder.options()).await.unwrap();
+
+    drop(server);
+
+    until(|| !folder.runs()).await;
+}
+
+#[tokio::test]
+async fn stop_ends_what_a_crash_has_left_and_what_still_uses_it() {
+    let folder = Folder::new("stop");
+    let (mut crashed, left) = holder(&folder).await;
+    crashed.kill().unwrap();
+    crashed.wait().unwrap();
+
+    let stopped = stop(&folder.0).await.unwrap();
+
+    let of = |users, postmaster| Stopped { users, postmaster };
+    assert_eq!(stopped, of(vec![], Some(left)));
+    assert!(!folder.runs());
+    assert_eq!(stop(&folder.0).await.unwrap(), Stopped::default());
+
+    fs::remove_file(folder.0.join("held")).unwrap();
+    let (mut user, _) = holder(&folder).await;
+    let id = user.id();
+    let (stopped, _) = tokio::join!(stop(&folder.0), async {
+        tokio::task::spawn_blocking(move || user.wait()).await
+    });
+    assert_eq!(stopped.unwrap().users, [id]);
+    assert!(!folder.runs());
+}
+
+#[tokio::test]
+async fn what_only_reads_or_stops_makes_no_database() {
+    let folder = Folder::new("typing-error");
+    let options = Options {
+        data_dir: folder.0.join("typing/error"),
+        missing: Missing::Refuse,
+        ..folder.options()
+    };
+
+    let started = Server::start(options).await.unwrap_err();
+    let stopped = stop(&folder.0.join("typing/error")).await.unwrap_err();
+
+    assert_eq!(
+        (started.code(), stopped.code()),
+        ("NO_DATABASE", "NO_DATABASE")
+    );
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn password_is_in_a_file_for_psql_and_not_in_the_url_for_humans() {
+    let folder = Folder::new("passfile");
+    let server = Server::start(folder.options()).await.unwrap();
+    let password = fs::read_to_string(folder.0.join("password")).unwrap();
+
+    assert!(!server.url_with_passfile().contains(&password));
+    let mode = fs::metadata(folder.0.join("pgpass"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // Where there is one: the packed Postgres has none.
+    let psql = Command::new("psql")
+        .args(["-XAtc", "SELECT 'in'", server.url_with_passfile()])
+        .output();
+    if let Ok(psql) = psql {
+        assert_eq!(String::from_utf8_lossy(&psql.stdout), "in\n", "{psql:?}");
+    }
+    server.stop().await.unwrap();
 }
