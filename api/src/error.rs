@@ -47,6 +47,9 @@ pub(crate) enum Error {
     /// A web page of another origin sent the request.
     #[error("the request comes from a web page of another origin, {0}")]
     CrossOrigin(String),
+    /// The request is for a name that is not ours.
+    #[error("this server does not answer to the name `{0}`")]
+    HostNotAllowed(String),
     /// No route has this path.
     #[error("there is nothing at {0}")]
     RouteNotFound(String),
@@ -76,6 +79,7 @@ impl Error {
             Self::RequestTooLarge => "REQUEST_TOO_LARGE",
             Self::ExportFailed(_) => "EXPORT_FAILED",
             Self::CrossOrigin(_) => "CROSS_ORIGIN",
+            Self::HostNotAllowed(_) => "HOST_NOT_ALLOWED",
             Self::RouteNotFound(_) => "ROUTE_NOT_FOUND",
             Self::MethodNotAllowed { .. } => "METHOD_NOT_ALLOWED",
         }
@@ -97,7 +101,7 @@ impl Error {
                     Rejection::InvalidArgument { .. } | Rejection::WorkflowTaskRefused { .. },
                 ),
             ) => StatusCode::BAD_REQUEST,
-            Self::CrossOrigin(_) | Self::Engine(E::NotAMember) => StatusCode::FORBIDDEN,
+            Self::CrossOrigin(_) | Self::HostNotAllowed(_) | Self::Engine(E::NotAMember) => StatusCode::FORBIDDEN,
             Self::RouteNotFound(_)
             | Self::Engine(
                 E::NamespaceNotFound(_)
@@ -170,6 +174,9 @@ impl Error {
             Self::RequestTooLarge => Some("store large data elsewhere and send a reference"),
             Self::CrossOrigin(_) => {
                 Some("call the API from a page that it serves itself, or from a server")
+            }
+            Self::HostNotAllowed(_) => {
+                Some("ask for it by its address, or start the server with --allowed-host and this name")
             }
             Self::RouteNotFound(_) => {
                 Some("docs/api.md lists all routes; ids are percent-encoded in a path")

@@ -25,6 +25,7 @@ mod error;
 mod router;
 
 mod forward;
+mod hosts;
 mod peers;
 
 mod extract;

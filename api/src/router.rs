@@ -7,7 +7,7 @@ use axum::{
 };
 use history::InvalidId;
 
-use crate::{app::App, error::Error, forward::Forward, health, peers, workflows};
+use crate::{app::App, error::Error, forward::Forward, health, hosts::Checked, peers, workflows};
 
 /// Returns the routes of the API.
 pub fn router(app: App) -> Router {
@@ -15,6 +15,7 @@ pub fn router(app: App) -> Router {
     let namespaces = Router::new()
         .nest("/api/v1/namespaces/{namespace}", namespace())
         .route_layer(Forward::new(app.clone()));
+    let checked = Checked::new(app.hosts().clone());
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
@@ -22,6 +23,7 @@ pub fn router(app: App) -> Router {
         .merge(namespaces)
         .fallback(route_not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(checked)
         .with_state(app)
 }
 

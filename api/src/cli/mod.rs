@@ -57,6 +57,7 @@ Environment:
   COREASON_NAMESPACE   the namespace
   COREASON_LISTEN      where `dev` answers HTTP
   COREASON_ADVERTISE   where others reach that address
+  COREASON_ALLOWED_HOSTS  the names to which the server answers, with commas between
   COREASON_DATA_DIR    the folder of the embedded Postgres
   COREASON_POSTGRES    the folder with the Postgres binaries to embed
   COREASON_CACHE       the folder that a packed Postgres is unpacked to

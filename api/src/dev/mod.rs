@@ -16,6 +16,7 @@ use worker::Worker;
 use crate::{
     app::App,
     duration::Human,
+    hosts::{Host, Hosts},
     peers::{Http, http},
 };
 
@@ -36,6 +37,15 @@ pub(crate) struct Options {
     /// Where others reach this address, if it is not the same: the other processes on the database find it there.
     #[arg(long, env = "COREASON_ADVERTISE", value_name = "URL")]
     advertise: Option<String>,
+    /// A name to which this server answers, beside `localhost`, this machine's and the one of --advertise; with a dot before it, all names
+    /// below it. May be given several times.
+    #[arg(
+        long = "allowed-host",
+        env = "COREASON_ALLOWED_HOSTS",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    allowed_hosts: Vec<Host>,
     /// The folder of the embedded Postgres; `~/.local/share/coreason`, or `/var/lib/coreason` for root, unless given.
     #[arg(long, env = "COREASON_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -93,7 +103,8 @@ async fn serve(
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "answers beyond this machine, and asks nobody who they are");
     }
-    let app = App::default();
+    let hosts = Hosts::new(options.allowed_hosts.clone(), options.advertise.as_deref());
+    let app = App::answering_to(hosts);
     let server = Server::start(listener, app.clone());
     let started = Box::pin(start(&options, address, app, shutdown.clone())).await;
     let (database, engine) = match started {

@@ -312,3 +312,30 @@ async fn names_that_nothing_can_have_are_refused_in_a_list() {
         assert_eq!(code(list).await, is(400, "INVALID_ID"), "{query}");
     }
 }
+
+#[tokio::test]
+async fn name_that_is_not_ours_is_refused_on_every_route() {
+    let server = Server::start().await;
+    let list = "/api/v1/namespaces/default/workflows";
+    for (method, path) in [
+        (Method::GET, "/healthz"),
+        (Method::GET, "/readyz"),
+        (Method::GET, list),
+        (Method::POST, list),
+        (Method::POST, "/internal/v1/deliver"),
+        (Method::GET, "/nothing"),
+        (Method::DELETE, "/healthz"),
+    ] {
+        let request = server
+            .request(method, path)
+            .header("host", "rebound.example:8000");
+        let (status, code, message) = refusal(request).await;
+
+        assert_eq!((status, code.as_str()), (403, "HOST_NOT_ALLOWED"), "{path}");
+        assert!(message.contains("`rebound.example`"), "{message}");
+    }
+    let healthy = server
+        .request(Method::GET, "/healthz")
+        .header("host", "localhost:1");
+    assert_eq!(healthy.send().await.unwrap().status(), StatusCode::OK);
+}
