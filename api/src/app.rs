@@ -1,10 +1,20 @@
 //! What every handler reaches.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use engine::Engine;
+use uuid::Uuid;
 
 use crate::{error::Error, hosts::Hosts};
+
+/// How long this process may take to answer itself at the address that it gives the others.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 /// The engine of this process, once it has opened its database. Cheap to clone.
 #[derive(Clone)]
@@ -12,6 +22,15 @@ pub struct App {
     engine: Arc<OnceLock<Engine>>,
     http: reqwest::Client,
     hosts: Hosts,
+    here: Arc<Here>,
+}
+
+/// What tells this process from others.
+struct Here {
+    instance: Uuid,
+    /// Where the other members reach it.
+    address: OnceLock<String>,
+    stopping: AtomicBool,
 }
 
 impl Default for App {
@@ -34,6 +53,11 @@ impl App {
             engine: Arc::default(),
             http: crate::peers::http(),
             hosts,
+            here: Arc::new(Here {
+                instance: Uuid::new_v4(),
+                address: OnceLock::new(),
+                stopping: AtomicBool::new(false),
+            }),
         }
     }
 
@@ -46,6 +70,58 @@ impl App {
     pub(crate) fn opened(&self, engine: Engine) {
         // There is one opening per process.
         let _ = self.engine.set(engine);
+    }
+
+    /// Says where the other members are told to reach this process.
+    pub(crate) fn advertised(&self, address: String) {
+        // There is one address per process.
+        let _ = self.here.address.set(address);
+    }
+
+    /// Says that this process is about to end: whoever asks is told to go elsewhere.
+    pub(crate) fn stopping(&self) {
+        self.here.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Says whether new work should come here.
+    pub(crate) async fn check_ready(&self) -> Result<engine::Role, Error> {
+        if self.here.stopping.load(Ordering::Relaxed) {
+            return Err(Error::Stopping);
+        }
+        let engine = self.engine()?;
+        if let Some(address) = self.here.address.get().filter(|_| !engine.is_alone()) {
+            let elsewhere = |problem| Error::NotReached {
+                address: address.clone(),
+                problem,
+            };
+            if engine.shares_its_address() {
+                return Err(elsewhere("another process gives the same".to_owned()));
+            }
+            self.is_at(address).await.map_err(elsewhere)?;
+        }
+        Ok(engine.role())
+    }
+
+    /// Asks at an address whether this process answers there; if not, says what does.
+    pub(crate) async fn is_at(&self, address: &str) -> Result<(), String> {
+        let asked = self
+            .http
+            .get(format!("{address}{}", crate::peers::IDENTITY))
+            .timeout(ANSWER_MAX)
+            .send()
+            .await;
+        let answer = asked.map_err(|error| crate::reason(&error))?;
+        let text = answer.text().await.map_err(|error| crate::reason(&error))?;
+        if text.trim() == self.here.instance.to_string() {
+            Ok(())
+        } else {
+            Err("another process answers there".to_owned())
+        }
+    }
+
+    /// Returns the number of this process, by which it knows itself.
+    pub(crate) fn instance(&self) -> Uuid {
+        self.here.instance
     }
 
     /// Returns the way to other members.

@@ -17,6 +17,12 @@ pub(crate) enum Error {
     /// The engine has not opened its database yet.
     #[error("the engine is starting")]
     Starting,
+    /// The process is about to end.
+    #[error("this process is stopping")]
+    Stopping,
+    /// The address that the other members have of this process does not lead here.
+    #[error("the other processes can't reach this one: it gives them {address}, and {problem}")]
+    NotReached { address: String, problem: String },
     /// An id in the path or the body is not legal.
     #[error(transparent)]
     InvalidId(#[from] InvalidId),
@@ -69,6 +75,8 @@ impl Error {
         match self {
             Self::Engine(error) => error.code(),
             Self::Starting => "STARTING",
+            Self::Stopping => "STOPPING",
+            Self::NotReached { .. } => "ADDRESS_NOT_REACHED",
             Self::InvalidId(_) => "INVALID_ID",
             Self::InvalidRunId(_) => "INVALID_RUN_ID",
             Self::InvalidPath => "INVALID_PATH",
@@ -101,7 +109,9 @@ impl Error {
                     Rejection::InvalidArgument { .. } | Rejection::WorkflowTaskRefused { .. },
                 ),
             ) => StatusCode::BAD_REQUEST,
-            Self::CrossOrigin(_) | Self::HostNotAllowed(_) | Self::Engine(E::NotAMember) => StatusCode::FORBIDDEN,
+            Self::CrossOrigin(_) | Self::HostNotAllowed(_) | Self::Engine(E::NotAMember) => {
+                StatusCode::FORBIDDEN
+            }
             Self::RouteNotFound(_)
             | Self::Engine(
                 E::NamespaceNotFound(_)
@@ -124,6 +134,8 @@ impl Error {
             }
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Starting
+            | Self::Stopping
+            | Self::NotReached { .. }
             | Self::Engine(
                 E::NotOwner { .. }
                 | E::Unavailable(_)
@@ -170,14 +182,18 @@ impl Error {
             Self::InvalidId(_) => Some(
                 "a name or id has 1 to 1,000 bytes of UTF-8, has no control characters, and is not `.` or `..`",
             ),
+            Self::Stopping => Some("send it to another process on the same database"),
+            Self::NotReached { .. } => Some(
+                "start it with --advertise and an address at which the others, and it itself, reach it",
+            ),
             Self::InvalidPath => Some("percent-encode ids as UTF-8"),
             Self::RequestTooLarge => Some("store large data elsewhere and send a reference"),
             Self::CrossOrigin(_) => {
                 Some("call the API from a page that it serves itself, or from a server")
             }
-            Self::HostNotAllowed(_) => {
-                Some("ask for it by its address, or start the server with --allowed-host and this name")
-            }
+            Self::HostNotAllowed(_) => Some(
+                "ask for it by its address, or start the server with --allowed-host and this name",
+            ),
             Self::RouteNotFound(_) => {
                 Some("docs/api.md lists all routes; ids are percent-encoded in a path")
             }

@@ -33,9 +33,10 @@ pub(crate) async fn healthz() -> Response {
     reply::json(StatusCode::OK, &Health::new("up"))
 }
 
-/// `GET /readyz`: 200 when this process is a member of those that share the shards, with how many it serves; else 503.
+/// `GET /readyz`: 200 when this process is a member of those that share the shards, with how many it serves, and the others reach it;
+/// else 503, and so it is from the moment in which it is asked to stop.
 pub(crate) async fn readyz(State(app): State<App>) -> Result<Response, Error> {
-    match app.engine()?.role() {
+    match app.check_ready().await? {
         Role::Member { epoch, shards } => Ok(reply::json(
             StatusCode::OK,
             &Health {

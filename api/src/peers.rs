@@ -10,6 +10,9 @@ use futures::{FutureExt as _, future::BoxFuture};
 
 use crate::{app::App, error::Error, extract::collect, limits::LETTER_BYTES_MAX};
 
+/// Where a process says which one it is.
+pub(crate) const IDENTITY: &str = "/internal/v1/identity";
+
 /// Reaches other members by HTTP.
 #[derive(Debug, Clone)]
 pub(crate) struct Http(pub(crate) reqwest::Client);
@@ -43,4 +46,9 @@ pub(crate) async fn deliver(State(app): State<App>, request: Request) -> Result<
     let letter = std::str::from_utf8(&letter).unwrap_or_default();
     let answer = app.engine()?.deliver(letter).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], answer).into_response())
+}
+
+/// Says which process this is, so that one finds out whether the address that it gives the others leads to itself.
+pub(crate) async fn identity(State(app): State<App>) -> String {
+    app.instance().to_string()
 }

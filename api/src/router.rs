@@ -20,6 +20,7 @@ pub fn router(app: App) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/internal/v1/deliver", post(peers::deliver))
+        .route(peers::IDENTITY, get(peers::identity))
         .merge(namespaces)
         .fallback(route_not_found)
         .method_not_allowed_fallback(method_not_allowed)

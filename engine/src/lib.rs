@@ -218,6 +218,14 @@ impl Engine {
         }
     }
 
+    /// Says whether another member gives the same address as this one: then neither can be reached by the others.
+    pub fn shares_its_address(&self) -> bool {
+        match &*self.inner.role.borrow() {
+            ownership::State::Member { crowded, .. } => crowded.load(Ordering::Relaxed),
+            ownership::State::Outside => false,
+        }
+    }
+
     /// Returns what this process is.
     pub fn role(&self) -> Role {
         self.inner.role.borrow().role()

@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) served: Arc<AtomicUsize>,
     /// There are no other members. Said before anything goes to one.
     pub(crate) alone: Arc<AtomicBool>,
+    /// Another member gives the same address as this one.
+    pub(crate) crowded: Arc<AtomicBool>,
     /// Something has changed.
     pub(crate) look: Arc<Notify>,
 }
@@ -63,6 +65,7 @@ impl Shared {
             folded: Arc::default(),
             served: Arc::default(),
             alone: Arc::default(),
+            crowded: Arc::default(),
             look: Arc::default(),
         }
     }
@@ -292,6 +295,9 @@ impl<'a> Members<'a> {
         let others = others.map(|member| (member.id, Arc::from(member.address.as_str())));
         // An owner that has ended takes the tenure with it.
         let _ = self.owner.send(Message::Members(others.collect()));
+        self.shared
+            .crowded
+            .store(self.is_crowded(), Ordering::Relaxed);
         if let Some(shards) = view.shards {
             self.place(&shards)?;
             self.known = Some(view.version);
@@ -316,6 +322,16 @@ impl<'a> Members<'a> {
         }
         self.balance();
         Ok(())
+    }
+
+    /// Says whether another live member gives the same address: then the requests of one of them end at the other.
+    fn is_crowded(&self) -> bool {
+        let me = self.term.owner;
+        let own = self.seen.iter().find(|member| member.id == me);
+        let at_own = |other: &Seen| own.is_some_and(|own| own.address == other.address);
+        self.seen
+            .iter()
+            .any(|other| other.id != me && !other.expired && at_own(other))
     }
 
     /// Tells the owner what it has got, and where everything else is.

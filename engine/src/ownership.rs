@@ -45,6 +45,8 @@ pub(crate) enum State {
         shards: usize,
         /// There are no other members.
         alone: Arc<AtomicBool>,
+        /// Another member gives the same address as this one.
+        crowded: Arc<AtomicBool>,
     },
     /// It is not, or not yet.
     Outside,
@@ -249,6 +251,7 @@ impl Tenure<'_> {
                 look: Arc::clone(&shared.look),
                 shards: shared.served.load(Ordering::Relaxed),
                 alone: Arc::clone(&shared.alone),
+                crowded: Arc::clone(&shared.crowded),
             });
         }
         std::future::pending::<()>().await;

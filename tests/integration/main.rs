@@ -18,6 +18,7 @@ mod ids;
 mod kills;
 mod list;
 mod programs;
+mod ready;
 mod result;
 mod shared;
 mod signal;

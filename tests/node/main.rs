@@ -41,6 +41,21 @@ async fn ledger(wf: Workflow, workflow: String, steps: u32) -> Result<u32> {
     Ok(n)
 }
 
+/// Runs until a file is there.
+#[activity]
+fn held(file: String) -> Result<()> {
+    while !std::path::Path::new(&file).exists() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// Waits for a file.
+#[workflow]
+async fn hold(wf: Workflow, file: String) -> Result<()> {
+    wf.call(held, file).await
+}
+
 /// Adds up so many messages on the channel `add`.
 #[workflow]
 async fn tally(wf: Workflow, messages: u32) -> Result<u32> {
@@ -73,9 +88,11 @@ fn main() -> ExitCode {
     coreason::run(
         effects::register(workflows::register(Worker::new("default")))
             .workflow(ledger)
+            .workflow(hold)
             .workflow(tally)
             .workflow(teller)
             .activity(step)
-            .activity(once),
+            .activity(once)
+            .activity(held),
     )
 }

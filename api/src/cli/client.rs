@@ -164,7 +164,7 @@ fn url(address: &Url, namespace: &str, path: &[&str]) -> Url {
 async fn answer(request: reqwest::RequestBuilder, address: Url) -> Result<Answer, Error> {
     let unreachable = |error: reqwest::Error| Error::Unreachable {
         address: address.to_string(),
-        problem: innermost(&error),
+        problem: crate::reason(&error),
     };
     let response = request.send().await.map_err(unreachable)?;
     let status = response.status();
@@ -215,14 +215,6 @@ fn owner_elsewhere(error: &Error, address: &Url) -> Option<Url> {
         return None;
     };
     Url::parse(owner).ok().filter(|owner| owner != address)
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    error.to_string()
 }
 
 #[cfg(test)]

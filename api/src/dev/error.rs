@@ -11,6 +11,23 @@ pub(crate) enum Error {
         address: SocketAddr,
         source: io::Error,
     },
+    /// What `--advertise` says is no address.
+    #[error(
+        "--advertise {given:?} is no address at which others reach this process: {problem}; write it as in http://10.0.0.5:8000"
+    )]
+    Advertise {
+        given: String,
+        problem: &'static str,
+    },
+    /// No address of this host is known that leads here.
+    #[error(
+        "{listening} means every address of this host, and the other processes on the database need one of them: {problem}; name it with \
+         --advertise http://HOST:{}", .listening.port()
+    )]
+    NoAddress {
+        listening: SocketAddr,
+        problem: String,
+    },
     /// The machine gives no signals, or the terminal is gone.
     #[error("cannot {doing}")]
     Io {
@@ -36,6 +53,8 @@ impl Error {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Listen { .. } => "LISTEN_FAILED",
+            Self::Advertise { .. } => "ADVERTISE_INVALID",
+            Self::NoAddress { .. } => "ADVERTISE_NEEDED",
             Self::Io { .. } => "IO_FAILED",
             Self::Interrupted => "INTERRUPTED",
             Self::Worker(_) => "WORKER_INVALID",

@@ -1,5 +1,6 @@
 //! `coreason dev`: Postgres, the engine, REST and a worker in one process on loopback.
 
+mod advertise;
 mod announce;
 mod database;
 mod error;
@@ -17,6 +18,7 @@ use crate::{
     app::App,
     duration::Human,
     hosts::{Host, Hosts},
+    limits::SHUTDOWN_MAX,
     peers::{Http, http},
 };
 
@@ -106,7 +108,7 @@ async fn serve(
     let hosts = Hosts::new(options.allowed_hosts.clone(), options.advertise.as_deref());
     let app = App::answering_to(hosts);
     let server = Server::start(listener, app.clone());
-    let started = Box::pin(start(&options, address, app, shutdown.clone())).await;
+    let started = Box::pin(start(&options, address, &app, shutdown.clone())).await;
     let (database, engine) = match started {
         Ok(Some(started)) => started,
         Ok(None) => {
@@ -124,10 +126,19 @@ async fn serve(
         () = shutdown.asked() => {}
     }
     shutdown.asked().await;
+    // First of all, so that whoever spreads requests over the processes sends no more of them here.
+    app.stopping();
     tracing::info!("stopping; a second signal ends the process at once");
-    work::drained(working).await;
-    engine.close().await;
-    server.stop().await;
+    let closing = async {
+        work::drained(working).await;
+        engine.close().await;
+        server.stop().await;
+    };
+    if timeout(SHUTDOWN_MAX, closing).await.is_err() {
+        tracing::warn!(
+            "what was under way did not end in time; it is done again after the next start, or by the other processes"
+        );
+    }
     database.stop().await
 }
 
@@ -158,16 +169,14 @@ impl Options {
 async fn start(
     options: &Options,
     address: SocketAddr,
-    app: App,
+    app: &App,
     mut shutdown: Shutdown,
 ) -> Result<Option<(Database, Engine)>, Error> {
+    let advertised = advertise::address(options, address, app).await?;
+    app.advertised(advertised.clone());
     let Some(database) = Database::open(options, shutdown.clone().into_asked()).await? else {
         return Ok(None);
     };
-    let advertised = options
-        .advertise
-        .clone()
-        .unwrap_or_else(|| format!("http://{address}"));
     let mut config = Config::new(database.url(), advertised);
     config.peers = Arc::new(Http(http()));
     if let Some(Human(lease)) = options.lease {

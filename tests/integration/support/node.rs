@@ -32,6 +32,15 @@ impl Node {
 
     /// Starts one of the programs of `tests/node/programs.rs` on a free port.
     pub(crate) fn start_program(program: &str, database: &str, ledger: &Path, lease: &str) -> Self {
+        Self::launch(program, database, ledger, &["--lease", lease], "127.0.0.1")
+    }
+
+    /// Starts it with some options, on an address of this host.
+    pub(crate) fn start_with(database: &str, ledger: &Path, options: &[&str], on: &str) -> Self {
+        Self::launch("", database, ledger, options, on)
+    }
+
+    fn launch(program: &str, database: &str, ledger: &Path, options: &[&str], on: &str) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -42,12 +51,11 @@ impl Node {
             .args([
                 "dev",
                 "--listen",
-                &format!("127.0.0.1:{port}"),
+                &format!("{on}:{port}"),
                 "--database-url",
                 database,
-                "--lease",
-                lease,
             ])
+            .args(options)
             .env("LEDGER", ledger)
             .env("PROGRAM", program)
             .stdout(Stdio::null())
@@ -59,6 +67,11 @@ impl Node {
             client: Client::new(&address),
             address,
         }
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(&mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
