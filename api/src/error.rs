@@ -140,7 +140,13 @@ impl Error {
                 E::NotOwner { .. }
                 | E::Unavailable(_)
                 | E::Thread(_)
-                | E::Store(store::Error::Driver(_) | store::Error::Sqlx(_) | store::Error::Silent),
+                | E::Store(
+                    store::Error::Driver(_)
+                    | store::Error::Sqlx(_)
+                    | store::Error::Silent
+                    | store::Error::Unreachable { .. }
+                    | store::Error::Refused { .. },
+                ),
             ) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ExportFailed(_)
             | Self::Engine(

@@ -51,6 +51,7 @@ fn pool_of(options: PgConnectOptions) -> sqlx::PgPool {
 /// Opens the pool for everything but commits.
 pub(crate) async fn pool(url: &str) -> Result<sqlx::PgPool, Error> {
     let pool = pool_of(options(url)?);
+    super::reach::check(&pool).await?;
     let version = sqlx::query_scalar!(
         r#"SELECT current_setting('server_version_num')::integer AS "version!""#
     )

@@ -13,6 +13,7 @@ pub(crate) mod load;
 pub(crate) mod ownership;
 pub(crate) mod partition;
 pub(crate) mod postgres;
+pub(crate) mod reach;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -154,6 +155,22 @@ pub enum Error {
     /// The database or the way to it failed.
     #[error("the database failed")]
     Driver(#[from] tokio_postgres::Error),
+    /// Nobody answers there, or no database.
+    #[error("the database at {server} can't be reached: {problem}")]
+    Unreachable {
+        /// Its host and port, or its socket.
+        server: String,
+        /// What came instead of an answer.
+        problem: String,
+    },
+    /// The server does not let this user into this database.
+    #[error("the database at {server} refuses the login: {problem}")]
+    Refused {
+        /// Its host and port, or its socket.
+        server: String,
+        /// What it says.
+        problem: String,
+    },
     /// The same, met by sqlx.
     #[error("the database failed")]
     Sqlx(#[from] sqlx::Error),
@@ -191,6 +208,8 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Driver(_) | Self::Sqlx(_) | Self::Silent => "DATABASE_FAILED",
+            Self::Unreachable { .. } => "DATABASE_UNREACHABLE",
+            Self::Refused { .. } => "DATABASE_REFUSED",
             Self::Corrupt { .. } => "CORRUPT_ROW",
             Self::NewerSchema(_) => "SCHEMA_TOO_NEW",
             Self::Migrate(_) => "MIGRATION_FAILED",
