@@ -13,11 +13,20 @@ INSERT INTO namespace (name) VALUES ('default');
 CREATE TABLE cluster (
     id      smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
     epoch   bigint NOT NULL DEFAULT 0,                 -- grows by one with each member that joins
-    version bigint NOT NULL DEFAULT 0,                 -- grows by one with each change of members or of a shard's owner
-    secret  uuid NOT NULL DEFAULT gen_random_uuid()    -- what members show each other
+    version bigint NOT NULL DEFAULT 0                  -- grows by one with each change of members or of a shard's owner
 );
 COMMENT ON TABLE cluster IS 'What the engine processes on this database agree on.';
 INSERT INTO cluster DEFAULT VALUES;
+
+-- What members show each other. Without any policy, row security shows the row to the role that owns the table and runs the engine,
+-- and to no other, whatever it may select: an auditor who may read everything can't speak as a member.
+CREATE TABLE member_secret (
+    id     smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    secret uuid NOT NULL DEFAULT gen_random_uuid()     -- the same for all members
+);
+COMMENT ON TABLE member_secret IS 'What the engine processes on this database show each other.';
+INSERT INTO member_secret DEFAULT VALUES;
+ALTER TABLE member_secret ENABLE ROW LEVEL SECURITY;
 
 -- The engine processes that own shards, each under a new id whenever it joins. Its advisory lock is the first half of its id.
 CREATE TABLE member (

@@ -42,9 +42,14 @@ pub(crate) fn lock_of(member: Uuid) -> i64 {
 
 /// Returns what members show each other.
 pub(crate) async fn select_secret(pool: &sqlx::PgPool) -> Result<Uuid, Error> {
-    Ok(sqlx::query_scalar!("SELECT secret FROM cluster")
-        .fetch_one(pool)
-        .await?)
+    let secret = sqlx::query_scalar!("SELECT secret FROM member_secret")
+        .fetch_optional(pool)
+        .await?;
+    secret.ok_or_else(|| Error::Corrupt {
+        table: "member_secret",
+        row: "its only one".to_owned(),
+        problem: "is not shown to this role; connect as the one that owns the tables".to_owned(),
+    })
 }
 
 /// Returns who is there, and who owns what if that has changed since `known`.

@@ -2,6 +2,7 @@
 
 mod documentation;
 mod lists;
+mod secret;
 mod support;
 mod tampering;
 mod views;
