@@ -153,6 +153,7 @@ impl Error {
                 E::HistoryCorrupt { .. }
                 | E::Store(
                     store::Error::Corrupt { .. }
+                    | store::Error::UnknownNamespace { .. }
                     | store::Error::NewerSchema(_)
                     | store::Error::Migrate(_)
                     | store::Error::OldServer(_)

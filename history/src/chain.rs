@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use crate::payload::unhex;
 
-/// The stored form's version. It stands in each row and under its hash.
+/// The version of the stored form that is written. It stands in each row and under its hash; what it means to readers
+/// stands at [`crate::record::read`].
 pub const VERSION: i16 = 1;
 
 /// A row's hash.
@@ -60,13 +61,14 @@ pub fn hash(previous: &Hash, row: Row<'_>) -> Hash {
     hasher.finalize().into()
 }
 
-/// Returns where the next payload starts. The text `{"$` opens one wherever it stands, because a
-/// quote inside a JSON string is always escaped, and only payloads have such keys.
+/// Returns where the next payload starts. The text `{"$p":` opens one wherever it stands, because a
+/// quote inside a JSON string is always escaped, and nothing else has such a key ([`crate::payload::is_reserved`]).
 fn next_payload(text: &str) -> Option<usize> {
     let mut from = 0;
     while let Some(at) = text[from..].find("{\"$") {
         let start = from + at;
-        if matches!(text.as_bytes().get(start + 3), Some(b'p' | b'b' | b'x')) {
+        let key = text.as_bytes().get(start + 3..start + 6);
+        if matches!(key, Some([b'p' | b'b' | b'x', b'"', b':'])) {
             return Some(start);
         }
         from = start + 3;
@@ -169,6 +171,21 @@ mod tests {
             &format!(r#"{{"$x":"{}"}}"#, hex(&Sha256::digest(payload))),
         );
         assert_eq!(hash(&GENESIS, row(&kept)), hash(&GENESIS, row(&erased)));
+    }
+
+    #[test]
+    fn a_key_that_only_begins_like_a_payload_s_is_no_payload() {
+        for key in ["$price", "$body", "$x2", "$p ", "$"] {
+            let stored = |value: &str| format!(r#"[{{"memo":{{"{key}":{value}}}}}]"#);
+            let payload = r#"{"$p":"19.90"}"#;
+            let erased = format!(r#"{{"$x":"{}"}}"#, hex(&Sha256::digest(payload)));
+            let (kept, erased) = (stored(payload), stored(&erased));
+            assert_eq!(
+                hash(&GENESIS, row(&kept)),
+                hash(&GENESIS, row(&erased)),
+                "{key}: the payload under it can be erased, and the chain stays whole"
+            );
+        }
     }
 
     #[test]

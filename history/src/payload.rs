@@ -21,6 +21,11 @@ use serde_json::value::RawValue;
 #[serde(transparent)]
 pub struct Payloads(pub Vec<Payload>);
 
+/// Says whether a key opens a payload's stored form, so that no map of a user may have it.
+pub fn is_reserved(key: &str) -> bool {
+    matches!(key, "$p" | "$b" | "$x")
+}
+
 /// The metadata key of the encoding.
 pub const ENCODING: &str = "encoding";
 
@@ -322,10 +327,14 @@ impl<'de> Visitor<'de> for StoredPayload {
                             .insert(key, BASE64.decode(value).map_err(A::Error::custom)?.into());
                     }
                 }
-                other => {
+                // Another form of a payload, which this binary does not know: what stands there must not be taken for nothing.
+                other if other.starts_with('$') => {
                     return Err(A::Error::custom(format!(
                         "unknown key {other} in a payload"
                     )));
+                }
+                _ => {
+                    map.next_value::<serde::de::IgnoredAny>()?;
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::{
+    chain::VERSION,
     event::{Event, EventKind, WorkflowTaskFailedCause},
     failure::{Failure, TimeoutType},
     ids::{EventId, Identity, RequestId},
@@ -127,11 +128,42 @@ pub enum WorkflowTaskAttemptCause {
     TimedOut(TimeoutType),
 }
 
+/// Why a stored row can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// A newer binary wrote it.
+    #[error(
+        "it has the stored form {0}, and this binary knows those up to {VERSION}; run the newer binary"
+    )]
+    Newer(i16),
+    /// There is no such form.
+    #[error("there is no stored form {0}")]
+    NoForm(i16),
+    /// It is not what its form says.
+    #[error("{0}")]
+    Text(#[from] serde_json::Error),
+}
+
+/// Reads the records of a stored row, which is of the form that it was written in.
+///
+/// The form is what a reader must know. What any reader may leave out (an optional field) changes nothing: a binary that does not know
+/// it folds the same run, so both may share a database. What none may leave out (a kind of event or note, a field that others depend
+/// on) takes the next number, and a release that reads it goes before the one that writes it.
+///
+/// # Errors
+/// When the form is not known, or the text is not of that form.
+pub fn read(version: i16, records: &str) -> Result<Vec<Record>, Unreadable> {
+    match version {
+        VERSION => Ok(serde_json::from_str(records)?),
+        newer if newer > VERSION => Err(Unreadable::Newer(newer)),
+        none => Err(Unreadable::NoForm(none)),
+    }
+}
+
 impl<'de> Deserialize<'de> for Record {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Not `untagged`: that buffers, and a payload's text must be read straight from the row.
         #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
         struct Stored {
             #[serde(default)]
             id: EventId,
@@ -211,5 +243,52 @@ impl Record {
             Self::Event(event) => event.at,
             Self::Note(noted) => noted.at,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_newer_binary_adds_and_any_reader_may_leave_out_is_left_out() {
+        let known = r#"[{"id":3,"t":5,"e":{"TimerFired":{"timer_id":"t","started_event_id":2}}},{"t":6,"n":{"WorkflowTaskAttemptScheduled":{"attempt":2}}},{"t":7,"n":{"ActivityHeartbeat":{"scheduled_event_id":5,"attempt":1,"details":[{"$p":1}]}}}]"#;
+        let newer = known
+            .replace(r#""t":5,"#, r#""t":5,"by":{"member":[1]},"#)
+            .replace(
+                r#""started_event_id":2"#,
+                r#""started_event_id":2,"late":{"$p":"by 3 s"}"#,
+            )
+            .replace(r#""attempt":2"#, r#""why":null,"attempt":2"#)
+            .replace(r#"{"$p":1}"#, r#"{"$p":1,"codec":"none"}"#);
+        assert_eq!(
+            read(VERSION, &newer).unwrap(),
+            read(VERSION, known).unwrap()
+        );
+    }
+
+    #[test]
+    fn what_no_reader_may_leave_out_is_an_error() {
+        for unknown in [
+            r#"[{"id":1,"t":0,"e":{"WorkflowExecutionTeleported":{}}}]"#,
+            r#"[{"t":0,"n":{"Teleported":{}}}]"#,
+            r#"[{"t":0,"n":{"ActivityHeartbeat":{"scheduled_event_id":5,"attempt":1,"details":[{"$d":"elsewhere"}]}}}]"#,
+            r#"[{"t":0}]"#,
+        ] {
+            assert!(
+                matches!(read(VERSION, unknown), Err(Unreadable::Text(_))),
+                "{unknown}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_form_that_is_not_known_is_named() {
+        let newer = read(VERSION + 1, "[]").unwrap_err();
+        assert_eq!(
+            newer.to_string(),
+            "it has the stored form 2, and this binary knows those up to 1; run the newer binary"
+        );
+        assert!(matches!(read(0, "[]"), Err(Unreadable::NoForm(0))));
     }
 }

@@ -2,7 +2,8 @@
 
 use history::{
     Record, RunId,
-    chain::{self, GENESIS, Hash, VERSION},
+    chain::{self, GENESIS, Hash},
+    record,
 };
 
 use super::{Finding, Problem};
@@ -140,16 +141,7 @@ impl Run {
 
     /// Checks that the row can be read and that its events follow those before it.
     fn check_records(&mut self, row: &Row) {
-        if row.version != VERSION {
-            let sentence = format!(
-                "the row has the stored form {}, and this binary knows only {VERSION}",
-                row.version
-            );
-            self.find(Some(row.seq), Problem::Unreadable, sentence);
-            self.next_event_id = None;
-            return;
-        }
-        let records: Vec<Record> = match serde_json::from_str(&row.records) {
+        let records = match record::read(row.version, &row.records) {
             Ok(records) => records,
             Err(error) => {
                 self.find(

@@ -296,6 +296,10 @@ fn unread(key: &Key, error: &store::Error) -> Error {
 pub(super) fn is_passing(error: &store::Error) -> bool {
     matches!(
         error,
-        store::Error::Driver(_) | store::Error::Sqlx(_) | store::Error::Silent
+        store::Error::Driver(_)
+            | store::Error::Sqlx(_)
+            | store::Error::Silent
+            // Somebody has to put it back; until then nothing is passed over.
+            | store::Error::UnknownNamespace { .. }
     )
 }

@@ -7,8 +7,9 @@ use std::{
 
 use futures::{Stream, TryStreamExt as _};
 use history::{
-    Event, EventId, Execution, Namespace, Record, RunId, Timestamp, WorkflowId,
+    Event, EventId, Execution, Namespace, RunId, Timestamp, WorkflowId,
     chain::{self, Hash},
+    record,
 };
 use sqlx::PgPool;
 use tokio::sync::mpsc;
@@ -55,14 +56,15 @@ impl Namespaces {
 
     /// Reads them all.
     pub(crate) async fn load(pool: &PgPool) -> Result<Self, Error> {
-        let rows = sqlx::query!("SELECT id, name FROM namespace")
-            .fetch_all(pool)
-            .await?;
-        let by_name = rows
-            .into_iter()
-            .map(|row| (Namespace::known(row.name), row.id))
-            .collect();
+        let by_name = select_namespaces(pool).await?;
         Ok(Self(Arc::new(RwLock::new(by_name))))
+    }
+
+    /// Reads them again: another process may have made one since.
+    async fn read_again(&self, pool: &PgPool) -> Result<(), Error> {
+        let by_name = select_namespaces(pool).await?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = by_name;
+        Ok(())
     }
 
     /// Returns the namespace of that name.
@@ -88,6 +90,16 @@ impl Namespaces {
                 name: name.clone(),
             })
     }
+}
+
+async fn select_namespaces(pool: &PgPool) -> Result<HashMap<Namespace, i16>, Error> {
+    let rows = sqlx::query!("SELECT id, name FROM namespace")
+        .fetch_all(pool)
+        .await?;
+    let by_name = rows
+        .into_iter()
+        .map(|row| (Namespace::known(row.name), row.id));
+    Ok(by_name.collect())
 }
 
 /// A run, folded from its rows.
@@ -221,8 +233,10 @@ fn first_run_id(at: Timestamp) -> Uuid {
     Uuid::from_u128(u128::from((at.0.max(0) / 1000).unsigned_abs()) << 80)
 }
 
-/// Folds runs from their rows. Those of a namespace that is not known are left out, and so is one that can't be folded: the others
-/// have to go on, and whoever asks for it is told.
+/// Folds runs from their rows. One that can't be folded is left out: the others have to go on, and whoever asks for it is told.
+///
+/// # Errors
+/// [`Error::UnknownNamespace`] rather than without the runs of a namespace: nobody would ask for them, and their timers would be lost.
 pub(crate) async fn fold_all(
     pool: &PgPool,
     namespaces: &Namespaces,
@@ -237,9 +251,10 @@ pub(crate) async fn fold_all(
     }
     let mut folded = Vec::new();
     for (id, headers) in by_namespace {
-        let Some(namespace) = namespaces.by_id(id) else {
-            continue;
-        };
+        if namespaces.by_id(id).is_none() {
+            namespaces.read_again(pool).await?;
+        }
+        let namespace = namespaces.by_id(id).ok_or(Error::UnknownNamespace { id })?;
         for run in fold(pool, &namespace.name, headers).await? {
             match run {
                 Ok(run) => folded.push((namespace.clone(), run)),
@@ -263,7 +278,7 @@ async fn fold(
     let run_ids: Vec<Uuid> = headers.iter().map(|header| header.run_id).collect();
     let mut rows = sqlx::query_as!(
         Row,
-        r#"SELECT h.run_id, h.seq, h.records, h.hash
+        r#"SELECT h.run_id, h.seq, h.version, h.records, h.hash
            FROM unnest($1::smallint[], $2::uuid[]) AS u (shard, run_id)
            JOIN history h ON h.shard = u.shard AND h.run_id = u.run_id
            ORDER BY h.run_id, h.seq"#,
@@ -313,6 +328,8 @@ async fn fold(
 pub(crate) struct Row {
     pub(crate) run_id: Uuid,
     pub(crate) seq: i32,
+    /// Of the stored form.
+    pub(crate) version: i16,
     pub(crate) records: String,
     pub(crate) hash: Vec<u8>,
 }
@@ -358,7 +375,7 @@ impl Folding {
             return Err((self.rows, format!("missing; row {seq} follows")));
         }
         let chained = chain::Row {
-            version: chain::VERSION,
+            version: row.version,
             namespace: self.namespace.as_str(),
             run_id: row.run_id,
             seq,
@@ -370,8 +387,8 @@ impl Folding {
             let problem = "not what was committed: its hash is another";
             return Err((seq, problem.to_owned()));
         }
-        let records: Vec<Record> =
-            serde_json::from_str(&row.records).map_err(|error| (seq, error.to_string()))?;
+        let records =
+            record::read(row.version, &row.records).map_err(|error| (seq, error.to_string()))?;
         for record in &records {
             self.execution
                 .apply(record)
@@ -432,7 +449,7 @@ pub(crate) async fn history_page(
 ) -> Result<Vec<Arc<Event>>, Error> {
     // The row that holds the first wanted event starts at or before it.
     let rows = sqlx::query!(
-        r#"SELECT seq, records FROM history
+        r#"SELECT seq, version, records FROM history
            WHERE shard = $1 AND run_id = $2
              AND seq >= coalesce((SELECT max(seq) FROM history WHERE shard = $1 AND run_id = $2 AND first_event_id <= $3), 0)
            ORDER BY seq
@@ -446,12 +463,11 @@ pub(crate) async fn history_page(
     .await?;
     let mut events = Vec::new();
     for row in rows {
-        let records: Vec<Record> =
-            serde_json::from_str(&row.records).map_err(|error| Error::Corrupt {
-                table: "history",
-                row: format!("run {run_id} row {}", row.seq),
-                problem: error.to_string(),
-            })?;
+        let records = record::read(row.version, &row.records).map_err(|error| Error::Corrupt {
+            table: "history",
+            row: format!("run {run_id} row {}", row.seq),
+            problem: error.to_string(),
+        })?;
         events.extend(
             records
                 .iter()
@@ -483,4 +499,61 @@ pub(crate) async fn select_parked_due(
         .into_iter()
         .map(|row| (row.shard, RunId(row.run_id), Timestamp(row.due_at)))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STARTED: &str = r#"[{"id":1,"t":5,"e":{"WorkflowExecutionStarted":{"workflow_type":"w","workflow_id":"w","task_queue":"q","newer":[1]}}}]"#;
+
+    /// Folds one row of this form, hashed as such.
+    fn fold_one(version: i16, records: &str) -> Result<Loaded, Error> {
+        let namespace = Namespace::known("default");
+        let header = Header {
+            shard: 0,
+            run_id: Uuid::from_u128(1),
+            namespace: 1,
+            workflow_id: "w".to_owned(),
+            current: true,
+            parked: None,
+            due_at: None,
+            owes: false,
+        };
+        let hash = chain::hash(
+            &chain::GENESIS,
+            chain::Row {
+                version,
+                namespace: namespace.as_str(),
+                run_id: header.run_id,
+                seq: 0,
+                first_event_id: 1,
+                records,
+            },
+        );
+        let mut folding = Folding::new(&namespace, &header);
+        folding.row(&Row {
+            run_id: header.run_id,
+            seq: 0,
+            version,
+            records: records.to_owned(),
+            hash: hash.to_vec(),
+        });
+        folding.end(&header)
+    }
+
+    #[test]
+    fn a_row_with_a_field_of_a_newer_binary_is_folded() {
+        let loaded = fold_one(chain::VERSION, STARTED).unwrap();
+        assert_eq!(loaded.execution.workflow_type().as_str(), "w");
+        assert_eq!(loaded.rows, 1);
+    }
+
+    #[test]
+    fn a_row_of_another_form_is_named_as_such_and_not_as_tampered_with() {
+        let error = fold_one(chain::VERSION + 1, STARTED).unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains("stored form 2"), "{said}");
+        assert!(!said.contains("not what was committed"), "{said}");
+    }
 }

@@ -187,6 +187,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A run is of a namespace that is not there.
+    #[error(
+        "table execution has runs of namespace {id}, which table namespace has not; put it back"
+    )]
+    UnknownNamespace {
+        /// Its number.
+        id: i16,
+    },
     /// The database is newer than this binary.
     #[error(
         "the database has migration {0}, which this binary does not know; run the newer binary"
@@ -210,7 +218,7 @@ impl Error {
             Self::Driver(_) | Self::Sqlx(_) | Self::Silent => "DATABASE_FAILED",
             Self::Unreachable { .. } => "DATABASE_UNREACHABLE",
             Self::Refused { .. } => "DATABASE_REFUSED",
-            Self::Corrupt { .. } => "CORRUPT_ROW",
+            Self::Corrupt { .. } | Self::UnknownNamespace { .. } => "CORRUPT_ROW",
             Self::NewerSchema(_) => "SCHEMA_TOO_NEW",
             Self::Migrate(_) => "MIGRATION_FAILED",
             Self::OldServer(_) => "POSTGRES_TOO_OLD",

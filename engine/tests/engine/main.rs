@@ -10,5 +10,6 @@ mod check;
 mod durability;
 mod lifecycle;
 mod matching;
+mod namespaces;
 mod requests;
 mod support;

@@ -36,7 +36,9 @@ pub use signal::*;
 pub use start::*;
 pub use workflow_task::*;
 
-use size::{facts_problem, failure_problem, payload_problem, signals_problem, text_problem};
+use size::{
+    facts_problem, failure_problem, keys_problem, payload_problem, signals_problem, text_problem,
+};
 use start::{duration_problem, problem as start_problem};
 
 use crate::{

@@ -1,10 +1,10 @@
-//! What is too large to be recorded. Each answer is a phrase that follows the name of the thing.
+//! What is too large to be recorded, or can't be stored. Each answer is a phrase that follows the name of the thing.
 
 use crate::{
     event::{Memo, WorkflowExecutionSignaled},
     failure::Failure,
     limits::{FAILURE_DEPTH_MAX, PAYLOAD_BYTES_MAX, UNREAD_SIGNALS_BYTES_MAX},
-    payload::Payloads,
+    payload::{Payloads, is_reserved},
 };
 
 fn problem(bytes: usize) -> Option<String> {
@@ -18,12 +18,20 @@ pub(super) fn payload_problem(payloads: &Payloads) -> Option<String> {
 
 /// For memos, search attributes, headers.
 pub(super) fn facts_problem(facts: &Memo) -> Option<String> {
-    problem(
-        facts
-            .iter()
-            .map(|(key, value)| key.len() + value.size())
-            .sum(),
-    )
+    keys_problem(facts.keys()).or_else(|| {
+        problem(
+            facts
+                .iter()
+                .map(|(key, value)| key.len() + value.size())
+                .sum(),
+        )
+    })
+}
+
+/// For the keys of any map of a user: the stored form has some of its own.
+pub(super) fn keys_problem<'a>(mut keys: impl Iterator<Item = &'a String>) -> Option<String> {
+    keys.find(|key| is_reserved(key))
+        .map(|key| format!("has the key {key}, which is reserved; choose another"))
 }
 
 pub(super) fn failure_problem(failure: &Failure) -> Option<String> {

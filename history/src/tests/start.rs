@@ -227,3 +227,52 @@ fn existing_run(status: Status) -> Existing<'static> {
         heard: None,
     }
 }
+
+#[test]
+fn a_key_of_the_stored_form_is_no_key_of_a_user() {
+    let fact = |key: &str| {
+        let value = crate::Payload::json(&1).unwrap();
+        std::collections::BTreeMap::from([(key.to_owned(), value)])
+    };
+    let starts = |key: &str| {
+        let start_with = |change: fn(&mut StartWorkflow, crate::event::Memo)| {
+            let mut request = request("r");
+            change(&mut request, fact(key));
+            start(&Namespace::known("default"), RUN, &request, Timestamp(0))
+        };
+        [
+            start_with(|request, facts| request.memo = facts),
+            start_with(|request, facts| request.header = facts),
+            start_with(|request, facts| request.search_attributes = facts),
+        ]
+    };
+    for key in ["$p", "$b", "$x"] {
+        for refused in starts(key) {
+            let said = refused.unwrap_err().to_string();
+            assert!(said.contains(&format!("has the key {key}")), "{said}");
+        }
+    }
+    for key in ["$price", "$", "p", "$body"] {
+        assert!(starts(key).iter().all(Result::is_ok), "{key}");
+    }
+}
+
+#[test]
+fn a_command_with_a_key_of_the_stored_form_fails_the_task() {
+    check(
+        "
+        given start | take
+        complete: memo $p=1
+          4 WorkflowTaskFailed BadModifyWorkflowPropertiesAttributes
+          ! BadModifyWorkflowPropertiesAttributes: upserted_memo: has the key $p, which is reserved; choose another
+        ",
+    );
+    check(
+        "
+        given start | take
+        complete: upsert $x=1
+          4 WorkflowTaskFailed BadSearchAttributes
+          ! BadSearchAttributes: search_attributes: has the key $x, which is reserved; choose another
+        ",
+    );
+}

@@ -192,6 +192,7 @@ impl State {
                 rows.push(Row {
                     run_id: row.run_id.0,
                     seq: row.seq,
+                    version: history::chain::VERSION,
                     records: row.records.clone(),
                     hash: row.hash.to_vec(),
                 });

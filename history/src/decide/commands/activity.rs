@@ -1,9 +1,9 @@
 //! Commands about activities.
 
-use super::{Refused, Turn, check, check_id, check_pending, check_size, refused};
+use super::{Refused, Turn, check, check_facts, check_id, check_pending, check_size, refused};
 use crate::{
     command::ScheduleActivityTask,
-    decide::{Effect, duration_problem, facts_problem, payload_problem},
+    decide::{Effect, duration_problem, payload_problem},
     event::{
         ActivityTaskCancelRequested, ActivityTaskCanceled, ActivityTaskScheduled,
         WorkflowTaskFailedCause as Cause,
@@ -45,10 +45,7 @@ impl Turn<'_, '_> {
             &format!("input of activity {id}"),
             payload_problem(&command.input),
         )?;
-        check_size(
-            &format!("header of activity {id}"),
-            facts_problem(&command.header),
-        )?;
+        check_facts(BAD, &format!("header of activity {id}"), &command.header)?;
         let attributes = self.filled(command)?;
         let task_queue = attributes.task_queue.clone();
         let scheduled_event_id = self.draft.event(attributes);

@@ -1,9 +1,9 @@
 //! The command that starts a child.
 
-use super::{Refused, Turn, check, check_pending, check_size};
+use super::{Refused, Turn, check, check_facts, check_pending, check_size};
 use crate::{
     command::StartChildWorkflowExecution,
-    decide::{effect::child_start, facts_problem, payload_problem, start_problem},
+    decide::{effect::child_start, payload_problem, start_problem},
     event::{
         ParentClosePolicy, StartChildWorkflowExecutionInitiated, WorkflowTaskFailedCause as Cause,
     },
@@ -25,7 +25,11 @@ impl Turn<'_, '_> {
             &format!("input of child {id}"),
             payload_problem(&command.input),
         )?;
-        check_size(&format!("memo of child {id}"), facts_problem(&command.memo))?;
+        check_facts(
+            Cause::BadStartChildExecutionAttributes,
+            &format!("memo of child {id}"),
+            &command.memo,
+        )?;
         let attributes = StartChildWorkflowExecutionInitiated {
             namespace: command
                 .namespace

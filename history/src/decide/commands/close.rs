@@ -1,11 +1,11 @@
 //! Commands that close the run.
 
-use super::{Refused, Turn, check, check_size, refused};
+use super::{Refused, Turn, check, check_facts, check_size, refused};
 use crate::{
     command::{Command, ContinueAsNewWorkflowExecution},
     decide::{
-        ChildOutcome, close::close, duration_problem, facts_problem, failure_problem, next_run,
-        payload_problem, signals_problem, start_problem,
+        ChildOutcome, close::close, duration_problem, failure_problem, next_run, payload_problem,
+        signals_problem, start_problem,
     },
     event::{
         ContinueAsNewInitiator, Memo, SearchAttributes, WorkflowExecutionCanceled,
@@ -109,7 +109,7 @@ impl Turn<'_, '_> {
     ) -> Result<(), Refused> {
         let unread = self.unread_signals(command)?;
         check_size("input", payload_problem(&command.input))?;
-        check_size("memo", facts_problem(&command.memo))?;
+        check_facts(Cause::BadContinueAsNewAttributes, "memo", &command.memo)?;
         check(
             Cause::BadContinueAsNewAttributes,
             "backoff_start_interval",

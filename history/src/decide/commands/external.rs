@@ -1,9 +1,9 @@
 //! Commands that reach other workflows.
 
-use super::{Refused, Turn, check_id, check_pending, check_size};
+use super::{Refused, Turn, check_facts, check_id, check_pending, check_size};
 use crate::{
     command::Command,
-    decide::{facts_problem, payload_problem, text_problem},
+    decide::{payload_problem, text_problem},
     event::{
         RequestCancelExternalWorkflowExecutionInitiated, SignalExternalWorkflowExecutionInitiated,
         WorkflowTaskFailedCause as Cause,
@@ -34,10 +34,7 @@ impl Turn<'_, '_> {
                     &format!("input of signal {signal_name}"),
                     payload_problem(input),
                 )?;
-                check_size(
-                    &format!("header of signal {signal_name}"),
-                    facts_problem(header),
-                )?;
+                check_facts(bad, &format!("header of signal {signal_name}"), header)?;
                 self.signals += 1;
                 self.initiate(SignalExternalWorkflowExecutionInitiated {
                     workflow_task_completed_event_id: self.completed,

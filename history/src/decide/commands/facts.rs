@@ -1,9 +1,9 @@
 //! Commands that note things: markers, search attributes, memos.
 
-use super::{Refused, Turn, check_size, refused};
+use super::{Refused, Turn, check, check_facts, check_size, refused};
 use crate::{
     command::Command,
-    decide::{facts_problem, failure_problem, payload_problem},
+    decide::{facts_problem, failure_problem, keys_problem, payload_problem},
     event::{
         MarkerRecorded, UpsertWorkflowSearchAttributes, WorkflowPropertiesModified,
         WorkflowTaskFailedCause as Cause,
@@ -23,10 +23,15 @@ impl Turn<'_, '_> {
                     return refused(Cause::BadRecordMarkerAttributes, "a marker needs a name");
                 }
                 let field = format!("details of marker {marker_name}");
+                check(
+                    Cause::BadRecordMarkerAttributes,
+                    &field,
+                    keys_problem(details.keys()),
+                )?;
                 for payloads in details.values() {
                     check_size(&field, payload_problem(payloads))?;
                 }
-                check_size(&field, facts_problem(header))?;
+                check_facts(Cause::BadRecordMarkerAttributes, &field, header)?;
                 check_size(&field, failure.as_deref().and_then(failure_problem))?;
                 self.draft.event(MarkerRecorded {
                     marker_name: marker_name.clone(),
@@ -40,9 +45,13 @@ impl Turn<'_, '_> {
                 if search_attributes.is_empty() {
                     return refused(Cause::BadSearchAttributes, "there is no search attribute");
                 }
+                check_facts(
+                    Cause::BadSearchAttributes,
+                    "search_attributes",
+                    search_attributes,
+                )?;
                 self.search_attributes.extend(search_attributes.clone());
                 // All of them together: a later run starts with what is there then.
-                check_size("search_attributes", facts_problem(search_attributes))?;
                 check_size(
                     "search_attributes with what is upserted",
                     facts_problem(&self.facts().1),
@@ -59,8 +68,12 @@ impl Turn<'_, '_> {
                         "there is nothing to modify",
                     );
                 }
+                check_facts(
+                    Cause::BadModifyWorkflowPropertiesAttributes,
+                    "upserted_memo",
+                    upserted_memo,
+                )?;
                 self.memo.extend(upserted_memo.clone());
-                check_size("upserted_memo", facts_problem(upserted_memo))?;
                 check_size("memo with what is upserted", facts_problem(&self.facts().0))?;
                 self.draft.event(WorkflowPropertiesModified {
                     workflow_task_completed_event_id: self.completed,

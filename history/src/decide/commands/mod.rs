@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     command::Command,
-    decide::{Effect, draft::Draft},
+    decide::{Effect, draft::Draft, facts_problem, keys_problem},
     event::{EventKind, Memo, SearchAttributes, WorkflowTaskFailedCause as Cause},
     execution::Execution,
     ids::{ActivityId, EventId, InvalidId, RunId, TimerId},
@@ -40,6 +40,12 @@ fn check(cause: Cause, field: &str, problem: Option<String>) -> Result<(), Refus
         None => Ok(()),
         Some(problem) => refused(cause, format!("{field}: {problem}")),
     }
+}
+
+/// Refuses facts with a key that nobody may have, or that are too large.
+fn check_facts(cause: Cause, field: &str, facts: &Memo) -> Result<(), Refused> {
+    check(cause, field, keys_problem(facts.keys()))?;
+    check_size(field, facts_problem(facts))
 }
 
 /// Refuses an id that is not legal.
