@@ -126,7 +126,7 @@ CREATE TABLE open_run (
     PRIMARY KEY (shard, run_id)
 );
 COMMENT ON TABLE open_run IS 'Open runs that started before member.open_since, and when those are due that are not in memory.';
-CREATE INDEX open_run_due ON open_run (due_at) WHERE parked AND due_at IS NOT NULL; -- the sweep for what is due soon
+CREATE INDEX open_run_due ON open_run (due_at, run_id) INCLUDE (shard) WHERE parked AND due_at IS NOT NULL; -- what is due soon, in order, page by page
 CREATE INDEX open_run_hot ON open_run (run_id) WHERE NOT parked;                    -- takeover: which runs are to be folded
 
 -- Closed runs that still owe others something: their result to the parent, the close policy to the children, a signal that

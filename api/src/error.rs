@@ -139,6 +139,7 @@ impl Error {
             | Self::Engine(
                 E::NotOwner { .. }
                 | E::Unavailable(_)
+                | E::ListTooSlow
                 | E::Thread(_)
                 | E::Store(
                     store::Error::Driver(_)
@@ -172,6 +173,9 @@ impl Error {
             }
             Self::Engine(E::NotOwner { .. }) => {
                 Some("send the same request to the owner, or again in a moment")
+            }
+            Self::Engine(E::ListTooSlow) => {
+                Some("name a workflow id, or a type or status that is not rare")
             }
             Self::Engine(E::NamespaceNotFound(_)) => Some("use the namespace `default`"),
             Self::Engine(E::WorkflowNotFound { .. }) => {

@@ -54,6 +54,9 @@ pub enum Error {
         /// The limit.
         bytes_max: usize,
     },
+    /// A list takes longer than it may.
+    #[error("the list takes longer than {} s", crate::limits::LIST_TIMEOUT.as_secs())]
+    ListTooSlow,
     /// The engine's thread can't be started.
     #[error("the engine's thread can't be started")]
     Thread(#[source] std::io::Error),
@@ -75,6 +78,7 @@ impl Error {
             Self::HistoryCorrupt { .. } => "HISTORY_CORRUPT",
             Self::DataRefused(_) => "DATA_REFUSED",
             Self::TooLarge { .. } => "TOO_LARGE",
+            Self::ListTooSlow => "LIST_TOO_SLOW",
             Self::Thread(_) => "THREAD_FAILED",
             Self::Store(error) => error.code(),
         }

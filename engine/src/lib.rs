@@ -3,6 +3,7 @@
 //! [`Engine`] has one short method per public verb. Behind it one [`owner`] folds and decides, one
 //! [`committer`] writes, and [`members`] sees to it that each shard has one owner on a database.
 
+mod admission;
 mod clock;
 mod error;
 pub mod limits;
@@ -23,10 +24,7 @@ pub mod audit;
 mod sim;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -37,6 +35,7 @@ use history::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
+use admission::{Admission, Admitted, Bytes};
 pub use error::Error;
 use members::Post;
 pub use owner::describe::{Description, PendingActivity, PendingChild, PendingTimer};
@@ -160,11 +159,12 @@ pub struct Engine {
 
 struct Inner {
     pool: sqlx::PgPool,
+    lists: sqlx::PgPool,
     namespaces: store::load::Namespaces,
     secret: uuid::Uuid,
     role: watch::Receiver<ownership::State>,
     /// How many requests wait for an answer.
-    waiting: AtomicUsize,
+    admission: Arc<Admission>,
     stop: watch::Sender<bool>,
     /// Closed when everything of the owner has ended.
     ended: watch::Receiver<()>,
@@ -199,11 +199,12 @@ impl Engine {
         })?;
         Ok(Self {
             inner: Arc::new(Inner {
+                lists: store::list::pool(&pool),
                 pool,
                 namespaces,
                 secret,
                 role,
-                waiting: AtomicUsize::new(0),
+                admission: Arc::default(),
                 stop,
                 ended,
             }),
@@ -260,18 +261,19 @@ impl Engine {
     /// # Errors
     /// [`Error::NotAMember`] when it does not come from a member.
     pub async fn deliver(&self, letter: &str) -> Result<String, Error> {
+        let letter_bytes = letter.len();
         let letter: peers::Letter = serde_json::from_str(letter).map_err(|_| Error::NotAMember)?;
         if letter.secret != self.inner.secret {
             return Err(Error::NotAMember);
         }
-        let _waits = self.wait()?;
+        let _waits = self.inner.admission.admit(letter_bytes)?;
         let state = self.inner.role.borrow().clone();
         let answer = peers::receive(state, &self.inner.namespaces, letter.request).await;
         // A plain enum has nothing that JSON could refuse.
         Ok(serde_json::to_string(&answer).unwrap_or_default())
     }
 
-    /// Returns the database's pool, for what only reads: audits and lists.
+    /// Returns the database's pool, for what only reads: histories and audits.
     pub fn pool(&self) -> &sqlx::PgPool {
         &self.inner.pool
     }
@@ -289,7 +291,7 @@ impl Engine {
         namespace: &Namespace,
         request: StartWorkflow,
     ) -> Result<Started, Error> {
-        let _waits = self.wait()?;
+        let _waits = self.admit(&request)?;
         let (reply, answer) = oneshot::channel();
         self.start(namespace, request, reply, None)?;
         answer
@@ -304,15 +306,17 @@ impl Engine {
         request: StartWorkflow,
         wait: Duration,
     ) -> Result<(Started, Option<Closed>), Error> {
-        let _waits = self.wait()?;
+        let mut admitted = self.admit(&request)?;
         let workflow_id = request.workflow_id.clone();
         let (reply, answer) = oneshot::channel();
         let (closed_reply, closed) = oneshot::channel();
         self.start(namespace, request, reply, Some(closed_reply))?;
         let lost = |_| Error::Unavailable("the engine lost its ownership");
         let until = tokio::time::Instant::now() + wait;
-        let closed = tokio::time::timeout_at(until, closed).await;
         let started = answer.await.map_err(lost)??;
+        // What it brought is the workflow's now.
+        admitted.gives_back();
+        let closed = tokio::time::timeout_at(until, closed).await;
         let run_id = match closed {
             // It is open still; or its shard went elsewhere, where its end can be asked for.
             Err(_) | Ok(Ok(Err(Error::NotOwner { .. }))) => return Ok((started, None)),
@@ -356,7 +360,7 @@ impl Engine {
         let until = tokio::time::Instant::now() + wait;
         let mut address = address.clone();
         loop {
-            let asked = self.ask(&address, |reply| Op::WaitClosed { reply });
+            let asked = self.ask(&address, self.read()?, |reply| Op::WaitClosed { reply });
             let closed = match tokio::time::timeout_at(until, asked).await {
                 Ok(closed) => closed?,
                 Err(_elapsed) => {
@@ -365,7 +369,8 @@ impl Engine {
                         return Ok(Waited::Open(run.run_id));
                     }
                     address.run_id = Some(run.run_id);
-                    self.ask(&address, |reply| Op::WaitClosed { reply }).await?
+                    self.ask(&address, self.read()?, |reply| Op::WaitClosed { reply })
+                        .await?
                 }
             };
             match new_run(&closed.event) {
@@ -377,7 +382,8 @@ impl Engine {
 
     /// Returns the state of a run.
     pub async fn describe(&self, address: &Address) -> Result<Description, Error> {
-        self.ask(address, |reply| Op::Describe { reply }).await
+        self.ask(address, self.read()?, |reply| Op::Describe { reply })
+            .await
     }
 
     /// Returns the durable events after `after`, at most `limit` of them. When there is none yet and the
@@ -389,11 +395,14 @@ impl Engine {
         limit: usize,
         wait: Duration,
     ) -> Result<HistoryPage, Error> {
-        let asked = self.ask(address, |reply| Op::WaitEvents { after, reply });
+        let asked = self.ask(address, self.read()?, |reply| Op::WaitEvents {
+            after,
+            reply,
+        });
         let reached = match tokio::time::timeout(wait.max(Duration::from_millis(1)), asked).await {
             Ok(reached) => reached?,
             Err(_elapsed) => {
-                self.ask(address, |reply| Op::WaitEvents {
+                self.ask(address, self.read()?, |reply| Op::WaitEvents {
                     after: EventId::NONE,
                     reply,
                 })
@@ -414,7 +423,8 @@ impl Engine {
 
     /// Sends a signal. Answers after the commit.
     pub async fn signal(&self, address: &Address, signal: Signal) -> Result<(), Error> {
-        self.ask(address, |reply| Op::Signal {
+        let admitted = self.admit(&signal)?;
+        self.ask(address, admitted, |reply| Op::Signal {
             signal: Box::new(signal),
             reply: owner::Reply::Caller(reply),
         })
@@ -427,7 +437,8 @@ impl Engine {
         address: &Address,
         cancel: RequestCancel,
     ) -> Result<(), Error> {
-        self.ask(address, |reply| Op::RequestCancel {
+        let admitted = self.admit(&cancel)?;
+        self.ask(address, admitted, |reply| Op::RequestCancel {
             cancel: Box::new(cancel),
             reply: owner::Reply::Caller(reply),
         })
@@ -436,7 +447,9 @@ impl Engine {
 
     /// Ends a workflow without asking it. Answers after the commit.
     pub async fn terminate(&self, address: &Address, terminate: Terminate) -> Result<(), Error> {
-        self.ask(address, |reply| Op::Terminate {
+        // It frees memory, so it need not find any.
+        let admitted = self.inner.admission.admit(terminate.bytes())?;
+        self.ask(address, admitted, |reply| Op::Terminate {
             terminate: Box::new(terminate),
             reply: owner::Reply::Caller(reply),
         })
@@ -450,9 +463,10 @@ impl Engine {
         filter: &ListFilter,
     ) -> Result<Vec<Summary>, Error> {
         let namespace = self.inner.namespaces.get(namespace)?;
-        Ok(store::list::list(&self.inner.pool, namespace.id, filter)
+        let lists = &self.inner.lists;
+        store::list::list(lists, namespace.id, filter)
             .await
-            .map_err(store::Error::from)?)
+            .map_err(|error| store::list::failed(error, lists))
     }
 
     /// Connects a worker: its tasks go straight to it from the owner, what it answers straight to the owner. `tasks` is dropped
@@ -485,9 +499,9 @@ impl Engine {
     async fn ask<T>(
         &self,
         address: &Address,
+        _admitted: Admitted,
         op: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Op,
     ) -> Result<T, Error> {
-        let _waits = self.wait()?;
         let namespace = self.inner.namespaces.get(&address.namespace)?;
         let (reply, answer) = oneshot::channel();
         let key = owner::Key {
@@ -504,13 +518,23 @@ impl Engine {
             .map_err(|_| Error::Unavailable("the engine lost its ownership"))?
     }
 
-    /// Counts a request that waits, until the guard is dropped.
-    fn wait(&self) -> Result<Waits<'_>, Error> {
-        let waits = Waits(&self.inner.waiting);
-        if self.inner.waiting.fetch_add(1, Ordering::Relaxed) >= limits::REQUESTS_MAX {
-            return Err(Error::Unavailable("too many requests wait for an answer"));
+    /// Lets a request in that brings something to keep, if there is memory for it.
+    fn admit(&self, request: &impl Bytes) -> Result<Admitted, Error> {
+        let full = match &*self.inner.role.borrow() {
+            ownership::State::Member { full, .. } => full.load(Ordering::Relaxed),
+            ownership::State::Outside => false,
+        };
+        if full {
+            return Err(Error::Unavailable(
+                "the workflows under way take too much memory",
+            ));
         }
-        Ok(waits)
+        self.inner.admission.admit(request.bytes())
+    }
+
+    /// Lets a request in that brings nothing.
+    fn read(&self) -> Result<Admitted, Error> {
+        self.inner.admission.admit(0)
     }
 
     fn send(&self, message: Message) -> Result<(), Error> {
@@ -562,15 +586,6 @@ impl Drop for Connected {
         let _ = self.owner.send(Message::Disconnect {
             session: self.session,
         });
-    }
-}
-
-/// One request that waits.
-struct Waits<'a>(&'a AtomicUsize);
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -49,18 +49,30 @@ pub const PARK_AFTER: Duration = Duration::from_secs(30);
 pub const REGISTER_AFTER: u32 = 3;
 /// The most runs parked, and the most given a row in `open_run`, in one round.
 pub const PARK_BATCH: usize = 100;
-/// The most runs read at once by their ids: whose deadlines came, or in whose queue a worker has room.
+/// The most runs read at once by their ids: at a takeover, whose deadlines came, or in whose queue a worker has room.
 pub const READ_BATCH: usize = 256;
+/// The most stored bytes of the runs read at once, but for a single run that has more.
+pub const READ_BYTES: u64 = 16 * 1024 * 1024;
+/// The same while memory is short.
+pub const READ_BYTES_SHORT: u64 = 1024 * 1024;
 /// Deadlines of parked runs are read this far ahead.
 pub const PARKED_HORIZON: Duration = Duration::from_mins(1);
-/// The most runs folded at once at takeover.
-pub const FOLD_BATCH: usize = 500;
+/// The most deadlines of parked runs read at once; the next are read when half of these have come.
+pub const PARKED_PAGE: usize = 16_384;
 /// The longest a request for a result or for new events is held open. Temporal: `history.longPollExpirationInterval`.
 pub const LONG_POLL_MAX: Duration = Duration::from_secs(20);
 /// The most requests that wait inside the engine; one more is answered `UNAVAILABLE`.
 pub const REQUESTS_MAX: usize = 65_536;
+/// The most bytes that requests bring which wait inside the engine, but for one alone; one more is answered `UNAVAILABLE`.
+pub const REQUEST_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// While open runs take so many times the memory they may, what would bring more is answered `UNAVAILABLE`.
+pub const MEMORY_FULL: usize = 2;
 /// The most events in one page of a history.
 pub const HISTORY_PAGE_MAX: usize = 1000;
+/// How long a list may take in the database.
+pub const LIST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many lists are read at once, on connections of their own.
+pub const LIST_CONNECTIONS: u32 = 2;
 /// How often a failed batch is tried again when the database says that trying again may help.
 pub const BATCH_ATTEMPTS_MAX: u32 = 5;
 /// How long the owner waits before it reads again what could not be read, or folds again a run whose data was refused.

@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) alone: Arc<AtomicBool>,
     /// Another member gives the same address as this one.
     pub(crate) crowded: Arc<AtomicBool>,
+    /// The owner has no memory for more.
+    pub(crate) full: Arc<AtomicBool>,
     /// Something has changed.
     pub(crate) look: Arc<Notify>,
 }
@@ -66,6 +68,7 @@ impl Shared {
             served: Arc::default(),
             alone: Arc::default(),
             crowded: Arc::default(),
+            full: Arc::default(),
             look: Arc::default(),
         }
     }

@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     Config, Role,
-    clock::Clock,
+    clock::{self, Clock},
     committer,
     limits::{COMMITTERS, DRAIN, LEASE},
     members::{self, Members, Post, Shared},
@@ -47,6 +47,8 @@ pub(crate) enum State {
         alone: Arc<AtomicBool>,
         /// Another member gives the same address as this one.
         crowded: Arc<AtomicBool>,
+        /// It has no memory for more.
+        full: Arc<AtomicBool>,
     },
     /// It is not, or not yet.
     Outside,
@@ -150,10 +152,11 @@ impl Tenure<'_> {
             let slot = i16::try_from(n).unwrap_or(i16::MAX);
             connections.push(answered(limit, self.store.connection(slot, term)).await??);
         }
-        let renewed_at = Instant::now();
-        let renewed = session.renew(term, expiry, open_since, &[]);
-        let now = answered(limit, renewed).await??.ok_or(Ended::Lease)?;
-        let clock = Arc::new(Clock::set_to(now, self.world));
+        let (clock, renewed_at) = self
+            .set_clock(&mut *session, (term, expiry, open_since), limit)
+            .await?;
+        let clock = Arc::new(clock);
+        let now = clock.now();
         let shared = Shared::new(open_since);
         answered(limit, self.store.prepare(now)).await??;
 
@@ -172,12 +175,13 @@ impl Tenure<'_> {
             memory_bytes: self.config.memory_bytes,
             park_after: self.config.park_after,
             open_since: Arc::clone(&shared.open_since),
+            full: Arc::clone(&shared.full),
             tell,
         };
         let owning = owner::run(owner_setup, (shards, shards_since), inbox, commits);
         let committing = committer::run(setup, connections, commands, sender.clone());
         let mut parts = Parts::default();
-        parts.add(Part::Owner, async { Ok(owning.await?) });
+        parts.add(Part::Owner, owning.map(Ok));
         parts.add(Part::Committer, async { Ok(committing.await?) });
         let mut members = Members::new(
             self.store,
@@ -239,6 +243,31 @@ impl Tenure<'_> {
         Ok((term, open_since))
     }
 
+    /// Renews the lease until two samples of the database's time agree: by one alone that is bad, timers might fire early.
+    async fn set_clock(
+        &self,
+        session: &mut dyn Session,
+        (term, expiry, open_since): (Term, Duration, Timestamp),
+        limit: Duration,
+    ) -> Result<(Clock, Instant), Ended> {
+        /// A clock that never agrees with itself is taken as it is.
+        const SAMPLES: usize = 10;
+        let mut clock: Option<Clock> = None;
+        let mut samples = 0;
+        loop {
+            let (renewed_at, asked) = (Instant::now(), clock::Asked::now(self.world));
+            let renewed = session.renew(term, expiry, open_since, &[]);
+            let now = answered(limit, renewed).await??.ok_or(Ended::Lease)?;
+            samples += 1;
+            match clock {
+                Some(clock) if clock.sample(asked, now) || samples == SAMPLES => {
+                    return Ok((clock, renewed_at));
+                }
+                _ => clock = Some(Clock::set_to(now, self.world)),
+            }
+        }
+    }
+
     /// Says that requests are served as soon as they are.
     async fn announce(&self, term: Term, sender: mpsc::UnboundedSender<Message>, shared: &Shared) {
         let (reply, ready) = tokio::sync::oneshot::channel();
@@ -252,6 +281,7 @@ impl Tenure<'_> {
                 shards: shared.served.load(Ordering::Relaxed),
                 alone: Arc::clone(&shared.alone),
                 crowded: Arc::clone(&shared.crowded),
+                full: Arc::clone(&shared.full),
             });
         }
         std::future::pending::<()>().await;
@@ -362,14 +392,14 @@ async fn renew(
         tokio::time::sleep(expiry * 2 / 5).await;
         let folded = shared.take_folded();
         let open_since = Timestamp(shared.open_since.load(Ordering::Relaxed));
-        let asked_at = Instant::now();
+        let (asked_at, asked) = (Instant::now(), clock.asks());
         let left = (renewed_at + expiry).saturating_duration_since(asked_at);
         // A process that was paused gets a chance: it may own still.
         let left = left.max(expiry / 3);
         let renewed = session.renew(term, expiry, open_since, &folded);
         let now = answered(left, renewed).await??.ok_or(Ended::Lease)?;
         renewed_at = asked_at;
-        clock.sample(now);
+        clock.sample(asked, now);
         renewals += 1;
         if renewals.is_multiple_of(RENEWALS_A_PARTITION_LOOK)
             && let Err(error) = store.prepare(now).await
@@ -380,7 +410,13 @@ async fn renew(
             );
         }
         if renewals.is_multiple_of(10) {
-            answered(expiry, session.delete_old_batches(term)).await??;
+            // Slow or refused, it is no reason to give the shards away.
+            if let Err(error) = answered(expiry, session.delete_old_batches(term)).await? {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the numbers of old batches can't be deleted; trying again"
+                );
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ mod history;
 mod ids;
 mod kills;
 mod list;
+mod memory;
 mod programs;
 mod ready;
 mod result;

@@ -77,6 +77,13 @@ async fn teller(wf: Workflow, to: String, messages: u32) -> Result<u32> {
     Ok(messages)
 }
 
+/// Keeps a text until it is told to go, and returns its length.
+#[workflow]
+async fn holder(wf: Workflow, text: String) -> Result<usize> {
+    wf.signals_named::<()>("go").recv().await?;
+    Ok(text.len())
+}
+
 fn main() -> ExitCode {
     if let Some(program) = std::env::var("PROGRAM")
         .ok()
@@ -91,6 +98,7 @@ fn main() -> ExitCode {
             .workflow(hold)
             .workflow(tally)
             .workflow(teller)
+            .workflow(holder)
             .activity(step)
             .activity(once)
             .activity(held),

@@ -1,7 +1,8 @@
 //! What stays flat: the cost of a step while the open runs, the events of a run, what it waits for at once, the task queues,
-//! the backlog or the sleepers grow. `bench/README.md`, "Flat", has the last figures.
+//! the backlog, the sleepers or the timers of one second grow. `bench/README.md`, "Flat", has the last figures.
 
 mod backlog;
+mod due;
 mod events;
 mod fanout;
 mod queues;
@@ -30,6 +31,8 @@ enum What {
     Backlog,
     /// Runs that sleep or wait for a signal, parked, and a restart.
     Sleepers,
+    /// Parked runs whose timers are due within one second.
+    Due,
 }
 
 /// How it is measured.
@@ -59,6 +62,7 @@ pub(crate) async fn measure(options: &Options, url: &str) -> Result<String> {
         What::Queues => queues::measure(url, size(200), options.seconds).await,
         What::Backlog => backlog::measure(url, size(100_000), options.seconds).await,
         What::Sleepers => sleepers::measure(url, size(100_000)).await,
+        What::Due => due::measure(url, size(100_000)).await,
     }
 }
 

@@ -77,6 +77,14 @@ async fn nap(wf: Workflow, seconds: u32) -> Result<()> {
     wf.call(woke, u64::try_from(due)?).await
 }
 
+/// Sleeps until a second since the Unix epoch.
+#[workflow]
+async fn alarm(wf: Workflow, second: u32) -> Result<()> {
+    let at = std::time::UNIX_EPOCH + Duration::from_secs(u64::from(second));
+    wf.sleep(at.duration_since(wf.now())?).await?;
+    Ok(())
+}
+
 fn now_millis() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| {
@@ -92,6 +100,7 @@ pub(super) fn worker(queue: &str) -> Worker {
         .workflow(brood)
         .workflow(nothing)
         .workflow(nap)
+        .workflow(alarm)
         .activity(step)
         .activity(woke)
         .cached_runs(2000)

@@ -349,8 +349,7 @@ impl Owner {
             .is_ok_and(|decision| decision.refusal.is_none());
         run.affinity = (sticky && accepted).then_some(session);
         if accepted {
-            run.tail.retain(|event| event.id > token.started_event_id);
-            run.tail_from = token.started_event_id.next();
+            run.trim_tail(token.started_event_id);
         } else {
             self.evict(session, run_id);
         }

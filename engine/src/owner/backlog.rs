@@ -11,7 +11,10 @@ use super::{
     queues::{Kind, QueueKey},
     reading::Cause,
 };
-use crate::{limits::READ_BATCH, store::commit::OpenRow};
+use crate::{
+    limits::{READ_BATCH, READ_BYTES, READ_BYTES_SHORT},
+    store::commit::OpenRow,
+};
 
 /// A run that left.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +38,11 @@ impl Backlog {
         self.left
             .remove(&run_id)
             .is_some_and(|left| left.in_backlog)
+    }
+
+    /// Says whether a run has left while a task of it waits.
+    pub(super) fn has(&self, run_id: RunId) -> bool {
+        self.left.contains_key(&run_id)
     }
 
     /// Forgets the runs of other shards.
@@ -92,7 +100,13 @@ impl Owner {
             .take(READ_BATCH)
             .filter_map(|run_id| Some((left.get(&run_id)?.shard, run_id)))
             .collect();
-        self.read_all(asked, Cause::Queue(queue.clone()));
+        // Its worker has room: that is how the memory comes free again. So it need not wait, but is little when memory is short.
+        let bytes = if self.is_short() {
+            READ_BYTES_SHORT
+        } else {
+            READ_BYTES
+        };
+        self.read_all(asked, Cause::Queue(queue.clone()), bytes);
     }
 
     /// The next runs of a queue are back.

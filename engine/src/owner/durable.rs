@@ -253,13 +253,8 @@ impl Owner {
                 After::Effect(_) => {}
             }
         }
+        run.waiters.turn_away(error);
         // Whoever hung up does not want to know.
-        for waiter in run.closed_waiters.drain(..) {
-            let _ = waiter.send(Err(error()));
-        }
-        for (_, waiter) in run.event_waiters.drain(..) {
-            let _ = waiter.send(Err(error()));
-        }
         for waiter in run.describe_waiters.drain(..) {
             let _ = waiter.send(Err(error()));
         }

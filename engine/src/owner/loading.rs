@@ -2,19 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{FutureExt as _, TryStreamExt as _};
-use history::{RunId, Timestamp, decide, execution::AttemptState};
+use futures::FutureExt as _;
+use history::{RunId, decide, execution::AttemptState};
 use tokio::time::Instant;
 
 use super::{Key, Message, Op, Owner, Reply, run::Run};
 use crate::{
     Error,
     limits::READ_AGAIN_AFTER,
-    members::Told,
-    store::{
-        self,
-        load::{Loaded, Ns},
-    },
+    store::{self, load::Loaded},
 };
 
 /// A run that is being read.
@@ -41,54 +37,6 @@ impl Owner {
                 loading.stale = true;
             }
         }
-    }
-
-    /// Folds all open runs that are not parked, and those that owe something, and puts them to work.
-    pub(super) async fn take_over(
-        &mut self,
-        shards: Vec<i16>,
-        open_since: Timestamp,
-    ) -> Result<(), store::Error> {
-        self.shards.settle_in(&shards);
-        let store = Arc::clone(&self.setup.store);
-        let mut taken_in = Vec::new();
-        let mut hot = store.hot(shards.clone(), open_since);
-        while let Some(runs) = hot.try_next().await? {
-            taken_in.extend(self.take_in_hot(runs));
-        }
-        // Only now: what one of them delivers may be for another.
-        for run_id in taken_in {
-            self.lose_attempts(run_id);
-            self.put_to_work(run_id);
-            self.handle_local();
-        }
-        self.read_parked();
-        self.register_old();
-        // Whoever listens ends with this owner.
-        let _ = self.setup.tell.send(Told::Adopted(shards));
-        Ok(())
-    }
-
-    /// Puts runs into memory whose owner before had them there, and returns those that are to be put to work. When memory is short
-    /// those that only wait for workers leave it again.
-    pub(super) fn take_in_hot(&mut self, runs: Vec<(Ns, Loaded)>) -> Vec<RunId> {
-        let mut taken_in = Vec::with_capacity(runs.len());
-        for (namespace, loaded) in runs {
-            let key = Key {
-                namespace,
-                workflow_id: loaded.workflow_id.clone(),
-            };
-            let run_id = self.take_in(key, loaded);
-            // What only waits for workers delivers nothing to others.
-            let leaves = self.is_short() && self.only_waits_for_workers(run_id) && {
-                self.put_to_work(run_id);
-                self.leave_for_backlog(run_id)
-            };
-            if !leaves {
-                taken_in.push(run_id);
-            }
-        }
-        taken_in
     }
 
     /// Reads a run, or the run that an id means; what waits for it is handled then.
@@ -229,6 +177,7 @@ impl Owner {
         if current && run.execution.is_open() {
             self.current.insert(key, run_id);
         }
+        run.waiters = self.memory.waiters(run_id).unwrap_or_default();
         self.reading.back(run_id);
         run.in_backlog = self.backlog.back(run_id);
         self.remember(run_id, run.looked_at);
@@ -240,6 +189,9 @@ impl Owner {
     /// Does what a crash may have left undone. A workflow task that was with a worker is lost: what it asks for
     /// would be built on another folding.
     pub(super) fn put_to_work(&mut self, run_id: RunId) {
+        if self.shards.take_from_fold(run_id) {
+            self.lose_attempts(run_id);
+        }
         let now = self.now();
         let Some(run) = self.runs.get(&run_id) else {
             return;
@@ -258,7 +210,7 @@ impl Owner {
     }
 
     /// Ends the attempts that the owner before had handed out: its workers lived in its process.
-    pub(super) fn lose_attempts(&mut self, run_id: RunId) {
+    fn lose_attempts(&mut self, run_id: RunId) {
         let now = self.now();
         let Some(run) = self.runs.get(&run_id) else {
             return;

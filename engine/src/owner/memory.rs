@@ -8,18 +8,25 @@ use std::{
 };
 
 use foldhash::{HashMap, HashSet};
-use history::{RunId, Timestamp};
+use history::{RunId, Timestamp, execution::AttemptState};
 use tokio::time::Instant;
 
-use super::{Owner, Run};
+use super::{
+    Owner, Run,
+    queues::{Kind, Waits},
+    run::Waiters,
+};
 use crate::{
     committer::Command,
-    limits::{PARK_BATCH, PARKED_HORIZON, REGISTER_AFTER},
-    store::commit::OpenRow,
+    limits::{MEMORY_BYTES, MEMORY_FULL, PARK_BATCH, READ_BYTES, READ_BYTES_SHORT, REGISTER_AFTER},
+    store::{commit::OpenRow, load::Due},
 };
 
 /// How often the runs are looked through for those to park, when the last round left nothing for the next.
 const ROUND: Duration = Duration::from_secs(1);
+
+/// The same while memory is short.
+const ROUND_SHORT: Duration = Duration::from_millis(100);
 
 /// The same when it did: a million runs leave memory in little pieces, between which the others get their commits.
 const NEXT_PIECE: Duration = Duration::from_millis(10);
@@ -36,20 +43,43 @@ pub(super) struct Memory {
     bytes: usize,
     /// The runs in memory, the one that nothing has happened to for longest first; a stale place costs a look.
     round: BinaryHeap<Reverse<(Instant, RunId)>>,
+    last_round: Instant,
     next_round: Instant,
-    /// Runs that left memory and have a wake in the heap, with the moment of it: those of a deadline that is over wake nobody.
-    left: HashMap<RunId, Timestamp>,
+    /// When a little may be read again while memory is short.
+    next_little: Instant,
+    /// Runs that are not in memory and have a wake in a heap, with its moment, until they are read: a wake of another moment wakes
+    /// nobody.
+    left: HashMap<RunId, Left>,
+    /// Who waits for runs that are not in memory: a long poll costs its own bytes, not the run's.
+    waiting: HashMap<RunId, Waiting>,
     /// Runs that may be open without a row in `open_run`. Looked at from the oldest on, and let go only there.
     young: BTreeSet<RunId>,
 }
 
+/// Who waits for a run that is not in memory.
+#[derive(Debug)]
+struct Waiting {
+    shard: i16,
+    waiters: Waiters,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Left {
+    shard: i16,
+    at: Timestamp,
+}
+
 impl Memory {
     pub(super) fn new() -> Self {
+        let now = Instant::now();
         Self {
             bytes: 0,
             round: BinaryHeap::new(),
-            next_round: Instant::now() + ROUND,
+            last_round: now,
+            next_round: now + ROUND,
+            next_little: now,
             left: HashMap::default(),
+            waiting: HashMap::default(),
             young: BTreeSet::new(),
         }
     }
@@ -62,18 +92,54 @@ impl Memory {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
-    /// Takes note that a run left and is to be read again when it is due.
-    pub(super) fn leave(&mut self, run_id: RunId, due: Timestamp) {
-        self.left.insert(run_id, due);
+    /// Takes note that a run is not here and is to be read when it is due. Says whether that is news.
+    pub(super) fn leave(&mut self, Due { at, shard, run_id }: Due) -> bool {
+        let before = self.left.insert(run_id, Left { shard, at });
+        before.is_none_or(|before| before.at != at)
     }
 
-    /// Says whether a run that is not here left for a deadline that has come, and forgets that.
-    pub(super) fn left(&mut self, run_id: RunId, now: Timestamp) -> bool {
-        let due = self.left.get(&run_id).is_some_and(|due| *due <= now);
-        if due {
-            self.left.remove(&run_id);
+    /// Says whether a run that is not here is to be read at this moment.
+    pub(super) fn awaits(&self, due: &Due) -> bool {
+        let left = self.left.get(&due.run_id);
+        left.is_some_and(|left| left.at == due.at)
+    }
+
+    /// Returns when a run is due that is not here.
+    pub(super) fn due(&self, run_id: RunId) -> Option<Due> {
+        let Left { shard, at } = *self.left.get(&run_id)?;
+        Some(Due { at, shard, run_id })
+    }
+
+    /// Forgets a run that is not there any more.
+    pub(super) fn forget(&mut self, run_id: RunId) {
+        self.left.remove(&run_id);
+    }
+
+    /// Keeps those who wait for a run that leaves.
+    fn keep_waiters(&mut self, run_id: RunId, shard: i16, waiters: Waiters) {
+        if waiters.are_gone() {
+            return;
         }
-        due
+        // Whoever has hung up goes when there are twice as many.
+        if self.waiting.len().is_power_of_two() {
+            self.waiting
+                .retain(|_, waiting| !waiting.waiters.are_gone());
+        }
+        self.waiting.insert(run_id, Waiting { shard, waiters });
+    }
+
+    /// Returns those who have waited for a run that is back.
+    pub(super) fn waiters(&mut self, run_id: RunId) -> Option<Waiters> {
+        self.waiting.remove(&run_id).map(|waiting| waiting.waiters)
+    }
+
+    /// Forgets the runs of other shards, and returns those who wait for them.
+    pub(super) fn keep(&mut self, is_here: impl Fn(i16) -> bool) -> Vec<Waiters> {
+        self.left.retain(|_, left| is_here(left.shard));
+        let gone = self
+            .waiting
+            .extract_if(|_, waiting| !is_here(waiting.shard));
+        gone.map(|(_, waiting)| waiting.waiters).collect()
     }
 }
 
@@ -88,6 +154,32 @@ impl Owner {
     /// Says whether the runs take more memory than they may.
     pub(super) fn is_short(&self) -> bool {
         self.memory.bytes > self.setup.memory_bytes
+    }
+
+    /// Says whether they take so much that nothing more may be brought.
+    fn is_full(&self) -> bool {
+        self.memory.bytes
+            > self
+                .setup
+                .memory_bytes
+                .saturating_mul(MEMORY_FULL)
+                .max(MEMORY_BYTES)
+    }
+
+    /// Returns how many stored bytes of runs may be read now. While memory is short that is a little once in a while: what is there is
+    /// to leave first, but if it can't, whoever is due must not wait for ever.
+    pub(super) fn read_allowance(&mut self) -> Option<u64> {
+        if !self.is_short() {
+            return Some(READ_BYTES);
+        }
+        let soon = self.memory.last_round + ROUND_SHORT;
+        self.memory.next_round = self.memory.next_round.min(soon);
+        let now = Instant::now();
+        if now < self.memory.next_little {
+            return None;
+        }
+        self.memory.next_little = now + ROUND_SHORT;
+        Some(READ_BYTES_SHORT)
     }
 
     /// Weighs a run again after a change.
@@ -143,13 +235,50 @@ impl Owner {
             }
         }
         self.memory.round.extend(again);
+        self.prune_queues();
         let more = self.register_old() || looks == LOOKS || parked == PARK_BATCH;
+        let short = self.is_short();
+        self.setup.full.store(self.is_full(), Ordering::Relaxed);
+        self.memory.last_round = now;
         self.memory.next_round = now
-            + match (more, self.is_short()) {
+            + match (more, short) {
                 (true, _) => NEXT_PIECE,
-                (false, true) => ROUND / 10,
+                (false, true) => ROUND_SHORT,
                 (false, false) => ROUND,
             };
+    }
+
+    /// Lets go of task queues that nobody uses any more, and of the places of tasks that wait no more.
+    fn prune_queues(&mut self) {
+        /// How many queues are looked at in one round.
+        const QUEUES: usize = 16;
+        let Self {
+            queues,
+            runs,
+            backlog,
+            ..
+        } = self;
+        let fewer = queues.prune(QUEUES, |task| match task {
+            Waits::Workflow(run_id) => match runs.get(&run_id) {
+                Some(run) => run.in_backlog,
+                None => backlog.has(run_id),
+            },
+            Waits::Activity(waiting) => match runs.get(&waiting.run_id) {
+                Some(run) => run
+                    .execution
+                    .activity(waiting.scheduled_event_id)
+                    .is_some_and(|activity| {
+                        activity.attempt == waiting.attempt
+                            && matches!(activity.state, AttemptState::Scheduled { .. })
+                    }),
+                None => backlog.has(waiting.run_id),
+            },
+        });
+        for queue in fewer {
+            for kind in Kind::ALL {
+                self.may_demand_less(&queue, kind);
+            }
+        }
     }
 
     /// Tells the database what `open_run` is to say of a run.
@@ -171,13 +300,6 @@ impl Owner {
             self.register(run_id, |_| OpenRow::Hot);
         }
         without
-    }
-
-    /// Says whether a run that was just folded waits for nothing but workers, time or messages.
-    pub(super) fn only_waits_for_workers(&self, run_id: RunId) -> bool {
-        self.runs
-            .get(&run_id)
-            .is_some_and(|run| run.execution.is_waiting_for_workers())
     }
 
     /// Gives some of the open runs a row in `open_run` that have been without one for a while, and notes from when on they have
@@ -249,18 +371,16 @@ impl Owner {
 
     /// Takes a run out of memory that is at rest.
     pub(super) fn leave_memory(&mut self, run_id: RunId) {
-        let Some(run) = self.runs.remove(&run_id) else {
+        let Some(mut run) = self.runs.remove(&run_id) else {
             return;
         };
         self.outdate(&run.key, run_id);
-        // The deadlines of parked runs that are further away are read ahead in time.
-        let soon = self.now().after((PARKED_HORIZON * 2).into());
-        let parked = matches!(run.open_row, Some(OpenRow::Parked(_)));
-        if let Some(at) = run.execution.next_deadline()
-            && (at < soon || !parked)
-        {
-            self.memory.leave(run_id, at);
-            self.wake_at(at, run.shard, run_id);
+        let waiters = std::mem::take(&mut run.waiters);
+        self.memory.keep_waiters(run_id, run.shard, waiters);
+        if let Some(at) = run.execution.next_deadline() {
+            let parked = matches!(run.open_row, Some(OpenRow::Parked(_)));
+            let shard = run.shard;
+            self.wake_when_due(Due { at, shard, run_id }, parked);
         }
         if let Some(session) = run.affinity {
             // A worker that is gone has forgotten the run anyway.

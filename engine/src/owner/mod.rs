@@ -16,6 +16,7 @@ mod loading;
 mod matching;
 mod memory;
 mod ops;
+mod parked;
 mod queues;
 mod reading;
 mod remote;
@@ -29,7 +30,10 @@ mod timers;
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
-    sync::{Arc, atomic::AtomicI64},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64},
+    },
 };
 
 use foldhash::HashMap;
@@ -295,10 +299,10 @@ pub(crate) enum Message {
         shards: Vec<i16>,
         open_since: Timestamp,
     },
-    /// Their open runs are read.
-    Adopted {
+    /// Which runs of these shards are to be folded.
+    Hot {
         shards: Vec<i16>,
-        runs: Vec<(Ns, store::load::Loaded)>,
+        runs: Vec<(i16, RunId)>,
     },
     /// These shards are to go to other members.
     GiveUp {
@@ -326,8 +330,7 @@ pub(crate) enum Message {
     },
     /// Deadlines of parked runs, read ahead.
     Parked {
-        due: Result<Vec<(i16, RunId, Timestamp)>, store::Error>,
-        until: Timestamp,
+        page: Vec<store::load::Due>,
     },
     HistoryRead {
         run_id: RunId,
@@ -339,9 +342,9 @@ pub(crate) enum Message {
         read: u64,
         cause: reading::Cause,
         asked: Vec<(i16, RunId)>,
-        runs: Result<Vec<(Ns, store::load::Loaded)>, store::Error>,
+        part: Result<store::load::Part, store::Error>,
     },
-    /// Answer when all open runs are folded.
+    /// Answer when all shards that were there to begin with are served.
     Ready {
         reply: oneshot::Sender<()>,
     },
@@ -366,6 +369,8 @@ pub(crate) struct Setup {
     pub(crate) park_after: std::time::Duration,
     /// Open runs that started before this moment (microseconds) have a row in `open_run`. Raised by the owner, written with the lease.
     pub(crate) open_since: Arc<AtomicI64>,
+    /// There is no memory for more. Said by the owner, heard by whoever would bring more.
+    pub(crate) full: Arc<AtomicBool>,
     pub(crate) tell: mpsc::UnboundedSender<Told>,
 }
 
@@ -391,14 +396,10 @@ pub(crate) struct Owner {
     memory: memory::Memory,
     backlog: backlog::Backlog,
     reading: reading::Reading,
+    parked: parked::Parked,
     incarnations: u64,
     /// The moment in the latest run id.
     last_run_id_micros: i64,
-    /// Until when the deadlines of parked runs are known.
-    parked_until: Timestamp,
-    reading_parked: bool,
-    /// Shards have come since the deadlines of parked runs were asked for.
-    read_parked_again: bool,
     stopping: bool,
     /// Runs that had something under way when it was last looked at all of them.
     busy: Vec<RunId>,
@@ -406,15 +407,12 @@ pub(crate) struct Owner {
 
 /// Owns until the committer or everybody else hangs up, to begin with these shards, whose open runs that started since may
 /// have no row in `open_run`.
-///
-/// # Errors
-/// When the open runs can't be read.
 pub(crate) async fn run(
     setup: Setup,
     (shards, shards_since): (Vec<i16>, Timestamp),
     mut inbox: mpsc::UnboundedReceiver<Message>,
     commits: mpsc::UnboundedSender<Command>,
-) -> Result<(), store::Error> {
+) {
     let mut owner = Owner {
         elsewhere: FuturesUnordered::new(),
         commits,
@@ -430,17 +428,15 @@ pub(crate) async fn run(
         memory: memory::Memory::new(),
         backlog: backlog::Backlog::default(),
         reading: reading::Reading::default(),
+        parked: parked::Parked::default(),
         // A run that is folded by several members one after the other has another number each time.
         incarnations: u64::try_from(setup.epoch).unwrap_or(0) << 32,
         last_run_id_micros: 0,
-        parked_until: Timestamp(0),
-        reading_parked: false,
-        read_parked_again: false,
         stopping: false,
         busy: Vec::new(),
         setup,
     };
-    owner.take_over(shards, shards_since).await?;
+    owner.adopt(&shards, shards_since);
     let mut messages = Vec::with_capacity(256);
     while !(owner.stopping && owner.is_quiet()) {
         let wait = tokio::time::sleep_until(owner.next_wake());
@@ -468,7 +464,6 @@ pub(crate) async fn run(
         owner.sweep_matching();
         owner.post_parcels();
     }
-    Ok(())
 }
 
 impl Owner {
@@ -514,7 +509,7 @@ impl Owner {
                 }
             }
             Message::Adopt { shards, open_since } => self.adopt(&shards, open_since),
-            Message::Adopted { shards, runs } => self.adopted(shards, runs),
+            Message::Hot { shards, runs } => self.hot(shards, runs),
             Message::GiveUp { shards } => self.give_up_shards(shards),
             Message::Elsewhere(places) => self.elsewhere(places),
             Message::Answered { message, answer } => self.answered_by_peer(*message, answer),
@@ -526,7 +521,7 @@ impl Owner {
                 number,
                 receipt,
             } => self.posted(member, number, receipt),
-            Message::Parked { due, until } => self.parked_read(due, until),
+            Message::Parked { page } => self.page_read(page),
             Message::HistoryRead {
                 run_id,
                 incarnation,
@@ -536,10 +531,9 @@ impl Owner {
                 read,
                 cause,
                 asked,
-                runs,
-            } => self.all_read(read, cause, asked, runs),
-            // Messages are handled after `take_over`, so all open runs are folded.
-            Message::Ready { reply } => drop(reply.send(())),
+                part,
+            } => self.all_read(read, cause, asked, part),
+            Message::Ready { reply } => self.shards.when_ready(reply),
             Message::Stop => self.stopping = true,
         }
     }

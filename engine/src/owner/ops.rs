@@ -109,11 +109,11 @@ impl Owner {
                 self.settle(run_id);
             }
             Op::WaitClosed { reply } => {
-                run.wait_closed(reply);
+                run.waiters.wait_closed(reply);
                 self.answer_waiters(run_id);
             }
             Op::WaitEvents { after, reply } => {
-                run.wait_events(after, reply);
+                run.waiters.wait_events(after, reply);
                 self.answer_waiters(run_id);
             }
             Op::Heard(heard) => self.heard(run_id, &heard),
@@ -192,7 +192,7 @@ impl Owner {
         };
         // Whoever hung up does not want to know.
         if let Some(closed) = run.closed() {
-            for waiter in run.closed_waiters.drain(..) {
+            for waiter in run.waiters.closed.drain(..) {
                 let _ = waiter.send(Ok(closed.clone()));
             }
         }
@@ -202,14 +202,14 @@ impl Owner {
             closed: run.closed().is_some(),
         };
         let mut still = Vec::new();
-        for (after, waiter) in run.event_waiters.drain(..) {
+        for (after, waiter) in run.waiters.events.drain(..) {
             if reached.closed || after < reached.last {
                 let _ = waiter.send(Ok(reached));
             } else if !waiter.is_closed() {
                 still.push((after, waiter));
             }
         }
-        run.event_waiters = still;
+        run.waiters.events = still;
         if run.is_durable() && !run.describe_waiters.is_empty() {
             let description = super::describe::describe(run, &self.queues);
             for waiter in run.describe_waiters.drain(..) {

@@ -137,6 +137,15 @@ struct Queue {
     told: BTreeMap<Uuid, Slots>,
     /// Since when tasks wait that no worker anywhere would take, as far as it is known.
     unpolled_since: [Option<Timestamp>; 2],
+    /// How many tasks waited when those that wait no more were last taken out.
+    kept: usize,
+}
+
+/// A task that may wait.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Waits {
+    Workflow(RunId),
+    Activity(WaitingActivity),
 }
 
 impl Queue {
@@ -145,6 +154,42 @@ impl Queue {
             Kind::Workflow => self.workflow_tasks.len(),
             Kind::Activity => self.activities.len(),
         }
+    }
+
+    /// Takes out the tasks that wait no more: those that are first, and all of them when there may be as many as others. Says whether
+    /// there were any.
+    fn prune(&mut self, waits: &impl Fn(Waits) -> bool) -> bool {
+        /// So few are not worth a look.
+        const FEW: usize = 64;
+        let before = self.len();
+        if before > 2 * self.kept + FEW {
+            self.workflow_tasks
+                .retain(|run_id| waits(Waits::Workflow(*run_id)));
+            self.activities
+                .retain(|waiting| waits(Waits::Activity(*waiting)));
+            self.kept = self.len();
+        }
+        while self
+            .workflow_tasks
+            .pop_front_if(|run_id| !waits(Waits::Workflow(*run_id)))
+            .is_some()
+        {}
+        while self
+            .activities
+            .pop_front_if(|waiting| !waits(Waits::Activity(*waiting)))
+            .is_some()
+        {}
+        self.kept = self.kept.min(self.len());
+        for kind in Kind::ALL {
+            if self.waiting(kind) == 0 {
+                self.unpolled_since[kind as usize] = None;
+            }
+        }
+        self.len() < before
+    }
+
+    fn len(&self) -> usize {
+        self.workflow_tasks.len() + self.activities.len()
     }
 }
 
@@ -155,6 +200,8 @@ pub(crate) struct Queues {
     by_name: HashMap<QueueKey, Queue>,
     /// What is to be told to other members, in order.
     outbox: Vec<(Uuid, Parcel)>,
+    /// The queues, in the order in which they are looked at whether anybody uses them.
+    round: VecDeque<QueueKey>,
 }
 
 impl Queues {
@@ -167,11 +214,7 @@ impl Queues {
         tasks: Tasks,
     ) {
         let (queue, free) = ((namespace, hello.task_queue.clone()), Slots::all(&hello));
-        self.by_name
-            .entry(queue.clone())
-            .or_default()
-            .here
-            .push_back(id);
+        self.queue(queue.clone()).here.push_back(id);
         let lent = Lent::default();
         let seat = Seat::Here { tasks, lent };
         self.sessions
@@ -187,11 +230,7 @@ impl Queues {
         borrowed: Borrowed,
     ) {
         let queue = (namespace, hello.task_queue.clone());
-        self.by_name
-            .entry(queue.clone())
-            .or_default()
-            .elsewhere
-            .push_back(id);
+        self.queue(queue.clone()).elsewhere.push_back(id);
         let seat = Seat::Elsewhere(borrowed);
         let session = Session::new(hello, queue, seat, Slots::default());
         self.sessions.insert(id, session);
@@ -251,10 +290,39 @@ impl Queues {
         u32::try_from(here.filter(polls).count()).unwrap_or(u32::MAX)
     }
 
+    fn queue(&mut self, key: QueueKey) -> &mut Queue {
+        self.by_name.entry(key).or_insert_with_key(|key| {
+            self.round.push_back(key.clone());
+            Queue::default()
+        })
+    }
+
+    /// Looks at some queues in turn: takes out the tasks that wait no more, and lets go of a queue without tasks and workers. Returns the
+    /// queues in which fewer tasks wait.
+    pub(crate) fn prune(&mut self, looks: usize, waits: impl Fn(Waits) -> bool) -> Vec<QueueKey> {
+        let mut fewer = Vec::new();
+        for _ in 0..looks.min(self.round.len()) {
+            let Some(key) = self.round.pop_front() else {
+                break;
+            };
+            let used = self.by_name.get_mut(&key).is_some_and(|queue| {
+                if queue.prune(&waits) {
+                    fewer.push(key.clone());
+                }
+                queue.len() > 0 || !queue.here.is_empty() || !queue.elsewhere.is_empty()
+            });
+            if used {
+                self.round.push_back(key);
+            } else {
+                self.by_name.remove(&key);
+            }
+        }
+        fewer
+    }
+
     /// Lets a workflow task wait.
     pub(crate) fn wait_workflow(&mut self, queue: &QueueKey, run_id: RunId, now: Timestamp) {
-        let entry = self.by_name.entry(queue.clone()).or_default();
-        entry.workflow_tasks.push_back(run_id);
+        self.queue(queue.clone()).workflow_tasks.push_back(run_id);
         self.review(queue, Kind::Workflow, now);
     }
 
@@ -265,8 +333,7 @@ impl Queues {
         waiting: WaitingActivity,
         now: Timestamp,
     ) {
-        let entry = self.by_name.entry(queue.clone()).or_default();
-        entry.activities.push_back(waiting);
+        self.queue(queue.clone()).activities.push_back(waiting);
         self.review(queue, Kind::Activity, now);
     }
 
@@ -536,4 +603,64 @@ fn count_down<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) -> bool {
         counts.remove(key);
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use history::Namespace;
+
+    use super::*;
+
+    fn key(n: u128) -> QueueKey {
+        let namespace = Ns {
+            id: 1,
+            name: Namespace::known("default"),
+        };
+        (namespace, TaskQueue::known(format!("host-{n}")))
+    }
+
+    fn run(n: u128) -> RunId {
+        RunId(Uuid::from_u128(n))
+    }
+
+    #[test]
+    fn queues_that_nobody_uses_any_more_are_let_go() {
+        let mut queues = Queues::default();
+        for n in 0..10_000 {
+            queues.wait_workflow(&key(n), run(n), Timestamp(0));
+        }
+        // Of one the task waits still.
+        for _ in 0..1000 {
+            queues.prune(
+                16,
+                |task| matches!(task, Waits::Workflow(id) if id == run(7)),
+            );
+        }
+        assert_eq!(queues.by_name.len(), 1);
+        assert_eq!(queues.round.len(), 1);
+        assert_eq!(queues.next_workflow(&key(7)), Some(run(7)));
+        queues.prune(16, |_| true);
+        assert!(queues.by_name.is_empty() && queues.round.is_empty());
+    }
+
+    #[test]
+    fn tasks_that_wait_no_more_do_not_pile_up_behind_one_that_waits() {
+        let mut queues = Queues::default();
+        queues.wait_workflow(&key(0), run(0), Timestamp(0));
+        for n in 1..10_000 {
+            let waiting = WaitingActivity {
+                run_id: run(0),
+                scheduled_event_id: EventId(5),
+                attempt: u32::try_from(n).unwrap(),
+            };
+            queues.wait_workflow(&key(0), run(n), Timestamp(0));
+            queues.wait_activity(&key(0), waiting, Timestamp(0));
+            queues.prune(16, |task| match task {
+                Waits::Workflow(id) => id == run(0),
+                Waits::Activity(waiting) => u128::from(waiting.attempt) == n,
+            });
+            assert!(queues.by_name[&key(0)].len() <= 70);
+        }
+        assert_eq!(queues.next_workflow(&key(0)), Some(run(0)));
+    }
 }

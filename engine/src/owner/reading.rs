@@ -1,7 +1,7 @@
 //! Runs that are read by their ids, many at a time: because their deadline came, or because a worker takes from the queue in
 //! which a task of theirs waits.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use foldhash::HashMap;
 use futures::FutureExt as _;
@@ -10,7 +10,10 @@ use history::RunId;
 use super::{Key, Message, Owner, loading::is_passing, queues::QueueKey};
 use crate::{
     limits::{READ_AGAIN_AFTER, READ_BATCH},
-    store::{self, load::Loaded, load::Ns},
+    store::{
+        self,
+        load::{Loaded, Ns, Part},
+    },
 };
 
 /// What runs are read for.
@@ -20,6 +23,8 @@ pub(crate) enum Cause {
     Due,
     /// A worker of the queue has room.
     Queue(QueueKey),
+    /// The owner before had them in memory.
+    TakeOver,
     /// One of many that could not be read together.
     Alone,
 }
@@ -39,10 +44,12 @@ pub(super) struct Reading {
     asked: HashMap<RunId, Asked>,
     /// The number of the latest read.
     latest: u64,
-    /// Parked runs whose deadlines came.
-    due: VecDeque<(i16, RunId)>,
-    /// Some of those are being read.
+    /// Runs whose deadlines came are being read.
     reads_due: bool,
+    /// There are some that may not be read yet, because memory is short.
+    due_waits: bool,
+    /// Runs that the owner before had in memory are being read.
+    takes_over: bool,
 }
 
 impl Reading {
@@ -54,7 +61,11 @@ impl Reading {
     /// Forgets the runs of other shards.
     pub(super) fn keep(&mut self, is_here: impl Fn(i16) -> bool) {
         self.asked.retain(|_, asked| is_here(asked.shard));
-        self.due.retain(|(shard, _)| is_here(*shard));
+    }
+
+    /// Says whether the runs that are due next are being read, or have to wait.
+    pub(super) fn holds_due_back(&self) -> bool {
+        self.reads_due || self.due_waits
     }
 
     /// Says whether what a read returned of a run is good, and takes note that it is done.
@@ -69,24 +80,56 @@ impl Reading {
 }
 
 impl Owner {
-    /// Wakes a run that is not in memory: its deadline came.
-    pub(super) fn wake_parked(&mut self, shard: i16, run_id: RunId) {
-        self.reading.due.push_back((shard, run_id));
-    }
-
-    /// Reads the next runs that are due, unless some are being read: a million deadlines at one moment are no storm.
+    /// Reads the next runs that are due, in the order of their deadlines, unless some are being read: a million deadlines at one
+    /// moment are no storm.
     pub(super) fn read_due(&mut self) {
-        if self.reading.reads_due || self.reading.due.is_empty() {
+        if self.reading.reads_due {
             return;
         }
-        let next = self.reading.due.len().min(READ_BATCH);
-        let asked: Vec<_> = self.reading.due.drain(..next).collect();
-        self.reading.reads_due = true;
-        self.read_all(asked, Cause::Due);
+        self.reading.due_waits = false;
+        let now = self.now();
+        if !self.parked.is_due(now) {
+            return;
+        }
+        let Some(bytes) = self.read_allowance() else {
+            self.reading.due_waits = true;
+            return;
+        };
+        let mut asked = Vec::new();
+        while asked.len() < READ_BATCH
+            && let Some(due) = self.parked.next_due(now)
+        {
+            if self.memory.awaits(&due) && self.shards.has(due.shard) {
+                asked.push((due.shard, due.run_id));
+            }
+        }
+        if !asked.is_empty() {
+            self.reading.reads_due = true;
+            self.read_all(asked, Cause::Due, bytes);
+        }
     }
 
-    /// Reads runs of shards that are here, which are not in memory and not being read.
-    pub(super) fn read_all(&mut self, mut asked: Vec<(i16, RunId)>, cause: Cause) {
+    /// Reads the next runs that the owner before had in memory.
+    pub(super) fn read_taken_over(&mut self) {
+        if self.reading.takes_over || self.stopping || !self.shards.is_folding() {
+            return;
+        }
+        while let Some(shards) = self.shards.folded() {
+            self.shards_folded(shards);
+        }
+        if !self.shards.is_folding() {
+            return;
+        }
+        let Some(bytes) = self.read_allowance() else {
+            return;
+        };
+        let asked = self.shards.next_to_fold(READ_BATCH);
+        self.reading.takes_over = true;
+        self.read_all(asked, Cause::TakeOver, bytes);
+    }
+
+    /// Reads runs of shards that are here, which are not in memory and not being read, up to so many stored bytes.
+    pub(super) fn read_all(&mut self, mut asked: Vec<(i16, RunId)>, cause: Cause, bytes: u64) {
         let Reading {
             asked: reading,
             latest,
@@ -102,8 +145,8 @@ impl Owner {
         let store = Arc::clone(&self.setup.store);
         self.elsewhere.push(
             async move {
-                let runs = loop {
-                    match store.load_all(&asked).await {
+                let part = loop {
+                    match store.load_all(&asked, bytes).await {
                         Err(error) if is_passing(&error) => {
                             tracing::error!(
                                 error = &error as &dyn std::error::Error,
@@ -111,14 +154,14 @@ impl Owner {
                             );
                             tokio::time::sleep(READ_AGAIN_AFTER).await;
                         }
-                        runs => break runs,
+                        part => break part,
                     }
                 };
                 Message::Read {
                     read,
                     cause,
                     asked,
-                    runs,
+                    part,
                 }
             }
             .boxed(),
@@ -129,32 +172,20 @@ impl Owner {
         &mut self,
         read: u64,
         cause: Cause,
-        asked: Vec<(i16, RunId)>,
-        runs: Result<Vec<(Ns, Loaded)>, store::Error>,
+        mut asked: Vec<(i16, RunId)>,
+        part: Result<Part, store::Error>,
     ) {
-        match runs {
-            Ok(runs) => {
-                for (namespace, loaded) in runs {
-                    let run_id = loaded.execution.run_id();
-                    if self.reading.is_done(read, run_id) {
-                        let workflow_id = loaded.workflow_id.clone();
-                        self.take_in(
-                            Key {
-                                namespace,
-                                workflow_id,
-                            },
-                            loaded,
-                        );
-                        self.put_to_work(run_id);
-                        self.forget_if_over(run_id);
-                    }
-                }
+        match part {
+            Ok(Part { runs, read: looked }) => {
+                let rest = asked.split_off(looked.min(asked.len()));
+                self.come_in(read, &cause, runs);
                 // Those are gone, or can't be folded.
                 for (_, run_id) in asked {
                     if self.reading.is_done(read, run_id) {
-                        self.backlog.back(run_id);
+                        self.is_not_there(run_id);
                     }
                 }
+                self.ask_later(read, &cause, rest);
             }
             Err(error) => {
                 tracing::error!(
@@ -164,21 +195,67 @@ impl Owner {
                 let many = asked.len() > 1;
                 for (shard, run_id) in asked {
                     if self.reading.is_done(read, run_id) {
-                        self.backlog.back(run_id);
                         if many {
-                            self.read_all(vec![(shard, run_id)], Cause::Alone);
+                            self.read_all(vec![(shard, run_id)], Cause::Alone, 0);
+                        } else {
+                            self.is_not_there(run_id);
                         }
                     }
                 }
             }
         }
         match cause {
-            Cause::Due => {
-                self.reading.reads_due = false;
-                self.read_due();
-            }
+            Cause::Due => self.reading.reads_due = false,
             Cause::Queue(queue) => self.backlog_read(&queue),
+            Cause::TakeOver => self.reading.takes_over = false,
             Cause::Alone => {}
+        }
+    }
+
+    /// Takes in runs that were read. At a takeover, while memory is short, those that only wait for workers leave it again.
+    fn come_in(&mut self, read: u64, cause: &Cause, runs: Vec<(Ns, Loaded)>) {
+        for (namespace, loaded) in runs {
+            let run_id = loaded.execution.run_id();
+            if !self.reading.is_done(read, run_id) {
+                continue;
+            }
+            let workflow_id = loaded.workflow_id.clone();
+            self.take_in(
+                Key {
+                    namespace,
+                    workflow_id,
+                },
+                loaded,
+            );
+            self.put_to_work(run_id);
+            self.forget_if_over(run_id);
+            if matches!(cause, Cause::TakeOver) && self.is_short() {
+                self.leave_for_backlog(run_id);
+            }
+        }
+    }
+
+    /// A run that was asked for is gone, or can't be folded.
+    fn is_not_there(&mut self, run_id: RunId) {
+        self.backlog.back(run_id);
+        self.memory.forget(run_id);
+        self.shards.take_from_fold(run_id);
+    }
+
+    /// Runs that were asked for had no room in one read: they are asked for again.
+    fn ask_later(&mut self, read: u64, cause: &Cause, mut rest: Vec<(i16, RunId)>) {
+        rest.retain(|(_, run_id)| self.reading.is_done(read, *run_id));
+        match cause {
+            Cause::Due => {
+                for (_, run_id) in rest {
+                    if let Some(due) = self.memory.due(run_id) {
+                        self.parked.wake(due);
+                    }
+                }
+            }
+            Cause::TakeOver => self.shards.fold_later(rest),
+            // Their places in the queue wait for them; one that was asked for alone has had all the room.
+            Cause::Queue(_) | Cause::Alone => {}
         }
     }
 }

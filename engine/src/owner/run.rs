@@ -47,6 +47,61 @@ pub(crate) struct Origin {
     pub(crate) behind: Vec<Message>,
 }
 
+/// Who waits for what a run comes to.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    pub(crate) closed: Vec<oneshot::Sender<Result<Closed, Error>>>,
+    pub(crate) events: Vec<(EventId, oneshot::Sender<Result<Reached, Error>>)>,
+}
+
+impl Waiters {
+    /// Adds somebody who waits for its end. Whoever has hung up goes when there are twice as many.
+    pub(crate) fn wait_closed(&mut self, waiter: oneshot::Sender<Result<Closed, Error>>) {
+        if self.closed.len().is_power_of_two() {
+            self.closed.retain(|waiter| !waiter.is_closed());
+        }
+        self.closed.push(waiter);
+    }
+
+    /// Adds somebody who waits for events after this one, in the same way.
+    pub(crate) fn wait_events(
+        &mut self,
+        after: EventId,
+        waiter: oneshot::Sender<Result<Reached, Error>>,
+    ) {
+        if self.events.len().is_power_of_two() {
+            self.events.retain(|(_, waiter)| !waiter.is_closed());
+        }
+        self.events.push((after, waiter));
+    }
+
+    /// Says whether nobody waits any more.
+    pub(crate) fn are_gone(&self) -> bool {
+        self.closed.iter().all(oneshot::Sender::is_closed)
+            && self.events.iter().all(|(_, waiter)| waiter.is_closed())
+    }
+
+    /// Tells them that it will not be heard here.
+    pub(crate) fn turn_away(&mut self, error: &dyn Fn() -> Error) {
+        // Whoever hung up does not want to know.
+        for waiter in self.closed.drain(..) {
+            let _ = waiter.send(Err(error()));
+        }
+        for (_, waiter) in self.events.drain(..) {
+            let _ = waiter.send(Err(error()));
+        }
+    }
+}
+
+/// A row on its way to the database.
+#[derive(Debug, Clone, Copy)]
+struct Flight {
+    seq: i32,
+    /// The last event that is durable with it.
+    last: EventId,
+    bytes: usize,
+}
+
 /// One run in the owner's memory.
 #[derive(Debug)]
 #[expect(
@@ -63,6 +118,8 @@ pub(crate) struct Run {
     /// Events from `tail_from` on, without a gap: what the worker that caches the run has not seen.
     pub(crate) tail: Vec<Arc<Event>>,
     pub(crate) tail_from: EventId,
+    /// The stored bytes of the rows that the tail's events came with.
+    tail_bytes: usize,
     /// The worker that caches the run.
     pub(crate) affinity: Option<SessionId>,
     /// The worker that has its workflow task.
@@ -88,13 +145,13 @@ pub(crate) struct Run {
     close_staged: bool,
     next_seq: i32,
     hash: Hash,
-    /// Rows on their way: number and last event.
-    flying: VecDeque<(i32, EventId)>,
+    /// Rows on their way.
+    flying: VecDeque<Flight>,
+    flying_bytes: usize,
     durable_event_id: EventId,
     after: VecDeque<(i32, After)>,
 
-    pub(crate) closed_waiters: Vec<oneshot::Sender<Result<Closed, Error>>>,
-    pub(crate) event_waiters: Vec<(EventId, oneshot::Sender<Result<Reached, Error>>)>,
+    pub(crate) waiters: Waiters,
     pub(crate) describe_waiters: Vec<oneshot::Sender<Result<Description, Error>>>,
 
     /// When it last delivered what was outstanding.
@@ -134,6 +191,7 @@ impl Run {
             incarnation,
             tail: Vec::new(),
             tail_from: EventId::FIRST,
+            tail_bytes: 0,
             affinity: None,
             task_out: None,
             unread_signals: Vec::new(),
@@ -150,10 +208,10 @@ impl Run {
             next_seq: 0,
             hash: chain::GENESIS,
             flying: VecDeque::new(),
+            flying_bytes: 0,
             durable_event_id: EventId::NONE,
             after: VecDeque::new(),
-            closed_waiters: Vec::new(),
-            event_waiters: Vec::new(),
+            waiters: Waiters::default(),
             describe_waiters: Vec::new(),
             round: incarnation,
             redeliver: false,
@@ -183,6 +241,11 @@ impl Run {
         let mut run = Self::new(key, shard, run_id, incarnation, now);
         let next = loaded.execution.next_event_id();
         run.tail_from = loaded.events.first().map_or(next, |event| event.id);
+        run.tail_bytes = if loaded.events.is_empty() {
+            0
+        } else {
+            bytes_of(loaded.bytes)
+        };
         run.tail = loaded.events;
         run.durable_event_id = EventId(next.0 - 1);
         run.staged_first = next;
@@ -258,8 +321,8 @@ impl Run {
     pub(crate) fn when_durable(&mut self, after: After) -> Option<After> {
         let seq = if self.has_staged() {
             self.next_seq
-        } else if let Some((seq, _)) = self.flying.back() {
-            *seq
+        } else if let Some(flight) = self.flying.back() {
+            flight.seq
         } else {
             return Some(after);
         };
@@ -338,7 +401,9 @@ impl Run {
             records: &records,
         };
         self.hash = chain::hash(&self.hash, row);
-        self.bytes += records.len() as u64;
+        let bytes = records.len();
+        self.bytes += bytes as u64;
+        self.tail_bytes += bytes;
         item.rows.push(HistoryRow {
             run_id: self.run_id(),
             seq: self.next_seq,
@@ -348,8 +413,12 @@ impl Run {
         });
         item.starts.extend(self.start_row.take());
         self.staged_first = self.execution.next_event_id();
-        self.flying
-            .push_back((self.next_seq, EventId(self.staged_first.0 - 1)));
+        self.flying.push_back(Flight {
+            seq: self.next_seq,
+            last: EventId(self.staged_first.0 - 1),
+            bytes,
+        });
+        self.flying_bytes += bytes;
         self.next_seq += 1;
         self.hold_until = None;
         if let (false, Some(closed)) = (self.close_staged, self.execution.close_event()) {
@@ -369,12 +438,9 @@ impl Run {
 
     /// Takes note that a row is durable, and returns what was to be done then.
     pub(crate) fn committed(&mut self, seq: i32) -> Vec<After> {
-        while let Some((flown, last)) = self.flying.front().copied() {
-            if flown > seq {
-                break;
-            }
-            self.durable_event_id = last;
-            self.flying.pop_front();
+        while let Some(flight) = self.flying.pop_front_if(|flight| flight.seq <= seq) {
+            self.durable_event_id = flight.last;
+            self.flying_bytes -= flight.bytes;
         }
         let mut due = Vec::new();
         while self.after.front().is_some_and(|(at, _)| *at <= seq) {
@@ -403,7 +469,7 @@ impl Run {
         })
     }
 
-    /// Says whether it may leave memory: nothing is under way, nobody waits, and nothing is handed out.
+    /// Says whether it may leave memory: nothing is under way, and nothing is handed out.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.is_durable()
             && self.after.is_empty()
@@ -411,40 +477,53 @@ impl Run {
             && !self.reading
             && self.debts.is_empty()
             && !self.settling
-            && self.closed_waiters.iter().all(oneshot::Sender::is_closed)
-            && self
-                .event_waiters
-                .iter()
-                .all(|(_, waiter)| waiter.is_closed())
             && self.describe_waiters.is_empty()
     }
 
-    /// Adds somebody who waits for its end. Whoever has hung up goes when there are twice as many.
-    pub(crate) fn wait_closed(&mut self, waiter: oneshot::Sender<Result<Closed, Error>>) {
-        if self.closed_waiters.len().is_power_of_two() {
-            self.closed_waiters.retain(|waiter| !waiter.is_closed());
-        }
-        self.closed_waiters.push(waiter);
+    /// Lets go of the events up to this one: the worker that caches the run has seen them.
+    pub(crate) fn trim_tail(&mut self, seen: EventId) {
+        self.tail.retain(|event| event.id > seen);
+        self.tail_from = seen.next();
+        // What has come since is little: while a workflow task is with a worker, what arrives is buffered.
+        self.tail_bytes = 0;
     }
 
-    /// Adds somebody who waits for events after this one, in the same way.
-    pub(crate) fn wait_events(
-        &mut self,
-        after: EventId,
-        waiter: oneshot::Sender<Result<Reached, Error>>,
-    ) {
-        if self.event_waiters.len().is_power_of_two() {
-            self.event_waiters.retain(|(_, waiter)| !waiter.is_closed());
-        }
-        self.event_waiters.push((after, waiter));
+    /// Keeps the whole history for a worker; what is given was read of the database, without the tail.
+    pub(crate) fn complete_tail(&mut self, mut events: Vec<Arc<Event>>) {
+        // What became durable while it was read is in both.
+        let tail_from = self.tail_from;
+        events.retain(|event| event.id < tail_from);
+        events.append(&mut self.tail);
+        self.tail = events;
+        self.tail_from = EventId::FIRST;
+        self.tail_bytes = bytes_of(self.bytes);
     }
 
-    /// Returns the bytes it takes, about.
+    /// Returns the bytes it takes, about, with what it has on its way to the database and with the worker that caches it. Nothing
+    /// is walked: the large part is known from the rows.
     pub(crate) fn size(&self) -> usize {
         /// What an event takes that is kept for the worker: the enum, its strings, the allocator's share.
         const EVENT: usize = 400;
-        size_of::<Self>() + self.execution.memory_bytes() + self.tail.len() * EVENT
+        let execution = self.execution.memory_bytes();
+        let tail = (self.tail.len() * EVENT).max(self.tail_bytes);
+        // Payloads are shared between both; a whole history has all that the fold keeps.
+        let kept = if self.tail_from == EventId::FIRST {
+            execution.max(tail)
+        } else {
+            execution + tail
+        };
+        // Code that waits holds about what the fold keeps of it: its input, what it waits for.
+        let cached = if self.affinity.is_some() {
+            execution
+        } else {
+            0
+        };
+        size_of::<Self>() + kept + cached + self.flying_bytes
     }
+}
+
+fn bytes_of(stored: u64) -> usize {
+    usize::try_from(stored).unwrap_or(usize::MAX)
 }
 
 /// Says whether a record ends the workflow task that a worker has.

@@ -334,13 +334,8 @@ impl Owner {
         };
         run.reading = false;
         match events {
-            Ok(mut events) => {
-                // What became durable while it was read is in both.
-                let tail_from = run.tail_from;
-                events.retain(|event| event.id < tail_from);
-                events.append(&mut run.tail);
-                run.tail = events;
-                run.tail_from = history::EventId::FIRST;
+            Ok(events) => {
+                run.complete_tail(events);
                 self.post_again(run_id);
                 self.settle(run_id);
             }

@@ -2,17 +2,16 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use foldhash::HashMap;
-use futures::{FutureExt as _, TryStreamExt as _};
+use foldhash::{HashMap, HashSet};
+use futures::FutureExt as _;
 use history::{RunId, Timestamp, execution::AttemptState};
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{Message, Op, Owner, run::Run};
 use crate::{
     Error,
     limits::{HAND_OVER_GRACE, HAND_OVER_SHARDS, READ_AGAIN_AFTER, SHARDS},
     members::Told,
-    store::load::{Loaded, Ns},
 };
 
 /// How often a hand-over looks whether everything is durable.
@@ -23,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(5);
 enum Place {
     /// With the member at that address, if it is known.
     Elsewhere(Option<Arc<str>>),
-    /// It comes here and is being folded.
+    /// It comes here; which of its runs are to be folded is not known yet.
     Coming,
     Here,
     /// It is to go; what workers have is waited for.
@@ -40,14 +39,28 @@ pub(super) struct Shards {
     away: usize,
     /// Grows whenever a shard leaves: what was read of it before is no good.
     generations: Vec<u32>,
-    /// Those that are to be folded, some at a time: what all of them have open may be more than fits into memory.
+    /// Those that come, some at a time.
     coming: VecDeque<(Vec<i16>, Timestamp)>,
+    /// Those that are here and not folded yet, some at a time.
+    folding: VecDeque<Folding>,
+    /// The runs of those that are not folded yet, whose attempts are lost with the owner before.
+    unfolded: HashSet<RunId>,
+    /// Who waits until no shard is coming.
+    ready: Vec<oneshot::Sender<()>>,
     /// What waits until a shard is here, or elsewhere.
     waiting: HashMap<i16, Vec<Message>>,
     /// The hand-over under way.
     leaving: Option<Leaving>,
     /// While shards come or have left, open runs may be without a row in `open_run` from this moment on.
     floor: Option<Timestamp>,
+}
+
+/// Shards that are being folded, a little at a time: what they have open may be more than fits into memory. They are served meanwhile;
+/// a run that is asked for is folded then.
+#[derive(Debug)]
+struct Folding {
+    shards: Vec<i16>,
+    runs: VecDeque<(i16, RunId)>,
 }
 
 #[derive(Debug)]
@@ -71,6 +84,9 @@ impl Shards {
             away: usize::from(SHARDS),
             generations: vec![0; usize::from(SHARDS)],
             coming: VecDeque::new(),
+            folding: VecDeque::new(),
+            unfolded: HashSet::default(),
+            ready: Vec::new(),
             waiting: HashMap::default(),
             leaving: None,
             floor: None,
@@ -116,17 +132,73 @@ impl Shards {
         self.floor
     }
 
-    /// Counts shards as here that are being folded before anything else is done.
-    pub(super) fn settle_in(&mut self, shards: &[i16]) {
-        for shard in shards {
-            self.put(*shard, Place::Here);
+    /// Returns the shards whose runs may be in memory.
+    pub(super) fn here(&self) -> Arc<[i16]> {
+        (0..)
+            .zip(&self.places)
+            .filter(|(_, place)| matches!(place, Place::Here | Place::Leaving))
+            .map(|(shard, _)| shard)
+            .collect()
+    }
+
+    /// Says whether some are coming.
+    pub(super) fn comes(&self) -> bool {
+        !self.coming.is_empty()
+    }
+
+    /// Says whether some are not folded yet.
+    pub(super) fn is_folding(&self) -> bool {
+        !self.folding.is_empty()
+    }
+
+    /// Returns the next runs that are to be folded.
+    pub(super) fn next_to_fold(&mut self, most: usize) -> Vec<(i16, RunId)> {
+        let Some(Folding { runs, .. }) = self.folding.front_mut() else {
+            return Vec::new();
+        };
+        let next = runs.len().min(most);
+        runs.drain(..next).collect()
+    }
+
+    /// Takes runs back that are to be folded next.
+    pub(super) fn fold_later(&mut self, rest: Vec<(i16, RunId)>) {
+        if let Some(folding) = self.folding.front_mut() {
+            for run in rest.into_iter().rev() {
+                folding.runs.push_front(run);
+            }
         }
     }
 
-    /// Lets the floor go when nothing comes or has left.
+    /// Says whether a run was still to be folded, and takes note that it is.
+    pub(super) fn take_from_fold(&mut self, run_id: RunId) -> bool {
+        self.unfolded.remove(&run_id)
+    }
+
+    /// Returns the next shards whose runs are all folded.
+    pub(super) fn folded(&mut self) -> Option<Vec<i16>> {
+        let done = self.folding.pop_front_if(|folding| folding.runs.is_empty());
+        done.map(|folding| folding.shards)
+    }
+
+    /// Answers when no shard is coming.
+    pub(super) fn when_ready(&mut self, reply: oneshot::Sender<()>) {
+        self.ready.push(reply);
+        self.answer_if_ready();
+    }
+
+    fn answer_if_ready(&mut self) {
+        if !self.comes() {
+            for reply in self.ready.drain(..) {
+                // Whoever has gone does not want to know.
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    /// Lets the floor go when nothing comes or has left, and all is folded.
     fn lift_floor(&mut self) {
         let between = |place: &Place| matches!(place, Place::Coming | Place::Left);
-        if !self.places.iter().any(between) {
+        if self.folding.is_empty() && !self.places.iter().any(between) {
             self.floor = None;
         }
     }
@@ -190,12 +262,12 @@ impl Owner {
             self.shards.coming.push_back((some.to_vec(), open_since));
         }
         if nothing_comes {
-            self.read_coming();
+            self.ask_what_is_hot();
         }
     }
 
-    /// Reads the open runs of the shards that come next.
-    fn read_coming(&mut self) {
+    /// Asks which runs of the shards that come next are to be folded.
+    fn ask_what_is_hot(&mut self) {
         let Some((shards, open_since)) = self.shards.coming.front().cloned() else {
             return;
         };
@@ -203,36 +275,45 @@ impl Owner {
         self.elsewhere.push(
             async move {
                 let runs = loop {
-                    match store.hot(shards.clone(), open_since).try_concat().await {
+                    match store.hot(&shards, open_since).await {
                         Ok(runs) => break runs,
                         Err(error) => {
                             tracing::error!(
                                 error = &error as &dyn std::error::Error,
-                                "the open runs of shards can't be read; trying again"
+                                "the open runs of shards can't be found; trying again"
                             );
                             tokio::time::sleep(READ_AGAIN_AFTER).await;
                         }
                     }
                 };
-                Message::Adopted { shards, runs }
+                Message::Hot { shards, runs }
             }
             .boxed(),
         );
     }
 
-    /// Puts the open runs of shards to work that have come here.
-    pub(super) fn adopted(&mut self, shards: Vec<i16>, runs: Vec<(Ns, Loaded)>) {
-        self.shards.settle_in(&shards);
-        for run_id in self.take_in_hot(runs) {
-            self.lose_attempts(run_id);
-            self.put_to_work(run_id);
+    /// Serves shards that have come here. Their open runs are folded a little at a time, or when they are asked for.
+    pub(super) fn hot(&mut self, shards: Vec<i16>, runs: Vec<(i16, RunId)>) {
+        for shard in &shards {
+            self.shards.put(*shard, Place::Here);
         }
+        let unfolded = runs.iter().map(|(_, run_id)| *run_id);
+        self.shards.unfolded.extend(unfolded);
+        self.parked.catch_up(&shards);
         self.shards.coming.pop_front();
-        self.read_coming();
+        self.ask_what_is_hot();
         for shard in &shards {
             self.handle_waiting(*shard);
         }
-        self.read_parked();
+        self.shards.folding.push_back(Folding {
+            shards,
+            runs: runs.into(),
+        });
+        self.shards.answer_if_ready();
+    }
+
+    /// All open runs of shards are folded.
+    pub(super) fn shards_folded(&mut self, shards: Vec<i16>) {
         self.shards.lift_floor();
         self.register_old();
         // Whoever listens ends with this owner.
@@ -342,6 +423,9 @@ impl Owner {
         }
         self.backlog.keep(|shard| self.shards.has(shard));
         self.reading.keep(|shard| self.shards.has(shard));
+        for mut waiters in self.memory.keep(|shard| self.shards.has(shard)) {
+            waiters.turn_away(&|| Error::NotOwner { owner: None });
+        }
         // Whoever listens ends with this owner.
         let _ = self.setup.tell.send(Told::GivenUp(shards));
     }

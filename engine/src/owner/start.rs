@@ -254,7 +254,7 @@ impl Owner {
                 {
                     match run.closed() {
                         Some(end) => drop(closed.send(Ok(end))),
-                        None => run.wait_closed(closed),
+                        None => run.waiters.wait_closed(closed),
                     }
                 }
                 // Whoever hung up does not want to know.

@@ -1,22 +1,17 @@
-//! Deadlines: the earliest of each run in one heap, looked at when its time comes.
+//! Deadlines: the earliest of each run in memory in one heap, looked at when its time comes.
 
-use std::{
-    cmp::{Ordering, Reverse},
-    sync::Arc,
-};
+use std::cmp::{Ordering, Reverse};
 
-use futures::FutureExt as _;
 use history::{RunId, Timestamp, decide};
 use tokio::time::Instant;
 
-use super::{Message, Owner, Reply};
-use crate::{limits::PARKED_HORIZON, store};
+use super::{Owner, Reply};
+use crate::limits::PARKED_HORIZON;
 
 /// When to look at a run. A stale one costs a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wake {
     at: Timestamp,
-    shard: i16,
     run_id: RunId,
 }
 
@@ -46,26 +41,24 @@ impl Owner {
             // What is far away is looked at in between: what it leaves in the heap when something nearer comes is soon gone.
             let at = at.min(self.setup.clock.now().after(PARKED_HORIZON.into()));
             run.wakes_at = Some(at);
-            self.timers.push(Wake {
-                at,
-                shard: run.shard,
-                run_id,
-            });
+            self.timers.push(Wake { at, run_id });
         }
-    }
-
-    /// Sees to it that a run that is not in memory is looked at.
-    pub(super) fn wake_at(&mut self, at: Timestamp, shard: i16, run_id: RunId) {
-        self.timers.push(Wake { at, shard, run_id });
     }
 
     /// Returns when there is next something to do without being told.
     pub(super) fn next_wake(&self) -> Instant {
-        let now = Instant::now();
-        let timer = self.timers.peek().map(|wake| {
-            // A timer of the runtime has steps of a millisecond; it never ends early.
-            now + wake.at.since(self.now())
-        });
+        let timer = self.timers.peek().map(|wake| wake.at);
+        let parked = if self.reading.holds_due_back() {
+            None
+        } else {
+            self.parked.next_at()
+        };
+        // A timer of the runtime has steps of a millisecond; it never ends early.
+        let timer = timer
+            .into_iter()
+            .chain(parked)
+            .min()
+            .map(|at| Instant::now() + at.since(self.now()));
         let hold = self.holds.peek().map(|Reverse((until, _))| *until);
         [
             timer,
@@ -84,25 +77,18 @@ impl Owner {
         let now = self.now();
         while self.timers.peek().is_some_and(|wake| wake.at <= now) {
             let Some(wake) = self.timers.pop() else { break };
-            match self.runs.get_mut(&wake.run_id) {
-                Some(run) => {
-                    if run.wakes_at == Some(wake.at) {
-                        run.wakes_at = None;
-                    }
-                    self.fire_due(wake.run_id);
-                    self.settle(wake.run_id);
+            if let Some(run) = self.runs.get_mut(&wake.run_id) {
+                if run.wakes_at == Some(wake.at) {
+                    run.wakes_at = None;
                 }
-                None if self.memory.left(wake.run_id, now) && self.shards.has(wake.shard) => {
-                    self.wake_parked(wake.shard, wake.run_id);
-                }
-                None => {}
+                self.fire_due(wake.run_id);
+                self.settle(wake.run_id);
             }
         }
-        self.read_due();
         self.make_room();
-        if !self.reading_parked && self.parked_until.since(now) < PARKED_HORIZON / 2 {
-            self.read_parked();
-        }
+        self.read_taken_over();
+        self.read_due();
+        self.read_ahead();
     }
 
     /// Fires every deadline of a run that has come, the earliest first.
@@ -134,53 +120,6 @@ impl Owner {
                 super::tell::timed_out(&run.execution, record);
             }
             self.carry_out(run_id, Ok(decision), Reply::None);
-        }
-    }
-
-    /// Reads the deadlines of parked runs ahead.
-    pub(super) fn read_parked(&mut self) {
-        if self.reading_parked {
-            // What is being read may be without the shards that have just come.
-            self.read_parked_again = true;
-            return;
-        }
-        self.reading_parked = true;
-        let until = self.now().after(PARKED_HORIZON.into());
-        let store = Arc::clone(&self.setup.store);
-        self.elsewhere.push(
-            async move {
-                let due = store.parked_due(until).await;
-                Message::Parked { due, until }
-            }
-            .boxed(),
-        );
-    }
-
-    pub(super) fn parked_read(
-        &mut self,
-        due: Result<Vec<(i16, RunId, Timestamp)>, store::Error>,
-        until: Timestamp,
-    ) {
-        self.reading_parked = false;
-        if std::mem::take(&mut self.read_parked_again) {
-            self.read_parked();
-        }
-        let due = match due {
-            Ok(due) => due,
-            Err(error) => {
-                // Tried again with the next wake, which is a second away at most.
-                return tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the deadlines of parked runs can't be read; trying again"
-                );
-            }
-        };
-        self.parked_until = until;
-        for (shard, run_id, at) in due {
-            if self.shards.has(shard) && !self.runs.contains_key(&run_id) {
-                self.memory.leave(run_id, at);
-                self.timers.push(Wake { at, shard, run_id });
-            }
         }
     }
 }

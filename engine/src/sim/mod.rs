@@ -23,10 +23,12 @@ mod world;
 use std::time::{Duration, Instant};
 
 use planted::Bug;
-use run::{Outcome, letters_to_nowhere, simulate, statements_while_idle};
+use run::{Outcome, letters_to_nowhere, simulate, statements_while_idle, storm};
 use scenario::Scenario;
 
-use crate::limits::REDELIVER_AFTER_MAX;
+use history::RunId;
+
+use crate::limits::{PARKED_PAGE, REDELIVER_AFTER_MAX};
 
 /// Returns a number from the environment.
 fn told(name: &str, otherwise: u64) -> u64 {
@@ -138,6 +140,28 @@ fn a_run_that_is_not_heard_sends_ever_more_rarely_and_does_not_give_up() {
     let at_most_every = minutes * 60 / REDELIVER_AFTER_MAX.as_secs();
     assert!((at_most_every / 2..at_most_every + 30).contains(&letters));
     assert!(heard < REDELIVER_AFTER_MAX + Duration::from_secs(1));
+}
+
+#[test]
+fn timers_due_in_one_second_are_read_once_each_by_their_owner_and_in_order() {
+    for (engines, runs) in [(1, PARKED_PAGE + 4000), (3, 6000)] {
+        let storm = storm(engines, runs);
+        assert_eq!(storm.due.len(), runs, "all are parked");
+        assert_eq!(storm.open, 0, "all have fired");
+        let once = |mut read: Vec<RunId>| {
+            read.sort_unstable();
+            read == storm.due.keys().copied().collect::<Vec<_>>()
+        };
+        assert!(
+            once(storm.deadlines_read.clone()),
+            "each deadline is read once"
+        );
+        assert!(once(storm.runs_read.clone()), "each run is read once");
+        if engines == 1 {
+            let due = storm.runs_read.iter().map(|run_id| storm.due[run_id]);
+            assert!(due.is_sorted(), "in the order of time");
+        }
+    }
 }
 
 /// Plants a bug and returns the first seed from this one on that finds it by a violation that says so, and that.

@@ -2,14 +2,15 @@
 
 use std::{
     cell::Cell,
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use futures::{FutureExt as _, future::join_all};
 use history::{
-    EventId, EventKind, RequestId, RunId, SignalName, Status, WorkflowExecution, WorkflowId,
-    WorkflowType,
+    EventId, EventKind, RequestId, RunId, SignalName, Status, Timestamp, WorkflowExecution,
+    WorkflowId, WorkflowType,
     decide::{Parent, Rejection, Signal, StartWorkflow, Terminate},
     event::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
 };
@@ -181,6 +182,69 @@ pub(super) fn letters_to_nowhere(time: Duration) -> (u64, Duration) {
         // In virtual time a wait without an end would never let the test end.
         timeout(PATIENCE, simulation.settled()).await.unwrap();
         (posted, begun.elapsed())
+    })
+}
+
+/// What was read of the database for many timers that are due within a second.
+pub(super) struct Storm {
+    /// When each run was due.
+    pub(super) due: BTreeMap<RunId, Timestamp>,
+    /// Each deadline that was read ahead.
+    pub(super) deadlines_read: Vec<RunId>,
+    /// The runs, in the order in which they were read.
+    pub(super) runs_read: Vec<RunId>,
+    /// How many are open still.
+    pub(super) open: usize,
+}
+
+/// Lets so many runs sleep until the same second, parked, and lets it come.
+pub(super) fn storm(engines: usize, runs: usize) -> Storm {
+    let config = Config {
+        park_after: Duration::from_secs(1),
+        ..Config::new("", "")
+    };
+    let scenario = Scenario::quiet();
+    runtime().block_on(async {
+        world::begin(0);
+        let outside = Outside::new(Odds::default(), (1000, false), 0);
+        let hosts = (0..engines).map(|n| Host::boot(&outside, config.clone(), n));
+        let simulation = Simulation {
+            scenario: &scenario,
+            hosts: hosts.map(|host| Arc::new(Mutex::new(host))).collect(),
+            outside,
+        };
+        let state = || simulation.outside.memory.state();
+        sleep(SHARED).await;
+        let at = Instant::now() + Duration::from_mins(10);
+        for some in (0..runs).collect::<Vec<_>>().chunks(1000) {
+            join_all(some.iter().map(|n| {
+                let left = at.saturating_duration_since(Instant::now()).as_millis();
+                let spread = *n as u64 * 7919 % 1000;
+                let sleeps = waiting(Step::Timer {
+                    millis: u64::try_from(left).unwrap() + spread,
+                });
+                simulation.start(start(
+                    &WorkflowId::known(format!("sleeper {n}")),
+                    "start",
+                    &sleeps,
+                ))
+            }))
+            .await;
+        }
+        sleep_until(at - Duration::from_mins(2)).await;
+        let due = state().due();
+        state().runs_read.clear();
+        sleep_until(at + Duration::from_mins(5)).await;
+        for host in &simulation.hosts {
+            host.lock().unwrap().task.abort();
+        }
+        let mut state = state();
+        Storm {
+            due,
+            deadlines_read: std::mem::take(&mut state.deadlines_read),
+            runs_read: std::mem::take(&mut state.runs_read),
+            open: state.open().count(),
+        }
     })
 }
 

@@ -3,11 +3,44 @@
 use history::{
     Namespace, RunId, Status, TaskQueue, Timestamp, WorkflowExecution, WorkflowId, WorkflowType,
 };
-use sqlx::PgPool;
+use sqlx::{PgPool, postgres::PgPoolOptions};
 use uuid::Uuid;
+
+use crate::limits::{LIST_CONNECTIONS, LIST_TIMEOUT};
 
 /// The most runs in one answer.
 pub const PAGE_SIZE_MAX: u32 = 1000;
+
+/// What a server says of a statement that took too long. Postgres: `query_canceled`.
+const CANCELED: &str = "57014";
+
+/// Returns the pool for lists of the database of another pool. It is small, and what it reads takes a while at most: a list for which
+/// a whole index is walked keeps no history waiting.
+pub(crate) fn pool(of: &PgPool) -> PgPool {
+    let timeout = LIST_TIMEOUT.as_millis().to_string();
+    let options = (*of.connect_options())
+        .clone()
+        .application_name("coreason-list")
+        .options([("statement_timeout", timeout)]);
+    PgPoolOptions::new()
+        .max_connections(LIST_CONNECTIONS)
+        .acquire_timeout(LIST_TIMEOUT)
+        .connect_lazy_with(options)
+}
+
+/// Says what a list that failed is answered with.
+pub(crate) fn failed(error: sqlx::Error, pool: &PgPool) -> crate::Error {
+    match error {
+        sqlx::Error::Database(error) if error.code().as_deref() == Some(CANCELED) => {
+            crate::Error::ListTooSlow
+        }
+        // The database answers, but to others.
+        sqlx::Error::PoolTimedOut if pool.size() >= LIST_CONNECTIONS => {
+            crate::Error::Unavailable("other lists take too long")
+        }
+        error => super::Error::from(error).into(),
+    }
+}
 
 /// Which runs are listed. What is not given does not matter.
 #[derive(Debug, Clone, Default)]

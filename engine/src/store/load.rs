@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use futures::{Stream, TryStreamExt as _};
+use futures::TryStreamExt as _;
 use history::{
     Event, EventId, Execution, Namespace, RunId, Timestamp, WorkflowId,
     chain::{self, Hash},
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{Error, commit::OpenRow};
-use crate::limits::FOLD_BATCH;
+use crate::limits::PARKED_PAGE;
 
 /// The most rows of history that are handed over at once to be folded, and how many such chunks may wait.
 const ROWS_READ: usize = 256;
@@ -168,20 +168,36 @@ pub(crate) async fn load(
         .transpose()
 }
 
-/// Returns runs by their ids. Those that are not there are left out.
+/// Some of the runs that were asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    /// Those that are there, and can be folded.
+    pub(crate) runs: Vec<(Ns, Loaded)>,
+    /// How many were looked for, from the first one on.
+    pub(crate) read: usize,
+}
+
+/// Returns runs by their ids, in that order, as many as have so many stored bytes together, and the first whatever it has. Those that
+/// are not there are left out.
 pub(crate) async fn load_all(
     pool: &PgPool,
     namespaces: &Namespaces,
     asked: &[(i16, RunId)],
-) -> Result<Vec<(Ns, Loaded)>, Error> {
+    bytes: u64,
+) -> Result<Part, Error> {
+    if asked.is_empty() {
+        return Ok(Part::default());
+    }
     let shards: Vec<i16> = asked.iter().map(|(shard, _)| *shard).collect();
     let run_ids: Vec<Uuid> = asked.iter().map(|(_, run_id)| run_id.0).collect();
-    let headers = sqlx::query_as!(
-        Header,
-        r#"SELECT e.shard, e.run_id, e.namespace, e.workflow_id, coalesce(c.run_id = e.run_id, false) AS "current!",
+    // The length of a text is known without reading it, however long it is.
+    let mut rows = sqlx::query!(
+        r#"SELECT u.n - 1 AS "n!", e.shard, e.run_id, e.namespace, e.workflow_id, coalesce(c.run_id = e.run_id, false) AS "current!",
                   o.parked AS "parked?", (extract(epoch FROM o.due_at) * 1000000)::bigint AS due_at,
-                  EXISTS (SELECT FROM outbox o WHERE o.shard = e.shard AND o.run_id = e.run_id) AS "owes!"
-           FROM unnest($1::smallint[], $2::uuid[]) AS u (shard, run_id)
+                  EXISTS (SELECT FROM outbox o WHERE o.shard = e.shard AND o.run_id = e.run_id) AS "owes!",
+                  (SELECT coalesce(sum(octet_length(h.records)), 0) FROM history h
+                   WHERE h.shard = e.shard AND h.run_id = e.run_id)::bigint AS "bytes!"
+           FROM unnest($1::smallint[], $2::uuid[]) WITH ORDINALITY AS u (shard, run_id, n)
            JOIN execution e ON e.shard = u.shard AND e.run_id = u.run_id
            LEFT JOIN current_run c ON c.shard = e.shard AND c.namespace = e.namespace AND c.workflow_id = e.workflow_id
            LEFT JOIN open_run o ON o.shard = e.shard AND o.run_id = e.run_id"#,
@@ -190,42 +206,64 @@ pub(crate) async fn load_all(
     )
     .fetch_all(pool)
     .await?;
-    fold_all(pool, namespaces, headers).await
+    rows.sort_unstable_by_key(|row| row.n);
+    let mut sum = 0_u64;
+    let fit = rows.iter().position(|row| {
+        let first = sum == 0;
+        sum = sum.saturating_add(row.bytes.unsigned_abs().max(1));
+        sum > bytes && !first
+    });
+    let read = match fit {
+        Some(at) => usize::try_from(rows[at].n).unwrap_or(0),
+        None => asked.len(),
+    };
+    rows.truncate(fit.unwrap_or(rows.len()));
+    let headers = rows.into_iter().map(|row| Header {
+        shard: row.shard,
+        run_id: row.run_id,
+        namespace: row.namespace,
+        workflow_id: row.workflow_id,
+        current: row.current,
+        parked: row.parked,
+        due_at: row.due_at,
+        owes: row.owes,
+    });
+    let runs = fold_all(pool, namespaces, headers.collect()).await?;
+    Ok(Part { runs, read })
 }
 
-/// Returns the runs of these shards to be folded at takeover, in chunks: open and not parked, or closed and still owing. Open runs that
-/// started at or after `open_since` need not have a row in `open_run`.
-pub(crate) fn select_hot<'a>(
-    pool: &'a PgPool,
+/// Returns the ids of the runs of these shards that are folded at takeover: open and not parked, or closed and still owing. Open runs
+/// that started at or after `open_since` need not have a row in `open_run`.
+pub(crate) async fn select_hot(
+    pool: &PgPool,
     shards: &[i16],
     open_since: Timestamp,
-) -> impl Stream<Item = Result<Vec<Header>, Error>> + use<'a> {
-    sqlx::query_as!(
-        Header,
-        r#"SELECT h.shard AS "shard!", h.run_id AS "run_id!", h.namespace AS "namespace!", h.workflow_id AS "workflow_id!",
-                  coalesce(c.run_id = h.run_id, false) AS "current!", h.parked AS "parked?", NULL::bigint AS due_at, h.owes AS "owes!"
+) -> Result<Vec<(i16, RunId)>, Error> {
+    let hot = sqlx::query!(
+        r#"SELECT h.shard AS "shard!", h.run_id AS "run_id!"
            FROM (
-               SELECT e.shard, e.run_id, e.namespace, e.workflow_id, NULL::boolean AS parked, false AS owes
-               FROM namespace n
+               -- Not the table "namespace": one that is missing there must not hide its runs.
+               WITH RECURSIVE n AS (
+                   SELECT min(namespace) AS id FROM execution
+                   UNION ALL
+                   SELECT (SELECT min(namespace) FROM execution WHERE namespace > n.id) FROM n WHERE n.id IS NOT NULL
+               )
+               SELECT e.shard, e.run_id
+               FROM n
                JOIN LATERAL (SELECT * FROM execution WHERE namespace = n.id AND run_id >= $1) e ON e.closed_at IS NULL
                WHERE NOT EXISTS (SELECT FROM open_run o WHERE o.shard = e.shard AND o.run_id = e.run_id)
                UNION ALL
-               SELECT e.shard, e.run_id, e.namespace, e.workflow_id, false, false
-               FROM open_run o JOIN execution e USING (shard, run_id)
-               WHERE NOT o.parked
+               SELECT shard, run_id FROM open_run WHERE NOT parked
                UNION ALL
-               SELECT e.shard, e.run_id, e.namespace, e.workflow_id, NULL, true
-               FROM outbox o JOIN execution e USING (shard, run_id)
+               SELECT shard, run_id FROM outbox
            ) h
-           LEFT JOIN current_run c ON c.shard = h.shard AND c.namespace = h.namespace AND c.workflow_id = h.workflow_id
            WHERE h.shard = ANY ($2)"#,
         first_run_id(open_since),
         shards,
     )
     .fetch(pool)
-    .map_err(Error::from)
-    .try_chunks(FOLD_BATCH)
-    .map_err(|error| error.1)
+    .map_ok(|row| (row.shard, RunId(row.run_id)));
+    Ok(hot.try_collect().await?)
 }
 
 /// Returns the smallest run id of a moment.
@@ -482,30 +520,89 @@ pub(crate) async fn history_page(
     Ok(events)
 }
 
-/// Returns the parked runs that are due before a moment, with their shard and deadline.
-pub(crate) async fn select_parked_due(
-    pool: &PgPool,
-    before: Timestamp,
-) -> Result<Vec<(i16, RunId, Timestamp)>, Error> {
-    let rows = sqlx::query!(
+/// Parked runs whose deadlines are to be known.
+#[derive(Debug, Clone)]
+pub(crate) struct Window {
+    /// Those of these shards.
+    pub(crate) shards: Arc<[i16]>,
+    /// After this deadline, and of those with the same one after this run.
+    pub(crate) after: (Timestamp, RunId),
+    /// Before this one.
+    pub(crate) before: Timestamp,
+}
+
+/// When a parked run is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Due {
+    pub(crate) at: Timestamp,
+    pub(crate) shard: i16,
+    pub(crate) run_id: RunId,
+}
+
+/// Returns the next parked runs that are due, in the order of their deadlines.
+pub(crate) async fn select_parked_due(pool: &PgPool, window: &Window) -> Result<Vec<Due>, Error> {
+    let due = sqlx::query!(
         r#"SELECT shard, run_id, (extract(epoch FROM due_at) * 1000000)::bigint AS "due_at!"
            FROM open_run
-           WHERE parked AND due_at < timestamptz 'epoch' + $1::bigint * interval '1 microsecond'"#,
-        before.0,
+           WHERE parked AND due_at IS NOT NULL
+             AND (due_at, run_id) > (timestamptz 'epoch' + $1::bigint * interval '1 microsecond', $2)
+             AND due_at < timestamptz 'epoch' + $3::bigint * interval '1 microsecond'
+             AND shard = ANY ($4)
+           ORDER BY due_at, run_id
+           LIMIT $5"#,
+        window.after.0.0,
+        window.after.1.0,
+        window.before.0,
+        &*window.shards,
+        i64::try_from(PARKED_PAGE).unwrap_or(i64::MAX),
     )
-    .fetch_all(pool)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.shard, RunId(row.run_id), Timestamp(row.due_at)))
-        .collect())
+    .fetch(pool)
+    .map_ok(|row| Due {
+        at: Timestamp(row.due_at),
+        shard: row.shard,
+        run_id: RunId(row.run_id),
+    });
+    Ok(due.try_collect().await?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const STARTED: &str = r#"[{"id":1,"t":5,"e":{"WorkflowExecutionStarted":{"workflow_type":"w","workflow_id":"w","task_queue":"q","newer":[1]}}}]"#;
+    /// The first row of a run, with fields that a newer binary may have added.
+    fn started() -> String {
+        let request = history::decide::StartWorkflow {
+            workflow_id: WorkflowId::known("w"),
+            workflow_type: history::WorkflowType::known("type"),
+            task_queue: history::TaskQueue::known("q"),
+            input: history::Payloads::default(),
+            workflow_execution_timeout: history::Millis::ZERO,
+            workflow_run_timeout: history::Millis::ZERO,
+            workflow_task_timeout: history::Millis::ZERO,
+            request_id: history::RequestId::known("r"),
+            identity: None,
+            reuse_policy: history::event::WorkflowIdReusePolicy::default(),
+            conflict_policy: history::event::WorkflowIdConflictPolicy::default(),
+            retry_policy: None,
+            cron_schedule: String::new(),
+            start_delay: history::Millis::ZERO,
+            memo: BTreeMap::new(),
+            search_attributes: BTreeMap::new(),
+            header: BTreeMap::new(),
+            parent: None,
+            continued: None,
+        };
+        let run_id = RunId(Uuid::from_u128(1));
+        let namespace = Namespace::known("default");
+        let started = history::decide::start(&namespace, run_id, &request, Timestamp(5)).unwrap();
+        serde_json::to_string(&started.records)
+            .unwrap()
+            .replace(r#""t":5,"#, r#""t":5,"by":"a newer one","#)
+            .replace(
+                r#"{"workflow_type""#,
+                r#"{"newer":[{"$p":1}],"workflow_type""#,
+            )
+    }
 
     /// Folds one row of this form, hashed as such.
     fn fold_one(version: i16, records: &str) -> Result<Loaded, Error> {
@@ -544,14 +641,14 @@ mod tests {
 
     #[test]
     fn a_row_with_a_field_of_a_newer_binary_is_folded() {
-        let loaded = fold_one(chain::VERSION, STARTED).unwrap();
-        assert_eq!(loaded.execution.workflow_type().as_str(), "w");
+        let loaded = fold_one(chain::VERSION, &started()).unwrap();
+        assert_eq!(loaded.execution.workflow_type().as_str(), "type");
         assert_eq!(loaded.rows, 1);
     }
 
     #[test]
     fn a_row_of_another_form_is_named_as_such_and_not_as_tampered_with() {
-        let error = fold_one(chain::VERSION + 1, STARTED).unwrap_err();
+        let error = fold_one(chain::VERSION + 1, &started()).unwrap_err();
         let said = error.to_string();
         assert!(said.contains("stored form 2"), "{said}");
         assert!(!said.contains("not what was committed"), "{said}");

@@ -17,19 +17,17 @@ pub(crate) mod reach;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use futures::{future::BoxFuture, stream::BoxStream};
+use futures::future::BoxFuture;
 use history::{Event, RunId, Timestamp, WorkflowId};
 use uuid::Uuid;
 
 use commit::{Conflicts, Item, Settled};
 use fate::Fate;
-use load::{Loaded, Ns};
+use load::{Due, Loaded, Ns, Part, Window};
 use ownership::View;
 
 /// What a store answers, in time.
 pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
-/// What a store answers, piece by piece.
-pub(crate) type Answers<'a, T> = BoxStream<'a, Result<T, Error>>;
 
 /// One process's time as a member: what the fence compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,15 +46,19 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
         workflow_id: &'a WorkflowId,
         run_id: Option<RunId>,
     ) -> Answer<'a, Option<Loaded>>;
-    /// Returns runs by their ids. Those that are not there are left out.
-    fn load_all<'a>(&'a self, asked: &'a [(i16, RunId)]) -> Answer<'a, Vec<(Ns, Loaded)>>;
+    /// Returns runs by their ids, in that order, as many as have so many stored bytes together, and the first whatever it has. Those
+    /// that are not there are left out.
+    fn load_all<'a>(&'a self, asked: &'a [(i16, RunId)], bytes: u64) -> Answer<'a, Part>;
     /// Returns all durable events of a run.
     fn events(&self, shard: i16, run_id: RunId) -> Answer<'_, Vec<Arc<Event>>>;
-    /// Returns the runs of these shards that a taker puts to work: open and not parked, or closed and still owing. Open runs that
-    /// started at or after `open_since` need not have a row in `open_run`.
-    fn hot(&self, shards: Vec<i16>, open_since: Timestamp) -> Answers<'_, Vec<(Ns, Loaded)>>;
-    /// Returns the parked runs that are due before a moment, with their shard and deadline.
-    fn parked_due(&self, before: Timestamp) -> Answer<'_, Vec<(i16, RunId, Timestamp)>>;
+    /// Returns the ids of the runs of these shards that a taker puts to work: open and not parked, or closed and still owing. Open runs
+    /// that started at or after `open_since` need not have a row in `open_run`.
+    fn hot<'a>(&'a self, shards: &'a [i16], open_since: Timestamp)
+    -> Answer<'a, Vec<(i16, RunId)>>;
+    /// Returns the next parked runs that are due, in the order of their deadlines, at most [`PARKED_PAGE`] of them.
+    ///
+    /// [`PARKED_PAGE`]: crate::limits::PARKED_PAGE
+    fn parked_due<'a>(&'a self, window: &'a Window) -> Answer<'a, Vec<Due>>;
     /// Sees to it that there is room for what is written from now on.
     fn prepare(&self, now: Timestamp) -> Answer<'_, ()>;
 

@@ -5,20 +5,18 @@ use std::{
     time::Duration,
 };
 
-use futures::{
-    FutureExt as _, StreamExt as _, TryFutureExt as _, TryStreamExt as _, future::BoxFuture,
-};
+use futures::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use history::{Event, EventId, RunId, Timestamp, WorkflowId};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{
-    Answer, Answers, Error, NotCommitted, Store, Term,
+    Answer, Error, NotCommitted, Store, Term,
     acknowledged::Acknowledged,
     commit::{self, Conflicts, Item, Settled},
     connect,
     fate::{self, Fate},
-    load::{self, Loaded, Namespaces, Ns},
+    load::{self, Due, Loaded, Namespaces, Ns, Part, Window},
     ownership::{self as table, View},
     partition,
 };
@@ -80,22 +78,24 @@ impl Store for Postgres {
         load::load(&self.pool, namespace, shard, workflow_id, run_id).boxed()
     }
 
-    fn load_all<'a>(&'a self, asked: &'a [(i16, RunId)]) -> Answer<'a, Vec<(Ns, Loaded)>> {
-        load::load_all(&self.pool, &self.namespaces, asked).boxed()
+    fn load_all<'a>(&'a self, asked: &'a [(i16, RunId)], bytes: u64) -> Answer<'a, Part> {
+        load::load_all(&self.pool, &self.namespaces, asked, bytes).boxed()
     }
 
     fn events(&self, shard: i16, run_id: RunId) -> Answer<'_, Vec<Arc<Event>>> {
         load::history_page(&self.pool, shard, run_id, EventId::NONE, usize::MAX).boxed()
     }
 
-    fn hot(&self, shards: Vec<i16>, open_since: Timestamp) -> Answers<'_, Vec<(Ns, Loaded)>> {
-        load::select_hot(&self.pool, &shards, open_since)
-            .and_then(|headers| load::fold_all(&self.pool, &self.namespaces, headers))
-            .boxed()
+    fn hot<'a>(
+        &'a self,
+        shards: &'a [i16],
+        open_since: Timestamp,
+    ) -> Answer<'a, Vec<(i16, RunId)>> {
+        load::select_hot(&self.pool, shards, open_since).boxed()
     }
 
-    fn parked_due(&self, before: Timestamp) -> Answer<'_, Vec<(i16, RunId, Timestamp)>> {
-        load::select_parked_due(&self.pool, before).boxed()
+    fn parked_due<'a>(&'a self, window: &'a Window) -> Answer<'a, Vec<Due>> {
+        load::select_parked_due(&self.pool, window).boxed()
     }
 
     fn prepare(&self, now: Timestamp) -> Answer<'_, ()> {

@@ -9,7 +9,10 @@
 mod check;
 mod durability;
 mod lifecycle;
+mod lists;
 mod matching;
+mod memory;
 mod namespaces;
+mod parked;
 mod requests;
 mod support;

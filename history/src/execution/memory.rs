@@ -78,6 +78,18 @@ pub(crate) fn event_bytes(kind: &EventKind) -> usize {
         EventKind::SignalExternalWorkflowExecutionInitiated(attributes) => {
             payloads_bytes(&attributes.input) + facts_bytes(&attributes.header)
         }
+        EventKind::WorkflowExecutionCompleted(attributes) => payloads_bytes(&attributes.result),
+        EventKind::WorkflowExecutionFailed(attributes) => failure_bytes(&attributes.failure),
+        EventKind::WorkflowExecutionCanceled(attributes) => payloads_bytes(&attributes.details),
+        EventKind::WorkflowExecutionTerminated(attributes) => payloads_bytes(&attributes.details),
+        EventKind::WorkflowExecutionContinuedAsNew(attributes) => {
+            payloads_bytes(&attributes.input)
+                + payloads_bytes(&attributes.last_completion_result)
+                + attributes.failure.as_ref().map_or(0, failure_bytes)
+                + facts_bytes(&attributes.memo)
+                + facts_bytes(&attributes.search_attributes)
+                + facts_bytes(&attributes.header)
+        }
         // The others are never kept, or have nothing large.
         _ => 0,
     };

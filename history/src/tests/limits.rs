@@ -299,3 +299,16 @@ fn failure_that_could_not_be_read_back_is_replaced() {
     told(&mut story, &["wait 1s", "run a", "err a depth=63"]);
     story.check_fold();
 }
+
+#[test]
+fn a_closed_run_weighs_what_it_returns() {
+    for command in ["return size=5000", "continue size=5000"] {
+        let mut story = Story::new();
+        told(
+            &mut story,
+            &["start", "take", &format!("complete: {command}")],
+        );
+        let bytes = story.execution.memory_bytes();
+        assert!((6000..8000).contains(&bytes), "{command}: {bytes}");
+    }
+}

@@ -82,6 +82,19 @@ impl Node {
         .unwrap();
     }
 
+    /// Returns the most memory that it has ever had resident, in bytes.
+    pub(crate) fn peak(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib: usize = line
+            .unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap();
+        kib * 1024
+    }
+
     /// Returns the status of `/readyz`, or nothing when nobody answers.
     pub(crate) async fn ready(&self) -> Option<(u16, String)> {
         let response = http()

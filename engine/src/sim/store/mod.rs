@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use futures::{FutureExt as _, StreamExt as _};
+use futures::FutureExt as _;
 use history::{Event, Namespace, RunId, Timestamp, WorkflowId};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -19,12 +19,15 @@ use super::{
     planted::{Bug, planted},
     world::{chance, dawdle, now},
 };
-use crate::store::{
-    Answer, Answers, Connection, Error, Session, Store, Term,
-    commit::{Item, OpenRow},
-    fate::Fate,
-    load::{Loaded, Ns},
-    ownership::{Placed, Seen, View},
+use crate::{
+    limits::PARKED_PAGE,
+    store::{
+        Answer, Connection, Error, Session, Store, Term,
+        commit::{Item, OpenRow},
+        fate::Fate,
+        load::{Due, Loaded, Ns, Part, Window},
+        ownership::{Placed, Seen, View},
+    },
 };
 use lane::Lane;
 use locker::Locker;
@@ -97,7 +100,7 @@ impl Memory {
     /// Reads, in time, unless that fails.
     fn read<'a, T: Send + 'a>(
         &'a self,
-        read: impl FnOnce(&State) -> Result<T, Error> + Send + 'a,
+        read: impl FnOnce(&mut State) -> Result<T, Error> + Send + 'a,
     ) -> Answer<'a, T> {
         async move {
             dawdle(2).await;
@@ -107,7 +110,7 @@ impl Memory {
                 let answer = if happens(state.odds.read_fails) {
                     Err(failed())
                 } else {
-                    read(&state)
+                    read(&mut state)
                 };
                 (answer, happens(state.odds.slow))
             };
@@ -168,12 +171,21 @@ impl Store for Memory {
         })
     }
 
-    fn load_all<'a>(&'a self, asked: &'a [(i16, RunId)]) -> Answer<'a, Vec<(Ns, Loaded)>> {
+    fn load_all<'a>(&'a self, asked: &'a [(i16, RunId)], bytes: u64) -> Answer<'a, Part> {
         self.read(move |state| {
-            let folded = asked
-                .iter()
-                .filter_map(|(_, run_id)| state.fold(*run_id).transpose());
-            folded.map(|run| Ok((ns(), run?))).collect()
+            let mut part = Part::default();
+            let mut sum = 0;
+            for (_, run_id) in asked {
+                sum += state.records(*run_id).len() as u64;
+                if sum > bytes && part.read > 0 {
+                    break;
+                }
+                part.read += 1;
+                state.runs_read.push(*run_id);
+                part.runs
+                    .extend(state.fold(*run_id)?.map(|run| (ns(), run)));
+            }
+            Ok(part)
         })
     }
 
@@ -187,8 +199,12 @@ impl Store for Memory {
         })
     }
 
-    fn hot(&self, shards: Vec<i16>, open_since: Timestamp) -> Answers<'_, Vec<(Ns, Loaded)>> {
-        let runs = self.read(move |state| {
+    fn hot<'a>(
+        &'a self,
+        shards: &'a [i16],
+        open_since: Timestamp,
+    ) -> Answer<'a, Vec<(i16, RunId)>> {
+        self.read(move |state| {
             let old = state
                 .open_run
                 .iter()
@@ -201,31 +217,33 @@ impl Store for Memory {
                 .map(|(run_id, _)| *run_id)
                 .chain(young.map(|(run_id, _)| *run_id))
                 .chain(state.outbox.iter().copied())
-                .filter(|run_id| {
-                    let execution = state.executions.get(run_id);
-                    execution.is_some_and(|execution| shards.contains(&execution.shard))
-                })
                 .collect();
-            let folded = runs
-                .into_iter()
-                .filter_map(|run_id| state.fold(run_id).transpose());
-            folded.map(|run| Ok((ns(), run?))).collect()
-        });
-        futures::stream::once(runs).boxed()
+            let placed = runs.into_iter().filter_map(|run_id| {
+                let shard = state.executions.get(&run_id)?.shard;
+                shards.contains(&shard).then_some((shard, run_id))
+            });
+            Ok(placed.collect())
+        })
     }
 
-    fn parked_due(&self, before: Timestamp) -> Answer<'_, Vec<(i16, RunId, Timestamp)>> {
+    fn parked_due<'a>(&'a self, window: &'a Window) -> Answer<'a, Vec<Due>> {
         self.read(move |state| {
-            let due = state
-                .open_run
-                .iter()
-                .filter_map(|(run_id, open)| match open {
-                    OpenRow::Parked(Some(due)) if *due < before => {
-                        Some((state.executions.get(run_id)?.shard, *run_id, *due))
-                    }
-                    _ => None,
-                });
-            Ok(due.collect())
+            let parked = state.open_run.iter().filter_map(|(run_id, open)| {
+                let OpenRow::Parked(Some(at)) = *open else {
+                    return None;
+                };
+                let (run_id, shard) = (*run_id, state.executions.get(run_id)?.shard);
+                let within = (at, run_id) > window.after && at < window.before;
+                let asked = window.shards.contains(&shard);
+                (within && asked).then_some(Due { at, shard, run_id })
+            });
+            let mut due: Vec<Due> = parked.collect();
+            due.sort_unstable_by_key(|due| (due.at, due.run_id));
+            due.truncate(PARKED_PAGE);
+            state
+                .deadlines_read
+                .extend(due.iter().map(|due| due.run_id));
+            Ok(due)
         })
     }
 

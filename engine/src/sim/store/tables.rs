@@ -71,6 +71,10 @@ pub(in crate::sim) struct State {
     /// How many statements the members have sent, but for batches.
     pub(in crate::sim) statements: u64,
 
+    /// The deadlines of parked runs that were read, and the runs that were read many at a time, in order.
+    pub(in crate::sim) deadlines_read: Vec<RunId>,
+    pub(in crate::sim) runs_read: Vec<RunId>,
+
     pub(in crate::sim) odds: Odds,
     pub(in crate::sim) checks: Checks,
 }
@@ -264,6 +268,18 @@ impl State {
             .filter(|(_, execution)| execution.closed && execution.workflow_id == *workflow_id)
             .map(|(run_id, _)| *run_id)
             .collect()
+    }
+
+    /// Returns the parked runs that are due at some moment.
+    pub(in crate::sim) fn due(&self) -> BTreeMap<RunId, Timestamp> {
+        let due = self
+            .open_run
+            .iter()
+            .filter_map(|(run_id, open)| match open {
+                OpenRow::Parked(Some(at)) => Some((*run_id, *at)),
+                _ => None,
+            });
+        due.collect()
     }
 
     /// Returns what `open_run` and `outbox` say that is not so.
