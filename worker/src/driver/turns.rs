@@ -65,7 +65,8 @@ struct Turns {
     duty: Duty,
     thread: ThreadId,
     pulse: Arc<Pulse>,
-    cache: Cache<Run>,
+    /// With the folding that they are of: several owners may send tasks of one run, one after the other.
+    cache: Cache<(u64, Run)>,
 }
 
 impl Turns {
@@ -117,7 +118,7 @@ impl Turns {
             events,
             ..
         } = task;
-        let run_id = token.run_id;
+        let (run_id, incarnation) = (token.run_id, token.incarnation);
         let cached = self.cache.take(run_id);
         let whole = events.first().filter(|first| first.id == EventId::FIRST);
         let new = whole.map(|first| {
@@ -140,7 +141,8 @@ impl Turns {
                         Run::begin(entry?, namespace, run_id, first)?
                     }
                     None => cached
-                        .filter(|run| run.takes(&events))
+                        .filter(|(of, run)| *of == incarnation && run.takes(&events))
+                        .map(|(_, run)| run)
                         .ok_or_else(TaskFailure::resend)?,
                 };
                 let progress = run.process(&events, &self.pulse)?;
@@ -169,7 +171,7 @@ impl Turns {
                 },
             )) => {
                 if !closed {
-                    self.cache.put(run_id, run);
+                    self.cache.put(run_id, (incarnation, run));
                 }
                 FromWorker::WorkflowTaskCompleted {
                     token,
