@@ -129,6 +129,18 @@ COMMENT ON TABLE open_run IS 'Open runs that started before member.open_since, a
 CREATE INDEX open_run_due ON open_run (due_at, run_id) INCLUDE (shard) WHERE parked AND due_at IS NOT NULL; -- what is due soon, in order, page by page
 CREATE INDEX open_run_hot ON open_run (run_id) WHERE NOT parked;                    -- takeover: which runs are to be folded
 
+-- Where the attempts of pending activities and workflow tasks stand, when their log does not say it: a million attempts of
+-- one activity are one row that is replaced. The hash chain does not cover it; what became of an activity is an event, and is.
+CREATE TABLE attempt (
+    shard    smallint NOT NULL,
+    run_id   uuid NOT NULL,
+    event_id bigint NOT NULL,   -- the activity's ActivityTaskScheduled event; 0 for the run's workflow task
+    version  smallint NOT NULL, -- of the stored form
+    note     text NOT NULL,     -- a note as in "history": {"t","n"}, applied when the run is folded after all of its log
+    PRIMARY KEY (shard, run_id, event_id)
+) WITH (fillfactor = 60); -- with room in the page and no index on what changes, a replacement is heap-only
+COMMENT ON TABLE attempt IS 'One row per pending activity and workflow task of which there is more to know than their log says.';
+
 -- Closed runs that still owe others something: their result to the parent, the close policy to the children, a signal that
 -- was not answered. What exactly is in their history; the row is deleted when all receivers have committed.
 CREATE TABLE outbox (
@@ -158,6 +170,9 @@ CREATE FUNCTION commit_batch(
     -- "open_run", and those that leave it
     open_shards smallint[], open_run_ids uuid[], open_parked boolean[], open_due_ats bigint[],
     gone_shards smallint[], gone_run_ids uuid[],
+    -- "attempt", and those that leave it
+    attempt_shards smallint[], attempt_run_ids uuid[], attempt_event_ids bigint[], attempt_notes text[], attempt_claims uuid[],
+    over_shards smallint[], over_run_ids uuid[], over_event_ids bigint[],
     -- those that leave "outbox"
     settled_shards smallint[], settled_run_ids uuid[]
 )
@@ -239,6 +254,21 @@ BEGIN
         DELETE FROM open_run o
         USING unnest(gone_shards, gone_run_ids) AS u (shard, run_id)
         WHERE o.shard = u.shard AND o.run_id = u.run_id;
+    END IF;
+
+    IF attempt_shards IS NOT NULL THEN
+        INSERT INTO attempt (shard, run_id, event_id, version, note)
+        SELECT u.shard, u.run_id, u.event_id, row_version, u.note
+        FROM unnest(attempt_shards, attempt_run_ids, attempt_event_ids, attempt_notes, attempt_claims)
+             AS u (shard, run_id, event_id, note, claim)
+        WHERE all_kept OR u.claim IS NULL OR (SELECT true FROM execution e WHERE e.shard = u.shard AND e.run_id = u.claim)
+        ON CONFLICT (shard, run_id, event_id) DO UPDATE SET version = EXCLUDED.version, note = EXCLUDED.note;
+    END IF;
+
+    IF over_shards IS NOT NULL THEN
+        DELETE FROM attempt a
+        USING unnest(over_shards, over_run_ids, over_event_ids) AS u (shard, run_id, event_id)
+        WHERE a.shard = u.shard AND a.run_id = u.run_id AND a.event_id = u.event_id;
     END IF;
 
     IF settled_shards IS NOT NULL THEN

@@ -155,6 +155,13 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 $$;
 COMMENT ON FUNCTION failure_type IS 'The type of a failure''s innermost cause: the user''s error type, or the kind of failure.';
 
+CREATE FUNCTION stored_attempts(version smallint, note text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(n.note -> 'ActivityAttempts', n.note -> 'WorkflowTaskAttempts')
+    FROM (VALUES (stored_records(version, '[' || note || ']') -> 0 -> 'n')) AS n (note)
+$$;
+COMMENT ON FUNCTION stored_attempts IS 'What a row of "attempt" says, as stored; NULL if it cannot be read.';
+
 -- Records.
 
 CREATE VIEW history_record AS
@@ -230,7 +237,7 @@ SELECT r.namespace,
 FROM history_record r
 WHERE r.kind = 'Note';
 
-COMMENT ON VIEW history_note IS 'One row per note: what must survive a crash and is no event in Temporal, such as an attempt that is retried.';
+COMMENT ON VIEW history_note IS 'One row per note: what is in a log and is no event in Temporal, such as an event that waits for the end of a workflow task.';
 COMMENT ON COLUMN history_note.namespace IS 'The namespace''s name.';
 COMMENT ON COLUMN history_note.workflow_id IS 'The workflow''s id.';
 COMMENT ON COLUMN history_note.run_id IS 'The run.';
@@ -349,33 +356,49 @@ COMMENT ON COLUMN workflow.shard IS 'The shard of the workflow id.';
 -- Activities.
 
 CREATE VIEW activity_history AS
-SELECT r.shard,
-       r.namespace,
-       r.workflow_id,
-       r.run_id,
-       r.run_closed_at,
-       a.scheduled_event_id,
-       min(r.recorded_at) FILTER (WHERE r.type = 'ActivityTaskScheduled') AS scheduled_at,
-       (array_agg(r.stored) FILTER (WHERE r.type = 'ActivityTaskScheduled'))[1] AS scheduled,
-       (array_agg(r.stored) FILTER (WHERE r.type = 'ActivityTaskStarted'))[1] AS started,
-       (array_agg(r.type) FILTER (WHERE a.is_close))[1] AS close_type,
-       (array_agg(r.stored) FILTER (WHERE a.is_close))[1] AS close,
-       min(r.recorded_at) FILTER (WHERE a.is_close) AS closed_at,
-       bool_or(r.type = 'ActivityTaskCancelRequested') AS is_cancel_requested,
-       -- What is known of attempts from notes: those that failed and were followed by another, and those that run long.
-       array_agg(r.stored || jsonb_build_object('ended_at', r.recorded_at) ORDER BY r.seq, r.position)
-           FILTER (WHERE r.type = 'ActivityAttemptFailed' AND jsonb_typeof(r.stored) = 'object') AS failed,
-       (array_agg(r.stored || jsonb_build_object('noted_at', r.recorded_at) ORDER BY r.seq DESC, r.position DESC)
-           FILTER (WHERE r.type = 'ActivityAttemptStarted' AND jsonb_typeof(r.stored) = 'object'))[1] AS noted
-FROM history_record r
-CROSS JOIN LATERAL (
-    SELECT CASE r.type WHEN 'ActivityTaskScheduled' THEN r.event_id ELSE stored_whole_number(r.stored -> 'scheduled_event_id') END,
-           r.type IN ('ActivityTaskCompleted', 'ActivityTaskFailed', 'ActivityTaskTimedOut', 'ActivityTaskCanceled')
-) AS a (scheduled_event_id, is_close)
-WHERE r.type IN ('ActivityTaskScheduled', 'ActivityTaskStarted', 'ActivityTaskCompleted', 'ActivityTaskFailed',
-                 'ActivityTaskTimedOut', 'ActivityTaskCanceled', 'ActivityTaskCancelRequested',
-                 'ActivityAttemptStarted', 'ActivityAttemptFailed')
-GROUP BY r.shard, r.namespace, r.workflow_id, r.run_id, r.run_closed_at, a.scheduled_event_id;
+SELECT a.shard, a.namespace, a.workflow_id, a.run_id, a.run_closed_at, a.scheduled_event_id, a.scheduled_at, a.scheduled, a.started,
+       a.close_type, a.close, a.closed_at, a.is_cancel_requested,
+       k.kept -> 'last_failure' AS failed,
+       coalesce(a.noted, CASE
+           WHEN k.kept ? 'started'
+           THEN jsonb_build_object('attempt', k.kept -> 'attempt', 'identity', k.kept #> '{started,identity}',
+                                   'noted_at', stored_time(k.kept #> '{started,at}'))
+       END) AS noted,
+       stored_time(k.kept -> 'next_attempt_at') AS next_attempt_at,
+       k.kept -> 'heartbeat_details' AS heartbeat_details
+FROM (
+    SELECT r.shard,
+           r.namespace,
+           r.workflow_id,
+           r.run_id,
+           r.run_closed_at,
+           a.scheduled_event_id,
+           min(r.recorded_at) FILTER (WHERE r.type = 'ActivityTaskScheduled') AS scheduled_at,
+           (array_agg(r.stored) FILTER (WHERE r.type = 'ActivityTaskScheduled'))[1] AS scheduled,
+           (array_agg(r.stored) FILTER (WHERE r.type = 'ActivityTaskStarted'))[1] AS started,
+           (array_agg(r.type) FILTER (WHERE a.is_close))[1] AS close_type,
+           (array_agg(r.stored) FILTER (WHERE a.is_close))[1] AS close,
+           min(r.recorded_at) FILTER (WHERE a.is_close) AS closed_at,
+           bool_or(r.type = 'ActivityTaskCancelRequested') AS is_cancel_requested,
+           -- That the only attempt started is in the log.
+           (array_agg(r.stored || jsonb_build_object('noted_at', r.recorded_at) ORDER BY r.seq DESC, r.position DESC)
+               FILTER (WHERE r.type = 'ActivityAttemptStarted' AND jsonb_typeof(r.stored) = 'object'))[1] AS noted
+    FROM history_record r
+    CROSS JOIN LATERAL (
+        SELECT CASE r.type WHEN 'ActivityTaskScheduled' THEN r.event_id ELSE stored_whole_number(r.stored -> 'scheduled_event_id') END,
+               r.type IN ('ActivityTaskCompleted', 'ActivityTaskFailed', 'ActivityTaskTimedOut', 'ActivityTaskCanceled')
+    ) AS a (scheduled_event_id, is_close)
+    WHERE r.type IN ('ActivityTaskScheduled', 'ActivityTaskStarted', 'ActivityTaskCompleted', 'ActivityTaskFailed',
+                     'ActivityTaskTimedOut', 'ActivityTaskCanceled', 'ActivityTaskCancelRequested',
+                     'ActivityAttemptStarted')
+    GROUP BY r.shard, r.namespace, r.workflow_id, r.run_id, r.run_closed_at, a.scheduled_event_id
+) AS a
+LEFT JOIN LATERAL (
+    -- What else is known of attempts is beside the log.
+    SELECT stored_object(stored_attempts(t.version, t.note))
+    FROM attempt t
+    WHERE t.shard = a.shard AND t.run_id = a.run_id AND t.event_id = a.scheduled_event_id
+) AS k (kept) ON true;
 
 COMMENT ON VIEW activity_history IS 'What was recorded of each activity, as stored. "activity" and "activity_attempt" read this one.';
 COMMENT ON COLUMN activity_history.shard IS 'The shard of the workflow id.';
@@ -391,8 +414,10 @@ COMMENT ON COLUMN activity_history.close_type IS 'The type of the event that end
 COMMENT ON COLUMN activity_history.close IS 'The attributes of that event.';
 COMMENT ON COLUMN activity_history.closed_at IS 'When it ended.';
 COMMENT ON COLUMN activity_history.is_cancel_requested IS 'Whether workflow code asked for its cancellation.';
-COMMENT ON COLUMN activity_history.failed IS 'Its attempts that failed and were followed by another one.';
+COMMENT ON COLUMN activity_history.failed IS 'The latest of its attempts that failed and were followed by another one, while it is pending.';
 COMMENT ON COLUMN activity_history.noted IS 'The latest note that an attempt was handed out.';
+COMMENT ON COLUMN activity_history.next_attempt_at IS 'When its next attempt may be handed out, while it waits for that.';
+COMMENT ON COLUMN activity_history.heartbeat_details IS 'What the last heartbeat said that was written, as stored, while it is pending.';
 
 CREATE VIEW activity AS
 SELECT a.namespace,
@@ -420,18 +445,25 @@ SELECT a.namespace,
        failure_text(l.failure) AS last_failure,
        failure_type(l.failure) AS last_failure_type,
        a.close ->> 'retry_state' AS retry_state,
-       coalesce(a.started ->> 'identity', a.noted ->> 'identity', a.failed[cardinality(a.failed)] ->> 'identity') AS worker,
+       coalesce(a.started ->> 'identity', a.noted ->> 'identity', a.failed ->> 'identity') AS worker,
+       a.next_attempt_at,
+       readable(a.heartbeat_details) AS heartbeat_details,
        a.scheduled_event_id
 FROM activity_history a
 CROSS JOIN LATERAL (
     SELECT greatest(stored_whole_number(a.started -> 'attempt'), stored_whole_number(a.noted -> 'attempt'),
-                    stored_whole_number(a.failed[cardinality(a.failed)] -> 'attempt'), 0),
+                    stored_whole_number(a.failed -> 'attempt'), 0),
            -- An attempt was noted, and no failure of it.
-           stored_whole_number(a.noted -> 'attempt') > coalesce(stored_whole_number(a.failed[cardinality(a.failed)] -> 'attempt'), 0),
+           stored_whole_number(a.noted -> 'attempt') > coalesce(stored_whole_number(a.failed -> 'attempt'), 0),
            coalesce(stored_time(a.started -> 'started_at'), CASE WHEN a.started IS NULL THEN (a.noted ->> 'noted_at')::timestamptz END,
-                    stored_time(a.failed[cardinality(a.failed)] -> 'started_at')),
-           coalesce(stored_time(a.failed[1] -> 'started_at'), stored_time(a.started -> 'started_at'), (a.noted ->> 'noted_at')::timestamptz),
-           coalesce(a.close -> 'failure', a.failed[cardinality(a.failed)] -> 'failure', a.started -> 'last_failure')
+                    stored_time(a.failed -> 'started_at')),
+           -- Of attempts before the last two nothing is kept.
+           CASE '1'
+               WHEN a.started ->> 'attempt' THEN stored_time(a.started -> 'started_at')
+               WHEN a.failed ->> 'attempt' THEN stored_time(a.failed -> 'started_at')
+               WHEN a.noted ->> 'attempt' THEN (a.noted ->> 'noted_at')::timestamptz
+           END,
+           coalesce(a.close -> 'failure', a.failed -> 'failure', a.started -> 'last_failure')
 ) AS l (attempts, is_running, started_at, first_started_at, failure)
 WHERE a.scheduled IS NOT NULL;
 
@@ -443,9 +475,9 @@ COMMENT ON COLUMN activity.activity_id IS 'Its id in the run.';
 COMMENT ON COLUMN activity.activity_type IS 'The name of its code.';
 COMMENT ON COLUMN activity.task_queue IS 'Where its tasks go.';
 COMMENT ON COLUMN activity.status IS 'Scheduled (waits, or runs for less than half a second), Started, CancelRequested; Completed, Failed, TimedOut, Canceled; or Abandoned: its run closed before it ended.';
-COMMENT ON COLUMN activity.attempts IS 'How many attempts are known to have started. An attempt that runs is known after half a second.';
+COMMENT ON COLUMN activity.attempts IS 'How many attempts are known to have started. An attempt that runs is known after half a second, or when a member that died had it.';
 COMMENT ON COLUMN activity.scheduled_at IS 'When workflow code asked for it.';
-COMMENT ON COLUMN activity.first_started_at IS 'When its first attempt was handed to a worker.';
+COMMENT ON COLUMN activity.first_started_at IS 'When its first attempt was handed to a worker; NULL when more than one other has followed, or it has ended with another.';
 COMMENT ON COLUMN activity.started_at IS 'When its latest attempt was handed to a worker.';
 COMMENT ON COLUMN activity.closed_at IS 'When it ended; NULL if it did not.';
 COMMENT ON COLUMN activity.waited IS 'From scheduling to the first hand-out: how long it was in the queue.';
@@ -456,6 +488,8 @@ COMMENT ON COLUMN activity.last_failure IS 'Why the latest attempt that failed d
 COMMENT ON COLUMN activity.last_failure_type IS 'The type of that failure''s innermost cause.';
 COMMENT ON COLUMN activity.retry_state IS 'Why it was not tried again.';
 COMMENT ON COLUMN activity.worker IS 'The worker of the latest attempt, as it calls itself.';
+COMMENT ON COLUMN activity.next_attempt_at IS 'When its next attempt may be handed out, while it waits for that.';
+COMMENT ON COLUMN activity.heartbeat_details IS 'What the last heartbeat said that was written, while it is pending.';
 COMMENT ON COLUMN activity.scheduled_event_id IS 'Its ActivityTaskScheduled event.';
 
 CREATE VIEW activity_attempt AS
@@ -476,14 +510,20 @@ SELECT a.namespace,
        a.scheduled_event_id
 FROM activity_history a
 CROSS JOIN LATERAL (
-    SELECT stored_whole_number(f.note -> 'attempt') AS attempt,
-           CASE WHEN f.note #> '{failure,info,TimedOut}' IS NULL THEN 'Failed' ELSE 'TimedOut' END AS status,
-           stored_time(f.note -> 'started_at') AS started_at,
-           (f.note ->> 'ended_at')::timestamptz AS ended_at,
-           f.note ->> 'identity' AS worker,
-           f.note -> 'failure' AS failure,
-           stored_time(f.note -> 'next_attempt_at') AS next_attempt_at
-    FROM unnest(a.failed) AS f (note)
+    SELECT stored_whole_number(a.failed -> 'attempt') AS attempt,
+           CASE WHEN a.failed #> '{failure,info,TimedOut}' IS NULL THEN 'Failed' ELSE 'TimedOut' END AS status,
+           stored_time(a.failed -> 'started_at') AS started_at,
+           stored_time(a.failed -> 'ended_at') AS ended_at,
+           a.failed ->> 'identity' AS worker,
+           a.failed -> 'failure' AS failure,
+           a.next_attempt_at
+    WHERE a.close_type IS NULL AND a.failed IS NOT NULL
+    UNION ALL
+    -- How the one before the last attempt failed is told with the start of that.
+    SELECT stored_whole_number(a.started -> 'attempt') - 1,
+           CASE WHEN a.started #> '{last_failure,info,TimedOut}' IS NULL THEN 'Failed' ELSE 'TimedOut' END, NULL, NULL, NULL,
+           a.started -> 'last_failure', NULL
+    WHERE a.started ? 'last_failure'
     UNION ALL
     -- The last attempt is in the events that end the activity.
     SELECT stored_whole_number(a.started -> 'attempt'), replace(a.close_type, 'ActivityTask', ''),
@@ -494,11 +534,11 @@ CROSS JOIN LATERAL (
     SELECT stored_whole_number(a.noted -> 'attempt'), CASE WHEN a.run_closed_at IS NULL THEN 'Started' ELSE 'Abandoned' END,
            (a.noted ->> 'noted_at')::timestamptz, NULL, a.noted ->> 'identity', NULL, NULL
     WHERE a.close_type IS NULL
-      AND stored_whole_number(a.noted -> 'attempt') > coalesce(stored_whole_number(a.failed[cardinality(a.failed)] -> 'attempt'), 0)
+      AND stored_whole_number(a.noted -> 'attempt') > coalesce(stored_whole_number(a.failed -> 'attempt'), 0)
 ) AS t
 WHERE a.scheduled IS NOT NULL;
 
-COMMENT ON VIEW activity_attempt IS 'One row per recorded attempt of an activity, also those that failed and were repeated.';
+COMMENT ON VIEW activity_attempt IS 'The latest attempt of each activity that is known to have started, and the one before it that failed.';
 COMMENT ON COLUMN activity_attempt.namespace IS 'The namespace''s name.';
 COMMENT ON COLUMN activity_attempt.workflow_id IS 'The workflow''s id.';
 COMMENT ON COLUMN activity_attempt.run_id IS 'The run.';
@@ -506,14 +546,51 @@ COMMENT ON COLUMN activity_attempt.activity_id IS 'The activity''s id in the run
 COMMENT ON COLUMN activity_attempt.activity_type IS 'The name of its code.';
 COMMENT ON COLUMN activity_attempt.attempt IS 'Which attempt, from 1.';
 COMMENT ON COLUMN activity_attempt.status IS 'Started, Completed, Failed, TimedOut, Canceled; or Abandoned: its run closed before it ended.';
-COMMENT ON COLUMN activity_attempt.started_at IS 'When it was handed to a worker; NULL if it never was.';
-COMMENT ON COLUMN activity_attempt.ended_at IS 'When it ended; NULL if it did not.';
+COMMENT ON COLUMN activity_attempt.started_at IS 'When it was handed to a worker; NULL if it never was, and of one before the last of an activity that has ended.';
+COMMENT ON COLUMN activity_attempt.ended_at IS 'When it ended; NULL if it did not, and of one before the last of an activity that has ended.';
 COMMENT ON COLUMN activity_attempt.ran IS 'How long it took.';
 COMMENT ON COLUMN activity_attempt.worker IS 'The worker, as it calls itself.';
 COMMENT ON COLUMN activity_attempt.failure IS 'Why it failed: the messages of the failure and its causes.';
 COMMENT ON COLUMN activity_attempt.failure_type IS 'The type of the innermost cause.';
 COMMENT ON COLUMN activity_attempt.next_attempt_at IS 'When the next attempt may be handed out; NULL for the last one.';
 COMMENT ON COLUMN activity_attempt.scheduled_event_id IS 'The activity''s ActivityTaskScheduled event.';
+
+-- Workflow tasks that fail.
+
+CREATE VIEW workflow_task_attempt AS
+SELECT n.name AS namespace,
+       e.workflow_id,
+       e.run_id,
+       e.workflow_type,
+       e.task_queue,
+       stored_whole_number(k.kept -> 'attempt') AS attempt,
+       stored_time(k.kept #> '{started,at}') AS started_at,
+       k.kept #>> '{started,identity}' AS worker,
+       stored_time(k.kept -> 'next_attempt_at') AS next_attempt_at,
+       stored_time(k.kept #> '{last_failure,at}') AS last_failed_at,
+       coalesce(k.kept #>> '{last_failure,cause,Failed}', 'TimedOut') AS last_cause,
+       failure_text(k.kept #> '{last_failure,failure}') AS last_failure,
+       k.kept #>> '{last_failure,identity}' AS last_worker
+FROM attempt t
+JOIN execution e ON e.shard = t.shard AND e.run_id = t.run_id
+JOIN namespace n ON n.id = e.namespace
+CROSS JOIN LATERAL (SELECT stored_attempts(t.version, t.note)) AS k (kept)
+WHERE t.event_id = 0;
+
+COMMENT ON VIEW workflow_task_attempt IS 'One row per run whose workflow task has failed more than once since its last event: what its code cannot do.';
+COMMENT ON COLUMN workflow_task_attempt.namespace IS 'The namespace''s name.';
+COMMENT ON COLUMN workflow_task_attempt.workflow_id IS 'The workflow''s id.';
+COMMENT ON COLUMN workflow_task_attempt.run_id IS 'The run.';
+COMMENT ON COLUMN workflow_task_attempt.workflow_type IS 'The name of its code.';
+COMMENT ON COLUMN workflow_task_attempt.task_queue IS 'Where its tasks go.';
+COMMENT ON COLUMN workflow_task_attempt.attempt IS 'Which attempt it is at, from 2.';
+COMMENT ON COLUMN workflow_task_attempt.started_at IS 'When that attempt was handed to a worker; known after half a second.';
+COMMENT ON COLUMN workflow_task_attempt.worker IS 'The worker that has it, as it calls itself.';
+COMMENT ON COLUMN workflow_task_attempt.next_attempt_at IS 'When that attempt may be handed out. A worker with other code ends the wait.';
+COMMENT ON COLUMN workflow_task_attempt.last_failed_at IS 'When the attempt before it failed.';
+COMMENT ON COLUMN workflow_task_attempt.last_cause IS 'Why: Temporal''s WorkflowTaskFailedCause, or TimedOut.';
+COMMENT ON COLUMN workflow_task_attempt.last_failure IS 'The messages of that failure and its causes.';
+COMMENT ON COLUMN workflow_task_attempt.last_worker IS 'The worker of that attempt, as it calls itself.';
 
 -- Timers, children, and what reached a workflow from outside.
 

@@ -6,7 +6,7 @@
 CREATE VIEW audit_rule AS
 SELECT r.place, r.name, r.meaning
 FROM (VALUES
-    (1, 'ROW_UNREADABLE', 'Each row of history can be read as records. The other checks leave a run out that has such a row.'),
+    (1, 'ROW_UNREADABLE', 'Each row of history can be read as records, and each row of attempt as what it says. The other checks leave a run out that has such a row.'),
     (2, 'EVENT_IDS_BROKEN', 'The rows of a run are numbered from 0 and its events from 1, without gaps, and the first event is the start.'),
     (3, 'RECORD_AFTER_CLOSE', 'Nothing follows the event that closes a run.'),
     (4, 'TIME_RAN_BACK', 'No event of a run is older than one before it.'),
@@ -26,7 +26,8 @@ FROM (VALUES
     (18, 'LISTED_CLOSED_RUN', 'Only open runs are in open_run.'),
     (19, 'PARKED_TOO_LATE', 'A parked run is due no later than its earliest timer, retry or timeout.'),
     (20, 'OPEN_RUN_UNLISTED', 'An open run that started before its owner''s open_since is in open_run, or a takeover would not find it.'),
-    (21, 'OUTBOX_OF_OPEN_RUN', 'Only closed runs are in the outbox.')
+    (21, 'OUTBOX_OF_OPEN_RUN', 'Only closed runs are in the outbox.'),
+    (22, 'ATTEMPT_LEFT_OVER', 'A row of attempt is of an activity of an open run that has not ended, or of its workflow task that failed.')
 ) AS r (place, name, meaning);
 COMMENT ON VIEW audit_rule IS 'What audit_check() checks: one row per rule that must always hold.';
 COMMENT ON COLUMN audit_rule.place IS 'The order in which they are shown.';
@@ -56,9 +57,6 @@ FROM (VALUES
     ('ActivityTaskCanceled', 'activity', 'close', 'scheduled_event_id', NULL),
     ('ActivityTaskCancelRequested', 'activity', 'note', 'scheduled_event_id', NULL),
     ('ActivityAttemptStarted', 'activity', 'note', 'scheduled_event_id', NULL),
-    ('ActivityAttemptScheduled', 'activity', 'note', 'scheduled_event_id', NULL),
-    ('ActivityAttemptFailed', 'activity', 'note', 'scheduled_event_id', NULL),
-    ('ActivityHeartbeat', 'activity', 'note', 'scheduled_event_id', NULL),
     ('TimerStarted', 'timer', 'open', NULL, NULL),
     ('TimerFired', 'timer', 'close', 'started_event_id', NULL),
     ('TimerCanceled', 'timer', 'close', 'started_event_id', NULL),
@@ -165,9 +163,7 @@ LANGUAGE sql STABLE AS $$
                    WHEN 'ActivityTaskScheduled' THEN u.body #> '{ActivityTaskScheduled,retry_policy,maximum_attempts}'
                    WHEN 'ActivityTaskStarted' THEN u.body #> '{ActivityTaskStarted,attempt}'
                    WHEN 'ActivityAttemptStarted' THEN u.body #> '{ActivityAttemptStarted,attempt}'
-                   WHEN 'ActivityAttemptFailed' THEN u.body #> '{ActivityAttemptFailed,attempt}'
                END, '0') AS amount,
-               CASE WHEN u.type = 'ActivityAttemptFailed' THEN u.body #> '{ActivityAttemptFailed,next_attempt_at}' END AS until,
                CASE u.type
                    WHEN 'WorkflowExecutionSignaled' THEN u.body #>> '{WorkflowExecutionSignaled,request_id}'
                    WHEN 'StartChildWorkflowExecutionInitiated' THEN u.body #>> '{StartChildWorkflowExecutionInitiated,workflow_id}'
@@ -184,7 +180,7 @@ LANGUAGE sql STABLE AS $$
     record AS MATERIALIZED (
         SELECT a.run_id, a.seq, a.first_event_id, a.n, stored_number(a.id) AS id, stored_number(a.t) AS t, a.kind, a.type, a.subject,
                a.role, a.status, a.error, CASE WHEN a.role = 'open' THEN stored_number(a.id) ELSE stored_number(a.reference) END AS object,
-               stored_number(a.amount) AS amount, stored_number(a.until) AS until, a.text, a.start
+               stored_number(a.amount) AS amount, a.text, a.start
         FROM attributed a
     ),
     unreadable AS MATERIALIZED (
@@ -235,13 +231,21 @@ LANGUAGE sql STABLE AS $$
                min(s.t) FILTER (WHERE s.type = 'TimerFired') AS fired_at,
                max(s.amount) FILTER (WHERE s.role = 'open') AS amount,
                max(s.amount) FILTER (WHERE s.type IN ('ActivityTaskStarted', 'ActivityAttemptStarted')) AS attempt,
-               max(s.amount) FILTER (WHERE s.type = 'ActivityAttemptFailed') AS failed_attempt,
                count(*) FILTER (WHERE s.type = 'ActivityAttemptStarted') AS attempts_noted,
-               max(s.until) AS until,
                max(s.text) FILTER (WHERE s.role = 'open') AS child_workflow_id
         FROM sound s
         WHERE s.subject NOT IN ('run', 'workflow task')
         GROUP BY s.run_id, s.subject, s.object
+    ),
+    -- What is kept of attempts beside the logs.
+    kept AS MATERIALIZED (
+        SELECT r.run_id, r.closed_at, t.event_id, k.kept, stored_number(k.kept -> 'attempt') AS attempt,
+               stored_number(k.kept -> 'next_attempt_at') AS until, stored_number(k.kept #> '{last_failure,attempt}') AS failed_attempt
+        FROM run r
+        CROSS JOIN LATERAL (
+            SELECT x.event_id, x.version, x.note FROM attempt x WHERE x.shard = r.shard AND x.run_id = r.run_id OFFSET 0
+        ) AS t
+        CROSS JOIN LATERAL (SELECT stored_attempts(t.version, t.note)) AS k (kept)
     ),
     child AS MATERIALIZED (
         SELECT e.*, split_part(e.request_id, ':', 1) AS asked_by,
@@ -254,9 +258,11 @@ LANGUAGE sql STABLE AS $$
     deadline AS (
         SELECT d.run_id, timestamptz 'epoch' + min(d.at) * interval '1 microsecond' AS at
         FROM (
-            SELECT o.run_id, CASE o.subject WHEN 'timer' THEN o.opened_at + o.amount * 1000 ELSE o.until END AS at
+            SELECT o.run_id, o.opened_at + o.amount * 1000 AS at
             FROM object o
-            WHERE o.subject IN ('timer', 'activity') AND o.closes = 0 AND o.buffered_closes = 0
+            WHERE o.subject = 'timer' AND o.closes = 0 AND o.buffered_closes = 0
+            UNION ALL
+            SELECT k.run_id, k.until FROM kept k WHERE k.event_id > 0
             UNION ALL
             SELECT s.run_id, stored_number(s.start -> 'workflow_execution_expiration_time') FROM sound s WHERE s.start IS NOT NULL
             UNION ALL
@@ -275,6 +281,20 @@ LANGUAGE sql STABLE AS $$
     problem (name, run_id, event_id, sentence) AS (
         SELECT 'ROW_UNREADABLE', u.run_id, NULL::bigint, format('row %s: %s', u.seq, u.error)
         FROM unreadable u
+        UNION ALL
+        SELECT 'ROW_UNREADABLE', k.run_id, NULL, format('attempt says nothing of event %s', k.event_id)
+        FROM kept k
+        WHERE k.attempt IS NULL OR (k.event_id > 0 AND k.kept -> 'scheduled_event_id' IS DISTINCT FROM to_jsonb(k.event_id))
+        UNION ALL
+        SELECT 'ATTEMPT_LEFT_OVER', k.run_id, k.event_id, format('attempt %s of it is kept, and it is not pending', k.attempt)
+        FROM kept k
+        LEFT JOIN object o ON o.run_id = k.run_id AND o.object = k.event_id AND o.subject = 'activity'
+        LEFT JOIN last l ON l.run_id = k.run_id
+        WHERE k.closed_at IS NULL AND k.attempt IS NOT NULL AND k.run_id NOT IN (SELECT u.run_id FROM unreadable u)
+          AND NOT CASE
+              WHEN k.event_id > 0 THEN coalesce(o.opened IS NOT NULL AND o.closes = 0 AND o.buffered_closes = 0, false)
+              ELSE coalesce(l.type IN ('WorkflowTaskFailed', 'WorkflowTaskTimedOut'), false)
+          END
         UNION ALL
         SELECT 'EVENT_IDS_BROKEN', o.run_id, o.id,
                CASE
@@ -346,10 +366,11 @@ LANGUAGE sql STABLE AS $$
         UNION ALL
         SELECT 'TOO_MANY_ATTEMPTS', o.run_id, o.opened,
                format('the activity of event %s may have %s attempts; attempt %s was started, attempt %s was to be tried again, and %s starts were noted',
-                      o.object, o.amount, coalesce(o.attempt, 0), coalesce(o.failed_attempt, 0), o.attempts_noted)
+                      o.object, o.amount, greatest(o.attempt, k.attempt, 0), coalesce(k.failed_attempt, 0), o.attempts_noted)
         FROM object o
+        LEFT JOIN kept k ON k.run_id = o.run_id AND k.event_id = o.object
         WHERE o.subject = 'activity' AND o.amount > 0
-          AND (o.attempt > o.amount OR o.failed_attempt >= o.amount OR (o.amount = 1 AND o.attempts_noted > 1))
+          AND (o.attempt > o.amount OR k.attempt > o.amount OR k.failed_attempt >= o.amount OR (o.amount = 1 AND o.attempts_noted > 1))
         UNION ALL
         SELECT 'REQUEST_RECORDED_TWICE', s.run_id, max(s.id), format('request %s is recorded %s times', s.text, count(*))
         FROM sound s
@@ -502,6 +523,8 @@ BEGIN
             SELECT 'LISTED_CLOSED_RUN' AS name, o.shard, o.run_id, true AS open, 'open_run has a run' AS sentence FROM open_run o
             UNION ALL
             SELECT 'OUTBOX_OF_OPEN_RUN', o.shard, o.run_id, false, 'outbox has a run' FROM outbox o
+            UNION ALL
+            SELECT 'ATTEMPT_LEFT_OVER', t.shard, t.run_id, true, 'attempt has a run' FROM attempt t
         ) AS x
         LEFT JOIN execution e ON e.shard = x.shard AND e.run_id = x.run_id
         LEFT JOIN namespace n ON n.id = e.namespace

@@ -160,6 +160,8 @@ impl Recorded {
             namespace: 1,
             workflow_id: workflow_id.clone(),
             incarnation: 0,
+            parts: Vec::new(),
+            attempts: Vec::new(),
             rows: vec![HistoryRow {
                 run_id,
                 seq: i32::try_from(n).unwrap_or_default(),

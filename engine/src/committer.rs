@@ -444,6 +444,8 @@ mod tests {
                 namespace: 1,
                 workflow_id: WorkflowId::known(n.to_string()),
                 incarnation: 0,
+                parts: Vec::new(),
+                attempts: Vec::new(),
                 rows: Vec::new(),
                 starts: Vec::new(),
                 closes: Vec::new(),

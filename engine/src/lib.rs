@@ -38,7 +38,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use admission::{Admission, Admitted, Bytes};
 pub use error::Error;
 use members::Post;
-pub use owner::describe::{Description, PendingActivity, PendingChild, PendingTimer};
+pub use owner::describe::{
+    Description, PendingActivity, PendingChild, PendingTimer, PendingWorkflowTask,
+};
 use owner::{Message, Op};
 use peers::Peers;
 pub use store::list::{ListFilter, Summary};

@@ -19,8 +19,10 @@ pub const HOLD: Duration = Duration::from_millis(1);
 /// The same while the workers have many workflow tasks: those before it in their queues come first, and batches are
 /// gathering anyway. Each 32 tasks out add a [`HOLD`], up to this.
 pub const HOLD_MAX: Duration = Duration::from_millis(8);
-/// An attempt that runs longer than this is noted with the next commit of its run.
+/// That an attempt has started is written when it runs longer than this.
 pub const ATTEMPT_NOTED_AFTER: Duration = Duration::from_millis(500);
+/// What a heartbeat said is written so long after it, or with what the attempt comes to: many heartbeats share a write.
+pub const HEARTBEAT_NOTED_AFTER: Duration = Duration::from_secs(5);
 /// Within how long another process takes over from an owner that is silent. A killed owner is replaced at once.
 pub const LEASE: Duration = Duration::from_secs(10);
 /// The most shards that are handed over to other members at once: what waits for one of them waits for all.

@@ -6,6 +6,7 @@ use crate::{
     ids::{
         ActivityId, ActivityType, EventId, Identity, Namespace, WorkflowExecution, WorkflowType,
     },
+    limits::{FAILURE_DEPTH_MAX, KEPT_FAILURE_BYTES_MAX},
     payload::{Payload, Payloads},
     time::Millis,
 };
@@ -223,12 +224,78 @@ impl Failure {
         line.replace(char::is_control, " ")
     }
 
+    /// Returns what is kept of it while a next attempt follows: all of it when it is small, else what tells most, without
+    /// the user's details: the outermost failure and its innermost cause.
+    #[must_use]
+    pub fn kept(&self) -> Self {
+        if self.size() <= KEPT_FAILURE_BYTES_MAX && self.depth() <= FAILURE_DEPTH_MAX {
+            return self.clone();
+        }
+        let innermost =
+            std::iter::successors(self.cause.as_deref(), |failure| failure.cause.as_deref()).last();
+        Self {
+            cause: innermost.map(|cause| Box::new(cause.shortened())),
+            ..self.shortened()
+        }
+    }
+
+    /// Returns it without causes and details, in at most half of what is kept.
+    fn shortened(&self) -> Self {
+        let quarter = KEPT_FAILURE_BYTES_MAX / 4;
+        Self {
+            message: shortened(&self.message, quarter),
+            source: shortened(&self.source, quarter / 4),
+            stack_trace: shortened(&self.stack_trace, quarter / 4),
+            encoded_attributes: None,
+            cause: None,
+            info: match &self.info {
+                FailureInfo::Application {
+                    kind,
+                    non_retryable,
+                    next_retry_delay,
+                    ..
+                } => FailureInfo::Application {
+                    kind: shortened(kind, quarter / 4),
+                    non_retryable: *non_retryable,
+                    details: Payloads::default(),
+                    next_retry_delay: *next_retry_delay,
+                },
+                FailureInfo::TimedOut { timeout_type, .. } => FailureInfo::TimedOut {
+                    timeout_type: *timeout_type,
+                    last_heartbeat_details: Payloads::default(),
+                },
+                FailureInfo::Canceled { .. } => FailureInfo::Canceled {
+                    details: Payloads::default(),
+                },
+                FailureInfo::ResetWorkflow { .. } => FailureInfo::ResetWorkflow {
+                    last_heartbeat_details: Payloads::default(),
+                },
+                info @ (FailureInfo::Terminated
+                | FailureInfo::Server { .. }
+                | FailureInfo::Activity { .. }
+                | FailureInfo::ChildWorkflowExecution { .. }
+                | FailureInfo::NexusOperation { .. }
+                | FailureInfo::NexusHandler { .. }) => info.clone(),
+            },
+        }
+    }
+
     /// Returns this failure with a cause.
     #[must_use]
     pub fn because(mut self, cause: Self) -> Self {
         self.cause = Some(Box::new(cause));
         self
     }
+}
+
+/// Returns the beginning of a text, and says so if that is not all of it.
+fn shortened(text: &str, bytes_max: usize) -> String {
+    const CUT: &str = " … (cut)";
+    if text.len() <= bytes_max {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(bytes_max - CUT.len());
+    format!("{}{CUT}", &text[..end])
 }
 
 /// Which timeout passed. Temporal: `TimeoutType`.

@@ -134,6 +134,8 @@ names! {
     RequestId,
     /// Who did it: a worker or a client, as it calls itself.
     Identity,
+    /// Which code a worker runs: another one when it was built anew.
+    BuildId,
 }
 
 /// One run of a workflow: a `UUIDv7`, so that runs sort by the time they started.

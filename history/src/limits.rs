@@ -6,6 +6,8 @@ use crate::time::Millis;
 pub const PAYLOAD_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// The most failures in a chain of causes: what is deeper could not be read back from JSON.
 pub const FAILURE_DEPTH_MAX: usize = 64;
+/// The most bytes kept of a failure after which another attempt follows. The last one is recorded whole.
+pub const KEPT_FAILURE_BYTES_MAX: usize = 4 * 1024;
 /// The most events of a run; one more terminates it. Temporal: `limit.historyCount.error`.
 pub const HISTORY_EVENTS_MAX: i64 = 51_200;
 /// The most stored bytes of a run's history; more terminates it. Temporal: `limit.historySize.error`.

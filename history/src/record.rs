@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned, de::Error as _};
 
 use crate::{
     chain::VERSION,
@@ -38,8 +38,7 @@ pub struct Noted {
 /// What must survive a crash but is no event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Note {
-    /// An attempt of an activity was handed out. Committed before the hand-out when only one
-    /// attempt is allowed, with a later commit when it runs long, and not at all when it is short.
+    /// An attempt of an activity was handed out. In the log, before the hand-out, when only one attempt is allowed.
     ActivityAttemptStarted {
         /// The activity's `ActivityTaskScheduled` event.
         scheduled_event_id: EventId,
@@ -48,7 +47,7 @@ pub enum Note {
         /// The worker.
         identity: Option<Identity>,
     },
-    /// The wait before an attempt is over. Volatile: it says nothing that time does not say.
+    /// The wait before an attempt is over. It says nothing that time does not say.
     ActivityAttemptScheduled {
         /// The activity's `ActivityTaskScheduled` event.
         scheduled_event_id: EventId,
@@ -70,7 +69,7 @@ pub enum Note {
         /// When the next attempt may be handed out.
         next_attempt_at: Timestamp,
     },
-    /// What the last heartbeat of an attempt said. Rides on a later commit.
+    /// What the last heartbeat of an attempt said.
     ActivityHeartbeat {
         /// The activity's `ActivityTaskScheduled` event.
         scheduled_event_id: EventId,
@@ -84,7 +83,7 @@ pub enum Note {
         /// What happened. Ids of events that are still buffered themselves are [`EventId::NONE`].
         event: EventKind,
     },
-    /// The wait before an attempt of a workflow task is over. Volatile: it says nothing that time does not say.
+    /// The wait before an attempt of a workflow task is over, or a worker with other code has come.
     WorkflowTaskAttemptScheduled {
         /// Which attempt, from 2.
         attempt: u32,
@@ -108,15 +107,111 @@ pub enum Note {
         /// The request: its repetition finds this run, also when that has closed.
         request_id: RequestId,
     },
-    /// A workflow task beyond the first attempt failed or timed out, which leaves no event.
+    /// A workflow task beyond the first attempt failed or timed out, which leaves no event. In the log when something was
+    /// buffered for it, which follows as events.
     WorkflowTaskAttemptFailed {
         /// Which attempt, from 2.
         attempt: u32,
         /// Why.
         cause: WorkflowTaskAttemptCause,
-        /// More of why.
+        /// More of why, at most [`crate::limits::KEPT_FAILURE_BYTES_MAX`].
         failure: Option<Box<Failure>>,
+        /// The worker.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity: Option<Identity>,
     },
+    /// Where the attempts of a pending activity stand. Never in the log: beside it there is one of these for each
+    /// activity of which the log does not say all.
+    ActivityAttempts {
+        /// The activity's `ActivityTaskScheduled` event.
+        scheduled_event_id: EventId,
+        /// Which attempt it is at, from 1.
+        attempt: u32,
+        /// That attempt's hand-out, if it is known to have been handed out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        started: Option<AttemptStarted>,
+        /// When that attempt may be handed out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_attempt_at: Option<Timestamp>,
+        /// How the attempt before it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_failure: Option<Box<AttemptFailed>>,
+        /// What the last heartbeat said, of this attempt or of one before it.
+        #[serde(default, skip_serializing_if = "Payloads::is_empty")]
+        heartbeat_details: Payloads,
+    },
+    /// Where the attempts of the pending workflow task stand. Never in the log: beside it there is one of these while a
+    /// workflow task is at its third attempt or later, or its second one has run long.
+    WorkflowTaskAttempts {
+        /// Which attempt it is at, from 2.
+        attempt: u32,
+        /// That attempt's hand-out, if it is known to have been handed out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        started: Option<TaskStarted>,
+        /// When that attempt may be handed out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_attempt_at: Option<Timestamp>,
+        /// How the attempt before it failed.
+        last_failure: Box<TaskFailed>,
+    },
+}
+
+/// An attempt of an activity is with a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttemptStarted {
+    /// Since when.
+    pub at: Timestamp,
+    /// The worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// When it last said that it is alive; its start counts.
+    pub heartbeat_at: Timestamp,
+}
+
+/// An attempt of an activity that failed or timed out, and was followed by another one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttemptFailed {
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// When it was handed out, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it failed.
+    pub ended_at: Timestamp,
+    /// The worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// How, at most [`crate::limits::KEPT_FAILURE_BYTES_MAX`].
+    pub failure: Failure,
+}
+
+/// A workflow task beyond the first attempt is with a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskStarted {
+    /// Since when.
+    pub at: Timestamp,
+    /// The worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// The stored size of the history then.
+    pub history_size_bytes: i64,
+}
+
+/// An attempt of a workflow task that failed or timed out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskFailed {
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// When it failed.
+    pub at: Timestamp,
+    /// Why.
+    pub cause: WorkflowTaskAttemptCause,
+    /// More of why, at most [`crate::limits::KEPT_FAILURE_BYTES_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
 }
 
 /// Why a transient workflow task ended without completion.
@@ -153,8 +248,20 @@ pub enum Unreadable {
 /// # Errors
 /// When the form is not known, or the text is not of that form.
 pub fn read(version: i16, records: &str) -> Result<Vec<Record>, Unreadable> {
+    stored(version, records)
+}
+
+/// Reads one record that is stored by itself.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_one(version: i16, record: &str) -> Result<Record, Unreadable> {
+    stored(version, record)
+}
+
+fn stored<T: DeserializeOwned>(version: i16, text: &str) -> Result<T, Unreadable> {
     match version {
-        VERSION => Ok(serde_json::from_str(records)?),
+        VERSION => Ok(serde_json::from_str(text)?),
         newer if newer > VERSION => Err(Unreadable::Newer(newer)),
         none => Err(Unreadable::NoForm(none)),
     }
@@ -194,6 +301,8 @@ impl Note {
             Self::WorkflowTaskAttemptScheduled { .. } => "WorkflowTaskAttemptScheduled",
             Self::WorkflowTaskAttemptStarted { .. } => "WorkflowTaskAttemptStarted",
             Self::WorkflowTaskAttemptFailed { .. } => "WorkflowTaskAttemptFailed",
+            Self::ActivityAttempts { .. } => "ActivityAttempts",
+            Self::WorkflowTaskAttempts { .. } => "WorkflowTaskAttempts",
             Self::RequestsHeard { .. } => "RequestsHeard",
             Self::StartAttached { .. } => "StartAttached",
         }
@@ -201,26 +310,6 @@ impl Note {
 }
 
 impl Record {
-    /// Says whether it may ride on a later commit or be lost: the fold is as legal without it. The start of
-    /// the only attempt that an activity has is to be committed before the hand-out all the same.
-    pub fn is_volatile(&self) -> bool {
-        match self {
-            Self::Event(_) => false,
-            Self::Note(noted) => match noted.note {
-                Note::ActivityAttemptStarted { .. }
-                | Note::ActivityAttemptScheduled { .. }
-                | Note::ActivityHeartbeat { .. }
-                | Note::WorkflowTaskAttemptScheduled { .. }
-                | Note::WorkflowTaskAttemptStarted { .. } => true,
-                Note::ActivityAttemptFailed { .. }
-                | Note::Buffered { .. }
-                | Note::RequestsHeard { .. }
-                | Note::StartAttached { .. }
-                | Note::WorkflowTaskAttemptFailed { .. } => false,
-            },
-        }
-    }
-
     /// Returns the name of the kind of event or note.
     pub fn name(&self) -> &'static str {
         match self {

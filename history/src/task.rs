@@ -9,8 +9,8 @@ use crate::{
     event::{Event, Header, SdkMetadata, WorkflowTaskFailedCause},
     failure::Failure,
     ids::{
-        ActivityId, ActivityType, EventId, Identity, Namespace, RunId, SignalName, TaskQueue,
-        WorkflowId, WorkflowType,
+        ActivityId, ActivityType, BuildId, EventId, Identity, Namespace, RunId, SignalName,
+        TaskQueue, WorkflowId, WorkflowType,
     },
     payload::Payloads,
     retry::RetryPolicy,
@@ -129,6 +129,8 @@ pub struct WorkerHello {
     pub workflow_slots: u32,
     /// How many activities it runs at once; 0 for none.
     pub activity_slots: u32,
+    /// Which code it runs. Workflow tasks that other code could not do are tried again when it comes.
+    pub build_id: BuildId,
 }
 
 /// What an engine sends to a connected worker. Each task takes a slot until it is answered.
@@ -140,6 +142,13 @@ pub enum ToWorker {
     ActivityTask(Box<ActivityTask>),
     /// The workflow asked to cancel this attempt, or nobody waits for it any more.
     CancelActivity(ActivityTaskToken),
+    /// What the worker said of this attempt was refused, and the attempt has ended with a failure that says why.
+    ActivityRefused {
+        /// Of the attempt.
+        token: ActivityTaskToken,
+        /// Why.
+        problem: String,
+    },
     /// The cached state of this run is of no use any more.
     Evict(RunId),
 }

@@ -79,6 +79,17 @@ fn take(host: &Arc<Host>, message: ToWorker) {
     match message {
         ToWorker::ActivityTask(task) => host.start(task),
         ToWorker::CancelActivity(token) => host.cancel(&token),
+        ToWorker::ActivityRefused { token, problem } => {
+            tracing::warn!(
+                workflow_id = %token.workflow_id,
+                run_id = %token.run_id,
+                scheduled_event_id = %token.scheduled_event_id,
+                attempt = token.attempt,
+                problem,
+                "what an activity said was refused, and its attempt has failed"
+            );
+            host.cancel(&token);
+        }
         // They go straight to the driver.
         ToWorker::WorkflowTask(_) | ToWorker::Evict(_) => {}
     }

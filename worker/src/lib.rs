@@ -20,6 +20,7 @@ pub mod options;
 pub mod activities;
 pub mod workflows;
 
+mod build_id;
 mod desk;
 mod driver;
 mod panics;

@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     activity::{self, Activities, ActivityContext, Dependencies, Host},
+    build_id,
     definition::{ActivityDefinition, Need, WorkflowDefinition},
     desk::Desk,
     driver::{self, Driver, Workflows},
@@ -239,6 +240,7 @@ impl Worker {
             task_queue,
             workflow_slots: slots(self.workflow_slots, self.workflows.is_empty()),
             activity_slots: slots(self.activity_slots, self.activities.is_empty()),
+            build_id: build_id::own(),
         })
     }
 

@@ -137,9 +137,9 @@ impl<'a> Body<'a> {
             memo: values(&run.memo),
             search_attributes: values(&run.search_attributes),
             cancel_requested: run.cancel_requested,
-            pending_workflow_task: run
-                .pending_workflow_task
-                .map(|attempt| WorkflowTask { attempt }),
+            pending_workflow_task: run.pending_workflow_task.as_ref().map(|task| WorkflowTask {
+                attempt: task.attempt,
+            }),
             pending_activities: run.pending_activities.iter().map(Activity::new).collect(),
             pending_timers: run.pending_timers.iter().map(Timer::new).collect(),
             pending_children: run.pending_children.iter().map(Child::new).collect(),
@@ -166,7 +166,10 @@ impl<'a> Activity<'a> {
             started_at: activity.started_at,
             next_attempt_at: activity.next_attempt_at,
             worker: activity.worker.as_ref().map(history::Identity::as_str),
-            last_failure: activity.last_failure.as_ref().map(FailureBody::of),
+            last_failure: activity
+                .last_failure
+                .as_ref()
+                .map(|last| FailureBody::of(&last.failure)),
             heartbeat_details: (!activity.heartbeat_details.is_empty())
                 .then_some(Returned(&activity.heartbeat_details)),
         }

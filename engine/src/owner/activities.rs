@@ -36,19 +36,42 @@ impl Owner {
             identity,
         };
         match decide::heartbeat_activity(&run.execution, &request, now) {
+            Ok(decision) if decision.refusal.is_some() => {
+                self.tell_refusal(session, token, &decision);
+                self.carry_out(run_id, Ok(decision), Reply::None);
+            }
             Ok(decision) => {
-                for record in decision.records {
-                    if run.execution.apply(&record).is_ok() {
-                        run.riding
-                            .retain(|other| !is_heartbeat_of(other, token.scheduled_event_id));
-                        run.riding.push(record);
-                    }
+                let about = token.scheduled_event_id;
+                let said = details_of(run, about);
+                self.record(run_id, decision);
+                let Some(run) = self.runs.get(&run_id) else {
+                    return;
+                };
+                if details_of(run, about) != said {
+                    self.note_heartbeat(run_id, about);
                 }
                 self.schedule_wake(run_id);
             }
             // Nobody waits for this attempt any more.
             Err(_) => drop(self.queues.send(session, ToWorker::CancelActivity(token))),
         }
+    }
+
+    /// Tells a worker why what it said of an attempt was refused, which ends the attempt.
+    pub(super) fn tell_refusal(
+        &mut self,
+        session: SessionId,
+        token: ActivityTaskToken,
+        decision: &decide::Decision,
+    ) {
+        let Some(refusal) = &decision.refusal else {
+            return;
+        };
+        tracing::warn!(run_id = %token.run_id, scheduled_event_id = %token.scheduled_event_id, %refusal, "what a worker said of an attempt was refused");
+        let problem = refusal.to_string();
+        // A worker that is gone need not know.
+        self.queues
+            .send(session, ToWorker::ActivityRefused { token, problem });
     }
 
     /// Hands an attempt to a worker, or lets it wait for one.
@@ -78,7 +101,9 @@ impl Owner {
             run.key.namespace.clone(),
             activity.attributes().task_queue.clone(),
         );
-        let once = activity.attributes().retry_policy.maximum_attempts == 1;
+        let once = activity.is_once();
+        // There may have been an attempt that nobody knows of, of which its owner died. With this one known it was the only one.
+        let pending_before = scheduled_event_id < run.folded_from;
         let Some(session) = self.queues.free(&queue, Kind::Activity) else {
             let waiting = WaitingActivity {
                 run_id,
@@ -109,9 +134,12 @@ impl Owner {
         if let Some(session) = self.queues.session(session) {
             session.take_activity(run_id, scheduled_event_id, attempt);
         }
-        if once {
-            // At most once: that the attempt started is durable before it starts.
-            run.with_next_row(After::HandOut {
+        if once || pending_before {
+            // That the attempt started is durable before it starts: in the log if it may be the only one, beside it if not.
+            if !once {
+                run.attempts.change(scheduled_event_id);
+            }
+            run.with_next_part(After::HandOut {
                 session,
                 scheduled_event_id,
                 attempt,
@@ -120,13 +148,8 @@ impl Owner {
             self.carry_out(run_id, Ok(decision), Reply::None);
             return;
         }
-        for record in decision.records {
-            if let Err(corrupt) = run.execution.apply(&record) {
-                tracing::error!(error = &corrupt as &dyn std::error::Error, %run_id, "an attempt can't be started");
-                return self.fold_again(run_id, "an attempt can't be started");
-            }
-            run.riding.push(record);
-        }
+        self.record(run_id, decision);
+        self.note_start(run_id, scheduled_event_id, attempt);
         self.schedule_wake(run_id);
         self.send_activity(
             run_id,
@@ -213,7 +236,8 @@ impl Owner {
     }
 }
 
-fn is_heartbeat_of(record: &history::Record, activity: EventId) -> bool {
-    matches!(record, history::Record::Note(noted)
-        if matches!(&noted.note, history::Note::ActivityHeartbeat { scheduled_event_id, .. } if *scheduled_event_id == activity))
+/// Returns what the last heartbeat of an activity said.
+fn details_of(run: &super::Run, scheduled_event_id: EventId) -> Option<history::Payloads> {
+    let activity = run.execution.activity(scheduled_event_id)?;
+    Some(activity.heartbeat_details.clone())
 }

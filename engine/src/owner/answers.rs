@@ -1,14 +1,14 @@
 //! Workers come, answer, and go.
 
 use history::{
-    EventId, RunId,
+    BuildId, EventId, RunId,
     command::Command,
     decide::{
         self, CancelActivityTask, CompleteActivityTask, CompleteWorkflowTask, FailActivityTask,
         FailWorkflowTask,
     },
     event::{SdkMetadata, WorkflowTaskFailedCause},
-    task::{ActivityTaskToken, FromWorker, Tasks, ToWorker, WorkerHello, WorkflowTaskToken},
+    task::{FromWorker, Tasks, ToWorker, WorkerHello, WorkflowTaskToken},
 };
 
 use super::{
@@ -26,9 +26,47 @@ impl Owner {
         tasks: Tasks,
     ) {
         let queue = (namespace.clone(), hello.task_queue.clone());
+        let build = hello.build_id.clone();
         self.queues.connect(session, namespace, hello, tasks);
         self.tell_pollers(&queue);
+        self.hasten_failing(&queue, &build);
         self.refill(&queue);
+    }
+
+    /// Takes note that the workflow task of a run failed and waits. Those that do not any more go when there are twice as many.
+    pub(super) fn note_failing(&mut self, run_id: RunId) {
+        if self.failing.insert(run_id) && self.failing.len().is_power_of_two() {
+            self.keep_failing();
+        }
+    }
+
+    fn keep_failing(&mut self) {
+        let runs = &self.runs;
+        self.failing.retain(|run_id| {
+            let run = runs.get(run_id);
+            run.is_some_and(|run| run.waits_for_other_code())
+        });
+    }
+
+    /// Tries the workflow tasks of a queue again that other code could not do, now that this code has come.
+    pub(super) fn hasten_failing(&mut self, queue: &QueueKey, build: &BuildId) {
+        self.keep_failing();
+        let runs = &self.runs;
+        let hastened = self.failing.iter().filter(|run_id| {
+            runs.get(run_id).is_some_and(|run| {
+                run.key.namespace == queue.0
+                    && *run.execution.task_queue() == queue.1
+                    && run.failed_build.as_ref() != Some(build)
+            })
+        });
+        let hastened: Vec<RunId> = hastened.copied().collect();
+        let now = self.now();
+        for run_id in hastened {
+            if let Some(run) = self.runs.get(&run_id) {
+                let decision = decide::hasten_workflow_task(&run.execution, now);
+                self.carry_out(run_id, decision, Reply::None);
+            }
+        }
     }
 
     /// Takes note that a worker is gone: what it had is lost and tried again.
@@ -199,57 +237,48 @@ impl Owner {
             return;
         };
         let execution = &run.execution;
-        let decision = match answer {
+        let (token, decision) = match answer {
             FromWorker::WorkflowTaskCompleted { .. } | FromWorker::WorkflowTaskFailed { .. } => {
                 return self.workflow_task_answered(run_id, session, answer);
             }
             FromWorker::ActivityTaskCompleted { token, result } => {
-                let ActivityTaskToken {
-                    scheduled_event_id,
-                    attempt,
-                    ..
-                } = token;
                 let request = CompleteActivityTask {
-                    scheduled_event_id,
-                    attempt,
+                    scheduled_event_id: token.scheduled_event_id,
+                    attempt: token.attempt,
                     result,
                     identity,
                 };
-                decide::complete_activity_task(execution, &request, now)
+                let decision = decide::complete_activity_task(execution, &request, now);
+                (token, decision)
             }
             FromWorker::ActivityTaskFailed { token, failure } => {
-                let ActivityTaskToken {
-                    scheduled_event_id,
-                    attempt,
-                    ..
-                } = token;
                 let request = FailActivityTask {
-                    scheduled_event_id,
-                    attempt,
+                    scheduled_event_id: token.scheduled_event_id,
+                    attempt: token.attempt,
                     failure: *failure,
                     identity,
                 };
-                decide::fail_activity_task(execution, &request, now)
+                let decision = decide::fail_activity_task(execution, &request, now);
+                (token, decision)
             }
             FromWorker::ActivityTaskCanceled { token, details } => {
-                let ActivityTaskToken {
-                    scheduled_event_id,
-                    attempt,
-                    ..
-                } = token;
                 let request = CancelActivityTask {
-                    scheduled_event_id,
-                    attempt,
+                    scheduled_event_id: token.scheduled_event_id,
+                    attempt: token.attempt,
                     details,
                     identity,
                 };
-                decide::cancel_activity_task(execution, &request, now)
+                let decision = decide::cancel_activity_task(execution, &request, now);
+                (token, decision)
             }
             FromWorker::ActivityHeartbeat { token, details } => {
                 return self.heartbeat(run_id, session, token, details);
             }
             FromWorker::Draining => return,
         };
+        if let Ok(decision) = &decision {
+            self.tell_refusal(session, token, decision);
+        }
         // An answer to an attempt that is over changes nothing, and nobody waits to hear so.
         self.carry_out(run_id, decision, Reply::None);
     }
@@ -295,6 +324,7 @@ impl Owner {
             } if is_current(run, session, &token) => {
                 run.task_out = None;
                 run.affinity = None;
+                run.failed_build = self.queues.build(session);
                 if cause == WorkflowTaskFailedCause::ResetStickyTaskQueue {
                     // The worker has evicted the run: somebody gets the same task again, in full. That is no failure.
                     return self.read_history(run_id);
@@ -322,6 +352,7 @@ impl Owner {
         sticky: bool,
     ) {
         let (now, identity) = (self.now(), self.identity(session));
+        let build = self.queues.build(session);
         // Only what closes a run may need the id of another.
         let closes = commands.last().is_some_and(Command::closes);
         let new_run_id = if closes {
@@ -351,6 +382,7 @@ impl Owner {
         if accepted {
             run.trim_tail(token.started_event_id);
         } else {
+            run.failed_build = build;
             self.evict(session, run_id);
         }
         self.carry_out_at_once(run_id, decision);

@@ -1,10 +1,11 @@
 //! What a run looks like from outside.
 
 use history::{
-    ActivityId, ActivityType, EventId, Failure, Identity, Payloads, RunId, Status, TaskQueue,
+    ActivityId, ActivityType, EventId, Execution, Identity, Payloads, RunId, Status, TaskQueue,
     TimerId, Timestamp, WorkflowExecution, WorkflowId, WorkflowType,
     event::{Memo, SearchAttributes},
-    execution::AttemptState,
+    execution::{AttemptState, TaskFailing},
+    record::AttemptFailed,
     task::UnreadSignals,
 };
 
@@ -44,8 +45,8 @@ pub struct Description {
     pub search_attributes: SearchAttributes,
     /// Whether somebody asked it to cancel.
     pub cancel_requested: bool,
-    /// Whether a workflow task waits or is with a worker, and which attempt it is.
-    pub pending_workflow_task: Option<u32>,
+    /// The workflow task that waits or is with a worker.
+    pub pending_workflow_task: Option<PendingWorkflowTask>,
     /// Since when its workflow task waits although no worker of any member polls its task queue, as far as the owner knows.
     pub workflow_task_unpolled_since: Option<Timestamp>,
     /// Activities that are not over.
@@ -56,6 +57,23 @@ pub struct Description {
     pub pending_children: Vec<PendingChild>,
     /// Signals that its code has been shown and has not read. Empty, too, from a restart until its code has run again.
     pub unread_signals: Vec<UnreadSignals>,
+}
+
+/// A workflow task that is not over.
+#[derive(Debug, Clone)]
+pub struct PendingWorkflowTask {
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// When it was scheduled, or the attempt before it failed.
+    pub scheduled_at: Timestamp,
+    /// When it was handed out, if a worker has it.
+    pub started_at: Option<Timestamp>,
+    /// The worker that has it.
+    pub worker: Option<Identity>,
+    /// When it is handed out, if it waits because the attempt before it failed. A worker with other code ends that wait.
+    pub next_attempt_at: Option<Timestamp>,
+    /// Since when no workflow task of the run was completed, and how the last attempt failed, if one has failed since.
+    pub failing: Option<TaskFailing>,
 }
 
 /// An activity that is not over.
@@ -79,8 +97,8 @@ pub struct PendingActivity {
     pub started_at: Option<Timestamp>,
     /// When the next attempt may be handed out.
     pub next_attempt_at: Option<Timestamp>,
-    /// How the attempt before failed.
-    pub last_failure: Option<Failure>,
+    /// How the attempt before failed, and when.
+    pub last_failure: Option<AttemptFailed>,
     /// The worker of the attempt under way.
     pub worker: Option<Identity>,
     /// What the last heartbeat said.
@@ -128,7 +146,7 @@ pub(super) fn describe(run: &Run, queues: &Queues) -> Description {
         memo: execution.memo(),
         search_attributes: execution.search_attributes(),
         cancel_requested: execution.cancel_requested(),
-        pending_workflow_task: execution.workflow_task().map(|task| task.attempt),
+        pending_workflow_task: pending_workflow_task(execution),
         workflow_task_unpolled_since: execution.workflow_task().and_then(|task| {
             let queue = (run.key.namespace.clone(), task.task_queue.clone());
             let waits = run.in_backlog.then_some(queue)?;
@@ -156,6 +174,19 @@ pub(super) fn describe(run: &Run, queues: &Queues) -> Description {
             .collect(),
         unread_signals: run.unread_signals.clone(),
     }
+}
+
+fn pending_workflow_task(execution: &Execution) -> Option<PendingWorkflowTask> {
+    let task = execution.workflow_task()?;
+    let started = task.started.as_ref();
+    Some(PendingWorkflowTask {
+        attempt: task.attempt,
+        scheduled_at: task.scheduled_at,
+        started_at: started.map(|start| start.at),
+        worker: started.and_then(|start| start.identity.clone()),
+        next_attempt_at: task.backoff_until,
+        failing: execution.task_failing().cloned(),
+    })
 }
 
 fn pending_activity(

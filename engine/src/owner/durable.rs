@@ -46,19 +46,19 @@ impl Owner {
                 self.local.extend(origin.behind);
             }
         }
-        for row in item.rows {
-            let Some(run) = self.runs.get_mut(&row.run_id) else {
+        for part in item.parts {
+            let Some(run) = self.runs.get_mut(&part.run_id) else {
                 continue;
             };
-            let due = run.committed(row.seq);
+            let due = run.committed(part.number);
             for after in due {
-                self.do_after(row.run_id, after);
+                self.do_after(part.run_id, after);
             }
-            self.answer_waiters(row.run_id);
-            self.redeliver(row.run_id);
-            self.settle(row.run_id);
-            self.settle_debts(row.run_id);
-            self.forget_if_over(row.run_id);
+            self.answer_waiters(part.run_id);
+            self.redeliver(part.run_id);
+            self.settle(part.run_id);
+            self.settle_debts(part.run_id);
+            self.forget_if_over(part.run_id);
         }
         if let Some((run_id, open)) = item.open {
             self.registered(run_id, open);
@@ -165,9 +165,9 @@ impl Owner {
 
     /// Folds the runs of an item again, if they are still those that sent it.
     fn fold_all_again(&mut self, item: &Item, error: &dyn Fn() -> Error) {
-        let rows = item.rows.iter().map(|row| row.run_id);
+        let parts = item.parts.iter().map(|part| part.run_id);
         let open = item.open.map(|(run_id, _)| run_id);
-        for run_id in rows.chain(open) {
+        for run_id in parts.chain(open) {
             let sent = self.runs.get(&run_id);
             if sent.is_some_and(|run| run.incarnation == item.incarnation) {
                 self.fold_again_with(run_id, error);

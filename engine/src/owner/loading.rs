@@ -180,8 +180,12 @@ impl Owner {
         run.waiters = self.memory.waiters(run_id).unwrap_or_default();
         self.reading.back(run_id);
         run.in_backlog = self.backlog.back(run_id);
+        let failing = run.waits_for_other_code();
         self.remember(run_id, run.looked_at);
         self.runs.insert(run_id, Box::new(run));
+        if failing {
+            self.note_failing(run_id);
+        }
         self.weigh(run_id);
         run_id
     }
@@ -189,9 +193,8 @@ impl Owner {
     /// Does what a crash may have left undone. A workflow task that was with a worker is lost: what it asks for
     /// would be built on another folding.
     pub(super) fn put_to_work(&mut self, run_id: RunId) {
-        if self.shards.take_from_fold(run_id) {
-            self.lose_attempts(run_id);
-        }
+        self.shards.take_from_fold(run_id);
+        self.lose_attempts(run_id);
         let now = self.now();
         let Some(run) = self.runs.get(&run_id) else {
             return;
@@ -209,7 +212,8 @@ impl Owner {
         self.settle(run_id);
     }
 
-    /// Ends the attempts that the owner before had handed out: its workers lived in its process.
+    /// Ends the attempts that no worker here has: those that the owner before had handed out, whose workers lived in its process,
+    /// and those whose worker went while the run was being read.
     fn lose_attempts(&mut self, run_id: RunId) {
         let now = self.now();
         let Some(run) = self.runs.get(&run_id) else {
@@ -220,6 +224,7 @@ impl Owner {
             .activities()
             .filter(|activity| matches!(activity.state, AttemptState::Started { .. }))
             .map(|activity| (activity.scheduled_event_id(), activity.attempt))
+            .filter(|(id, attempt)| self.queues.runner(run_id, *id, *attempt).is_none())
             .collect();
         for (scheduled_event_id, attempt) in started {
             let Some(run) = self.runs.get(&run_id) else {

@@ -6,6 +6,7 @@
 
 mod activities;
 mod answers;
+mod attempts;
 mod backlog;
 mod children;
 mod debts;
@@ -29,7 +30,7 @@ mod timers;
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, VecDeque},
+    collections::{BTreeSet, BinaryHeap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI64},
@@ -393,6 +394,10 @@ pub(crate) struct Owner {
     timers: BinaryHeap<timers::Wake>,
     /// Runs whose staged records wait for a workflow task's commands, in the order of their deadlines.
     holds: BinaryHeap<Reverse<(Instant, RunId)>>,
+    /// What is to be written of attempts when it is still so in a while.
+    noting: attempts::Noting,
+    /// Runs whose workflow task failed and waits before it is tried again; one that does not any more costs a look.
+    failing: BTreeSet<RunId>,
     memory: memory::Memory,
     backlog: backlog::Backlog,
     reading: reading::Reading,
@@ -425,6 +430,8 @@ pub(crate) async fn run(
         shards: shards::Shards::new(),
         timers: BinaryHeap::new(),
         holds: BinaryHeap::new(),
+        noting: attempts::Noting::default(),
+        failing: BTreeSet::new(),
         memory: memory::Memory::new(),
         backlog: backlog::Backlog::default(),
         reading: reading::Reading::default(),
@@ -534,7 +541,10 @@ impl Owner {
                 part,
             } => self.all_read(read, cause, asked, part),
             Message::Ready { reply } => self.shards.when_ready(reply),
-            Message::Stop => self.stopping = true,
+            Message::Stop => {
+                self.stopping = true;
+                self.write_all_attempts();
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use foldhash::HashMap;
 use history::{
-    EventId, RunId, TaskQueue, Timestamp,
+    BuildId, EventId, RunId, TaskQueue, Timestamp,
     task::{Tasks, ToWorker, WorkerHello},
 };
 use serde::{Deserialize, Serialize};
@@ -246,6 +246,12 @@ impl Queues {
         Some(session)
     }
 
+    /// Returns the code that a worker runs.
+    pub(crate) fn build(&self, id: SessionId) -> Option<BuildId> {
+        let session = self.sessions.get(&id)?;
+        Some(session.hello.build_id.clone())
+    }
+
     pub(crate) fn session(&mut self, id: SessionId) -> Option<&mut Session> {
         self.sessions.get_mut(&id)
     }
@@ -467,10 +473,12 @@ impl Queues {
         attempt: u32,
     ) -> Option<SessionId> {
         let attempt = (run_id, scheduled_event_id, attempt);
+        // Two may have the same one, of different foldings; the order of a map is no order.
         self.sessions
             .iter()
-            .find(|(_, session)| session.activities.contains_key(&attempt))
+            .filter(|(_, session)| session.activities.contains_key(&attempt))
             .map(|(id, _)| *id)
+            .min()
     }
 }
 

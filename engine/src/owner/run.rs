@@ -3,18 +3,18 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use history::{
-    Event, EventId, Execution, Record, RunId, Timestamp, WorkflowId,
+    BuildId, Event, EventId, Execution, Record, RunId, Timestamp, WorkflowId,
     chain::{self, Hash},
     decide::{Effect, StartWorkflow},
     task::UnreadSignals,
 };
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Answer, Key, Message, Reached, SessionId, StartReply};
+use super::{Answer, Key, Message, Reached, SessionId, StartReply, attempts::Attempts};
 use crate::{
     Closed, Description, Error,
     store::{
-        commit::{CloseRow, HistoryRow, Item, OpenRow, StartRow},
+        commit::{CloseRow, HistoryRow, Item, OpenRow, Part, StartRow},
         load::Loaded,
     },
 };
@@ -24,7 +24,8 @@ use crate::{
 pub(crate) enum After {
     /// What a decision asked for.
     Effect(Effect),
-    /// Hand out an attempt whose start had to be durable first.
+    /// Hand out an attempt whose start had to be durable first: its only one, or one of an activity that was pending when its
+    /// owner was lost, for which there may have been another one that nobody knows of.
     HandOut {
         session: SessionId,
         scheduled_event_id: EventId,
@@ -93,10 +94,10 @@ impl Waiters {
     }
 }
 
-/// A row on its way to the database.
+/// A part of an item on its way to the database.
 #[derive(Debug, Clone, Copy)]
 struct Flight {
-    seq: i32,
+    part: u64,
     /// The last event that is durable with it.
     last: EventId,
     bytes: usize,
@@ -136,8 +137,12 @@ pub(crate) struct Run {
     /// Records that are applied but not on their way to the database.
     staged: Vec<Record>,
     staged_first: EventId,
-    /// Notes that ride on the next row if they are still of use then.
-    pub(crate) riding: Vec<Record>,
+    /// What is kept of attempts, beside the log.
+    pub(crate) attempts: Attempts,
+    /// What was scheduled before this event was pending when the run was folded.
+    pub(crate) folded_from: EventId,
+    /// The code that failed its last workflow task, if that is known.
+    pub(crate) failed_build: Option<BuildId>,
     pub(crate) start_row: Option<StartRow>,
     pub(crate) origin: Option<Origin>,
     /// The run that follows, to be written together with this one's close.
@@ -145,11 +150,13 @@ pub(crate) struct Run {
     close_staged: bool,
     next_seq: i32,
     hash: Hash,
-    /// Rows on their way.
+    /// The number of its next part of an item.
+    next_part: u64,
+    /// Parts on their way.
     flying: VecDeque<Flight>,
     flying_bytes: usize,
     durable_event_id: EventId,
-    after: VecDeque<(i32, After)>,
+    after: VecDeque<(u64, After)>,
 
     pub(crate) waiters: Waiters,
     pub(crate) describe_waiters: Vec<oneshot::Sender<Result<Description, Error>>>,
@@ -200,13 +207,16 @@ impl Run {
             hold_until: None,
             staged: Vec::new(),
             staged_first: EventId::FIRST,
-            riding: Vec::new(),
+            attempts: Attempts::default(),
+            folded_from: EventId::NONE,
+            failed_build: None,
             start_row: None,
             origin: None,
             successor: None,
             close_staged: false,
             next_seq: 0,
             hash: chain::GENESIS,
+            next_part: 0,
             flying: VecDeque::new(),
             flying_bytes: 0,
             durable_event_id: EventId::NONE,
@@ -249,6 +259,8 @@ impl Run {
         run.tail = loaded.events;
         run.durable_event_id = EventId(next.0 - 1);
         run.staged_first = next;
+        run.folded_from = next;
+        run.attempts = Attempts::read(&loaded.attempts);
         run.close_staged = !loaded.execution.is_open();
         run.execution = loaded.execution;
         run.next_seq = loaded.rows;
@@ -271,8 +283,9 @@ impl Run {
         &self.key.workflow_id
     }
 
-    /// Applies a record and stages it for the next row.
+    /// Applies a record and stages it for the next row, or what is to be kept of it beside the log.
     pub(crate) fn stage(&mut self, record: Record) -> Result<(), history::execution::Corrupt> {
+        let logged = self.execution.logs(&record);
         let fails_task = ends_workflow_task(&record)
             && self
                 .execution
@@ -288,21 +301,24 @@ impl Run {
         if let Some(event) = record.event().filter(|event| event.id >= self.tail_from) {
             self.tail.push(Arc::clone(event));
         }
-        self.staged.push(record);
+        self.attempts.follow(&self.execution, &record);
+        if logged {
+            self.staged.push(record);
+        }
         Ok(())
     }
 
-    /// Says whether records are staged.
+    /// Says whether something is to be written with the next commit.
     pub(crate) fn has_staged(&self) -> bool {
-        !self.staged.is_empty()
+        !self.staged.is_empty() || self.attempts.are_changed()
     }
 
     /// Says whether everything that is known of the run is in the database.
     pub(crate) fn is_durable(&self) -> bool {
-        self.staged.is_empty() && self.flying.is_empty()
+        !self.has_staged() && self.flying.is_empty()
     }
 
-    /// Says whether rows are on their way.
+    /// Says whether something is on its way.
     pub(crate) fn is_flying(&self) -> bool {
         !self.flying.is_empty()
     }
@@ -319,41 +335,43 @@ impl Run {
 
     /// Does something when all that is applied now is durable; gives it back when it is so already.
     pub(crate) fn when_durable(&mut self, after: After) -> Option<After> {
-        let seq = if self.has_staged() {
-            self.next_seq
+        let part = if self.has_staged() {
+            self.next_part
         } else if let Some(flight) = self.flying.back() {
-            flight.seq
+            flight.part
         } else {
             return Some(after);
         };
-        self.after.push_back((seq, after));
+        self.after.push_back((part, after));
         None
     }
 
     /// Does something when what is staged now, or next, is durable.
-    pub(crate) fn with_next_row(&mut self, after: After) {
-        self.after.push_back((self.next_seq, after));
+    pub(crate) fn with_next_part(&mut self, after: After) {
+        self.after.push_back((self.next_part, after));
     }
 
     /// Makes the staged records a row, and returns what is to be committed with it.
-    pub(crate) fn flush(&mut self, mut riding: Vec<Record>) -> Item {
+    pub(crate) fn flush(&mut self) -> Item {
         let mut item = Item {
             shard: self.shard,
             namespace: self.key.namespace.id,
             workflow_id: self.key.workflow_id.clone(),
             incarnation: self.incarnation,
+            parts: Vec::with_capacity(1),
             rows: Vec::with_capacity(1),
+            attempts: Vec::new(),
             starts: Vec::new(),
             closes: Vec::new(),
             open: None,
             owes: None,
         };
         item.open = self.next_open_row();
-        self.flush_into(&mut item, &mut riding);
+        self.flush_into(&mut item);
         item
     }
 
-    /// Returns what the next row of history changes in `open_run`: a run that closes leaves it, one that was parked is hot again.
+    /// Returns what the next commit changes in `open_run`: a run that closes leaves it, one that was parked is hot again.
     fn next_open_row(&mut self) -> Option<(RunId, OpenRow)> {
         let open = match (self.open_row, self.execution.is_open()) {
             (Some(_), false) => {
@@ -378,7 +396,9 @@ impl Run {
             namespace: self.key.namespace.id,
             workflow_id: self.key.workflow_id.clone(),
             incarnation: self.incarnation,
+            parts: Vec::new(),
             rows: Vec::new(),
+            attempts: Vec::new(),
             starts: Vec::new(),
             closes: Vec::new(),
             open: Some((self.run_id(), open)),
@@ -386,11 +406,33 @@ impl Run {
         }
     }
 
-    /// Adds this run's staged records to an item, as one row.
-    pub(crate) fn flush_into(&mut self, item: &mut Item, riding: &mut Vec<Record>) {
-        riding.append(&mut self.staged);
+    /// Adds what is staged of this run to an item: records as one row, and what is kept of attempts.
+    pub(crate) fn flush_into(&mut self, item: &mut Item) {
+        let bytes = if self.staged.is_empty() {
+            0
+        } else {
+            self.flush_records(item)
+        };
+        let run_id = self.run_id();
+        self.attempts
+            .flush(run_id, &self.execution, &mut item.attempts);
+        let number = self.next_part;
+        item.parts.push(Part { run_id, number });
+        let last = EventId(self.staged_first.0 - 1);
+        self.flying.push_back(Flight {
+            part: number,
+            last,
+            bytes,
+        });
+        self.flying_bytes += bytes;
+        self.next_part += 1;
+    }
+
+    /// Returns their bytes.
+    fn flush_records(&mut self, item: &mut Item) -> usize {
         // Our own types have no key or value that JSON could refuse.
-        let records = serde_json::to_string(riding).unwrap_or_default();
+        let records = serde_json::to_string(&self.staged).unwrap_or_default();
+        self.staged.clear();
         let first_event_id = self.staged_first;
         let row = chain::Row {
             version: chain::VERSION,
@@ -413,12 +455,6 @@ impl Run {
         });
         item.starts.extend(self.start_row.take());
         self.staged_first = self.execution.next_event_id();
-        self.flying.push_back(Flight {
-            seq: self.next_seq,
-            last: EventId(self.staged_first.0 - 1),
-            bytes,
-        });
-        self.flying_bytes += bytes;
         self.next_seq += 1;
         self.hold_until = None;
         if let (false, Some(closed)) = (self.close_staged, self.execution.close_event()) {
@@ -434,16 +470,17 @@ impl Run {
                 item.owes = Some(self.run_id());
             }
         }
+        bytes
     }
 
-    /// Takes note that a row is durable, and returns what was to be done then.
-    pub(crate) fn committed(&mut self, seq: i32) -> Vec<After> {
-        while let Some(flight) = self.flying.pop_front_if(|flight| flight.seq <= seq) {
+    /// Takes note that a part is durable, and returns what was to be done then.
+    pub(crate) fn committed(&mut self, part: u64) -> Vec<After> {
+        while let Some(flight) = self.flying.pop_front_if(|flight| flight.part <= part) {
             self.durable_event_id = flight.last;
             self.flying_bytes -= flight.bytes;
         }
         let mut due = Vec::new();
-        while self.after.front().is_some_and(|(at, _)| *at <= seq) {
+        while self.after.front().is_some_and(|(at, _)| *at <= part) {
             due.extend(self.after.pop_front().map(|(_, after)| after));
         }
         due
@@ -457,6 +494,13 @@ impl Run {
     /// Says whether it may go to another member: nothing is on its way, and nobody waits for what is.
     pub(crate) fn may_leave(&self) -> bool {
         self.is_durable() && self.after.is_empty() && !self.registering && self.origin.is_none()
+    }
+
+    /// Says whether its workflow task failed and waits before it is tried again.
+    pub(crate) fn waits_for_other_code(&self) -> bool {
+        self.execution
+            .workflow_task()
+            .is_some_and(|task| task.backoff_until.is_some())
     }
 
     /// Returns how the run ended, once that is durable.

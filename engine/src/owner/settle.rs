@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     committer::Command,
-    limits::{ATTEMPT_NOTED_AFTER, HOLD, HOLD_MAX, READ_AGAIN_AFTER},
+    limits::{HOLD, HOLD_MAX, READ_AGAIN_AFTER},
     store,
 };
 
@@ -52,8 +52,12 @@ impl Owner {
             // Every one of them is answered, some to what the run had sent before it closed.
             run.debts = run.execution.debts().to_vec();
         }
+        let waits = run.waits_for_other_code();
         if let Some(session) = outdated {
             self.evict(session, run_id);
+        }
+        if waits {
+            self.note_failing(run_id);
         }
         for effect in decision.effects {
             match effect {
@@ -67,7 +71,9 @@ impl Owner {
                     let Some(run) = self.runs.get_mut(&run_id) else {
                         return;
                     };
-                    run.with_next_row(After::Effect(effect));
+                    if let Some(after) = run.when_durable(After::Effect(effect)) {
+                        self.do_after(run_id, after);
+                    }
                 }
             }
         }
@@ -138,21 +144,19 @@ impl Owner {
 
     /// Sends the staged records to the committer, and those of the run that follows with them.
     pub(super) fn flush(&mut self, run_id: RunId) {
-        let now = self.now();
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
         if !run.has_staged() {
             return;
         }
-        let riding = riding(run, now);
-        let mut item = run.flush(riding);
+        let mut item = run.flush();
         let successor = run.successor;
         if let Some(successor) = successor
             && let Some(next) = self.runs.get_mut(&successor)
             && next.start_row.is_some()
         {
-            next.flush_into(&mut item, &mut Vec::new());
+            next.flush_into(&mut item);
         }
         // A committer that has ended takes the owner with it.
         let _ = self.commits.send(Command::Commit(item));
@@ -243,6 +247,9 @@ impl Owner {
             }
         };
         self.record(run_id, decision);
+        if task.attempt > 1 {
+            self.note_start(run_id, history::EventId::NONE, task.attempt);
+        }
         self.post_workflow_task(run_id, session, task.partial);
     }
 
@@ -410,40 +417,4 @@ struct StartedTask {
     attempt: u32,
     /// The worker has the run cached and gets only what is new.
     partial: bool,
-}
-
-/// Returns the notes that go along with the next row: attempts that still run and have run long, and the last heartbeats.
-fn riding(run: &mut super::Run, now: history::Timestamp) -> Vec<history::Record> {
-    if run.riding.is_empty() {
-        return Vec::new();
-    }
-    let execution = &run.execution;
-    let mut riding = Vec::new();
-    run.riding.retain(|record| {
-        let history::Record::Note(noted) = record else {
-            return false;
-        };
-        let (scheduled_event_id, attempt) = match &noted.note {
-            history::Note::ActivityAttemptStarted {
-                scheduled_event_id,
-                attempt,
-                ..
-            } => (*scheduled_event_id, Some(*attempt)),
-            history::Note::ActivityHeartbeat {
-                scheduled_event_id, ..
-            } => (*scheduled_event_id, None),
-            _ => return false,
-        };
-        let runs = execution
-            .activity(scheduled_event_id)
-            .is_some_and(|activity| {
-                activity.is_started() && attempt.is_none_or(|attempt| attempt == activity.attempt)
-            });
-        let long = now.since(noted.at) >= ATTEMPT_NOTED_AFTER || attempt.is_none();
-        if runs && long {
-            riding.push(record.clone());
-        }
-        runs && !long
-    });
-    riding
 }

@@ -374,9 +374,12 @@ impl Owner {
     /// Sends what is staged of these runs on its way, and returns those that have something under way.
     fn send_off(&mut self, mut runs: Vec<RunId>, patient: bool) -> Vec<RunId> {
         runs.retain(|run_id| {
-            let Some(run) = self.runs.get(run_id) else {
+            let Some(run) = self.runs.get_mut(run_id) else {
                 return false;
             };
+            if !patient {
+                run.attempts.catch_up(&run.execution);
+            }
             if run.has_staged() && (run.task_out.is_none() || !patient) {
                 self.flush(*run_id);
                 return true;

@@ -63,6 +63,7 @@ impl Owner {
         [
             timer,
             hold,
+            self.noting.next_look(),
             self.shards.next_look(),
             Some(self.matching.next_sweep()),
         ]
@@ -74,6 +75,7 @@ impl Owner {
     /// Does what is due.
     pub(super) fn wake(&mut self) {
         self.end_holds();
+        self.write_noted();
         let now = self.now();
         while self.timers.peek().is_some_and(|wake| wake.at <= now) {
             let Some(wake) = self.timers.pop() else { break };

@@ -3,12 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use history::{
-    Event, EventId, EventKind, Execution, Millis, Note, Record, RunId, Timestamp, WorkflowId,
+    Event, EventId, EventKind, Execution, FailureInfo, Millis, Note, Payloads, Record, RunId,
+    Timestamp, WorkflowId,
     chain::{self, GENESIS, Hash, VERSION},
+    task::ActivityTask,
 };
 
-use super::store::ns;
-use crate::store::commit::{HistoryRow, Item};
+use super::{
+    program::{self, Activity},
+    store::ns,
+};
+use crate::store::commit::{AttemptRow, HistoryRow, Item};
 
 /// What must not be, and is.
 pub(super) type Violation = String;
@@ -16,6 +21,8 @@ pub(super) type Violation = String;
 /// What is known of a run from its rows alone.
 struct Seen {
     execution: Execution,
+    /// What stands beside the log.
+    attempts: BTreeMap<EventId, Record>,
     hash: Hash,
     next: EventId,
     last_at: Timestamp,
@@ -34,6 +41,8 @@ struct Seen {
 #[derive(Default)]
 pub(super) struct Checks {
     runs: BTreeMap<RunId, Seen>,
+    /// When each attempt of an activity was handed out.
+    handed_out: BTreeMap<(RunId, EventId, u32), Vec<Timestamp>>,
     violation: Option<Violation>,
     pub(super) commits: u64,
     pub(super) events: u64,
@@ -83,10 +92,13 @@ impl Checks {
 
     /// A run is parked: until its next deadline, and no longer.
     pub(super) fn parked(&self, run_id: RunId, due: Option<Timestamp>) -> Result<(), Violation> {
-        let next = self
-            .runs
-            .get(&run_id)
-            .and_then(|run| run.execution.next_deadline());
+        let next = self.runs.get(&run_id).and_then(|run| {
+            let mut execution = run.execution.clone();
+            for record in run.attempts.values() {
+                execution.apply(record).ok()?;
+            }
+            execution.next_deadline()
+        });
         ensure!(
             next == due,
             "{run_id} is parked until {due:?}, and its next deadline is {next:?}"
@@ -108,6 +120,69 @@ impl Checks {
         Ok(())
     }
 
+    /// What is kept beside a log counts on, and knows what the last attempt said of how far it was.
+    pub(super) fn attempt(&mut self, row: &AttemptRow) -> Result<(), Violation> {
+        let run_id = row.run_id;
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return Err(format!("{run_id}: attempts of a run that is not there"));
+        };
+        let Some(text) = &row.note else {
+            run.attempts.remove(&row.event_id);
+            return Ok(());
+        };
+        let record: Record =
+            serde_json::from_str(text).map_err(|error| format!("{run_id}: {error}"))?;
+        let before = run.attempts.get(&row.event_id).and_then(attempt_of);
+        let now = attempt_of(&record);
+        ensure!(
+            now.is_some() && before <= now,
+            "{run_id}: attempts of {} are counted anew: {now:?} follows {before:?}",
+            row.event_id
+        );
+        if let Some(failed) = failed_as_planned(&record) {
+            let planned: Activity = program::read(run.scheduled_input(failed.scheduled)?);
+            let attempt = (run_id, failed.scheduled, failed.attempt);
+            // One that was read again meanwhile may have failed before it said anything to this owner.
+            let handed_out_once = failed.started_at.is_some_and(|at| {
+                let handed_out = self.handed_out.get(&attempt);
+                handed_out.is_some_and(|times| **times == [at])
+            });
+            ensure!(
+                !planned.beats
+                    || !handed_out_once
+                    || *failed.said == program::json(&failed.attempt),
+                "{run_id}: what attempt {} of {} said in a heartbeat is not kept",
+                failed.attempt,
+                failed.scheduled
+            );
+        }
+        ensure!(!run.closed, "{run_id}: attempts of a run that is closed");
+        run.attempts.insert(row.event_id, record);
+        Ok(())
+    }
+
+    /// An attempt was handed out: with what the one before it said of how far it was.
+    pub(super) fn handed_out(&mut self, task: &ActivityTask) -> Result<(), Violation> {
+        let (run_id, scheduled, attempt) = (
+            task.token.run_id,
+            task.token.scheduled_event_id,
+            task.token.attempt,
+        );
+        let times = self.handed_out.entry((run_id, scheduled, attempt));
+        times.or_default().push(task.started_at);
+        let run = self.runs.get(&run_id);
+        let kept = run.and_then(|run| run.attempts.get(&scheduled));
+        // One that is late may run when others have.
+        let before = kept
+            .and_then(failed_as_planned)
+            .filter(|before| before.attempt + 1 == attempt);
+        ensure!(
+            before.is_none_or(|before| *before.said == task.heartbeat_details),
+            "{run_id}: attempt {attempt} of {scheduled} was not told what the one before it had said"
+        );
+        Ok(())
+    }
+
     pub(super) fn row(
         &mut self,
         row: &HistoryRow,
@@ -117,6 +192,7 @@ impl Checks {
         let run_id = row.run_id;
         let run = self.runs.entry(run_id).or_insert_with(|| Seen {
             execution: Execution::new(ns().name, run_id),
+            attempts: BTreeMap::new(),
             hash: GENESIS,
             next: EventId::FIRST,
             last_at: Timestamp(0),
@@ -180,7 +256,62 @@ impl Checks {
     }
 }
 
+/// Returns the attempt that what is kept is at.
+fn attempt_of(record: &Record) -> Option<u32> {
+    match record {
+        Record::Note(noted) => match &noted.note {
+            Note::ActivityAttempts { attempt, .. } | Note::WorkflowTaskAttempts { attempt, .. } => {
+                Some(*attempt)
+            }
+            _ => None,
+        },
+        Record::Event(_) => None,
+    }
+}
+
+/// An attempt that came to its planned failure, and what is kept of its heartbeat.
+struct FailedAsPlanned<'a> {
+    scheduled: EventId,
+    attempt: u32,
+    started_at: Option<Timestamp>,
+    said: &'a Payloads,
+}
+
+/// Returns the last attempt of an activity that waits for the next one, if it came to its planned failure.
+fn failed_as_planned(record: &Record) -> Option<FailedAsPlanned<'_>> {
+    let Record::Note(noted) = record else {
+        return None;
+    };
+    let Note::ActivityAttempts {
+        scheduled_event_id,
+        attempt,
+        last_failure: Some(last),
+        heartbeat_details,
+        started: None,
+        ..
+    } = &noted.note
+    else {
+        return None;
+    };
+    let planned =
+        matches!(&last.failure.info, FailureInfo::Application { kind, .. } if kind == "Planned");
+    (planned && last.attempt + 1 == *attempt).then_some(FailedAsPlanned {
+        scheduled: *scheduled_event_id,
+        attempt: last.attempt,
+        started_at: last.started_at,
+        said: heartbeat_details,
+    })
+}
+
 impl Seen {
+    /// Returns what a pending activity was scheduled with.
+    fn scheduled_input(&self, scheduled: EventId) -> Result<&Payloads, Violation> {
+        let activity = self.execution.activity(scheduled);
+        let activity =
+            activity.ok_or_else(|| format!("attempts of {scheduled}, which is not pending"))?;
+        Ok(&activity.attributes().input)
+    }
+
     fn note(&mut self, note: &Note) {
         if let Note::ActivityAttemptStarted {
             scheduled_event_id, ..

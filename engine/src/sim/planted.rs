@@ -43,6 +43,10 @@ pub(super) enum Bug {
     DoubledRequest,
     /// A run comes into memory as it was read before it was there and left again.
     OldRead,
+    /// A run is folded from its log alone, so that its attempts are counted anew.
+    LostAttemptCount,
+    /// What a heartbeat said is not kept when the attempt fails.
+    LostHeartbeat,
 }
 
 thread_local! {
@@ -96,6 +100,31 @@ pub(crate) fn ignores_demands() -> bool {
 /// Says whether a batch of another member that comes again is taken again.
 pub(crate) fn takes_batches_twice() -> bool {
     planted(Bug::DoubledBatch)
+}
+
+/// What is read beside a log, or something that says nothing in its place.
+pub(crate) fn forget(mut record: Record) -> Record {
+    if let Record::Note(noted) = &mut record
+        && planted(Bug::LostAttemptCount)
+    {
+        noted.note = Note::WorkflowTaskAttemptScheduled { attempt: 0 };
+    }
+    record
+}
+
+/// What is about to be kept beside a log, without what a heartbeat said if that is the bug.
+pub(crate) fn misremember(mut record: Record) -> Record {
+    if let Record::Note(noted) = &mut record
+        && let Note::ActivityAttempts {
+            heartbeat_details,
+            started: None,
+            ..
+        } = &mut noted.note
+        && planted(Bug::LostHeartbeat)
+    {
+        heartbeat_details.0.clear();
+    }
+    record
 }
 
 /// Returns when the owner takes a deadline for over that is at hand.

@@ -64,9 +64,18 @@ pub(super) struct Activity {
     pub(super) queue: Option<usize>,
     pub(super) millis: u64,
     pub(super) fails: u32,
-    /// One attempt only. Its value does not count, for it may be lost.
-    pub(super) once: bool,
+    /// How many attempts it may have; 0 for as many as it takes. If they are counted its value does not count, for it may be lost.
+    pub(super) attempts: u32,
+    /// Each attempt says at once which one it is, in a heartbeat.
+    pub(super) beats: bool,
     pub(super) value: i64,
+}
+
+impl Activity {
+    /// Returns what its value counts for.
+    fn counted(&self, value: i64) -> i64 {
+        if self.attempts == 0 { value } else { 0 }
+    }
 }
 
 /// What a workflow is given, and what it returns: its program, and what those before it made of theirs.
@@ -131,7 +140,7 @@ impl Step {
 
     fn oracle(&self, total: &mut Total) {
         match self {
-            Self::Activity(activity) => total.add(if activity.once { 0 } else { activity.value }),
+            Self::Activity(activity) => total.add(activity.counted(activity.value)),
             Self::Timer { .. } => total.add(1),
             Self::Signal | Self::Orphan(..) | Self::Left | Self::Canceled => total.add(2),
             Self::Child(program) => total.add(program.oracle(0).steps),
@@ -289,7 +298,7 @@ impl Turn<'_> {
         match step {
             Step::Activity(activity) => {
                 let value = self.ask(&format!("a{path}"), |name| schedule(name, activity));
-                self.take(value.map(|value| if activity.once { 0 } else { value }))
+                self.take(value.map(|value| activity.counted(value)))
             }
             Step::Timer { millis } => {
                 let fired = self.ask(&format!("t{path}"), |name| Command::StartTimer {
@@ -393,7 +402,7 @@ fn schedule(name: &str, activity: &Activity) -> Command {
         retry_policy: Some(RetryPolicy {
             initial_interval: Millis(20),
             maximum_interval: Millis(100),
-            maximum_attempts: u32::from(activity.once),
+            maximum_attempts: activity.attempts,
             ..RetryPolicy::default()
         }),
     }))

@@ -262,7 +262,12 @@ fn step(rng: &mut fastrand::Rng, depth: u32, signals: bool) -> Step {
                 rng.u64(0..20)
             },
             fails: if rng.u32(0..5) == 0 { rng.u32(1..4) } else { 0 },
-            once: rng.u32(0..5) == 0,
+            attempts: match rng.u32(0..10) {
+                0 | 1 => 1,
+                2 | 3 => rng.u32(2..5),
+                _ => 0,
+            },
+            beats: rng.u32(0..4) == 0,
             value: rng.i64(1..1000),
         }),
     }

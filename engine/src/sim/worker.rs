@@ -8,7 +8,7 @@ use std::{
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use history::{
-    Event, EventId, Failure, Identity, RunId,
+    BuildId, Event, EventId, Failure, Identity, RunId,
     event::{SdkMetadata, WorkflowTaskFailedCause},
     task::{ActivityTask, FromWorker, Tasks, ToWorker, WorkerHello, WorkflowTask},
 };
@@ -25,10 +25,10 @@ use crate::{
     ownership::State,
 };
 
-/// What happened outside of the engine: each activity that may run once, and how often it did.
+/// What happened outside of the engine: each activity that may not run for ever, and how often it did.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    pub(super) once: BTreeMap<(RunId, EventId), u32>,
+    pub(super) attempts: BTreeMap<(RunId, EventId), u32>,
 }
 
 /// What all workers of a simulation share.
@@ -81,6 +81,7 @@ pub(super) async fn work(outside: Outside, process: usize, mut state: watch::Rec
             task_queue: program::queue(outside.apart.then_some(process)),
             workflow_slots: outside.slots,
             activity_slots: outside.slots,
+            build_id: BuildId::known("simulated"),
         };
         let connect = Message::Connect {
             session,
@@ -109,9 +110,21 @@ pub(super) async fn work(outside: Outside, process: usize, mut state: watch::Rec
                 }
                 task = inbox.recv() => match task {
                     Some(ToWorker::WorkflowTask(task)) => running.push(turn(&outside, &mut cached, task)),
-                    Some(ToWorker::ActivityTask(task)) => running.push(act(&outside, &task)),
+                    Some(ToWorker::ActivityTask(task)) => {
+                        let activity: Activity = program::read(&task.input);
+                        if activity.beats {
+                            let beat = FromWorker::ActivityHeartbeat {
+                                token: task.token.clone(),
+                                details: program::json(&task.token.attempt),
+                            };
+                            if owner.send(Message::Worker { session, answer: beat }).is_err() {
+                                break;
+                            }
+                        }
+                        running.push(act(&outside, &task, &activity));
+                    }
                     Some(ToWorker::Evict(run_id)) => cached.evict(run_id),
-                    Some(ToWorker::CancelActivity(_)) => {}
+                    Some(ToWorker::CancelActivity(_) | ToWorker::ActivityRefused { .. }) => {}
                     None => break,
                 }
             }
@@ -125,7 +138,8 @@ pub(super) async fn work(outside: Outside, process: usize, mut state: watch::Rec
 /// The histories that a worker knows.
 #[derive(Default)]
 struct Cached {
-    runs: HashMap<RunId, Vec<Arc<Event>>>,
+    /// With the folding that they are of.
+    runs: HashMap<RunId, (u64, Vec<Arc<Event>>)>,
     /// Those that it was told to forget at some time: an owner that gave the run up may say so after the next one has sent a task.
     evicted: HashSet<RunId>,
 }
@@ -143,13 +157,18 @@ fn turn(
     cached: &mut Cached,
     task: WorkflowTask,
 ) -> BoxFuture<'static, FromWorker> {
-    let events = cached.runs.entry(task.token.run_id).or_default();
+    let incarnation = task.token.incarnation;
+    let (of, events) = cached.runs.entry(task.token.run_id).or_default();
     let first = task.events.first().map_or(1, |event| event.id.0);
     if first == 1 {
         events.clear();
+        *of = incarnation;
     }
-    if i64::try_from(events.len()) != Ok(first - 1) {
-        if events.is_empty() && cached.evicted.contains(&task.token.run_id) {
+    let forgotten = events.is_empty() && cached.evicted.contains(&task.token.run_id);
+    // An owner that has lost the run may have sent it before, and it comes late.
+    let of_another = !events.is_empty() && *of != incarnation;
+    if of_another || i64::try_from(events.len()) != Ok(first - 1) {
+        if forgotten || of_another {
             let reset = FromWorker::WorkflowTaskFailed {
                 token: task.token,
                 cause: WorkflowTaskFailedCause::ResetStickyTaskQueue,
@@ -185,34 +204,42 @@ fn turn(
 }
 
 /// Runs an attempt of an activity.
-fn act(outside: &Outside, task: &ActivityTask) -> BoxFuture<'static, FromWorker> {
-    let token = task.token.clone();
-    let activity: Activity = program::read(&task.input);
-    let outside = outside.clone();
+fn act(
+    outside: &Outside,
+    task: &ActivityTask,
+    activity: &Activity,
+) -> BoxFuture<'static, FromWorker> {
+    let (token, task) = (task.token.clone(), task.clone());
+    let (outside, activity) = (outside.clone(), activity.clone());
     async move {
         {
             let mut state = outside.memory.state();
             if let Err(violation) = state.checks.may_run(token.run_id, token.scheduled_event_id) {
                 state.checks.violated(violation);
             }
+            if let Err(violation) = state.checks.handed_out(&task) {
+                state.checks.violated(violation);
+            }
             let mut ledger = outside.ledger.lock().unwrap();
-            if activity.once {
+            if activity.attempts > 0 {
                 let times = ledger
-                    .once
+                    .attempts
                     .entry((token.run_id, token.scheduled_event_id))
                     .or_default();
                 *times += 1;
-                if *times > 1 {
+                // That the first attempt of its first owner started need not be known when that one dies.
+                let most = activity.attempts + u32::from(activity.attempts > 1);
+                if *times > most {
                     state.checks.violated(format!(
-                        "{}: {} may run once and ran again",
-                        token.run_id, token.scheduled_event_id
+                        "{}: {} may run {} times and ran {times} times",
+                        token.run_id, token.scheduled_event_id, activity.attempts
                     ));
                 }
             }
         }
         tokio::time::sleep(Duration::from_millis(activity.millis)).await;
         if token.attempt <= activity.fails {
-            let failure = Failure::application("planned", "Planned", activity.once);
+            let failure = Failure::application("planned", "Planned", activity.attempts == 1);
             FromWorker::ActivityTaskFailed {
                 token,
                 failure: Box::new(failure),

@@ -7,7 +7,7 @@ use std::{
 
 use futures::TryStreamExt as _;
 use history::{
-    Event, EventId, Execution, Namespace, RunId, Timestamp, WorkflowId,
+    Event, EventId, Execution, Namespace, Note, Record, RunId, Timestamp, WorkflowId,
     chain::{self, Hash},
     record,
 };
@@ -112,6 +112,8 @@ pub(crate) struct Loaded {
     pub(crate) rows: i32,
     pub(crate) hash: Hash,
     pub(crate) bytes: u64,
+    /// What has a row in `attempt`.
+    pub(crate) attempts: Vec<Note>,
     /// Whether its id means this run.
     pub(crate) current: bool,
     /// What `open_run` says of it.
@@ -316,10 +318,15 @@ async fn fold(
     let run_ids: Vec<Uuid> = headers.iter().map(|header| header.run_id).collect();
     let mut rows = sqlx::query_as!(
         Row,
-        r#"SELECT h.run_id, h.seq, h.version, h.records, h.hash
+        // One statement, so that both are of the same moment.
+        r#"SELECT h.run_id AS "run_id!", h.seq AS "seq?", h.version AS "version!", h.records AS "records!", h.hash AS "hash?"
            FROM unnest($1::smallint[], $2::uuid[]) AS u (shard, run_id)
            JOIN history h ON h.shard = u.shard AND h.run_id = u.run_id
-           ORDER BY h.run_id, h.seq"#,
+           UNION ALL
+           SELECT a.run_id, NULL, a.version, a.note, NULL
+           FROM unnest($1::smallint[], $2::uuid[]) AS u (shard, run_id)
+           JOIN attempt a ON a.shard = u.shard AND a.run_id = u.run_id
+           ORDER BY 1, 2 NULLS LAST"#,
         &shards,
         &run_ids,
     )
@@ -361,15 +368,18 @@ async fn fold(
     })
 }
 
-/// A row of history, as it is read.
+/// A row of history, as it is read, or one of `attempt`, which come after those.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) run_id: Uuid,
-    pub(crate) seq: i32,
+    /// `None` in `attempt`.
+    pub(crate) seq: Option<i32>,
     /// Of the stored form.
     pub(crate) version: i16,
+    /// The records, or the note.
     pub(crate) records: String,
-    pub(crate) hash: Vec<u8>,
+    /// `None` in `attempt`.
+    pub(crate) hash: Option<Vec<u8>>,
 }
 
 /// A run that is being folded, one row after the other. A row that is not what was committed is an error: what would be written
@@ -381,6 +391,7 @@ pub(crate) struct Folding {
     rows: i32,
     bytes: u64,
     hash: Hash,
+    attempts: Vec<Note>,
     /// What is wrong with the first row that is no good; those behind it are not looked at.
     corrupt: Option<Error>,
 }
@@ -394,21 +405,45 @@ impl Folding {
             rows: 0,
             bytes: 0,
             hash: chain::GENESIS,
+            attempts: Vec::new(),
             corrupt: None,
         }
     }
 
     /// Folds the next row.
     pub(crate) fn row(&mut self, row: &Row) {
-        if self.corrupt.is_none()
-            && let Err((seq, problem)) = self.apply(row)
-        {
-            self.corrupt = Some(self.error(seq, problem));
+        if self.corrupt.is_some() {
+            return;
         }
+        let applied = match (row.seq, &row.hash) {
+            (Some(seq), Some(hash)) => self
+                .apply(row, seq, hash)
+                .map_err(|(seq, problem)| self.error(seq, problem)),
+            _ => self.apply_attempts(row).map_err(|problem| Error::Corrupt {
+                table: "attempt",
+                row: format!("run {}", self.execution.run_id()),
+                problem,
+            }),
+        };
+        self.corrupt = applied.err();
     }
 
-    fn apply(&mut self, row: &Row) -> Result<(), (i32, String)> {
-        let seq = row.seq;
+    /// Puts things where a row of `attempt` says that they stand.
+    fn apply_attempts(&mut self, row: &Row) -> Result<(), String> {
+        let record =
+            record::read_one(row.version, &row.records).map_err(|error| error.to_string())?;
+        #[cfg(test)]
+        let record = crate::sim::planted::forget(record);
+        self.execution
+            .apply(&record)
+            .map_err(|error| error.to_string())?;
+        if let Record::Note(noted) = record {
+            self.attempts.push(noted.note);
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, row: &Row, seq: i32, hash: &[u8]) -> Result<(), (i32, String)> {
         if seq != self.rows {
             return Err((self.rows, format!("missing; row {seq} follows")));
         }
@@ -421,7 +456,7 @@ impl Folding {
             records: &row.records,
         };
         self.hash = chain::hash(&self.hash, chained);
-        if self.hash.as_slice() != row.hash {
+        if self.hash.as_slice() != hash {
             let problem = "not what was committed: its hash is another";
             return Err((seq, problem.to_owned()));
         }
@@ -456,6 +491,7 @@ impl Folding {
             rows: self.rows,
             hash: self.hash,
             bytes: self.bytes,
+            attempts: self.attempts,
             current: header.current,
             open_row: header.parked.map(|parked| {
                 if parked {
@@ -631,10 +667,10 @@ mod tests {
         let mut folding = Folding::new(&namespace, &header);
         folding.row(&Row {
             run_id: header.run_id,
-            seq: 0,
+            seq: Some(0),
             version,
             records: records.to_owned(),
-            hash: hash.to_vec(),
+            hash: Some(hash.to_vec()),
         });
         folding.end(&header)
     }

@@ -125,6 +125,17 @@ impl Run {
         self
     }
 
+    /// Adds what is kept beside the log of an activity, or of the workflow task: milliseconds after the start, and a note.
+    pub(crate) fn keep(mut self, event_id: i64, millis: i64, note: &str) -> Self {
+        let record = self.record(millis, note);
+        let text = serde_json::to_string(&record).expect("a note is JSON");
+        self.rows.push(format!(
+            "INSERT INTO attempt VALUES ({}, '{}', {event_id}, {VERSION}, $row${text}$row$)",
+            self.shard, self.id
+        ));
+        self
+    }
+
     fn record(&mut self, millis: i64, kind: &str) -> Record {
         let at = Timestamp(START + millis * 1000);
         // A text of the test may name this run, whose id it does not know.

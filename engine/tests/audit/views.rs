@@ -20,12 +20,11 @@ pub(crate) async fn shop(pool: &PgPool) {
             (2, r#"{"TimerStarted":{"timer_id":"deadline","start_to_fire_timeout":60000,"workflow_task_completed_event_id":4}}"#),
             (2, r#"{"StartChildWorkflowExecutionInitiated":{"namespace":"default","workflow_id":"parcel-17","workflow_type":"Parcel","task_queue":"orders","workflow_task_completed_event_id":4}}"#),
         ])
-        .commit(&[(700, &format!(r#"{{"ActivityAttemptFailed":{{"scheduled_event_id":5,"attempt":1,"started_at":{},"identity":"worker-1",
-            "failure":{{"message":"declined","info":{{"Application":{{"type":"CardDeclined"}}}}}},"next_attempt_at":{}}}}}"#, START + 12_000, START + 1_700_000))])
         .commit(&[(800, &format!(r#"{{"ChildWorkflowExecutionStarted":{{"namespace":"default","initiated_event_id":7,"workflow_execution":{child_run},"workflow_type":"Parcel"}}}}"#))])
         .commit(&[(900, r#"{"WorkflowExecutionSignaled":{"signal_name":"approve","input":[{"$p":true}],"identity":"mara@desk"}}"#)])
         .commit(&[
-            (1750, &format!(r#"{{"ActivityTaskStarted":{{"scheduled_event_id":5,"attempt":2,"identity":"worker-2","started_at":{}}}}}"#, START + 1_710_000)),
+            (1750, &format!(r#"{{"ActivityTaskStarted":{{"scheduled_event_id":5,"attempt":2,"identity":"worker-2","started_at":{},
+                "last_failure":{{"message":"declined","info":{{"Application":{{"type":"CardDeclined"}}}}}}}}}}"#, START + 1_710_000)),
             (1750, r#"{"ActivityTaskCompleted":{"result":[{"$p":{"receipt":"r-1"}}],"scheduled_event_id":5,"started_event_id":10,"identity":"worker-2"}}"#),
         ])
         .commit(&[(2000, &format!(r#"{{"ChildWorkflowExecutionCompleted":{{"result":[{{"$p":"sent"}}],"namespace":"default","workflow_execution":{child_run},"workflow_type":"Parcel","initiated_event_id":7,"started_event_id":8}}}}"#))])
@@ -55,6 +54,26 @@ pub(crate) async fn shop(pool: &PgPool) {
         .commit(&[(1253, r#"{"TimerFired":{"timer_id":"late","started_event_id":3}}"#)])
         .open(pool)
         .await;
+    let failed = format!(
+        r#""last_failure":{{"attempt":2,"started_at":{},"ended_at":{},"identity":"worker-1",
+            "failure":{{"message":"busy","info":{{"Application":{{"type":"Busy"}}}}}}}}"#,
+        START + 1_000_000,
+        START + 1_200_000
+    );
+    Run::new("order-20", 5)
+        .commit(&[
+            (0, STARTED),
+            (3, r#"{"ActivityTaskScheduled":{"activity_id":"ask","activity_type":"Ask","task_queue":"payments","workflow_task_completed_event_id":1}}"#),
+            (3, r#"{"ActivityTaskScheduled":{"activity_id":"pay","activity_type":"Pay","task_queue":"payments","workflow_task_completed_event_id":1}}"#),
+        ])
+        .keep(2, 1200, &format!(r#"{{"ActivityAttempts":{{"scheduled_event_id":2,"attempt":3,"next_attempt_at":{},{failed}}}}}"#, START + 3_000_000))
+        .keep(3, 2000, &format!(r#"{{"ActivityAttempts":{{"scheduled_event_id":3,"attempt":3,"started":{{"at":{0},"identity":"worker-2","heartbeat_at":{0}}},
+            "heartbeat_details":[{{"$p":17}}],{failed}}}}}"#, START + 1_500_000))
+        .keep(0, 2500, &format!(r#"{{"WorkflowTaskAttempts":{{"attempt":9,"next_attempt_at":{},"last_failure":{{"attempt":8,"at":{},
+            "cause":{{"Failed":"NonDeterministicError"}},"failure":{{"message":"other code","info":{{"Application":{{"type":"Mistake"}}}}}},"identity":"worker-3"}}}}}}"#,
+            START + 62_500_000, START + 2_500_000))
+        .open(pool)
+        .await;
 }
 
 #[tokio::test]
@@ -66,24 +85,48 @@ async fn activities_show_their_attempts_times_and_ends() {
             &pool,
             "SELECT workflow_id, activity_id, activity_type, task_queue, status, attempts, waited, ran, input, result, last_failure,
                     last_failure_type, worker
-             FROM activity ORDER BY workflow_id"
+             FROM activity ORDER BY workflow_id, scheduled_event_id"
         )
         .await,
-        "order-17 | pay | Pay | payments | Completed | 2 | 00:00:00.01 | 00:00:00.04 | [17] | [{\"receipt\": \"r-1\"}] | declined | CardDeclined | worker-2\n\
+        "order-17 | pay | Pay | payments | Completed | 2 | - | 00:00:00.04 | [17] | [{\"receipt\": \"r-1\"}] | declined | CardDeclined | worker-2\n\
          order-18 | pay | Pay | payments | Abandoned | 1 | 00:00:00.597 | - | - | - | - | - | worker-1\n\
-         order-19 | pay | Pay | payments | Started | 1 | 00:00:00.597 | - | - | - | - | - | worker-1"
+         order-19 | pay | Pay | payments | Started | 1 | 00:00:00.597 | - | - | - | - | - | worker-1\n\
+         order-20 | ask | Ask | payments | Scheduled | 2 | - | - | - | - | busy | Busy | worker-1\n\
+         order-20 | pay | Pay | payments | Started | 3 | - | - | - | - | busy | Busy | worker-2"
+    );
+    assert_eq!(
+        lines(&pool, "SELECT activity_id, next_attempt_at IS NOT NULL AS waits, heartbeat_details FROM activity WHERE workflow_id = 'order-20' ORDER BY 1").await,
+        "ask | true | -\npay | false | [17]"
     );
     assert_eq!(
         lines(
             &pool,
             "SELECT workflow_id, attempt, status, ran, worker, failure, next_attempt_at IS NOT NULL AS has_next
-             FROM activity_attempt ORDER BY workflow_id, attempt"
+             FROM activity_attempt ORDER BY workflow_id, activity_id, attempt"
         )
         .await,
-        "order-17 | 1 | Failed | 00:00:00.688 | worker-1 | declined | true\n\
+        "order-17 | 1 | Failed | - | - | declined | false\n\
          order-17 | 2 | Completed | 00:00:00.04 | worker-2 | - | false\n\
          order-18 | 1 | Abandoned | - | worker-1 | - | false\n\
-         order-19 | 1 | Started | - | worker-1 | - | false"
+         order-19 | 1 | Started | - | worker-1 | - | false\n\
+         order-20 | 2 | Failed | 00:00:00.2 | worker-1 | busy | true\n\
+         order-20 | 2 | Failed | 00:00:00.2 | worker-1 | busy | false\n\
+         order-20 | 3 | Started | - | worker-2 | - | false"
+    );
+}
+
+#[tokio::test]
+async fn workflow_tasks_that_fail_show_why_and_until_when_they_wait() {
+    let pool = database().await;
+    shop(&pool).await;
+    assert_eq!(
+        lines(
+            &pool,
+            "SELECT workflow_id, workflow_type, task_queue, attempt, next_attempt_at - last_failed_at AS waits, last_cause, last_failure, last_worker
+             FROM workflow_task_attempt"
+        )
+        .await,
+        "order-20 | Order | orders | 9 | 00:01:00 | NonDeterministicError | other code | worker-3"
     );
 }
 
@@ -102,7 +145,8 @@ async fn workflows_show_how_they_ended() {
         "order-17 | Completed | 00:00:02.1 | 14 | [{\"item\": 17}] | mara@desk | [\"done\"] | - | - | WorkflowExecutionCompleted | -\n\
          parcel-17 | Completed | 00:00:01.9 | 2 | [{\"item\": 17}] | mara@desk | [\"sent\"] | - | - | WorkflowExecutionCompleted | order-17\n\
          order-18 | Terminated | 00:00:05 | 3 | [{\"item\": 17}] | mara@desk | - | mara@desk | fraud | WorkflowExecutionTerminated | -\n\
-         order-19 | Running | - | - | [{\"item\": 17}] | mara@desk | - | - | - | TimerFired | -"
+         order-19 | Running | - | - | [{\"item\": 17}] | mara@desk | - | - | - | TimerFired | -\n\
+         order-20 | Running | - | - | [{\"item\": 17}] | mara@desk | - | - | - | ActivityTaskScheduled | -"
     );
 }
 
@@ -148,7 +192,7 @@ async fn events_and_notes_show_their_payloads() {
     );
     assert_eq!(
         lines(&pool, "SELECT workflow_id, note_type, attributes -> 'attempt' AS attempt FROM history_note ORDER BY workflow_id").await,
-        "order-17 | ActivityAttemptFailed | 1\norder-18 | ActivityAttemptStarted | 1\norder-19 | ActivityAttemptStarted | 1"
+        "order-18 | ActivityAttemptStarted | 1\norder-19 | ActivityAttemptStarted | 1"
     );
 }
 

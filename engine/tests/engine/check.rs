@@ -151,6 +151,20 @@ const BREAKS: &[(&str, &str)] = &[
         "DELETE FROM open_run; UPDATE shard_owner SET open_since = now()",
     ),
     (
+        "ROW_UNREADABLE",
+        "INSERT INTO attempt SELECT shard, run_id, 5, 1, '{' FROM execution WHERE run_id = pg_temp.run('waiter')",
+    ),
+    (
+        "ATTEMPT_LEFT_OVER",
+        r#"INSERT INTO attempt SELECT shard, run_id, 5, 1, '{"t":1,"n":{"ActivityAttempts":{"scheduled_event_id":5,"attempt":2}}}'
+           FROM execution WHERE run_id = pg_temp.run('waiter')"#,
+    ),
+    (
+        "ATTEMPT_LEFT_OVER",
+        r#"INSERT INTO attempt SELECT shard, run_id, 0, 1, '{"t":1,"n":{"WorkflowTaskAttempts":{"attempt":2}}}'
+           FROM execution WHERE run_id IN (pg_temp.run('waiter'), pg_temp.run('steps'))"#,
+    ),
+    (
         "OUTBOX_OF_OPEN_RUN",
         "INSERT INTO outbox SELECT shard, run_id FROM execution WHERE run_id = pg_temp.run('waiter')",
     ),

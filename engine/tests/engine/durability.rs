@@ -448,6 +448,7 @@ async fn a_workflow_task_whose_worker_left_goes_to_another() {
         task_queue: history::TaskQueue::known("q"),
         workflow_slots: 1,
         activity_slots: 0,
+        build_id: history::BuildId::known("scripted"),
     };
     let (answers, mut tasks) = connect_worker(&engine, silent);
     engine

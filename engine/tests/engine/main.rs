@@ -6,6 +6,7 @@
     reason = "a test that can't go on fails; what is not said is the default"
 )]
 
+mod attempts;
 mod check;
 mod durability;
 mod lifecycle;

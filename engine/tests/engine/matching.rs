@@ -80,6 +80,7 @@ fn hello(workflow_slots: u32, activity_slots: u32) -> WorkerHello {
         task_queue: TaskQueue::known("q"),
         workflow_slots,
         activity_slots,
+        build_id: history::BuildId::known("lent"),
     }
 }
 

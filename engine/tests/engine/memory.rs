@@ -63,6 +63,7 @@ fn end_all(engine: &Engine) -> tokio::task::JoinHandle<()> {
         task_queue: TaskQueue::known("q"),
         workflow_slots: 4,
         activity_slots: 0,
+        build_id: history::BuildId::known("scripted"),
     };
     let (answers, mut tasks) = connect_worker(engine, hello);
     tokio::spawn(async move {

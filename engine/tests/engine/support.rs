@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use engine::{Address, Closed, Config, Engine};
 use history::{
-    Command, Event, EventKind, Failure, Namespace, Payload, Payloads, RequestId, RunId, TaskQueue,
-    WorkflowId, WorkflowType,
+    BuildId, Command, Event, EventKind, Failure, Namespace, Payload, Payloads, RequestId, RunId,
+    TaskQueue, WorkflowId, WorkflowType,
     command::ScheduleActivityTask,
     decide::{Signal, StartWorkflow},
     event::SdkMetadata,
@@ -177,6 +177,7 @@ pub(crate) fn work(engine: &Engine, script: Script, act: Act) -> tokio::task::Jo
         task_queue: TaskQueue::known("q"),
         workflow_slots: 1000,
         activity_slots: 1000,
+        build_id: BuildId::known("scripted"),
     };
     let (answers, mut tasks) = connect_worker(engine, hello);
     tokio::spawn(async move {
@@ -218,7 +219,7 @@ pub(crate) fn work(engine: &Engine, script: Script, act: Act) -> tokio::task::Jo
                     cached.remove(&run_id);
                     continue;
                 }
-                ToWorker::CancelActivity(_) => continue,
+                ToWorker::CancelActivity(_) | ToWorker::ActivityRefused { .. } => continue,
             };
             if !answers.send(answer) {
                 return;

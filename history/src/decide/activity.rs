@@ -74,7 +74,7 @@ pub struct HeartbeatActivity {
     pub identity: Option<Identity>,
 }
 
-/// Hands an attempt to a worker. Of the record, see [`crate::Record::is_volatile`].
+/// Hands an attempt to a worker. Of the record, see [`Execution::logs`].
 ///
 /// # Errors
 /// [`Rejection::ActivityTaskNotFound`] when the attempt does not wait for a worker,
@@ -101,7 +101,7 @@ pub fn start_activity_task(
     Ok(draft.finish())
 }
 
-/// Records what an activity returned. A result that is too large fails the activity for good.
+/// Records what an activity returned. A result that is too large fails the activity for good; the decision's `refusal` says so.
 ///
 /// # Errors
 /// [`Rejection::ActivityTaskNotFound`] when the attempt is over.
@@ -111,17 +111,11 @@ pub fn complete_activity_task(
     now: Timestamp,
 ) -> Result<Decision, Rejection> {
     let activity = open_attempt(exec, request.scheduled_event_id, request.attempt)?;
-    if let Some(problem) = payload_problem(&request.result) {
-        let failure = Failure::new(
-            format!("result {problem}"),
-            FailureInfo::Server {
-                non_retryable: true,
-            },
-        );
-        return Ok(attempt::failed(
+    if let Some(refusal) = too_large("result", &request.result) {
+        return Ok(refused(
             exec,
             activity,
-            failure,
+            refusal,
             request.identity.clone(),
             now,
         ));
@@ -161,11 +155,11 @@ pub fn fail_activity_task(
     ))
 }
 
-/// Records that an activity ended as canceled.
+/// Records that an activity ended as canceled. If nobody asked for that, the attempt has failed; if what it says of it is too
+/// large, the activity has, for good. The decision's `refusal` says so.
 ///
 /// # Errors
-/// [`Rejection::ActivityTaskNotFound`] when the attempt is over, [`Rejection::CancellationNotRequested`] when nobody
-/// asked for that.
+/// [`Rejection::ActivityTaskNotFound`] when the attempt is over.
 pub fn cancel_activity_task(
     exec: &Execution,
     request: &CancelActivityTask,
@@ -173,9 +167,24 @@ pub fn cancel_activity_task(
 ) -> Result<Decision, Rejection> {
     let activity = open_attempt(exec, request.scheduled_event_id, request.attempt)?;
     let Some(latest_cancel_requested_event_id) = activity.cancel_requested_event_id else {
-        return Err(Rejection::CancellationNotRequested);
+        let refusal = Rejection::CancellationNotRequested;
+        return Ok(refused(
+            exec,
+            activity,
+            refusal,
+            request.identity.clone(),
+            now,
+        ));
     };
-    check_payloads("details", &request.details)?;
+    if let Some(refusal) = too_large("details", &request.details) {
+        return Ok(refused(
+            exec,
+            activity,
+            refusal,
+            request.identity.clone(),
+            now,
+        ));
+    }
     let canceled = ActivityTaskCanceled {
         details: request.details.clone(),
         latest_cancel_requested_event_id,
@@ -192,7 +201,8 @@ pub fn cancel_activity_task(
     ))
 }
 
-/// Takes note that an attempt is alive, and of how far it is.
+/// Takes note that an attempt is alive, and of how far it is. If what it says of that is too large, the activity fails for good;
+/// the decision's `refusal` says so.
 ///
 /// # Errors
 /// [`Rejection::ActivityTaskNotFound`] when the attempt is over: the worker should stop.
@@ -205,7 +215,15 @@ pub fn heartbeat_activity(
     if !activity.is_started() {
         return Err(Rejection::ActivityTaskNotFound);
     }
-    check_payloads("details", &request.details)?;
+    if let Some(refusal) = too_large("heartbeat details", &request.details) {
+        return Ok(refused(
+            exec,
+            activity,
+            refusal,
+            request.identity.clone(),
+            now,
+        ));
+    }
     let mut draft = Draft::new(exec, now);
     draft.note(Note::ActivityHeartbeat {
         scheduled_event_id: request.scheduled_event_id,
@@ -250,9 +268,23 @@ fn open_attempt(
         .ok_or(Rejection::ActivityTaskNotFound)
 }
 
-fn check_payloads(field: &'static str, payloads: &Payloads) -> Result<(), Rejection> {
-    match payload_problem(payloads) {
-        None => Ok(()),
-        Some(problem) => Err(Rejection::InvalidArgument { field, problem }),
-    }
+/// Ends an attempt by a failure that says why its worker's answer is refused. Nothing else would end it before its timeout: the
+/// worker is done with it. What is too large would be so again.
+fn refused(
+    exec: &Execution,
+    activity: &ActivityState,
+    refusal: Rejection,
+    identity: Option<Identity>,
+    now: Timestamp,
+) -> Decision {
+    let non_retryable = refusal != Rejection::CancellationNotRequested;
+    let failure = Failure::new(refusal.to_string(), FailureInfo::Server { non_retryable });
+    let mut decision = attempt::failed(exec, activity, failure, identity, now);
+    decision.refusal.get_or_insert(refusal);
+    decision
+}
+
+fn too_large(field: &'static str, payloads: &Payloads) -> Option<Rejection> {
+    let problem = payload_problem(payloads)?;
+    Some(Rejection::InvalidArgument { field, problem })
 }

@@ -34,7 +34,7 @@ fn timeout(
 ) -> Decision {
     let failure = Failure::timed_out(timeout_type, activity.heartbeat_details.clone());
     let retry_state = match next(exec, activity, &failure, now) {
-        Next::RetryAt(at) => return retried(exec, activity, failure, None, at, now),
+        Next::RetryAt(at) => return retried(exec, activity, &failure, None, at, now),
         Next::Final(retry_state) => retry_state,
     };
     // A next attempt would begin too late, so it is the time for all of them that has run out.
@@ -45,7 +45,8 @@ fn timeout(
         ),
         _ => failure,
     };
-    failure.cause.clone_from(&activity.last_failure);
+    let last = activity.last_failure.as_ref();
+    failure.cause = last.map(|last| Box::new(last.failure.clone()));
     let timed_out = ActivityTaskTimedOut {
         failure,
         scheduled_event_id: activity.scheduled_event_id(),
@@ -67,7 +68,7 @@ pub(super) fn failed(
     now: Timestamp,
 ) -> Decision {
     match next(exec, activity, &failure, now) {
-        Next::RetryAt(at) => retried(exec, activity, failure, identity, at, now),
+        Next::RetryAt(at) => retried(exec, activity, &failure, identity, at, now),
         Next::Final(retry_state) => {
             let failed = ActivityTaskFailed {
                 failure,
@@ -98,7 +99,7 @@ fn next(exec: &Execution, activity: &ActivityState, failure: &Failure, now: Time
 fn retried(
     exec: &Execution,
     activity: &ActivityState,
-    failure: Failure,
+    failure: &Failure,
     identity: Option<Identity>,
     next_attempt_at: Timestamp,
     now: Timestamp,
@@ -110,7 +111,7 @@ fn retried(
         attempt: activity.attempt,
         started_at,
         identity: worker.or(identity),
-        failure: Box::new(failure),
+        failure: Box::new(failure.kept()),
         next_attempt_at,
     });
     draft.finish()
@@ -130,7 +131,10 @@ pub(super) fn ended(
         identity: worker.or(identity),
         request_id: None,
         attempt: activity.attempt,
-        last_failure: activity.last_failure.as_deref().cloned(),
+        last_failure: activity
+            .last_failure
+            .as_ref()
+            .map(|last| last.failure.clone()),
         started_at,
     };
     Draft::of_arrival(exec, now, vec![started.into(), end]).finish_arrival()

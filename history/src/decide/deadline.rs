@@ -58,16 +58,12 @@ fn task_due(exec: &Execution, task: &WorkflowTaskState, now: Timestamp) -> Decis
     if task.started.is_some() {
         return workflow_task::timed_out(exec, now);
     }
-    let mut draft = Draft::new(exec, now);
     if task.backoff_until.is_some() {
-        draft.note(Note::WorkflowTaskAttemptScheduled {
-            attempt: task.attempt,
-        });
-        draft.effects.push(Effect::dispatch_workflow_task(task));
-    } else {
-        draft.end_task(TaskEnd::TimedOut(TimeoutType::ScheduleToStart));
-        draft.retry_task(true, true);
+        return workflow_task::wait_is_over(exec, task, now);
     }
+    let mut draft = Draft::new(exec, now);
+    draft.end_task(TaskEnd::TimedOut(TimeoutType::ScheduleToStart));
+    draft.retry_task(true, true);
     draft.finish()
 }
 

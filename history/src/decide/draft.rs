@@ -192,11 +192,12 @@ impl<'a> Draft<'a> {
         self.buffering = false;
         self.task_is_over = true;
         match end {
-            TaskEnd::Failed(cause, failure, _) if task.transient => {
+            TaskEnd::Failed(cause, failure, identity) if task.transient => {
                 self.note(Note::WorkflowTaskAttemptFailed {
                     attempt: task.attempt,
                     cause: WorkflowTaskAttemptCause::Failed(cause),
-                    failure,
+                    failure: failure.map(|failure| Box::new(failure.kept())),
+                    identity,
                 });
             }
             TaskEnd::TimedOut(timeout_type) if task.transient => {
@@ -204,6 +205,7 @@ impl<'a> Draft<'a> {
                     attempt: task.attempt,
                     cause: WorkflowTaskAttemptCause::TimedOut(timeout_type),
                     failure: None,
+                    identity: None,
                 });
             }
             TaskEnd::Failed(cause, failure, identity) => {

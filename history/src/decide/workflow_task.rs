@@ -3,7 +3,7 @@
 use crate::{
     command::Command,
     decide::{
-        Decision, Rejection, close,
+        Decision, Effect, Rejection, close,
         commands::{Refused, Turn},
         draft::{Draft, TaskEnd},
         failure_problem,
@@ -226,6 +226,31 @@ pub fn lose_workflow_task(exec: &Execution, now: Timestamp) -> Result<Decision, 
         return Err(Rejection::WorkflowTaskNotFound);
     }
     Ok(timed_out(exec, now))
+}
+
+/// Ends the wait before the next attempt of a workflow task that failed: a worker has come that may do better.
+///
+/// # Errors
+/// [`Rejection::WorkflowClosed`], [`Rejection::WorkflowTaskNotFound`] when none waits so.
+pub fn hasten_workflow_task(exec: &Execution, now: Timestamp) -> Result<Decision, Rejection> {
+    if !exec.is_open() {
+        return Err(Rejection::WorkflowClosed);
+    }
+    let task = exec
+        .workflow_task()
+        .filter(|task| task.backoff_until.is_some())
+        .ok_or(Rejection::WorkflowTaskNotFound)?;
+    Ok(wait_is_over(exec, task, now))
+}
+
+/// Hands a workflow task out that has waited for its next attempt.
+pub(super) fn wait_is_over(exec: &Execution, task: &WorkflowTaskState, now: Timestamp) -> Decision {
+    let mut draft = Draft::new(exec, now);
+    draft.note(Note::WorkflowTaskAttemptScheduled {
+        attempt: task.attempt,
+    });
+    draft.effects.push(Effect::dispatch_workflow_task(task));
+    draft.finish()
 }
 
 /// Says what follows when the worker did not answer in time.

@@ -9,17 +9,17 @@
 //! any       --one of these, buffered-->                     ended: it waits for its event and is deaf to all else
 //! ```
 //!
-//! The notes are volatile, so an end may find an activity whose start was never recorded.
+//! The notes need not be recorded, so an end may find an activity whose start never was. What of them is kept, beside the
+//! log: [`super::attempts`].
 
 use std::sync::Arc;
 
 use super::{Execution, memory};
 use crate::{
     event::{ActivityTaskScheduled, Event, EventKind},
-    failure::Failure,
     ids::{EventId, Identity},
     payload::Payloads,
-    record::Note,
+    record::{AttemptFailed, Note},
     time::Timestamp,
 };
 
@@ -33,8 +33,8 @@ pub struct ActivityState {
     /// Where that attempt stands.
     pub state: AttemptState,
     /// How the attempt before it failed.
-    pub last_failure: Option<Box<Failure>>,
-    /// What the last heartbeat said.
+    pub last_failure: Option<Box<AttemptFailed>>,
+    /// What the last heartbeat said, of this attempt or of one before it.
     pub heartbeat_details: Payloads,
     /// The `ActivityTaskCancelRequested` event, if there is one.
     pub cancel_requested_event_id: Option<EventId>,
@@ -212,15 +212,22 @@ impl Execution {
             Note::ActivityAttemptFailed {
                 scheduled_event_id,
                 attempt,
+                started_at,
+                identity,
                 failure,
                 next_attempt_at,
-                ..
             } => self.change_activity(*scheduled_event_id, |activity| {
                 if activity.attempt != *attempt || activity.state == AttemptState::Ended {
                     return Err("the activity is not at that attempt");
                 }
                 activity.attempt = activity.attempt.saturating_add(1);
-                activity.last_failure = Some(failure.clone());
+                activity.last_failure = Some(Box::new(AttemptFailed {
+                    attempt: *attempt,
+                    started_at: *started_at,
+                    ended_at: at,
+                    identity: identity.clone(),
+                    failure: failure.as_ref().clone(),
+                }));
                 activity.state = AttemptState::Backoff {
                     until: *next_attempt_at,
                 };
@@ -231,11 +238,13 @@ impl Execution {
             | Note::StartAttached { .. }
             | Note::WorkflowTaskAttemptScheduled { .. }
             | Note::WorkflowTaskAttemptStarted { .. }
-            | Note::WorkflowTaskAttemptFailed { .. } => Err("it is no note of an activity"),
+            | Note::WorkflowTaskAttemptFailed { .. }
+            | Note::ActivityAttempts { .. }
+            | Note::WorkflowTaskAttempts { .. } => Err("it is no note of an activity's attempt"),
         }
     }
 
-    /// Changes an activity if it is still at the attempt that a volatile note speaks of: the note may come late.
+    /// Changes an activity if it is still at the attempt that a note speaks of: the note may come late.
     fn activity_attempt(
         &mut self,
         scheduled_event_id: EventId,

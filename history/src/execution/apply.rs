@@ -6,7 +6,7 @@ use super::{Corrupt, Execution, Status, facts::upsert, memory};
 use crate::{
     event::{Event, EventKind, WorkflowExecutionCancelRequested, WorkflowExecutionStarted},
     ids::EventId,
-    record::{Note, Noted, Record},
+    record::{Note, Noted, Record, TaskFailed},
     requests::Asks,
     time::Timestamp,
 };
@@ -293,8 +293,21 @@ impl Execution {
                 }
                 Ok(())
             }
-            Note::WorkflowTaskAttemptFailed { attempt, cause, .. } => {
-                self.workflow_task_attempt_failed(noted.at, *attempt, *cause)
+            Note::WorkflowTaskAttemptFailed {
+                attempt,
+                cause,
+                failure,
+                identity,
+            } => self.workflow_task_attempt_failed(TaskFailed {
+                attempt: *attempt,
+                at: noted.at,
+                cause: *cause,
+                failure: failure.as_deref().cloned(),
+                identity: identity.clone(),
+            }),
+            note @ (Note::ActivityAttempts { .. } | Note::WorkflowTaskAttempts { .. }) => {
+                self.apply_attempts(note);
+                Ok(())
             }
             note @ (Note::ActivityAttemptStarted { .. }
             | Note::ActivityAttemptScheduled { .. }
@@ -319,7 +332,8 @@ impl Execution {
     }
 }
 
-/// Notes of activities ride on later rows; all others stand where they were made.
+/// What is kept beside the log says where things stand, whatever came after it; notes of activities follow nothing but
+/// each other. All others stand where they were made.
 fn may_come_late(note: &Note) -> bool {
     matches!(
         note,
@@ -327,6 +341,8 @@ fn may_come_late(note: &Note) -> bool {
             | Note::ActivityAttemptScheduled { .. }
             | Note::ActivityAttemptFailed { .. }
             | Note::ActivityHeartbeat { .. }
+            | Note::ActivityAttempts { .. }
+            | Note::WorkflowTaskAttempts { .. }
     )
 }
 

@@ -10,6 +10,9 @@ impl Execution {
         match kind {
             EventKind::ActivityTaskStarted(attributes) => {
                 self.activity_is_open(attributes.scheduled_event_id)?;
+                self.change_activity(attributes.scheduled_event_id, |activity| {
+                    activity.attempt = attributes.attempt;
+                })?;
             }
             EventKind::ActivityTaskCompleted(attributes) => {
                 self.activity_end_was_buffered(attributes.scheduled_event_id)?;

@@ -19,7 +19,7 @@ pub(super) fn activity_bytes(activity: &ActivityState) -> usize {
     let failure = activity
         .last_failure
         .as_ref()
-        .map_or(0, |failure| failure_bytes(failure));
+        .map_or(0, |last| failure_bytes(&last.failure));
     ENTRY_BYTES
         + size_of::<ActivityState>()
         + event_bytes(&activity.scheduled.kind)
@@ -111,6 +111,6 @@ pub(super) fn facts_bytes(facts: &Memo) -> usize {
         .sum()
 }
 
-fn failure_bytes(failure: &Failure) -> usize {
+pub(super) fn failure_bytes(failure: &Failure) -> usize {
     size_of::<Failure>() + failure.size()
 }

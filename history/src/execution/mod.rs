@@ -2,6 +2,7 @@
 
 mod activity;
 mod apply;
+mod attempts;
 mod buffer;
 mod child_workflow;
 mod corrupt;
@@ -22,6 +23,7 @@ use std::{
 };
 
 pub use activity::{ActivityState, AttemptState};
+pub use attempts::TaskFailing;
 pub use child_workflow::ChildState;
 pub use corrupt::Corrupt;
 pub use external::ExternalState;
@@ -65,6 +67,8 @@ pub struct Execution {
     last_record_at: Timestamp,
 
     workflow_task: Option<Box<WorkflowTaskState>>,
+    /// Since when no workflow task was completed, and how the last one failed.
+    task_failing: Option<Box<TaskFailing>>,
     sticky: Option<Box<Sticky>>,
     /// No workflow task was ever scheduled, because the first one waits.
     awaits_first_task: bool,
@@ -107,6 +111,7 @@ impl Execution {
             last_event_at: Timestamp::default(),
             last_record_at: Timestamp::default(),
             workflow_task: None,
+            task_failing: None,
             sticky: None,
             awaits_first_task: false,
             previous_started_event_id: EventId::NONE,
@@ -327,7 +332,9 @@ impl Execution {
 
     /// Returns an estimate of the bytes it takes in memory, in constant time.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.pending_bytes
+        let failing = self.task_failing.as_ref();
+        let last = failing.and_then(|failing| failing.last.failure.as_ref());
+        size_of::<Self>() + self.pending_bytes + last.map_or(0, memory::failure_bytes)
     }
 
     pub(crate) fn buffer(&self) -> &[EventKind] {

@@ -21,10 +21,10 @@ use crate::{
         Event, EventKind, TaskQueueKind, WorkflowTaskCompleted, WorkflowTaskFailedCause,
         WorkflowTaskScheduled, WorkflowTaskStarted,
     },
-    failure::TimeoutType,
+    failure::{Failure, TimeoutType},
     ids::{EventId, Identity, TaskQueue},
     limits,
-    record::WorkflowTaskAttemptCause,
+    record::{TaskFailed, WorkflowTaskAttemptCause},
     time::{Millis, Timestamp},
 };
 
@@ -199,11 +199,18 @@ impl Execution {
             EventKind::WorkflowTaskTimedOut(attributes) => {
                 let started = attributes.timeout_type == TimeoutType::StartToClose;
                 self.ends_task(attributes.scheduled_event_id, started)?;
+                if started {
+                    let cause = WorkflowTaskAttemptCause::TimedOut(attributes.timeout_type);
+                    self.task_failed(event.at, cause, None, None);
+                }
                 self.workflow_task_ended(event, started.then_some(true));
                 Ok(())
             }
             EventKind::WorkflowTaskFailed(attributes) => {
                 self.ends_task(attributes.scheduled_event_id, true)?;
+                let cause = WorkflowTaskAttemptCause::Failed(attributes.cause);
+                let identity = attributes.identity.clone();
+                self.task_failed(event.at, cause, attributes.failure.as_ref(), identity);
                 self.workflow_task_ended(event, Some(false));
                 if attributes.cause == WorkflowTaskFailedCause::ResetWorkflow {
                     let run_id = attributes.new_run_id;
@@ -232,8 +239,9 @@ impl Execution {
     ) -> Result<(), &'static str> {
         match &self.workflow_task {
             Some(task) if !task.transient => return Err("a workflow task is pending"),
-            Some(task) if task.attempt != attributes.attempt => {
-                return Err("the pending workflow task is another attempt");
+            // The log does not say of each attempt that it failed.
+            Some(task) if task.attempt > attributes.attempt => {
+                return Err("the pending workflow task is a later attempt");
             }
             Some(_) | None => {}
         }
@@ -268,6 +276,7 @@ impl Execution {
         self.last_completed_event_id = event.id;
         self.sticky = attributes.sticky.clone().map(Box::new);
         self.workflow_task = None;
+        self.task_failing = None;
         self.clear_buffer();
         Ok(())
     }
@@ -329,6 +338,24 @@ impl Execution {
         }));
     }
 
+    /// Takes note of how the pending workflow task, which has events, failed.
+    fn task_failed(
+        &mut self,
+        at: Timestamp,
+        cause: WorkflowTaskAttemptCause,
+        failure: Option<&Failure>,
+        identity: Option<Identity>,
+    ) {
+        let attempt = self.workflow_task().map_or(1, |task| task.attempt);
+        self.task_fails(TaskFailed {
+            attempt,
+            at,
+            cause,
+            failure: failure.map(Failure::kept),
+            identity,
+        });
+    }
+
     /// Returns the transient task that a note speaks of; nothing if the note came too late to matter.
     pub(super) fn transient_attempt(
         &mut self,
@@ -345,17 +372,19 @@ impl Execution {
 
     pub(super) fn workflow_task_attempt_failed(
         &mut self,
-        at: Timestamp,
-        attempt: u32,
-        cause: WorkflowTaskAttemptCause,
+        failed: TaskFailed,
     ) -> Result<(), &'static str> {
-        let Some(task) = self.transient_attempt(attempt)? else {
-            return Err("the workflow task is not at that attempt");
-        };
+        // The log does not say of each attempt that it failed.
+        let task = self
+            .workflow_task()
+            .filter(|task| task.transient && task.attempt <= failed.attempt)
+            .ok_or("the workflow task is not at that attempt")?;
         let scheduled_event_id = task.scheduled_event_id;
-        let timed_out = matches!(cause, WorkflowTaskAttemptCause::TimedOut(_));
+        let timed_out = matches!(failed.cause, WorkflowTaskAttemptCause::TimedOut(_));
+        let next = failed.attempt.saturating_add(1);
         self.clear_buffer();
-        self.transient_task_follows(scheduled_event_id, at, attempt.saturating_add(1), timed_out);
+        self.transient_task_follows(scheduled_event_id, failed.at, next, timed_out);
+        self.task_fails(failed);
         Ok(())
     }
 }

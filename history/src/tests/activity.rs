@@ -1,6 +1,10 @@
 //! Activities: attempts, retries, heartbeats.
 
-use super::story::check;
+use super::story::{NEXT_RUN, Story, check};
+use crate::{
+    Execution, Failure, Payload, Payloads,
+    decide::{self, Decision, FailActivityTask, HeartbeatActivity, StartActivityTask},
+};
 
 #[test]
 fn activity_is_dispatched_when_it_is_scheduled() {
@@ -197,6 +201,61 @@ fn heartbeat_details_reach_the_next_attempt() {
           = 5s
         ",
     );
+    let mut story = Story::new();
+    for line in [
+        "start",
+        "take",
+        "complete: activity a beat=5s",
+        "run a",
+        "beat a details=7",
+        "err a",
+    ] {
+        story.ask(line);
+    }
+    let details = |story: &Story| {
+        let activity = story.execution.activities().next().unwrap();
+        (
+            activity.attempt,
+            activity.heartbeat_details.0[0].read::<i64>().unwrap(),
+        )
+    };
+    assert_eq!(details(&story), (2, 7), "in memory");
+    story.ask("crash");
+    assert_eq!(details(&story), (2, 7), "read back");
+    for line in ["wait 1s", "run a"] {
+        story.ask(line);
+    }
+    assert_eq!(details(&story), (2, 7), "handed out again");
+}
+
+#[test]
+fn heartbeat_that_is_too_large_fails_the_activity_at_once() {
+    check(
+        "
+        given start | take | complete: activity a | run a
+        beat a size=2097153
+          6 ActivityTaskStarted a
+          7 ActivityTaskFailed a (started 6): heartbeat details: has 2097165 bytes; the most is 2097152, NonRetryableFailure
+          8 WorkflowTaskScheduled
+          > DispatchWorkflowTask 8 attempt 1 to main
+          ! INVALID_ARGUMENT heartbeat details: has 2097165 bytes; the most is 2097152
+        ",
+    );
+}
+
+#[test]
+fn cancellation_that_says_too_much_fails_the_activity_at_once() {
+    check(
+        "
+        given start | take | complete: activity a | run a | signal go | take | complete: cancel-activity a
+        canceled a size=2097153
+          11 ActivityTaskStarted a
+          12 ActivityTaskFailed a (started 11): details: has 2097165 bytes; the most is 2097152, CancelRequested
+          13 WorkflowTaskScheduled
+          > DispatchWorkflowTask 13 attempt 1 to main
+          ! INVALID_ARGUMENT details: has 2097165 bytes; the most is 2097152
+        ",
+    );
 }
 
 #[test]
@@ -271,9 +330,10 @@ fn result_that_is_too_large_fails_the_activity() {
         given start | take | complete: activity a | run a
         done a size=2097200
           6 ActivityTaskStarted a
-          7 ActivityTaskFailed a (started 6): result has 2097212 bytes; the most is 2097152, NonRetryableFailure
+          7 ActivityTaskFailed a (started 6): result: has 2097212 bytes; the most is 2097152, NonRetryableFailure
           8 WorkflowTaskScheduled
           > DispatchWorkflowTask 8 attempt 1 to main
+          ! INVALID_ARGUMENT result: has 2097212 bytes; the most is 2097152
         ",
     );
 }
@@ -289,5 +349,67 @@ fn failure_that_is_too_large_is_cut() {
           8 WorkflowTaskScheduled
           > DispatchWorkflowTask 8 attempt 1 to main
         ",
+    );
+}
+
+#[test]
+fn million_attempts_take_no_more_room_than_a_few() {
+    let mut story = Story::new();
+    for line in ["start", "take", "complete: activity a"] {
+        story.ask(line);
+    }
+    let execution = &mut story.execution;
+    let scheduled_event_id = execution.activities().next().unwrap().scheduled_event_id();
+    let mut now = story.now;
+    let mut memory_bytes = 0;
+    for attempt in 1..=1_000_000 {
+        let start = StartActivityTask {
+            scheduled_event_id,
+            attempt,
+            identity: None,
+        };
+        let beat = HeartbeatActivity {
+            scheduled_event_id,
+            attempt,
+            details: Payloads::one(Payload::json(&attempt).unwrap()),
+            identity: None,
+        };
+        let mut failure = Failure::application("not yet", "Polling", false);
+        if attempt % 1000 == 0 {
+            failure.stack_trace = "x".repeat(100_000);
+        }
+        let fail = FailActivityTask {
+            scheduled_event_id,
+            attempt,
+            failure,
+            identity: None,
+        };
+        let carry_out = |execution: &mut Execution, decision: Decision| {
+            for record in decision.records {
+                assert!(!execution.logs(&record), "{}", record.name());
+                execution.apply(&record).unwrap();
+            }
+        };
+        let decision = decide::start_activity_task(execution, &start, now).unwrap();
+        carry_out(execution, decision);
+        let decision = decide::heartbeat_activity(execution, &beat, now).unwrap();
+        carry_out(execution, decision);
+        let decision = decide::fail_activity_task(execution, &fail, now).unwrap();
+        carry_out(execution, decision);
+        now = execution.next_deadline().unwrap();
+        let decision = decide::fire_due(execution, NEXT_RUN, now);
+        carry_out(execution, decision);
+        memory_bytes = memory_bytes.max(execution.memory_bytes());
+    }
+    assert!(memory_bytes < 10_000, "{memory_bytes}");
+    let kept = execution.attempts(scheduled_event_id).unwrap();
+    let kept_bytes = serde_json::to_string(&kept).unwrap().len();
+    assert!(kept_bytes < 5000, "{kept_bytes}");
+    let read = story.read_back([kept]);
+    let activity = read.activities().next().unwrap();
+    assert_eq!(activity.attempt, 1_000_001);
+    assert_eq!(
+        activity.heartbeat_details.0[0].read::<u32>().unwrap(),
+        1_000_000
     );
 }

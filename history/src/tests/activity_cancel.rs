@@ -116,11 +116,12 @@ fn canceled_activity_that_times_out_is_not_retried() {
 }
 
 #[test]
-fn nobody_ends_as_canceled_unasked() {
+fn who_ends_as_canceled_unasked_has_failed() {
     check(
         "
         given start | take | complete: activity a | run a
         canceled a
+          ~ ActivityAttemptFailed a attempt 1: no cancellation of this activity was requested, next at 1s
           ! CANCELLATION_NOT_REQUESTED
         ",
     );

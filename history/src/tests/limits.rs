@@ -291,7 +291,7 @@ fn failure_that_could_not_be_read_back_is_replaced() {
     );
     story.check_fold();
     let state = story.execution.activities().next().unwrap();
-    let message = &state.last_failure.as_ref().unwrap().message;
+    let message = &state.last_failure.as_ref().unwrap().failure.message;
     assert_eq!(
         message,
         "no (cut: the failure is 201 causes deep; the most is 64)"

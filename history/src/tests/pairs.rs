@@ -23,6 +23,7 @@ const STORIES: &[&str] = &[
     "start | take | fail-task | wait 1s | take",
     "start | take | fail-task | wait 1s | take | signal s id=a",
     "start | take | fail-task | wait 1s | take | fail-task",
+    "start | take | fail-task | wait 1s | take | fail-task | crash",
     "start | take | complete sticky:",
     "start | take | complete sticky: | signal s",
     "start | take | complete sticky: | signal s | wait 10s",
@@ -30,6 +31,7 @@ const STORIES: &[&str] = &[
     "start | take | complete: activity a; activity b | run a | run b | beat a",
     "start | take | complete: activity a | run a | err a",
     "start | take | complete: activity a | run a | err a | wait 1s",
+    "start | take | complete: activity a | run a | err a | crash",
     "start | take | complete: activity a; activity b | run a | run b | signal s | take | done a | err b final",
     "start | take | complete: activity a | run a | done a",
     "start | take | complete: activity a | run a | err a final",
@@ -80,7 +82,7 @@ const PROBLEMS: &[&str] = &[
     "the child does not wait for its start",
     "the child is not there to close",
     "the completion whose command made it is not the last thing that happened",
-    "the pending workflow task is another attempt",
+    "the pending workflow task is a later attempt",
     "the run has started",
     "the run is closed",
     "the timer is not running",
@@ -110,6 +112,7 @@ nothing
 . . . . . . x x x . . . . . . ActivityAttemptFailed
 . . . . . . . . . x x x x x . ActivityAttemptScheduled
 . . . . . . x x x x x x x x . ActivityAttemptStarted
+. x x x x x x x x x x x x x . ActivityAttempts
 . . . . . . x x x x x x x x . ActivityHeartbeat
 . . . . . . . . x . . . . . . ActivityTaskCancelRequested
 . . . . . . . . . . . . . . . ActivityTaskCanceled
@@ -151,6 +154,7 @@ x . . . . . . . . . . . . . . WorkflowExecutionStarted
 . . . x x . . . . . . . . . . WorkflowTaskAttemptFailed
 . x x x x x x x x x x x x x . WorkflowTaskAttemptScheduled
 . x x x x x x x x x x x x x . WorkflowTaskAttemptStarted
+. x x x x x x x x x x x x x . WorkflowTaskAttempts
 . . x . . . . . . . . . . . . WorkflowTaskCompleted
 . . x . . . . . . . . . . . . WorkflowTaskFailed
 . . . . . x x x x x x x x x . WorkflowTaskScheduled

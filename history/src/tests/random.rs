@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 
-use super::story::{Story, fold};
+use super::story::Story;
 use crate::{
     Execution, Record,
     decide::{self, Effect},
-    execution::{AttemptState, Status},
+    execution::{ActivityState, AttemptState, Status},
     ids::EventId,
+    record::TaskFailed,
     time::Timestamp,
 };
 
@@ -309,26 +310,45 @@ fn at_most_one_task(effects: &[Effect]) -> bool {
     tasks.count() <= 1
 }
 
-/// Returns a log in which volatile notes are lost or come late, each as its fate says. Only an activity's notes ride
-/// on a later row; those of workflow tasks stand where they were made, or nowhere.
-fn durable(log: &[Record], fates: &[u8]) -> Vec<Record> {
-    let mut fates = fates.iter().cycle();
-    let (mut durable, mut late) = (Vec::new(), Vec::new());
-    for record in log {
-        match fates.next() {
-            _ if !record.is_volatile() => durable.push(record.clone()),
-            Some(1) if record.name().starts_with("Activity") => late.push(record.clone()),
-            Some(0 | 1) => durable.push(record.clone()),
-            _ => {}
+/// Returns what a run is at, for as long as it may be kept: that a wait is over, time says again.
+fn standing(execution: &Execution) -> String {
+    let activities = execution.activities().map(|activity| {
+        // Of one that ended the event says all.
+        if activity.state == AttemptState::Ended {
+            return format!("{:?} Ended", activity.scheduled_event_id());
         }
-        let closed = record
-            .event()
-            .is_some_and(|event| Status::closed_by(&event.kind).is_some());
-        if !closed && fates.next() == Some(&0) {
-            durable.append(&mut late);
-        }
-    }
-    durable
+        let state = match &activity.state {
+            AttemptState::Scheduled { at } if activity.attempt > 1 => {
+                AttemptState::Backoff { until: *at }
+            }
+            state => state.clone(),
+        };
+        let (failure, details) = (&activity.last_failure, &activity.heartbeat_details);
+        format!(
+            "{:?} {} {state:?} {failure:?} {details:?}",
+            activity.scheduled_event_id(),
+            activity.attempt
+        )
+    });
+    let task = execution
+        .workflow_task()
+        .map(|task| (task.attempt, task.transient, task.started.clone()));
+    format!(
+        "{:?} {:?} {} buffered, task {task:?} {:?}\n{}",
+        execution.next_event_id(),
+        execution.status(),
+        execution.buffered_events(),
+        failing(execution),
+        activities.collect::<Vec<_>>().join("\n")
+    )
+}
+
+/// Returns since when no workflow task completes, and how the last one failed: once something new has happened, that is forgotten
+/// with the rest of its attempts.
+fn failing(execution: &Execution) -> Option<(Timestamp, Option<TaskFailed>)> {
+    let transient = execution.workflow_task().is_some_and(|task| task.transient);
+    let failing = execution.task_failing()?;
+    Some((failing.since, transient.then(|| failing.last.clone())))
 }
 
 proptest! {
@@ -347,20 +367,40 @@ proptest! {
     }
 
     #[test]
-    fn fold_is_as_legal_when_volatile_notes_are_lost_or_late(
+    fn log_and_what_is_kept_beside_it_make_the_same_run(
         first in first(),
         steps in prop::collection::vec(step(), 0..60),
-        fates in prop::collection::vec(0..3_u8, 200),
     ) {
         let mut story = Story::new();
         story.ask(first);
         for step in &steps {
             take_step(&mut story, step);
         }
-        let kept = fold(&durable(&story.log, &fates));
-        prop_assert_eq!(kept.next_event_id(), story.execution.next_event_id());
-        prop_assert_eq!(kept.status(), story.execution.status());
-        prop_assert_eq!(kept.activities().len(), story.execution.activities().len());
+        let execution = &story.execution;
+        let pending = execution.activities().map(ActivityState::scheduled_event_id);
+        let kept: Vec<_> = pending
+            .chain([EventId::NONE])
+            .filter_map(|about| execution.attempts(about))
+            .collect();
+        let read = story.read_back(kept);
+        prop_assert_eq!(standing(&read), standing(execution));
+        // Without what may not be written yet: no failure is forgotten, and no attempt begins to count anew.
+        let read = story.read_back(story.kept.values().cloned());
+        prop_assert_eq!(read.next_event_id(), execution.next_event_id());
+        prop_assert_eq!(read.status(), execution.status());
+        prop_assert_eq!(read.buffered_events(), execution.buffered_events());
+        for (read, live) in read.activities().zip(execution.activities()) {
+            prop_assert_eq!(read.scheduled_event_id(), live.scheduled_event_id());
+            if live.state != AttemptState::Ended {
+                prop_assert_eq!(read.attempt, live.attempt);
+                prop_assert_eq!(&read.last_failure, &live.last_failure);
+            }
+        }
+        prop_assert_eq!(failing(&read), failing(execution));
+        prop_assert_eq!(
+            read.workflow_task().map(|task| task.attempt),
+            execution.workflow_task().map(|task| task.attempt)
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is known after a crash: all but volatile notes.
+//! What is known after a crash: the log, and what is kept of attempts beside it.
 
 use super::story::check;
 
@@ -52,6 +52,61 @@ fn later_attempt_under_way_is_known_by_what_it_held_back() {
           8 WorkflowExecutionSignaled hello
           9 WorkflowTaskScheduled
           > DispatchWorkflowTask 9 attempt 1 to main
+        ",
+    );
+}
+
+#[test]
+fn attempts_count_on_after_a_crash() {
+    check(
+        "
+        given start | take | complete: activity a attempts=3 | run a | err a | wait 1s | run a | err a
+        crash
+        wait 2s
+          ~ ActivityAttemptScheduled a attempt 3
+          > DispatchActivityTask a attempt 3
+        given run a
+        err a
+          6 ActivityTaskStarted a attempt 3 after Error
+          7 ActivityTaskFailed a (started 6): Error, MaximumAttemptsReached
+          8 WorkflowTaskScheduled
+          > DispatchWorkflowTask 8 attempt 1 to main
+        ",
+    );
+}
+
+#[test]
+fn attempts_of_a_workflow_task_count_on_after_a_crash() {
+    check(
+        "
+        given start | take | fail-task | wait 1s | take | fail-task | wait 2s | take | fail-task
+        crash
+        wait 3s
+        wait 1s
+          ~ WorkflowTaskAttemptScheduled attempt 4
+          > DispatchWorkflowTask 5 attempt 4 to main
+        given take
+        complete
+          5 WorkflowTaskScheduled attempt 4
+          6 WorkflowTaskStarted
+          7 WorkflowTaskCompleted
+        ",
+    );
+}
+
+#[test]
+fn what_a_later_attempt_held_back_is_there_after_a_crash() {
+    check(
+        "
+        given start | take | fail-task | wait 1s | take | fail-task | wait 2s | take | signal hello
+        crash
+        fail-task
+          ~ WorkflowTaskAttemptFailed attempt 3: WorkflowWorkerUnhandledFailure
+          5 WorkflowExecutionSignaled hello
+          6 WorkflowTaskScheduled
+          > DispatchWorkflowTask 6 attempt 1 to main
+        crash
+          > DispatchWorkflowTask 6 attempt 1 to main
         ",
     );
 }

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! `given` carries out requests, separated by `|`, without telling what they lead to. `wait 5s` moves the clock and
-//! fires what is due on the way. `crash` folds what is durable and tells what is outstanding. [`check`] tells the story
+//! fires what is due on the way. `crash` folds what is stored and tells what is outstanding. [`check`] tells the story
 //! again and compares; with `UPDATE_STORIES=1` in the environment it writes what it heard into the test.
 
 use std::{collections::BTreeMap, fmt::Write as _, panic::Location};
@@ -40,6 +40,7 @@ use crate::{
         TaskQueue, TimerId, WorkflowExecution, WorkflowId, WorkflowType,
     },
     payload::{Payload, Payloads},
+    record::{Note, Noted},
     retry::RetryPolicy,
     time::{Millis, Timestamp},
 };
@@ -89,7 +90,12 @@ pub(super) fn check(story: &str) {
 /// A run, its log and a clock.
 pub(super) struct Story {
     pub(super) execution: Execution,
+    /// All that was applied.
     pub(super) log: Vec<Record>,
+    /// What of it is in the log that is stored.
+    pub(super) stored: Vec<Record>,
+    /// What is kept beside that: failures of attempts, at once; not that one has started, which comes later.
+    pub(super) kept: BTreeMap<EventId, Noted>,
     pub(super) now: Timestamp,
     pub(super) names: BTreeMap<String, EventId>,
     pub(super) subjects: BTreeMap<EventId, String>,
@@ -109,6 +115,8 @@ impl Story {
         Self {
             execution: Execution::new(Namespace::known("default"), RUN),
             log: Vec::new(),
+            stored: Vec::new(),
+            kept: BTreeMap::new(),
             now: Timestamp(0),
             names: BTreeMap::new(),
             subjects: BTreeMap::new(),
@@ -171,7 +179,7 @@ impl Story {
                 let mut lines = Vec::new();
                 for record in decision.records {
                     self.name(&record);
-                    self.execution.apply(&record).unwrap();
+                    self.keep(&record);
                     lines.push(format!("  {}", telling::record(self, &record)));
                     self.log.push(record);
                 }
@@ -195,6 +203,35 @@ impl Story {
                 lines
             }
         }
+    }
+
+    /// Applies a record, and stores what is to be stored of it.
+    fn keep(&mut self, record: &Record) {
+        let logged = self.execution.logs(record);
+        self.execution.apply(record).unwrap();
+        if logged {
+            self.stored.push(record.clone());
+        } else if let Record::Note(noted) = record
+            && matches!(
+                noted.note,
+                Note::ActivityAttemptFailed { .. } | Note::WorkflowTaskAttemptFailed { .. }
+            )
+            && let Some(about) = noted.note.about()
+        {
+            self.kept
+                .extend(self.execution.attempts(about).map(|noted| (about, noted)));
+        }
+        let execution = &self.execution;
+        self.kept
+            .retain(|about, _| execution.attempts(*about).is_some());
+    }
+
+    /// Returns the run as it is read from what is stored.
+    pub(super) fn read_back(&self, kept: impl IntoIterator<Item = Noted>) -> Execution {
+        let kept = kept.into_iter().map(Record::Note);
+        let records: Vec<Record> = self.stored.iter().cloned().chain(kept).collect();
+        let stored = serde_json::to_string(&records).unwrap();
+        fold(&serde_json::from_str::<Vec<Record>>(&stored).unwrap())
     }
 
     /// Learns the names that later lines use.
@@ -239,6 +276,8 @@ impl Story {
         let outcome = decide::start_after(&self.execution, run_id, &request, self.now);
         self.execution = Execution::new(Namespace::known("default"), run_id);
         self.log.clear();
+        self.stored.clear();
+        self.kept.clear();
         self.hear(outcome)
     }
 
@@ -255,9 +294,10 @@ impl Story {
         )]
     }
 
-    /// Forgets what is volatile, and tells what is outstanding.
+    /// Forgets what is not kept, and tells what is outstanding.
     fn crash(&mut self) -> Vec<String> {
-        self.log.retain(|record| !record.is_volatile());
+        let kept = self.kept.values().cloned().map(Record::Note);
+        self.log = self.stored.iter().cloned().chain(kept).collect();
         self.execution = self.fold(&self.log);
         self.execution
             .outstanding()
@@ -442,7 +482,7 @@ impl Story {
                 )
             }
             "canceled" => {
-                let details = Payloads::default();
+                let details = sized_payloads(words);
                 decide::cancel_activity_task(
                     exec,
                     &CancelActivityTask {
@@ -455,9 +495,10 @@ impl Story {
                 )
             }
             "beat" => {
-                let details = words.get("details").map_or_else(Payloads::default, |text| {
-                    Payloads::one(Payload::json_text(text.to_owned()))
-                });
+                let details = words.get("details").map_or_else(
+                    || sized_payloads(words),
+                    |text| Payloads::one(Payload::json_text(text.to_owned())),
+                );
                 decide::heartbeat_activity(
                     exec,
                     &HeartbeatActivity {

@@ -283,6 +283,15 @@ fn note(story: &Story, note: &Note) -> String {
             };
             format!("{name} attempt {attempt}: {cause}")
         }
+        Note::ActivityAttempts {
+            scheduled_event_id,
+            attempt,
+            ..
+        } => format!(
+            "{name} {} at attempt {attempt}",
+            subject(story, *scheduled_event_id)
+        ),
+        Note::WorkflowTaskAttempts { attempt, .. } => format!("{name} at attempt {attempt}"),
     }
 }
 

@@ -130,7 +130,9 @@ impl Owner {
         let demanded = ((namespace.clone(), hello.task_queue.clone()), kind);
         if self.queues.session(session).is_none() {
             let borrowed = Borrowed::of(member);
+            let build = hello.build_id.clone();
             self.queues.borrow(session, namespace, hello, borrowed);
+            self.hasten_failing(&demanded.0, &build);
         }
         let Some(worker) = self.queues.session(session) else {
             return;

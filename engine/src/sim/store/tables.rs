@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use foldhash::HashSet;
-use history::{RunId, Timestamp, WorkflowId};
+use history::{EventId, RunId, Timestamp, WorkflowId};
 use uuid::Uuid;
 
 use super::{
@@ -60,6 +60,7 @@ pub(in crate::sim) struct State {
     pub(super) executions: BTreeMap<RunId, Execution>,
     pub(super) current: BTreeMap<WorkflowId, RunId>,
     pub(super) history: BTreeMap<RunId, Vec<Row>>,
+    pub(super) attempts: BTreeMap<(RunId, EventId), String>,
     pub(super) open_run: BTreeMap<RunId, OpenRow>,
     pub(super) outbox: BTreeSet<RunId>,
 
@@ -195,11 +196,19 @@ impl State {
                 self.checks.row(row, rows.len(), now())?;
                 rows.push(Row {
                     run_id: row.run_id.0,
-                    seq: row.seq,
+                    seq: Some(row.seq),
                     version: history::chain::VERSION,
                     records: row.records.clone(),
-                    hash: row.hash.to_vec(),
+                    hash: Some(row.hash.to_vec()),
                 });
+            }
+            for row in &item.attempts {
+                self.checks.attempt(row)?;
+                let key = (row.run_id, row.event_id);
+                match &row.note {
+                    Some(note) => drop(self.attempts.insert(key, note.clone())),
+                    None => drop(self.attempts.remove(&key)),
+                }
             }
             for close in &item.closes {
                 if let Some(execution) = self.executions.get_mut(&close.run_id) {
@@ -245,6 +254,16 @@ impl State {
         for row in rows {
             folding.row(row);
         }
+        let attempts = (run_id, EventId::NONE)..=(run_id, EventId(i64::MAX));
+        for note in self.attempts.range(attempts).map(|(_, note)| note) {
+            folding.row(&Row {
+                run_id: run_id.0,
+                seq: None,
+                version: history::chain::VERSION,
+                records: note.clone(),
+                hash: None,
+            });
+        }
         folding.end(&header).map(Some)
     }
 
@@ -282,12 +301,19 @@ impl State {
         due.collect()
     }
 
-    /// Returns what `open_run` and `outbox` say that is not so.
+    /// Returns what `open_run`, `attempt` and `outbox` say that is not so.
     pub(in crate::sim) fn leftover(&self) -> Option<String> {
         let stale = self
             .open_run
             .keys()
             .find(|run_id| self.executions.get(run_id).is_none_or(|e| e.closed));
+        let over = self
+            .attempts
+            .keys()
+            .find(|(run_id, _)| self.executions.get(run_id).is_none_or(|e| e.closed));
+        if let Some((run_id, _)) = over {
+            return Some(format!("attempt has {run_id}, which is closed"));
+        }
         match (stale, self.outbox.first()) {
             (Some(run_id), _) => Some(format!("open_run has {run_id}, which is closed")),
             (None, Some(run_id)) => Some(format!("outbox has {run_id}, which has had time to pay")),

@@ -58,6 +58,8 @@ pub(super) struct Columns<'a> {
     pub(super) open: Open,
     pub(super) gone: (Column<i16>, Column<Uuid>),
     pub(super) outbox: Outbox,
+    pub(super) attempts: Attempts<'a>,
+    pub(super) over: Over,
     pub(super) settled: (Column<i16>, Column<Uuid>),
 }
 
@@ -121,6 +123,22 @@ pub(super) struct Outbox {
     pub(super) claim: Column<Option<Uuid>>,
 }
 
+#[derive(Default)]
+pub(super) struct Attempts<'a> {
+    pub(super) shard: Column<i16>,
+    pub(super) run_id: Column<Uuid>,
+    pub(super) event_id: Column<i64>,
+    pub(super) note: Column<&'a str>,
+    pub(super) claim: Column<Option<Uuid>>,
+}
+
+#[derive(Default)]
+pub(super) struct Over {
+    pub(super) shard: Column<i16>,
+    pub(super) run_id: Column<Uuid>,
+    pub(super) event_id: Column<i64>,
+}
+
 impl<'a> Columns<'a> {
     pub(super) fn of(items: &'a [Item], settled: &[Settled]) -> Self {
         let mut columns = Self::default();
@@ -128,6 +146,7 @@ impl<'a> Columns<'a> {
         let mut claims: HashMap<(i16, &str), Uuid> = HashMap::default();
         // One statement can't change a row twice: what the last item says of a run is what counts.
         let mut open_runs = BTreeMap::new();
+        let mut attempts = BTreeMap::new();
         for item in items {
             let workflow = (item.namespace, item.workflow_id.as_str());
             if let (Some(first), Some(last)) = (item.starts.first(), item.starts.last()) {
@@ -155,6 +174,23 @@ impl<'a> Columns<'a> {
             }
             if let Some((run_id, open)) = item.open {
                 open_runs.insert(run_id, (item.shard, open));
+            }
+            for attempt in &item.attempts {
+                let key = (attempt.run_id, attempt.event_id);
+                attempts.insert(key, (item.shard, attempt.note.as_deref(), claim));
+            }
+        }
+        for ((run_id, event_id), (shard, note, claim)) in attempts {
+            if let Some(note) = note {
+                columns.attempts.shard.push(shard);
+                columns.attempts.run_id.push(run_id.0);
+                columns.attempts.event_id.push(event_id.0);
+                columns.attempts.note.push(note);
+                columns.attempts.claim.push(claim);
+            } else {
+                columns.over.shard.push(shard);
+                columns.over.run_id.push(run_id.0);
+                columns.over.event_id.push(event_id.0);
             }
         }
         for (run_id, (shard, open)) in open_runs {

@@ -59,6 +59,22 @@ pub enum OpenRow {
     Gone,
 }
 
+/// A row of `attempt`, or that it goes.
+#[derive(Debug, Clone)]
+pub struct AttemptRow {
+    pub run_id: RunId,
+    pub event_id: history::EventId,
+    /// What it is to say; `None` when the activity or workflow task is over.
+    pub note: Option<String>,
+}
+
+/// A run's part in an item, by the number that the run gave it.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    pub run_id: RunId,
+    pub number: u64,
+}
+
 /// A run whose debts are all paid: its row of `outbox` may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Settled {
@@ -74,7 +90,10 @@ pub struct Item {
     pub workflow_id: WorkflowId,
     /// The folding that decided this; what belongs to a dropped one is not written.
     pub incarnation: u64,
+    /// Whose records and attempts these are.
+    pub parts: Vec<Part>,
     pub rows: Vec<HistoryRow>,
+    pub attempts: Vec<AttemptRow>,
     pub starts: Vec<StartRow>,
     pub closes: Vec<CloseRow>,
     /// What `open_run` is to say of a run from now on.
@@ -86,7 +105,9 @@ pub struct Item {
 impl Item {
     /// Returns the bytes it counts for in a batch.
     pub fn bytes(&self) -> usize {
-        self.rows.iter().map(|row| row.records.len() + 128).sum()
+        let rows = self.rows.iter().map(|row| row.records.len() + 128);
+        let notes = self.attempts.iter().filter_map(|row| row.note.as_ref());
+        rows.chain(notes.map(|note| note.len() + 128)).sum()
     }
 }
 
@@ -109,7 +130,7 @@ pub struct Connection {
 }
 
 /// How many arguments `commit_batch` takes.
-const ARGUMENTS: usize = 45;
+const ARGUMENTS: usize = 53;
 
 impl Connection {
     /// Opens the connection and prepares its statements.
@@ -174,6 +195,8 @@ impl Connection {
             outbox,
             open,
             gone,
+            attempts,
+            over,
             settled,
         } = columns;
         [
@@ -220,6 +243,14 @@ impl Connection {
             &open.due_at,
             &gone.0,
             &gone.1,
+            &attempts.shard,
+            &attempts.run_id,
+            &attempts.event_id,
+            &attempts.note,
+            &attempts.claim,
+            &over.shard,
+            &over.run_id,
+            &over.event_id,
             &settled.0,
             &settled.1,
         ]

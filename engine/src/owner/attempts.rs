@@ -1,0 +1,301 @@
+//! What the database keeps of attempts beside the log: one note for each pending activity and workflow task that is replaced
+//! with the run's next commit, or in a commit of its own. A short attempt that ends well writes none.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    time::Duration,
+};
+
+use history::{
+    EventId, EventKind, Execution, Note, Record, RunId, execution::AttemptState, record::Noted,
+};
+use tokio::time::Instant;
+
+use super::Owner;
+use crate::{limits::ATTEMPT_NOTED_AFTER, store::commit::AttemptRow};
+
+/// Of one run. Activities go by their `ActivityTaskScheduled` event, the workflow task by [`EventId::NONE`].
+#[derive(Debug, Default)]
+pub(crate) struct Attempts {
+    /// Those that have a row when all that is on its way is durable, with the attempt that it says has started.
+    rows: BTreeMap<EventId, Option<u32>>,
+    /// Those whose row is to be written with the next commit.
+    changed: BTreeSet<EventId>,
+    /// Those whose row goes with the next commit.
+    over: BTreeSet<EventId>,
+    /// Those whose last heartbeat is not written.
+    beats: BTreeSet<EventId>,
+}
+
+/// What is to be written when it is still so in a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Later {
+    /// This attempt has started.
+    Start(u32),
+    /// What the last heartbeat said.
+    Heartbeat,
+}
+
+/// What is to be looked at, the earliest first.
+#[derive(Debug, Default)]
+pub(super) struct Noting(BinaryHeap<Reverse<(Instant, RunId, EventId, Later)>>);
+
+impl Noting {
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        self.0.peek().map(|Reverse((at, ..))| *at)
+    }
+}
+
+impl Attempts {
+    /// Returns what the database had of a run when it was read.
+    pub(crate) fn read(notes: &[Note]) -> Self {
+        let rows = notes
+            .iter()
+            .filter_map(|note| Some((note.about()?, said(note))));
+        Self {
+            rows: rows.collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Takes note of what a record that was just applied changes.
+    pub(crate) fn follow(&mut self, execution: &Execution, record: &Record) {
+        if !execution.is_open() {
+            self.changed.clear();
+            self.beats.clear();
+            self.over.extend(std::mem::take(&mut self.rows).into_keys());
+            return;
+        }
+        match record {
+            Record::Event(event) => self.ends(ended(&event.kind)),
+            Record::Note(noted) => match &noted.note {
+                Note::Buffered { event } => self.ends(ended(event)),
+                note @ (Note::ActivityAttemptFailed { .. }
+                | Note::WorkflowTaskAttemptFailed { .. }) => self.changed.extend(note.about()),
+                Note::ActivityAttemptStarted { .. }
+                | Note::ActivityAttemptScheduled { .. }
+                | Note::ActivityHeartbeat { .. }
+                | Note::WorkflowTaskAttemptScheduled { .. }
+                | Note::WorkflowTaskAttemptStarted { .. }
+                | Note::RequestsHeard { .. }
+                | Note::StartAttached { .. }
+                | Note::ActivityAttempts { .. }
+                | Note::WorkflowTaskAttempts { .. } => {}
+            },
+        }
+        let task_is_known =
+            self.rows.contains_key(&EventId::NONE) || self.changed.contains(&EventId::NONE);
+        if task_is_known && !execution.workflow_task().is_some_and(|task| task.transient) {
+            self.ends(Some(EventId::NONE));
+        }
+    }
+
+    fn ends(&mut self, about: Option<EventId>) {
+        let Some(about) = about else { return };
+        self.changed.remove(&about);
+        self.beats.remove(&about);
+        if self.rows.remove(&about).is_some() {
+            self.over.insert(about);
+        }
+    }
+
+    /// Says whether a row is to be written.
+    pub(crate) fn are_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// Has a row written with the next commit.
+    pub(crate) fn change(&mut self, about: EventId) {
+        self.changed.insert(about);
+    }
+
+    /// Takes note of a heartbeat that says something new; says whether all before it are written.
+    fn beat(&mut self, about: EventId) -> bool {
+        self.beats.insert(about)
+    }
+
+    /// Adds the rows that are to be written and those that go.
+    pub(crate) fn flush(
+        &mut self,
+        run_id: RunId,
+        execution: &Execution,
+        rows: &mut Vec<AttemptRow>,
+    ) {
+        for about in std::mem::take(&mut self.changed) {
+            self.beats.remove(&about);
+            match execution.attempts(about) {
+                Some(noted) => {
+                    self.rows.insert(about, said(&noted.note));
+                    rows.push(written(run_id, about, noted));
+                }
+                None => self.ends(Some(about)),
+            }
+        }
+        rows.extend(
+            std::mem::take(&mut self.over)
+                .into_iter()
+                .map(|event_id| AttemptRow {
+                    run_id,
+                    event_id,
+                    note: None,
+                }),
+        );
+    }
+
+    /// Says whether something of an activity or of the workflow task is not written that may be.
+    fn is_behind(&self, execution: &Execution, about: EventId) -> bool {
+        let started = if about.is_none() {
+            let task = execution.workflow_task().filter(|task| task.transient);
+            task.and_then(|task| task.started.is_some().then_some(task.attempt))
+        } else {
+            let activity = execution.activity(about);
+            activity.and_then(|activity| {
+                let started = activity.is_started() && !activity.is_once();
+                started.then_some(activity.attempt)
+            })
+        };
+        self.beats.contains(&about)
+            || started.is_some_and(|attempt| self.rows.get(&about) != Some(&Some(attempt)))
+    }
+
+    /// Has everything written that is not.
+    pub(crate) fn catch_up(&mut self, execution: &Execution) {
+        let activities = execution.activities();
+        let started =
+            activities.filter(|activity| matches!(activity.state, AttemptState::Started { .. }));
+        for about in started
+            .map(history::execution::ActivityState::scheduled_event_id)
+            .chain([EventId::NONE])
+        {
+            if self.is_behind(execution, about) {
+                self.changed.insert(about);
+            }
+        }
+    }
+}
+
+/// Returns the attempt that a note says has started.
+fn said(note: &Note) -> Option<u32> {
+    match note {
+        Note::ActivityAttempts {
+            attempt, started, ..
+        } => started.as_ref().map(|_| *attempt),
+        Note::WorkflowTaskAttempts {
+            attempt, started, ..
+        } => started.as_ref().map(|_| *attempt),
+        Note::ActivityAttemptStarted { .. }
+        | Note::ActivityAttemptScheduled { .. }
+        | Note::ActivityAttemptFailed { .. }
+        | Note::ActivityHeartbeat { .. }
+        | Note::Buffered { .. }
+        | Note::RequestsHeard { .. }
+        | Note::StartAttached { .. }
+        | Note::WorkflowTaskAttemptScheduled { .. }
+        | Note::WorkflowTaskAttemptStarted { .. }
+        | Note::WorkflowTaskAttemptFailed { .. } => None,
+    }
+}
+
+fn written(run_id: RunId, event_id: EventId, noted: Noted) -> AttemptRow {
+    let record = Record::Note(noted);
+    #[cfg(test)]
+    let record = crate::sim::planted::misremember(record);
+    AttemptRow {
+        run_id,
+        event_id,
+        // Our own types have no key or value that JSON could refuse.
+        note: Some(serde_json::to_string(&record).unwrap_or_default()),
+    }
+}
+
+/// Returns the activity that an event ends.
+fn ended(kind: &EventKind) -> Option<EventId> {
+    match kind {
+        EventKind::ActivityTaskCompleted(ended) => Some(ended.scheduled_event_id),
+        EventKind::ActivityTaskFailed(ended) => Some(ended.scheduled_event_id),
+        EventKind::ActivityTaskTimedOut(ended) => Some(ended.scheduled_event_id),
+        EventKind::ActivityTaskCanceled(ended) => Some(ended.scheduled_event_id),
+        _ => None,
+    }
+}
+
+impl Owner {
+    /// Has it written that an attempt has started, if it runs long.
+    pub(super) fn note_start(&mut self, run_id: RunId, about: EventId, attempt: u32) {
+        self.note_later(run_id, about, Later::Start(attempt), ATTEMPT_NOTED_AFTER);
+    }
+
+    /// Has it written what a heartbeat said that was just applied: in a while, for more may come; at once when the run is
+    /// about to leave.
+    pub(super) fn note_heartbeat(&mut self, run_id: RunId, about: EventId) {
+        let leaves = |run: &super::Run| self.stopping || !self.shards.hands_out(run.shard);
+        let Some(leaves) = self.runs.get(&run_id).map(|run| leaves(run)) else {
+            return;
+        };
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
+        if leaves {
+            run.attempts.change(about);
+            self.settle(run_id);
+        } else if run.attempts.beat(about) {
+            let after = crate::limits::HEARTBEAT_NOTED_AFTER;
+            self.note_later(run_id, about, Later::Heartbeat, after);
+        }
+    }
+
+    fn note_later(&mut self, run_id: RunId, about: EventId, what: Later, after: Duration) {
+        let at = Instant::now() + after;
+        self.noting.0.push(Reverse((at, run_id, about, what)));
+    }
+
+    /// Has written what is still so that was to be looked at by now.
+    pub(super) fn write_noted(&mut self) {
+        let now = Instant::now();
+        while self.noting.next_look().is_some_and(|at| at <= now) {
+            let Some(Reverse((_, run_id, about, what))) = self.noting.0.pop() else {
+                break;
+            };
+            let Some(run) = self.runs.get_mut(&run_id) else {
+                continue;
+            };
+            let (execution, attempts) = (&run.execution, &mut run.attempts);
+            let still = match what {
+                Later::Start(attempt) => is_at(execution, about, attempt),
+                Later::Heartbeat => attempts.beats.contains(&about),
+            };
+            if still && attempts.is_behind(execution, about) {
+                attempts.change(about);
+                self.settle(run_id);
+            }
+        }
+    }
+
+    /// Has everything written that is known of attempts: whoever is next is to find it.
+    pub(super) fn write_all_attempts(&mut self) {
+        // The order of a map is no order; that of the seeds is.
+        let mut behind = Vec::new();
+        for (run_id, run) in &mut self.runs {
+            run.attempts.catch_up(&run.execution);
+            if run.attempts.are_changed() {
+                behind.push(*run_id);
+            }
+        }
+        behind.sort_unstable();
+        for run_id in behind {
+            self.flush(run_id);
+        }
+    }
+}
+
+/// Says whether an activity or the workflow task is at an attempt.
+fn is_at(execution: &Execution, about: EventId, attempt: u32) -> bool {
+    if about.is_none() {
+        let task = execution.workflow_task();
+        task.is_some_and(|task| task.attempt == attempt)
+    } else {
+        let activity = execution.activity(about);
+        activity.is_some_and(|activity| activity.attempt == attempt)
+    }
+}
