@@ -22,3 +22,7 @@ pub const HISTORY_PAGE: usize = 200;
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(25);
 /// How long open requests get to end at shutdown, once the engine has answered them.
 pub const HTTP_DRAIN: Duration = Duration::from_secs(5);
+/// The most problems that an answer names of a run; a run may have 2,000 activities, all failing.
+pub const PROBLEMS_MAX: usize = 20;
+/// The most characters of a reason in a problem; `lastFailure` of the description has all of it.
+pub const REASON_CHARS_MAX: usize = 1000;

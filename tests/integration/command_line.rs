@@ -1,9 +1,12 @@
 //! The command line against a server.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+};
 
 use crate::support::Server;
 
@@ -227,5 +230,55 @@ async fn audit_check_tells_a_sound_database_from_a_broken_one_and_from_none() {
     assert_eq!(code, 2, "{err}");
     let (code, _, err) = check("no address", &[]).await;
     assert_eq!(code, 3, "{err}");
+    server.stop().await;
+}
+
+/// Starts a command that waits for ever, and returns the first line of its stderr that has this text.
+async fn waits_and_says(server: &Server, words: &[&str], text: &str) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
+    command
+        .args(["workflow", "--address", &server.address])
+        .args(words)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    loop {
+        let line = lines.next_line().await.unwrap().unwrap();
+        if line.contains(text) {
+            return line;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_waits_for_a_stuck_run_says_why() {
+    let server = Server::start().await;
+    let start = &[
+        "start", "--id", "w", "--type", "greet", "--input", "5", "--wait",
+    ];
+    let said = waits_and_says(
+        &server,
+        start,
+        "still waiting: workflow task failing since ",
+    )
+    .await;
+    assert!(
+        said.contains("invalid type: integer `5`, expected a string"),
+        "{said}"
+    );
+    let said = waits_and_says(&server, &["result", "w", "--json"], "problem").await;
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert!(
+        said["problem"].as_str().unwrap().contains("invalid type"),
+        "{said}"
+    );
+
+    let (_, out, _) = workflow(&server, &["describe", "w"]).await;
+    assert!(
+        out.contains("\nproblem       workflow task failing since "),
+        "{out}"
+    );
     server.stop().await;
 }

@@ -1,6 +1,6 @@
 //! The state of a run, over HTTP.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use coreason::prelude::*;
 
@@ -70,5 +70,85 @@ async fn a_signal_that_nobody_reads_and_one_that_does_not_fit_are_shown_with_the
     let body = json!({"signalName": "approve", "input": {"by": "ann"}});
     server.client.post("/w/signal", body).await;
     assert_eq!(server.client.result("w").await["result"], "ann");
+    server.stop().await;
+}
+
+/// Starts a workflow that gets stuck, and waits until it is.
+async fn stuck(server: &Server, id: &str, body: Value) -> Value {
+    let (status, started) = server.client.post("", body).await;
+    assert_eq!(status, 201, "{started}");
+    loop {
+        let (_, run) = server.client.get(&format!("/{id}")).await;
+        if run["problems"] != json!([]) {
+            return run;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn message(answer: &Value) -> &str {
+    answer["problems"][0]["message"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_stuck_run_says_why_wherever_it_is_asked_about() {
+    let server = Server::start().await;
+    for (workflow_type, reason) in [
+        (
+            "greet",
+            "the input of workflow `greet` can't be read: argument 1 is not what the code takes: payload is not of the expected shape: invalid type: integer `5`",
+        ),
+        ("nobody", "this worker has no workflow `nobody`; it has "),
+        ("stumbles", "no more chairs"),
+    ] {
+        let start = json!({
+            "workflowType": workflow_type, "workflowId": workflow_type, "input": 5, "workflowIdConflictPolicy": "UseExisting",
+        });
+        let run = stuck(&server, workflow_type, start.clone()).await;
+        let attempt = run["pendingWorkflowTask"]["attempt"].as_u64();
+        assert!(attempt >= Some(2), "{run}");
+
+        let (_, waited) = server.client.post("?wait=10ms", start).await;
+        let (_, result) = server.client.get(&format!("/{workflow_type}/result")).await;
+        for answer in [&run, &waited, &result] {
+            let message = message(answer);
+            assert!(
+                message.starts_with("workflow task failing since ") && message.contains(reason),
+                "{message}"
+            );
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_failing_activity_is_a_problem_of_its_run() {
+    let server = Server::start().await;
+    let start = json!({"workflowType": "persistent", "workflowId": "w"});
+    let run = stuck(&server, "w", start).await;
+    let message = message(&run);
+    assert!(
+        message.starts_with("activity `declined` (1) failed at ")
+            && message.contains(", attempt 2 next in ")
+            && message.ends_with(": the card was declined"),
+        "{message}"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_queue_that_nobody_polls_is_a_problem_of_its_runs() {
+    let server = Server::start_without_worker().await;
+    let run = stuck(
+        &server,
+        "w",
+        json!({"workflowType": "greet", "workflowId": "w"}),
+    )
+    .await;
+    let message = message(&run);
+    assert!(
+        message.starts_with("no worker polls task queue `default` since "),
+        "{message}"
+    );
     server.stop().await;
 }

@@ -7,7 +7,11 @@ use engine::{Description, PendingActivity, PendingChild, PendingTimer};
 use history::{Payload, RunId, Timestamp, task::UnreadSignals};
 use serde::Serialize;
 
-use super::{outcome::FailureBody, run::RunQuery};
+use super::{
+    outcome::FailureBody,
+    problem::{Problem, problems},
+    run::RunQuery,
+};
 use crate::{
     app::App,
     error::Error,
@@ -44,6 +48,8 @@ struct Body<'a> {
     closed_at: Option<Timestamp>,
     history_length: i64,
     history_bytes: u64,
+    /// What keeps it from going on, in sentences.
+    problems: Vec<Problem>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<Execution<'a>>,
     memo: BTreeMap<&'a str, Value<'a>>,
@@ -133,6 +139,7 @@ impl<'a> Body<'a> {
             closed_at: run.closed_at,
             history_length: run.history_length,
             history_bytes: run.history_bytes,
+            problems: problems(run),
             parent: run.parent.as_ref().map(Execution::of),
             memo: values(&run.memo),
             search_attributes: values(&run.search_attributes),

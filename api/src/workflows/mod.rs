@@ -11,4 +11,5 @@ pub(crate) mod terminate;
 
 mod input;
 mod outcome;
+mod problem;
 mod run;

@@ -1,10 +1,11 @@
 //! How a run ended, as the routes that wait for it say it.
 
 use axum::{http::StatusCode, response::Response};
-use engine::Closed;
+use engine::{Address, Closed, Description, Engine};
 use history::{EventKind, Failure, FailureInfo, Payloads, RunId, Status, WorkflowId};
 use serde::Serialize;
 
+use super::problem::{Problem, problems};
 use crate::reply::{self, Returned};
 
 /// The state of a workflow that was waited for.
@@ -21,11 +22,18 @@ pub(crate) struct Outcome<'a> {
     result: Option<Returned<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureBody<'a>>,
+    /// What keeps an open run from going on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<Problem>,
 }
 
 impl<'a> Outcome<'a> {
-    /// Returns the outcome of a run that is still open.
-    pub(crate) fn open(workflow_id: &'a WorkflowId, run_id: Option<RunId>) -> Self {
+    /// Returns the outcome of a run that is still open, as far as its state is known.
+    pub(crate) fn open(
+        workflow_id: &'a WorkflowId,
+        run_id: Option<RunId>,
+        run: Option<&Description>,
+    ) -> Self {
         Self {
             workflow_id,
             run_id,
@@ -33,6 +41,7 @@ impl<'a> Outcome<'a> {
             status: Status::Running.as_str(),
             result: None,
             failure: None,
+            problems: run.map(problems).unwrap_or_default(),
         }
     }
 
@@ -46,6 +55,7 @@ impl<'a> Outcome<'a> {
             status: closed.status.as_str(),
             result,
             failure,
+            problems: Vec::new(),
         }
     }
 
@@ -61,6 +71,11 @@ impl<'a> Outcome<'a> {
             self,
         )
     }
+}
+
+/// Returns the state of a run that was waited for in vain. That it is open is known, whatever keeps its state from being read.
+pub(crate) async fn state(engine: &Engine, run: &Address) -> Option<Description> {
+    engine.describe(run).await.ok()
 }
 
 fn ending(kind: &EventKind) -> (Option<Returned<'_>>, Option<FailureBody<'_>>) {

@@ -4,7 +4,7 @@ use axum::{extract::State, response::Response};
 use engine::Waited;
 use serde::Deserialize;
 
-use super::outcome::Outcome;
+use super::outcome::{Outcome, state};
 use crate::{
     app::App,
     error::Error,
@@ -28,9 +28,15 @@ pub(crate) async fn result(
 ) -> Result<Response, Error> {
     let address = of.run(run_id(query.run_id.as_deref())?);
     let (engine, wait) = (app.engine()?, query.wait.or_not());
-    let workflow_id = &address.workflow_id;
     Ok(match engine.result(&address, wait).await? {
-        Waited::Closed(closed) => Outcome::closed(workflow_id, &closed).reply(),
-        Waited::Open(run_id) => Outcome::open(workflow_id, Some(run_id)).reply(),
+        Waited::Closed(closed) => Outcome::closed(&address.workflow_id, &closed).reply(),
+        Waited::Open(run_id) => {
+            let open = engine::Address {
+                run_id: Some(run_id),
+                ..address
+            };
+            let run = state(engine, &open).await;
+            Outcome::open(&open.workflow_id, Some(run_id), run.as_ref()).reply()
+        }
     })
 }

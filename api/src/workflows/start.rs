@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use axum::{extract::State, http::StatusCode, response::Response};
-use engine::Started;
+use engine::{Address, Started};
 use history::{
     Millis, RequestId, RetryPolicy, TaskQueue, WorkflowId, WorkflowType,
     decide::StartWorkflow,
@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::{
     input::{Facts, arguments, facts, identity, present},
-    outcome::Outcome,
+    outcome::{Outcome, state},
 };
 use crate::{
     app::App,
@@ -52,9 +52,19 @@ pub(crate) async fn start(
         return Ok(reply_started(&workflow_id, started));
     };
     let (started, closed) = engine.execute_workflow(&namespace, request, wait).await?;
+    let open = if closed.is_none() {
+        let run = Address {
+            namespace,
+            workflow_id: workflow_id.clone(),
+            run_id: None,
+        };
+        state(engine, &run).await
+    } else {
+        None
+    };
     let mut outcome = match &closed {
         Some(closed) => Outcome::closed(&workflow_id, closed),
-        None => Outcome::open(&workflow_id, Some(started.run_id)),
+        None => Outcome::open(&workflow_id, Some(started.run_id), open.as_ref()),
     };
     outcome.started = Some(started.started);
     Ok(outcome.reply())

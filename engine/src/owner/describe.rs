@@ -33,6 +33,8 @@ pub struct Description {
     pub started_at: Timestamp,
     /// When it closed, if it has.
     pub closed_at: Option<Timestamp>,
+    /// When this was so.
+    pub described_at: Timestamp,
     /// How many events it has.
     pub history_length: i64,
     /// The stored size of its history, in bytes.
@@ -128,7 +130,7 @@ pub struct PendingChild {
 }
 
 /// Describes a run whose whole state is durable.
-pub(super) fn describe(run: &Run, queues: &Queues) -> Description {
+pub(super) fn describe(run: &Run, queues: &Queues, now: Timestamp) -> Description {
     let execution = &run.execution;
     let started = execution.started();
     Description {
@@ -140,6 +142,7 @@ pub(super) fn describe(run: &Run, queues: &Queues) -> Description {
         status: execution.status(),
         started_at: execution.started_at(),
         closed_at: execution.close_event().map(|event| event.at),
+        described_at: now,
         history_length: execution.next_event_id().0 - 1,
         history_bytes: run.bytes,
         parent: started.parent_workflow_execution.clone(),

@@ -211,7 +211,7 @@ impl Owner {
         }
         run.waiters.events = still;
         if run.is_durable() && !run.describe_waiters.is_empty() {
-            let description = super::describe::describe(run, &self.queues);
+            let description = super::describe::describe(run, &self.queues, self.setup.clock.now());
             for waiter in run.describe_waiters.drain(..) {
                 let _ = waiter.send(Ok(description.clone()));
             }

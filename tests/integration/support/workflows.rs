@@ -11,7 +11,10 @@ pub(crate) fn worker() -> Worker {
         .workflow(relay)
         .workflow(refusal)
         .workflow(patient)
+        .workflow(stumbles)
+        .workflow(persistent)
         .activity(greeting)
+        .activity(declined)
 }
 
 #[activity]
@@ -60,4 +63,22 @@ async fn refusal(_: Workflow) -> Result<()> {
 async fn patient(wf: Workflow) -> Result<()> {
     wf.sleep(Duration::from_hours(1)).await?;
     Ok(())
+}
+
+/// Panics.
+#[workflow]
+async fn stumbles(_: Workflow) -> Result<()> {
+    std::env::var_os("CHAIRS_LEFT").expect("no more chairs");
+    Ok(())
+}
+
+#[activity(retry(initial = "1h"))]
+async fn declined() -> Result<()> {
+    Err(Error::new("the card was declined").of_kind("CardDeclined"))
+}
+
+/// Tries again and again.
+#[workflow]
+async fn persistent(wf: Workflow) -> Result<()> {
+    wf.call(declined, ()).await
 }

@@ -4,11 +4,14 @@ use std::io::{self, Write};
 
 use serde::Deserialize;
 
-use super::{Run, Session, ending::Failure};
+use super::{
+    Run, Session,
+    ending::{Failure, Problem},
+};
 use crate::cli::{
     Error,
     table::{Table, one_line},
-    terminal::{Screen, of_state},
+    terminal::{Colour, Screen, of_state},
 };
 
 #[derive(clap::Args)]
@@ -31,6 +34,8 @@ struct Description {
     history_bytes: u64,
     parent: Option<Parent>,
     cancel_requested: bool,
+    #[serde(default)]
+    problems: Vec<Problem>,
     pending_workflow_task: Option<WorkflowTask>,
     pending_activities: Vec<Activity>,
     pending_timers: Vec<Timer>,
@@ -136,6 +141,10 @@ impl Description {
             if let Some(value) = value {
                 writeln!(out, "{name:14}{value}")?;
             }
+        }
+        for problem in &self.problems {
+            let message = screen.paint(&one_line(&problem.message), Some(Colour::Bad));
+            writeln!(out, "{:14}{message}", "problem")?;
         }
         Ok(())
     }

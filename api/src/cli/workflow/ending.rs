@@ -1,13 +1,16 @@
 //! Waiting for the end of a workflow, and saying how it ended.
 
-use std::{io::Write as _, time::Duration};
+use std::{collections::HashSet, io::Write as _, time::Duration};
 
+use engine::limits::LONG_POLL_MAX;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Session;
-use crate::cli::{Answer, Error};
+use crate::cli::{Answer, Error, one_line};
 
+/// How long a command waits before it looks, at first, for what keeps the workflow from ending; each time twice as long.
+const LOOK_AFTER: Duration = Duration::from_secs(2);
 /// How long a server may be away while a command waits: a takeover or a restart takes less.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -18,6 +21,16 @@ struct Outcome {
     status: String,
     result: Option<Box<RawValue>>,
     failure: Option<Failure>,
+    #[serde(default)]
+    problems: Vec<Problem>,
+}
+
+/// What keeps a run from going on.
+#[derive(Deserialize)]
+pub(super) struct Problem {
+    about: String,
+    reason: String,
+    pub(super) message: String,
 }
 
 #[derive(Deserialize)]
@@ -50,15 +63,45 @@ pub(super) async fn wait(
     run_id: Option<&str>,
 ) -> Result<(), Error> {
     let client = session.client.clone().patient(PATIENCE);
-    let mut query = vec![("wait", "true".to_owned())];
-    query.extend(run_id.map(|run_id| ("runId", run_id.to_owned())));
+    let mut told = Told::default();
+    let mut look_after = LOOK_AFTER;
     loop {
+        let mut query = vec![("wait", format!("{}s", look_after.as_secs()))];
+        query.extend(run_id.map(|run_id| ("runId", run_id.to_owned())));
         let answer = client
             .get(&["workflows", workflow_id, "result"], &query)
             .await?;
         let outcome: Outcome = answer.read()?;
         if outcome.status != "Running" {
             return print(session.json, &answer, outcome);
+        }
+        told.tell(outcome.problems, session.json);
+        look_after = (look_after * 2).min(LONG_POLL_MAX);
+    }
+}
+
+/// What was said about a wait: each reason is said once, not each attempt that it ends.
+#[derive(Default)]
+struct Told(HashSet<(String, String)>);
+
+impl Told {
+    fn tell(&mut self, problems: Vec<Problem>, json: bool) {
+        for Problem {
+            about,
+            reason,
+            message,
+        } in problems
+        {
+            if !self.0.insert((about, reason)) {
+                continue;
+            }
+            let line = if json {
+                serde_json::json!({ "problem": message }).to_string()
+            } else {
+                format!("still waiting: {}", one_line(&message))
+            };
+            // There is nowhere left to say that the terminal is gone.
+            let _ = writeln!(std::io::stderr(), "{line}");
         }
     }
 }

@@ -10,9 +10,10 @@ use serde_json::value::RawValue;
 
 use super::{
     Run, Session,
+    ending::Problem,
     steps::{Pending, Steps},
 };
-use crate::cli::{Client, Error, event::Event, table::Table, terminal::Screen};
+use crate::cli::{Client, Error, event::Event, one_line, table::Table, terminal::Screen};
 
 /// How long a server may be away while the history is followed.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -43,6 +44,8 @@ struct Page {
 #[serde(rename_all = "camelCase")]
 struct State {
     pending_activities: Vec<Pending>,
+    #[serde(default)]
+    problems: Vec<Problem>,
 }
 
 impl Show {
@@ -55,12 +58,13 @@ impl Show {
         }
     }
 
-    /// Prints the history in short.
+    /// Prints the history in short, and what keeps the run from going on.
     async fn steps(&self, client: &Client) -> Result<(), Error> {
         let mut steps = Steps::default();
         for event in self.all(client).await? {
             steps.add(&Event::read(&event)?);
         }
+        let mut problems = Vec::new();
         if let Some(run_id) = steps.is_open().then_some(&self.run.run_id) {
             let query: Vec<_> = run_id.iter().map(|id| ("runId", id.clone())).collect();
             let run: State = client
@@ -68,10 +72,13 @@ impl Show {
                 .await?
                 .read()?;
             steps.pending(&run.pending_activities);
+            problems = run.problems;
         }
-        steps
-            .table()
-            .write(&mut io::stdout().lock(), Screen::stdout())?;
+        let mut out = io::stdout().lock();
+        steps.table().write(&mut out, Screen::stdout())?;
+        for problem in problems {
+            writeln!(out, "{}", one_line(&problem.message))?;
+        }
         Ok(())
     }
 
