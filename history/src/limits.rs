@@ -4,6 +4,8 @@ use crate::time::Millis;
 
 /// The most bytes of one payload list: an input, a result, the details of a signal or a failure. Temporal: `limit.blobSize.error`.
 pub const PAYLOAD_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// The most bytes of all that the commands of one answer to a workflow task carry. Temporal: the size of a gRPC message.
+pub const WORKFLOW_TASK_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The most failures in a chain of causes: what is deeper could not be read back from JSON.
 pub const FAILURE_DEPTH_MAX: usize = 64;
 /// The most bytes kept of a failure after which another attempt follows. The last one is recorded whole.

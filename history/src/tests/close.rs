@@ -247,3 +247,15 @@ fn result_that_is_too_large_is_refused() {
         ",
     );
 }
+
+#[test]
+fn answer_whose_commands_carry_too_much_together_is_refused() {
+    check(
+        "
+        given start | take
+        complete: activity a size=1500000; activity b size=1500000; activity c size=1500000
+          4 WorkflowTaskFailed RequestTooLarge
+          ! RequestTooLarge: its 3 commands carry 4500036 bytes; the most is 4194304: ask for less at once, or pass references to data that is stored elsewhere
+        ",
+    );
+}

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     command::Command,
-    decide::{Effect, draft::Draft, facts_problem, keys_problem},
+    decide::{Effect, draft::Draft, facts_problem, keys_problem, size},
     event::{EventKind, Memo, SearchAttributes, WorkflowTaskFailedCause as Cause},
     execution::Execution,
     ids::{ActivityId, EventId, InvalidId, RunId, TimerId},
@@ -115,6 +115,9 @@ impl<'t, 'a> Turn<'t, 'a> {
 
     /// Carries the commands out, in order, or says what is wrong with the first that can't be.
     pub(super) fn carry_out(&mut self, commands: &[Command]) -> Result<(), Refused> {
+        if let Some(problem) = size::commands_problem(commands) {
+            return refused(Cause::RequestTooLarge, problem);
+        }
         for (at, command) in commands.iter().enumerate() {
             if command.closes() && at + 1 < commands.len() {
                 return refused(
