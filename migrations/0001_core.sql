@@ -9,7 +9,10 @@ CREATE TABLE namespace (
 COMMENT ON TABLE namespace IS 'Workflow ids are unique inside a namespace.';
 INSERT INTO namespace (name) VALUES ('default');
 
--- What all members agree on. One row; whoever changes members or a shard's owner locks it first, so no two such changes cross.
+-- What all members agree on. One row; whoever changes members or a shard's owner locks it, so no two such changes cross.
+--
+-- The order of locks, in every transaction: a member's rows of "slot", then "cluster", then "member" and "shard_owner". What may be
+-- held for as long as a batch takes comes first, so that nobody waits for it with what all members need in hand.
 CREATE TABLE cluster (
     id      smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
     epoch   bigint NOT NULL DEFAULT 0,                 -- grows by one with each member that joins
@@ -28,16 +31,24 @@ COMMENT ON TABLE member_secret IS 'What the engine processes on this database sh
 INSERT INTO member_secret DEFAULT VALUES;
 ALTER TABLE member_secret ENABLE ROW LEVEL SECURITY;
 
--- The engine processes that own shards, each under a new id whenever it joins. Its advisory lock is the first half of its id.
+-- The engine processes that own shards, each under a new id whenever it joins. Its advisory lock is the first half of its id;
+-- the sessions to be ended with it have its id in their application_name.
 CREATE TABLE member (
     id          uuid PRIMARY KEY,
     address     text NOT NULL,                    -- where it answers HTTP
     epoch       bigint NOT NULL UNIQUE,
     lease_until timestamptz NOT NULL,             -- by this database's clock; a frozen member loses it
-    open_since  timestamptz NOT NULL,             -- its open runs that started before have a row in "open_run"
-    backends    integer[] NOT NULL DEFAULT '{}'   -- its backend pids: ended by whoever fences it
+    open_since  timestamptz NOT NULL              -- its open runs that started before have a row in "open_run"
 );
 COMMENT ON TABLE member IS 'The engine processes that own shards, and until when.';
+
+-- The latest of those that were members: what each of them compares with what it was told, when it comes back.
+CREATE TABLE former_member (
+    id      uuid PRIMARY KEY,
+    epoch   bigint NOT NULL UNIQUE,
+    batches bigint[] NOT NULL  -- the last batch of each slot, from slot 0 on; 0 where there was none
+);
+COMMENT ON TABLE former_member IS 'What the latest processes that are no members any more had committed.';
 
 -- Who owns a shard. A member's shards change hands when it is fenced, or when it gives them away itself.
 CREATE TABLE shard_owner (
@@ -280,3 +291,55 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION commit_batch IS 'Writes a batch if its process is a member still; raises CR001 otherwise.';
+
+-- The last batch of each slot of a member, from slot 0 on.
+CREATE FUNCTION last_batches(member_id uuid) RETURNS bigint[] LANGUAGE sql STABLE AS $$
+    SELECT array_agg(coalesce((SELECT b.batch FROM batch_log b WHERE b.member = member_id AND b.slot = n
+                               ORDER BY b.batch DESC LIMIT 1), 0) ORDER BY n)
+    FROM generate_series(0, 7) n
+$$;
+COMMENT ON FUNCTION last_batches IS 'The number of the last batch of each slot of a member.';
+
+-- What a process compares with what it was told: is this its database, and does it hold all of that? "batches" is NULL where nothing
+-- is known of the process.
+CREATE FUNCTION held_of(member_id uuid, OUT system bigint, OUT timeline bigint, OUT latest_epoch bigint, OUT batches bigint[])
+LANGUAGE sql STABLE AS $$
+    SELECT (SELECT system_identifier FROM pg_control_system()),
+           ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint,
+           c.epoch,
+           CASE WHEN EXISTS (SELECT FROM member m WHERE m.id = member_id) THEN last_batches(member_id)
+                ELSE (SELECT f.batches FROM former_member f WHERE f.id = member_id) END
+    FROM cluster c
+$$;
+COMMENT ON FUNCTION held_of IS 'Which database this is, and what it holds of a process that is or was a member.';
+
+-- What became of a batch whose answer was lost, found in one statement, and so in one transaction: a client that freezes or vanishes
+-- keeps no lock. Its session is ended, and locking the slot waits for that end.
+CREATE FUNCTION batch_fate(
+    member_id uuid, member_epoch bigint, slot_n smallint, batch_n bigint,
+    lost_session text,                                -- the application_name of the session that had the batch
+    start_shards smallint[], start_run_ids uuid[],    -- what the batch was to start
+    OUT system bigint, OUT timeline bigint, OUT latest_epoch bigint, OUT batches bigint[],
+    OUT member boolean,     -- the process still is one
+    OUT committed boolean,
+    OUT conflicts uuid[]    -- of a committed batch: the starts that did not get their id
+)
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_terminate_backend(a.pid, 5000)
+    FROM pg_stat_activity a
+    WHERE a.application_name = lost_session AND a.datname = current_database() AND a.pid <> pg_backend_pid();
+    PERFORM FROM slot s WHERE s.member = member_id AND s.n = slot_n AND s.epoch = member_epoch FOR UPDATE;
+    member := FOUND;
+    -- Each statement sees what was committed before it, and so what the lock has waited for.
+    SELECT * INTO system, timeline, latest_epoch, batches FROM held_of(member_id);
+    committed := EXISTS (SELECT FROM batch_log b WHERE b.member = member_id AND b.slot = slot_n AND b.batch = batch_n);
+    IF committed THEN
+        conflicts := ARRAY(
+            SELECT u.run_id FROM unnest(start_shards, start_run_ids) AS u (shard, run_id)
+            WHERE NOT EXISTS (SELECT FROM execution e WHERE e.shard = u.shard AND e.run_id = u.run_id)
+        );
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION batch_fate IS 'Ends the session that had a batch, and says what became of it.';

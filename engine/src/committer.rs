@@ -14,7 +14,10 @@ use history::{RunId, WorkflowId};
 use tokio::sync::mpsc;
 
 use crate::{
-    limits::{BATCH_ATTEMPTS_MAX, BATCH_BYTES_MAX, BATCH_ROWS_MAX, GATHER, GATHER_ITEMS},
+    limits::{
+        BATCH_ATTEMPTS_MAX, BATCH_BYTES_MAX, BATCH_RESENDS_MAX, BATCH_ROWS_MAX, GATHER,
+        GATHER_ITEMS, ITEM_RESENDS_MAX,
+    },
     owner::{Answer, Message},
     store::{
         self, Connection, NotCommitted, Store, Term,
@@ -47,8 +50,26 @@ pub(crate) struct Outcome {
     pub(crate) confirmed: Vec<Answer>,
     /// Not written, because the id means another run.
     pub(crate) conflicting: Vec<Item>,
-    /// Not written, because the database refuses their data.
-    pub(crate) refused: Vec<(Item, String)>,
+    /// Not written, because the database refuses their data, or fails at it.
+    pub(crate) refused: Vec<(Item, Refusal)>,
+}
+
+/// Why an item is not written.
+#[derive(Debug, Clone)]
+pub(crate) enum Refusal {
+    /// The database says what is wrong with its data.
+    Data(String),
+    /// The database fails at it, again and again, and at nothing else.
+    Failing(String),
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Data(problem) => f.write_str(problem),
+            Self::Failing(problem) => write!(f, "the database fails at it: {problem}"),
+        }
+    }
 }
 
 /// Which workflow an item belongs to: its namespace and id.
@@ -75,6 +96,9 @@ pub(crate) enum Lost {
     /// What was committed is not there: the database was restored or failed over to an earlier state.
     #[error("the database is behind what it acknowledged")]
     Behind,
+    /// Another server is the database now, or another time of the same one.
+    #[error("the database failed over")]
+    FailedOver,
     /// The database refuses the bookkeeping itself.
     #[error("the database refuses to commit: {0}")]
     Refused(String),
@@ -169,6 +193,8 @@ struct Gathered {
     busy: HashSet<Workflow>,
     /// The foldings whose item was not written: what else they sent must not be.
     dead: HashSet<Folding>,
+    /// The workflows at whose items the database failed: until one is written, they go alone.
+    suspects: HashSet<Workflow>,
 }
 
 impl Gathered {
@@ -184,6 +210,10 @@ impl Gathered {
                 self.dead.remove(&folding);
             }
         }
+    }
+
+    fn is_suspect(&self, workflow: &Workflow) -> bool {
+        !self.suspects.is_empty() && self.suspects.contains(workflow)
     }
 
     fn is_dead(&self, item: &Item) -> bool {
@@ -214,7 +244,12 @@ impl Gathered {
             };
             let workflow = workflow(&item);
             let starts_twice = !item.starts.is_empty() && taken.contains(&workflow);
-            if starts_twice || self.busy.contains(&workflow) || held_back.contains(&workflow) {
+            let alone = self.is_suspect(&workflow);
+            if starts_twice
+                || (alone && !items.is_empty())
+                || self.busy.contains(&workflow)
+                || held_back.contains(&workflow)
+            {
                 held_back.insert(workflow);
                 skipped.push_back(item);
                 continue;
@@ -223,6 +258,9 @@ impl Gathered {
             bytes += item.bytes();
             taken.insert(workflow);
             items.push(item);
+            if alone {
+                break;
+            }
         }
         while let Some(item) = skipped.pop_back() {
             self.pending.push_front(item);
@@ -238,7 +276,16 @@ impl Gathered {
     /// Frees the workflows of a batch, and marks those whose items were not written.
     fn finish(&mut self, outcome: &Outcome) {
         for item in &outcome.committed {
-            self.busy.remove(&workflow(item));
+            let workflow = workflow(item);
+            self.busy.remove(&workflow);
+            if !self.suspects.is_empty() {
+                self.suspects.remove(&workflow);
+            }
+        }
+        for (item, refusal) in &outcome.refused {
+            if let Refusal::Failing(_) = refusal {
+                self.suspects.insert(workflow(item));
+            }
         }
         for item in outcome
             .conflicting
@@ -289,7 +336,8 @@ impl Lane {
         let mut parts = vec![batch.items];
         let (mut settled, mut answers) = (batch.settled, batch.answers);
         // What follows an item that is not written is not written either: a history has no gaps.
-        let mut lost: HashMap<Workflow, Option<String>> = HashMap::default();
+        let mut lost: HashMap<Workflow, Option<Refusal>> = HashMap::default();
+        let mut cut = false;
         while let Some(mut part) = parts.pop() {
             if !lost.is_empty() {
                 let behind = part.extract_if(.., |item| lost.contains_key(&workflow(item)));
@@ -303,7 +351,13 @@ impl Lane {
                     continue;
                 }
             }
-            match self.commit_part(&part, &settled).await? {
+            let resends = match part.len() {
+                0 | 1 => ITEM_RESENDS_MAX,
+                // What is in doubt after the first cut is found sooner.
+                _ if cut => 1,
+                _ => BATCH_RESENDS_MAX,
+            };
+            match self.commit_part(&part, &settled, resends).await? {
                 Ok(conflicts) => {
                     outcome.settled.append(&mut settled);
                     outcome.confirmed.append(&mut answers);
@@ -333,6 +387,7 @@ impl Lane {
                     }
                 }
                 Err(_) => {
+                    cut = true;
                     let mut first = part;
                     let second = first.split_off(first.len() / 2);
                     parts.push(second);
@@ -343,13 +398,15 @@ impl Lane {
         Ok((self, outcome))
     }
 
-    /// Commits items in one transaction. The inner error is the database's word on their data.
+    /// Commits items in one transaction. The inner error says why they can't be: for one item, that they never will.
     async fn commit_part(
         &mut self,
         items: &[Item],
         settled: &[Settled],
-    ) -> Result<Result<HashSet<RunId>, String>, Lost> {
+        resends: u32,
+    ) -> Result<Result<HashSet<RunId>, Refusal>, Lost> {
         let mut attempt = 1;
+        let mut doubts = Doubts::new(resends, self.setup.patience);
         loop {
             let batch = self.next;
             self.next += 1;
@@ -359,9 +416,11 @@ impl Lane {
                 Ok(Err(error)) => error,
                 Err(_elapsed) => NotCommitted::Unknown(store::Error::Silent),
             };
-            match error {
+            let doubtful = match error {
                 NotCommitted::Fenced => return Err(Lost::Fenced),
-                NotCommitted::Poison(problem) if !items.is_empty() => return Ok(Err(problem)),
+                NotCommitted::Poison(problem) if !items.is_empty() => {
+                    return Ok(Err(Refusal::Data(problem)));
+                }
                 NotCommitted::Poison(_) | NotCommitted::TryAgain(_)
                     if attempt < BATCH_ATTEMPTS_MAX =>
                 {
@@ -373,10 +432,21 @@ impl Lane {
                     // 10 ms, 20 ms, 40 ms, 80 ms.
                     tokio::time::sleep(Duration::from_millis(5 << attempt)).await;
                     attempt += 1;
+                    continue;
                 }
                 NotCommitted::Poison(problem) => return Err(Lost::Refused(problem)),
                 NotCommitted::TryAgain(error) => return Err(Lost::Store(error)),
-                NotCommitted::Unknown(_) => {
+                NotCommitted::Doubtful(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the database failed at a batch"
+                    );
+                    if items.len() > 1 {
+                        return Ok(Err(Refusal::Failing(reason(&error))));
+                    }
+                    error
+                }
+                NotCommitted::Unknown(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         batch,
@@ -385,8 +455,22 @@ impl Lane {
                     if let Some(conflicts) = self.find_out(batch, items).await? {
                         return Ok(Ok(conflicts));
                     }
+                    error
                 }
+            };
+            if !doubts.are_enough() {
+                continue;
             }
+            if items.is_empty() {
+                return Err(Lost::Store(doubtful));
+            }
+            if items.len() == 1 {
+                // Is it the item, or the database? That one has to commit when it is not asked for anything.
+                Box::pin(self.commit_part(&[], &[], ITEM_RESENDS_MAX))
+                    .await?
+                    .ok();
+            }
+            return Ok(Err(Refusal::Failing(reason(&doubtful))));
         }
     }
 
@@ -419,18 +503,55 @@ impl Lane {
         items: &[Item],
     ) -> Result<Option<HashSet<RunId>>, Lost> {
         let Setup { store, term, .. } = &self.setup;
-        let fate = store
-            .fate(&*self.connection, self.slot, *term, batch, items)
-            .await?;
+        let fate = store.fate(self.slot, *term, batch, items).await?;
         let conflicts = match fate {
             Fate::Fenced => return Err(Lost::Fenced),
             Fate::Behind => return Err(Lost::Behind),
+            Fate::FailedOver => return Err(Lost::FailedOver),
             Fate::NotCommitted => None,
             Fate::Committed(conflicts) => Some(conflicts),
         };
         self.connection = store.connection(self.slot, *term).await?;
         Ok(conflicts)
     }
+}
+
+/// How often something has failed without a reason of its own.
+struct Doubts {
+    most: u32,
+    /// When each takes as long as this, it is not sent so often.
+    patience: Duration,
+    since: tokio::time::Instant,
+    count: u32,
+}
+
+impl Doubts {
+    fn new(most: u32, patience: Duration) -> Self {
+        Self {
+            most,
+            patience,
+            since: tokio::time::Instant::now(),
+            count: 0,
+        }
+    }
+
+    /// Counts one more, and says whether it is not worth another try.
+    fn are_enough(&mut self) -> bool {
+        self.count += 1;
+        let long = self.count >= BATCH_RESENDS_MAX && self.since.elapsed() >= 3 * self.patience;
+        self.count >= self.most || long
+    }
+}
+
+/// Returns an error with its causes, in one line.
+fn reason(error: &store::Error) -> String {
+    let mut reason = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        reason = format!("{reason}: {error}");
+        cause = error.source();
+    }
+    reason
 }
 
 #[cfg(test)]

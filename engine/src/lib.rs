@@ -178,8 +178,8 @@ impl Engine {
     /// # Errors
     /// When the database can't be reached, is older than Postgres 15, or has a newer schema.
     pub async fn open(config: Config) -> Result<Self, Error> {
-        let url = config.database_url.clone();
-        let pool = store::connect::pool(&url).await?;
+        let address = store::connect::Address::parse(&config.database_url)?;
+        let pool = store::connect::pool(&address).await?;
         store::connect::migrate(&pool).await?;
         let namespaces = store::load::Namespaces::load(&pool).await?;
         let (stop, stopping) = watch::channel(false);
@@ -193,8 +193,7 @@ impl Engine {
         let known = namespaces.clone();
         on_own_thread(async move {
             // What the owner reads with belongs to its thread, as its connections do.
-            let reads = store::connect::owner_pool(&url)?;
-            let store = Arc::new(Postgres::new(url, reads, known.clone(), config.lease));
+            let store = Arc::new(Postgres::new(address, known.clone(), config.lease));
             ownership::run(config, store, known, (post, World::REAL), role_tx, stopping).await;
             drop(running);
             Ok(())

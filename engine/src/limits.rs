@@ -77,9 +77,24 @@ pub const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 pub const LIST_CONNECTIONS: u32 = 2;
 /// How often a failed batch is tried again when the database says that trying again may help.
 pub const BATCH_ATTEMPTS_MAX: u32 = 5;
+/// How often a batch of several items is sent again that fails without a reason of its own, or whose answer is lost each time; then it is
+/// cut in two.
+pub const BATCH_RESENDS_MAX: u32 = 3;
+/// How often an item that fails so alone is sent again, at most, before it counts as the culprit.
+pub const ITEM_RESENDS_MAX: u32 = 8;
 /// How long the owner waits before it reads again what could not be read, or folds again a run whose data was refused.
 pub const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// The most rows of `batch_log` kept per slot.
 pub const BATCH_LOG_KEPT: i64 = 10_000;
 /// How long workers get to finish at shutdown.
 pub const DRAIN: Duration = Duration::from_secs(10);
+/// How many of those that were members are remembered, so that each can see whether the database holds what it was told.
+pub const FORMER_MEMBERS_KEPT: i64 = 1000;
+/// How long a change of members, or of who owns what, waits for a lock of another one; then it is tried again.
+pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long a transaction may lie idle; a process that is frozen in the middle of one holds up the others until then.
+pub const IDLE_IN_TRANSACTION_MAX: Duration = Duration::from_secs(2);
+/// How long a statement about members, or about who owns what, may take.
+pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a read of the owner may take: the runs of many shards, at a takeover.
+pub const READ_TIMEOUT: Duration = Duration::from_hours(1);

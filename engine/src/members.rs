@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -46,8 +46,8 @@ pub(crate) enum Told {
 pub(crate) struct Shared {
     /// Open runs that started before this moment (microseconds) have a row in `open_run`. Raised by the owner, written with the lease.
     pub(crate) open_since: Arc<AtomicI64>,
-    /// Shards that are folded and accounted for since the lease was last renewed.
-    pub(crate) folded: Arc<Mutex<Vec<i16>>>,
+    /// Shards that are folded and accounted for, and not known to be so in the database.
+    folded: Arc<Mutex<Vec<i16>>>,
     /// How many shards are served here.
     pub(crate) served: Arc<AtomicUsize>,
     /// There are no other members. Said before anything goes to one.
@@ -73,9 +73,18 @@ impl Shared {
         }
     }
 
-    /// Returns the shards that the next renewal may call folded. Asked before `open_since` is read.
-    pub(crate) fn take_folded(&self) -> Vec<i16> {
-        std::mem::take(&mut *self.folded.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Returns the shards that are folded once `open_since`, read after this, is written.
+    pub(crate) fn folded(&self) -> Vec<i16> {
+        self.lock_folded().clone()
+    }
+
+    /// Notes that the database knows of these.
+    pub(crate) fn forget_folded(&self, shards: &[i16]) {
+        self.lock_folded().retain(|shard| !shards.contains(shard));
+    }
+
+    fn lock_folded(&self) -> MutexGuard<'_, Vec<i16>> {
+        self.folded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -227,9 +236,7 @@ impl<'a> Members<'a> {
         match told {
             Told::Adopted(shards) => {
                 self.hold(&shards, Held::Yes);
-                let mut folded = self.folded();
-                folded.extend(shards);
-                drop(folded);
+                self.shared.lock_folded().extend(shards);
                 self.balance();
                 Ok(())
             }
@@ -252,13 +259,6 @@ impl<'a> Members<'a> {
                 self.look().await
             }
         }
-    }
-
-    fn folded(&self) -> std::sync::MutexGuard<'_, Vec<i16>> {
-        self.shared
-            .folded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks at the others. A look that fails is repeated.
@@ -396,7 +396,7 @@ impl<'a> Members<'a> {
             return;
         }
         self.hold(&leaving, Held::Leaving);
-        self.folded().retain(|shard| !leaving.contains(shard));
+        self.shared.forget_folded(&leaving);
         let _ = self.owner.send(Message::GiveUp { shards: leaving });
     }
 

@@ -20,6 +20,7 @@ use tokio::{
     sync::{Notify, mpsc, watch},
     time::Instant,
 };
+use uuid::Uuid;
 
 use crate::{
     Config, Role,
@@ -130,10 +131,11 @@ pub(crate) enum Ended {
 impl Tenure<'_> {
     async fn serve(&self, mut stopping: watch::Receiver<bool>) -> Result<(), Ended> {
         let expiry = members::expiry(self.config.lease);
-        let mut session = answered(expiry, self.store.session()).await??;
+        let owner = self.world.uuid();
+        let mut session = answered(expiry, self.store.session(owner)).await??;
         // Joining waits for the batches of members that died; nothing of it may wait for ever.
         let limit = self.config.lease.max(LEASE);
-        let (term, open_since) = answered(limit, self.join(&mut *session)).await??;
+        let (term, open_since) = answered(limit, self.join(&mut *session, owner)).await??;
         let view = answered(limit, self.store.look(None)).await??;
         let (shards, shards_since) = members::owned(&view, term.owner);
         tracing::info!(
@@ -194,7 +196,7 @@ impl Tenure<'_> {
         members.begin(view)?;
 
         let ready = self.announce(term, sender.clone(), &shared);
-        let mut renewing = renew(
+        let mut renewing = keep_lease(
             &**self.store,
             &mut *session,
             (term, expiry, renewed_at),
@@ -234,8 +236,12 @@ impl Tenure<'_> {
     }
 
     /// Becomes a member, in the place of those that are dead.
-    async fn join(&self, session: &mut dyn Session) -> Result<(Term, Timestamp), store::Error> {
-        let (expiry, owner) = (members::expiry(self.config.lease), self.world.uuid());
+    async fn join(
+        &self,
+        session: &mut dyn Session,
+        owner: Uuid,
+    ) -> Result<(Term, Timestamp), store::Error> {
+        let expiry = members::expiry(self.config.lease);
         session.lock(owner).await?;
         let (epoch, open_since) = session.join(owner, &self.config.address, expiry).await?;
         let term = Term { owner, epoch };
@@ -256,7 +262,7 @@ impl Tenure<'_> {
         let mut samples = 0;
         loop {
             let (renewed_at, asked) = (Instant::now(), clock::Asked::now(self.world));
-            let renewed = session.renew(term, expiry, open_since, &[]);
+            let renewed = session.renew(term, expiry, open_since);
             let now = answered(limit, renewed).await??.ok_or(Ended::Lease)?;
             samples += 1;
             match clock {
@@ -368,6 +374,8 @@ fn message(panic: &(dyn Any + Send)) -> String {
 
 /// How many renewals lie between two looks at the partitions: some hours, and partitions are made weeks ahead.
 const RENEWALS_A_PARTITION_LOOK: u64 = 5000;
+/// How many renewals lie between two deletions of old batch numbers.
+const RENEWALS_A_BATCH_LOG_LOOK: u64 = 10;
 
 /// Waits for the database, but not for ever: a connection may be half gone.
 pub(crate) async fn answered<T>(
@@ -379,44 +387,97 @@ pub(crate) async fn answered<T>(
         .map_err(|_elapsed| Ended::Silent)
 }
 
+/// Renews the lease and does what follows a renewal, until the lease can't be renewed.
+async fn keep_lease(
+    store: &dyn Store,
+    session: &mut dyn Session,
+    (term, expiry, renewed_at): (Term, Duration, Instant),
+    clock: &Clock,
+    shared: &Shared,
+) -> Result<(), Ended> {
+    let (tell, renewals) = mpsc::unbounded_channel();
+    let renewing = renew(session, (term, expiry, renewed_at), clock, shared, tell);
+    let house = keep_house(store, (term, expiry), shared, renewals);
+    with(renewing, house).await
+}
+
+/// A renewal of the lease, and the shards that were folded before it: what it wrote accounts for them.
+struct Renewal {
+    at: Timestamp,
+    folded: Vec<i16>,
+}
+
 /// Renews the lease until it can't be. What is not renewed before its row expires counts as lost, so that nobody acts on it.
 async fn renew(
-    store: &dyn Store,
     session: &mut dyn Session,
     (term, expiry, mut renewed_at): (Term, Duration, Instant),
     clock: &Clock,
     shared: &Shared,
+    renewals: mpsc::UnboundedSender<Renewal>,
 ) -> Result<(), Ended> {
-    let mut renewals = 0_u64;
     loop {
         tokio::time::sleep(expiry * 2 / 5).await;
-        let folded = shared.take_folded();
+        let folded = shared.folded();
         let open_since = Timestamp(shared.open_since.load(Ordering::Relaxed));
         let (asked_at, asked) = (Instant::now(), clock.asks());
         let left = (renewed_at + expiry).saturating_duration_since(asked_at);
         // A process that was paused gets a chance: it may own still.
         let left = left.max(expiry / 3);
-        let renewed = session.renew(term, expiry, open_since, &folded);
+        let renewed = session.renew(term, expiry, open_since);
         let now = answered(left, renewed).await??.ok_or(Ended::Lease)?;
         renewed_at = asked_at;
         clock.sample(asked, now);
-        renewals += 1;
-        if renewals.is_multiple_of(RENEWALS_A_PARTITION_LOOK)
-            && let Err(error) = store.prepare(now).await
-        {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the next partitions can't be made"
-            );
-        }
-        if renewals.is_multiple_of(10) {
-            // Slow or refused, it is no reason to give the shards away.
-            if let Err(error) = answered(expiry, session.delete_old_batches(term)).await? {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the numbers of old batches can't be deleted; trying again"
-                );
+        // Who hears of it lives as long as this does.
+        let _ = renewals.send(Renewal { at: now, folded });
+    }
+}
+
+/// Does what follows a renewal, on other connections: nothing of it may keep the lease from being renewed. What fails is done again
+/// after a later one.
+async fn keep_house(
+    store: &dyn Store,
+    (term, expiry): (Term, Duration),
+    shared: &Shared,
+    mut renewals: mpsc::UnboundedReceiver<Renewal>,
+) {
+    let mut count = 0_u64;
+    while let Some(Renewal { at, folded }) = renewals.recv().await {
+        count += 1;
+        if !folded.is_empty() {
+            let noted = answered(expiry, store.folded(term, &folded)).await;
+            if done(noted, "folded shards can't be noted; trying again") {
+                shared.forget_folded(&folded);
             }
         }
+        if count.is_multiple_of(RENEWALS_A_PARTITION_LOOK) {
+            let made = store.prepare(at).await;
+            done(Ok(made), "the next partitions can't be made; trying again");
+        }
+        if count.is_multiple_of(RENEWALS_A_BATCH_LOG_LOOK) {
+            let deleted = answered(expiry, store.delete_old_batches(term)).await;
+            done(deleted, "old batch numbers can't be deleted; trying again");
+        }
+    }
+}
+
+/// Says whether something was done, and logs why it was not.
+fn done(result: Result<Result<(), store::Error>, Ended>, otherwise: &'static str) -> bool {
+    let Err(error) = result.and_then(|result| Ok(result?)) else {
+        return true;
+    };
+    tracing::warn!(error = &error as &dyn std::error::Error, "{otherwise}");
+    false
+}
+
+/// Does something else beside, until the first is done.
+async fn with<T>(first: impl Future<Output = T>, beside: impl Future<Output = ()>) -> T {
+    let beside = async {
+        beside.await;
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        done = first => done,
+        never = beside => never,
     }
 }

@@ -23,9 +23,9 @@ impl Owner {
         for item in outcome.conflicting {
             self.item_conflicts(&item);
         }
-        for (item, problem) in outcome.refused {
-            tracing::error!(workflow_id = %item.workflow_id, problem, "the database refused the data of a workflow");
-            self.not_written(&item, || Error::DataRefused(problem.clone()));
+        for (item, refusal) in outcome.refused {
+            tracing::error!(workflow_id = %item.workflow_id, %refusal, "the database refused the data of a workflow");
+            self.not_written(&item, || Error::DataRefused(refusal.to_string()));
         }
     }
 

@@ -19,6 +19,7 @@ use crate::store::commit::{AttemptRow, HistoryRow, Item};
 pub(super) type Violation = String;
 
 /// What is known of a run from its rows alone.
+#[derive(Clone)]
 struct Seen {
     execution: Execution,
     /// What stands beside the log.
@@ -38,7 +39,7 @@ struct Seen {
 }
 
 /// Everything that was ever committed, and the first thing that was wrong with it.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Checks {
     runs: BTreeMap<RunId, Seen>,
     /// When each attempt of an activity was handed out.

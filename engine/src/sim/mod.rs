@@ -11,6 +11,8 @@
 )]
 
 mod checks;
+mod curse;
+mod failover;
 mod network;
 pub(crate) mod planted;
 mod program;
@@ -22,9 +24,12 @@ mod world;
 
 use std::time::{Duration, Instant};
 
+use curse::isolated;
+use failover::fail_over;
 use planted::Bug;
 use run::{Outcome, letters_to_nowhere, simulate, statements_while_idle, storm};
 use scenario::Scenario;
+use store::Curse;
 
 use history::RunId;
 
@@ -198,10 +203,41 @@ fn planted_bugs_are_found() {
         (Bug::OvertakenStart, 0, "is still open"),
         (Bug::VanishedSignal, 0, "is still open"),
         (Bug::DoubledRequest, 0, "is answered with"),
+        (Bug::HeldFate, 0, "by a session that does nothing"),
+        (Bug::NoTimeouts, 0, "by a session that does nothing"),
+        (Bug::ClusterFirst, 0, "a transaction locks Slot"),
     ] {
         let (seed, violation) = found(bug, from, tells);
         eprintln!("{bug:?}: seed {seed}: {violation}");
     }
+}
+
+#[test]
+fn a_row_that_no_batch_gets_written_costs_nobody_else_anything() {
+    for curse in [Curse::Cut, Curse::Fails, Curse::Hangs] {
+        eprintln!("{curse:?}: alone after {:?}", isolated(curse));
+    }
+}
+
+#[test]
+fn a_failover_that_lost_commits_is_noticed_by_all_who_were_told_of_them() {
+    for seed in 0..200 {
+        assert_eq!(fail_over(seed, true, None), None, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_failover_that_lost_nothing_is_no_alarm() {
+    for seed in 0..100 {
+        assert_eq!(fail_over(seed, false, None), None, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_failover_that_passes_unnoticed_is_found() {
+    let found = (0..200).find_map(|seed| fail_over(seed, true, Some(Bug::MissedFailover)));
+    let violation = found.expect("it is found");
+    assert!(violation.contains("nobody heard of it"), "{violation}");
 }
 
 #[test]

@@ -47,6 +47,14 @@ pub(super) enum Bug {
     LostAttemptCount,
     /// What a heartbeat said is not kept when the attempt fails.
     LostHeartbeat,
+    /// Who looks for the fate of a batch holds its slot's row over several statements, and no limit ends that.
+    HeldFate,
+    /// Who replaces a member locks what all members need before it waits for that member's batches.
+    ClusterFirst,
+    /// A transaction whose client is frozen or gone stays open.
+    NoTimeouts,
+    /// What a member that was replaced compares with what it was told is gone with its membership.
+    MissedFailover,
 }
 
 thread_local! {

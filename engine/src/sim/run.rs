@@ -25,7 +25,7 @@ use super::{
     network,
     program::{self, Program, Step, Total},
     scenario::{Fault, FaultKind, PROCESSES, Scenario, Workflow},
-    store::{Odds, ns},
+    store::{LEASE, Odds, ns},
     worker::{Outside, work},
     world::{self, Gate, Process, SIMULATED, chance, dawdle},
 };
@@ -38,12 +38,12 @@ use crate::{
 };
 
 /// How long all workflows may take, in virtual time, once nothing goes wrong any more.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub(super) const PATIENCE: Duration = Duration::from_mins(2);
 /// When the last fault is over at the latest.
 const FAULTS_END: Duration = Duration::from_secs(6);
 
 /// By when processes that begin have shared the shards.
-const SHARED: Duration = Duration::from_mins(1);
+pub(super) const SHARED: Duration = Duration::from_mins(1);
 
 /// What came of a simulation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub(super) fn simulate(scenario: &Scenario) -> Outcome {
 }
 
 /// Returns a runtime of one thread, on which time passes when nothing else is to do.
-fn runtime() -> Runtime {
+pub(super) fn runtime() -> Runtime {
     Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -76,10 +76,12 @@ fn runtime() -> Runtime {
         .unwrap()
 }
 
-struct Simulation<'a> {
+pub(super) struct Simulation<'a> {
     scenario: &'a Scenario,
-    outside: Outside,
+    pub(super) outside: Outside,
     hosts: Vec<Arc<Mutex<Host>>>,
+    /// Processes that are gone without a word: what they had open stays so.
+    vanished: Mutex<Vec<Host>>,
 }
 
 /// Where a process runs, or does not.
@@ -106,7 +108,7 @@ impl Host {
         outside.network.connect(n, state.clone());
         let owning = ownership::run(
             config,
-            Arc::new(outside.memory.clone()),
+            Arc::new(outside.memory.of_process(n)),
             Namespaces::only(&ns()),
             (post, SIMULATED),
             tell,
@@ -136,7 +138,7 @@ impl Host {
 
 fn config(scenario: &Scenario) -> Config {
     Config {
-        lease: Duration::from_secs(1),
+        lease: LEASE,
         memory_bytes: scenario.memory_bytes,
         park_after: Duration::from_millis(scenario.park_after_millis),
         ..Config::new("", "")
@@ -211,6 +213,7 @@ pub(super) fn storm(engines: usize, runs: usize) -> Storm {
         let simulation = Simulation {
             scenario: &scenario,
             hosts: hosts.map(|host| Arc::new(Mutex::new(host))).collect(),
+            vanished: Mutex::default(),
             outside,
         };
         let state = || simulation.outside.memory.state();
@@ -249,7 +252,7 @@ pub(super) fn storm(engines: usize, runs: usize) -> Storm {
 }
 
 /// Returns a workflow of one step.
-fn waiting(step: Step) -> Workflow {
+pub(super) fn waiting(step: Step) -> Workflow {
     Workflow {
         starts_at: 0,
         program: Program {
@@ -266,7 +269,7 @@ fn waiting(step: Step) -> Workflow {
 }
 
 impl<'a> Simulation<'a> {
-    fn new(scenario: &'a Scenario) -> Self {
+    pub(super) fn new(scenario: &'a Scenario) -> Self {
         let outside = Outside::new(
             scenario.odds,
             (scenario.slots, scenario.apart),
@@ -280,6 +283,7 @@ impl<'a> Simulation<'a> {
             scenario,
             outside,
             hosts,
+            vanished: Mutex::default(),
         }
     }
 
@@ -316,9 +320,7 @@ impl<'a> Simulation<'a> {
                 }
             }
         }
-        for host in &self.hosts {
-            host.lock().unwrap().task.abort();
-        }
+        self.end_processes();
         let state = self.outside.memory.state();
         Outcome {
             violation: state.checks.violation().cloned(),
@@ -327,6 +329,16 @@ impl<'a> Simulation<'a> {
             digest: state.checks.digest,
             given: state.given,
             sent: state.sent,
+        }
+    }
+
+    /// Ends all processes.
+    pub(super) fn end_processes(&self) {
+        for host in &self.hosts {
+            host.lock().unwrap().task.abort();
+        }
+        for host in self.vanished.lock().unwrap().iter() {
+            host.task.abort();
         }
     }
 
@@ -354,7 +366,7 @@ impl<'a> Simulation<'a> {
         started.await.unwrap();
     }
 
-    async fn start(&self, start: StartWorkflow) -> Result<Started, Error> {
+    pub(super) async fn start(&self, start: StartWorkflow) -> Result<Started, Error> {
         self.insist(|reply| Message::Start {
             namespace: ns(),
             request: Box::new(start.clone()),
@@ -411,7 +423,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    async fn suffer(&self, begun: Instant, fault: &Fault) {
+    pub(super) async fn suffer(&self, begun: Instant, fault: &Fault) {
         sleep_until(begun + Duration::from_millis(fault.at)).await;
         let host = &self.hosts[fault.process];
         match fault.kind {
@@ -425,6 +437,18 @@ impl<'a> Simulation<'a> {
                 gate.freeze();
                 sleep(Duration::from_millis(for_millis)).await;
                 gate.thaw();
+            }
+            FaultKind::Vanished { back_after } => {
+                let gate = Arc::clone(&host.lock().unwrap().gate);
+                gate.vanish();
+                sleep(Duration::from_millis(back_after)).await;
+                let mut host = host.lock().unwrap();
+                // Unless somebody else has started it again.
+                if Arc::ptr_eq(&host.gate, &gate) {
+                    let next = Host::boot(&self.outside, config(self.scenario), fault.process);
+                    let gone = std::mem::replace(&mut *host, next);
+                    self.vanished.lock().unwrap().push(gone);
+                }
             }
             FaultKind::Stopped { back_after } => {
                 host.lock().unwrap().stop.send_replace(true);
@@ -768,7 +792,7 @@ fn key(workflow_id: &WorkflowId) -> Key {
     }
 }
 
-fn start(workflow_id: &WorkflowId, request: &str, workflow: &Workflow) -> StartWorkflow {
+pub(super) fn start(workflow_id: &WorkflowId, request: &str, workflow: &Workflow) -> StartWorkflow {
     StartWorkflow {
         workflow_id: workflow_id.clone(),
         workflow_type: WorkflowType::known("program"),

@@ -57,6 +57,8 @@ pub(super) enum FaultKind {
     Killed { back_after: u64 },
     /// It makes no step for so many milliseconds.
     Frozen { for_millis: u64 },
+    /// Its machine is gone without a word to anybody, Postgres included; it is started elsewhere after so many milliseconds.
+    Vanished { back_after: u64 },
     /// It is asked to stop, and started again after so many milliseconds.
     Stopped { back_after: u64 },
 }
@@ -274,8 +276,11 @@ fn step(rng: &mut fastrand::Rng, depth: u32, signals: bool) -> Step {
 }
 
 fn fault(rng: &mut fastrand::Rng) -> Fault {
-    let kind = match rng.u32(0..5) {
-        0 | 1 => FaultKind::Killed {
+    let kind = match rng.u32(0..6) {
+        0 => FaultKind::Vanished {
+            back_after: rng.u64(0..500),
+        },
+        1 | 5 => FaultKind::Killed {
             back_after: rng.u64(0..500),
         },
         2 => FaultKind::Stopped {

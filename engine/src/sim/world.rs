@@ -69,6 +69,7 @@ pub(super) fn now() -> Timestamp {
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     frozen: AtomicBool,
+    gone: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -77,7 +78,16 @@ impl Gate {
         self.frozen.store(true, Ordering::Relaxed);
     }
 
+    /// Freezes it for good: it is gone, and nobody was told.
+    pub(super) fn vanish(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+        self.freeze();
+    }
+
     pub(super) fn thaw(&self) {
+        if self.gone.load(Ordering::Relaxed) {
+            return;
+        }
         self.frozen.store(false, Ordering::Relaxed);
         if let Some(waker) = self
             .waker

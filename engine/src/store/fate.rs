@@ -1,11 +1,16 @@
-//! The table `batch_log`: what became of a batch whose answer was lost.
+//! What became of a batch whose answer was lost, and the table `batch_log` that tells.
 
 use foldhash::HashSet;
 use history::RunId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Error, Term, acknowledged::Acknowledged, commit::Item};
+use super::{
+    Error, Term,
+    acknowledged::{Held, Verdict, Witness},
+    commit::Item,
+    connect::{Address, Purpose, Session},
+};
 use crate::limits::BATCH_LOG_KEPT;
 
 /// What became of a batch whose answer was lost.
@@ -19,70 +24,72 @@ pub(crate) enum Fate {
     Fenced,
     /// A batch that was acknowledged before is missing: this is an earlier state of the database.
     Behind,
+    /// The database failed over, or was restored, and lacks nothing that this process knows of.
+    FailedOver,
 }
 
-/// Ends the backend that had the batch, waits for its end by locking its slot, and looks for the batch's number.
-/// Which of its starts did not get their id is for [`conflicts`] to say.
-pub(super) async fn of(
-    url: &str,
-    backend: i32,
-    slot: i16,
-    Term { owner, epoch }: Term,
-    batch: i64,
-    acknowledged: &Acknowledged,
-) -> Result<Fate, Error> {
-    let mut client = super::connect::client(url).await?;
-    client
-        .execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid = $1 AND application_name LIKE 'coreason%'",
-            &[&backend],
-        )
-        .await?;
-    let transaction = client.transaction().await?;
-    let row = transaction
-        .query_opt(
-            "SELECT epoch FROM slot WHERE member = $1 AND n = $2 FOR UPDATE",
-            &[&owner, &slot],
-        )
-        .await?;
-    if acknowledged.is_missing(&transaction).await? {
-        return Ok(Fate::Behind);
-    }
-    if row.is_none_or(|row| row.get::<_, i64>(0) != epoch) {
-        return Ok(Fate::Fenced);
-    }
-    let row = transaction
-        .query_one(
-            "SELECT EXISTS (SELECT FROM batch_log WHERE member = $1 AND slot = $2 AND batch = $3)",
-            &[&owner, &slot, &batch],
-        )
-        .await?;
-    transaction.commit().await?;
-    Ok(if row.get(0) {
-        Fate::Committed(HashSet::default())
-    } else {
-        Fate::NotCommitted
-    })
-}
-
-/// Returns the runs of a committed batch that did not get their id.
-pub(super) async fn conflicts(url: &str, items: &[Item]) -> Result<HashSet<RunId>, Error> {
-    let client = super::connect::client(url).await?;
-    let mut conflicts = HashSet::default();
-    for item in items {
-        for start in &item.starts {
-            let row = client
-                .query_opt(
-                    "SELECT 1 FROM execution WHERE shard = $1 AND run_id = $2",
-                    &[&item.shard, &start.run_id.0],
-                )
-                .await?;
-            if row.is_none() {
-                conflicts.insert(start.run_id);
-            }
+impl Fate {
+    /// Judges by what the database says, of itself and of the batch.
+    pub(crate) fn judged(
+        verdict: &Verdict,
+        member: bool,
+        committed: Option<HashSet<RunId>>,
+    ) -> Self {
+        match verdict {
+            Verdict::Behind(_) => Self::Behind,
+            Verdict::FailedOver { .. } => Self::FailedOver,
+            Verdict::Sound if !member => Self::Fenced,
+            Verdict::Sound => committed.map_or(Self::NotCommitted, Self::Committed),
         }
     }
-    Ok(conflicts)
+}
+
+/// Ends the session that had the batch, waits for its end by locking its slot, and looks for the batch's number: one statement, which
+/// a client that freezes or vanishes leaves to itself.
+pub(super) async fn of(
+    address: &Address,
+    witness: &Witness,
+    slot: i16,
+    term: Term,
+    batch: i64,
+    items: &[Item],
+) -> Result<Fate, Error> {
+    let Some(known) = witness.known() else {
+        return Ok(Fate::Fenced);
+    };
+    let client = address
+        .client(Session::Fate(term.owner, slot), Purpose::Control)
+        .await?;
+    let (shards, run_ids): (Vec<i16>, Vec<Uuid>) = items
+        .iter()
+        .flat_map(|item| item.starts.iter().map(|start| (item.shard, start.run_id.0)))
+        .unzip();
+    let row = client
+        .query_one(
+            "SELECT system, timeline, latest_epoch, batches, member, committed, conflicts
+             FROM batch_fate($1, $2, $3, $4, $5, $6, $7)",
+            &[
+                &term.owner,
+                &term.epoch,
+                &slot,
+                &batch,
+                &Session::Commit(term.owner, slot).name(),
+                &shards,
+                &run_ids,
+            ],
+        )
+        .await?;
+    let held = Held {
+        system: row.get(0),
+        timeline: row.get(1),
+        epoch: row.get(2),
+        batches: row.get(3),
+    };
+    let committed = row.get::<_, bool>(5).then(|| {
+        let conflicts: Option<Vec<Uuid>> = row.get(6);
+        conflicts.into_iter().flatten().map(RunId).collect()
+    });
+    Ok(Fate::judged(&known.compare(&held), row.get(4), committed))
 }
 
 /// Deletes the numbers of old batches.

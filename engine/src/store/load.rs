@@ -369,7 +369,7 @@ async fn fold(
 }
 
 /// A row of history, as it is read, or one of `attempt`, which come after those.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) run_id: Uuid,
     /// `None` in `attempt`.

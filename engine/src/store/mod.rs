@@ -2,7 +2,7 @@
 //!
 //! The engine sees [`Store`], which is Postgres in what ships and memory in the simulation.
 
-mod acknowledged;
+pub(crate) mod acknowledged;
 pub(crate) mod audit;
 pub(crate) mod check;
 pub mod commit;
@@ -73,21 +73,19 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     fn give(&self, term: Term, moves: Vec<(i16, Uuid)>) -> Answer<'_, ()>;
     /// Takes the shards that nobody owns.
     fn claim(&self, term: Term) -> Answer<'_, ()>;
-    /// Opens a session that can hold a member's lock.
-    fn session(&self) -> Answer<'_, Box<dyn Session>>;
-    /// Opens a session that can wait for another member's lock, and records it so that it ends with this member.
+    /// Notes that shards of this member are folded, and accounted for by what it last wrote as `open_since`.
+    fn folded<'a>(&'a self, term: Term, shards: &'a [i16]) -> Answer<'a, ()>;
+    /// Deletes the numbers of old batches.
+    fn delete_old_batches(&self, term: Term) -> Answer<'_, ()>;
+    /// Opens a session that can hold a member's lock; it ends with that member.
+    fn session(&self, member: Uuid) -> Answer<'_, Box<dyn Session>>;
+    /// Opens a session that can wait for another member's lock; it ends with this member.
     fn watcher(&self, term: Term) -> Answer<'_, Box<dyn Session>>;
-    /// Opens a connection that commits through a slot, and records it so that it ends with this member.
+    /// Opens a connection that commits through a slot; it ends with this member.
     fn connection(&self, slot: i16, term: Term) -> Answer<'_, Box<dyn Connection>>;
-    /// Ends a connection whose answer was lost, and returns what became of its batch of items.
-    fn fate<'a>(
-        &'a self,
-        lost: &'a dyn Connection,
-        slot: i16,
-        term: Term,
-        batch: i64,
-        items: &'a [Item],
-    ) -> Answer<'a, Fate>;
+    /// Ends the connection of a slot whose answer was lost, and returns what became of its batch of items.
+    fn fate<'a>(&'a self, slot: i16, term: Term, batch: i64, items: &'a [Item])
+    -> Answer<'a, Fate>;
 }
 
 /// A session that holds members' locks, or waits for one. When it ends they are free.
@@ -106,19 +104,15 @@ pub(crate) trait Session: Send {
         address: &'a str,
         lease: Duration,
     ) -> Answer<'a, (i64, Timestamp)>;
-    /// Renews the lease and returns the database's time; `None` when this is no member any more. Notes which shards are folded
-    /// and accounted for by `open_since`.
-    fn renew<'a>(
-        &'a mut self,
+    /// Renews the lease and returns the database's time; `None` when this is no member any more.
+    fn renew(
+        &mut self,
         term: Term,
         lease: Duration,
         open_since: Timestamp,
-        folded: &'a [i16],
-    ) -> Answer<'a, Option<Timestamp>>;
+    ) -> Answer<'_, Option<Timestamp>>;
     /// Ends the membership and gives the shards to the others.
     fn leave(&mut self, term: Term) -> Answer<'_, ()>;
-    /// Deletes the numbers of old batches.
-    fn delete_old_batches(&mut self, term: Term) -> Answer<'_, ()>;
 }
 
 /// A connection that commits through one slot.
@@ -130,8 +124,6 @@ pub(crate) trait Connection: Send + Sync {
         items: &'a [Item],
         settled: &'a [Settled],
     ) -> BoxFuture<'a, Result<Conflicts, NotCommitted>>;
-    /// Returns what the server calls this connection.
-    fn backend(&self) -> i32;
 }
 
 /// Why a batch has no good answer.
@@ -143,6 +135,10 @@ pub(crate) enum NotCommitted {
     /// The database refuses the data of some item. Nothing was written.
     #[error("the database refuses the data: {0}")]
     Poison(String),
+    /// The database failed at this batch as it may at a single row: at damage where that row is to go, at somebody's trigger, by
+    /// running out of time. Nothing was written.
+    #[error("the database failed at the batch")]
+    Doubtful(#[source] Error),
     /// Nothing was written, and the same batch may succeed when tried again.
     #[error("the batch failed")]
     TryAgain(#[source] Error),

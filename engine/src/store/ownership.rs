@@ -6,8 +6,8 @@ use history::Timestamp;
 use sqlx::{PgConnection, PgTransaction};
 use uuid::Uuid;
 
-use super::{Error, Term};
-use crate::placement;
+use super::{Error, Term, acknowledged::Held, connect};
+use crate::{limits::FORMER_MEMBERS_KEPT, placement};
 
 /// A member, as the others see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,21 +126,33 @@ pub(crate) async fn unlock(connection: &mut PgConnection, lock: i64) -> Result<(
     Ok(())
 }
 
-/// Ends the recorded backends of a member, so that nothing of it is still under way, and waits until they are gone.
-pub(crate) async fn end_recorded_backends(
-    connection: &mut PgConnection,
-    member: Uuid,
-) -> Result<(), Error> {
-    // A pid may have been given to another session since, so only sessions of ours are ended.
+/// Ends the sessions of a member, so that nothing of it is still under way, and waits until they are gone.
+pub(crate) async fn end_sessions(connection: &mut PgConnection, member: Uuid) -> Result<(), Error> {
     sqlx::query!(
         r#"SELECT pg_terminate_backend(a.pid, 5000) AS "ended!"
-           FROM member m, pg_stat_activity a
-           WHERE m.id = $1 AND a.pid = ANY (m.backends) AND a.pid <> pg_backend_pid() AND a.application_name LIKE 'coreason%'"#,
-        member,
+           FROM pg_stat_activity a
+           WHERE starts_with(a.application_name, $1) AND a.datname = current_database() AND a.pid <> pg_backend_pid()"#,
+        connect::all_of(member),
     )
     .fetch_all(connection)
     .await?;
     Ok(())
+}
+
+/// Returns which database this is, and what it holds of a process that is or was a member.
+pub(crate) async fn held(connection: &mut PgConnection, member: Uuid) -> Result<Held, Error> {
+    let row = sqlx::query!(
+        r#"SELECT system AS "system!", timeline AS "timeline!", latest_epoch AS "epoch!", batches FROM held_of($1)"#,
+        member,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(Held {
+        system: row.system,
+        timeline: row.timeline,
+        epoch: row.epoch,
+        batches: row.batches,
+    })
 }
 
 /// Ends a session that was given a lock and has done nothing since, for so long: its process is gone, or can't be reached.
@@ -182,9 +194,8 @@ pub(crate) async fn join(
     .fetch_one(&mut *transaction)
     .await?;
     let open_since = sqlx::query_scalar!(
-        r#"INSERT INTO member (id, address, epoch, lease_until, open_since, backends)
-           VALUES ($1, $2, $3, clock_timestamp() + $4 * interval '1 second',
-                   clock_timestamp() - interval '1 second', ARRAY[pg_backend_pid()])
+        r#"INSERT INTO member (id, address, epoch, lease_until, open_since)
+           VALUES ($1, $2, $3, clock_timestamp() + $4 * interval '1 second', clock_timestamp() - interval '1 second')
            RETURNING (extract(epoch FROM open_since) * 1000000)::bigint AS "open_since!""#,
         member,
         address,
@@ -215,34 +226,31 @@ async fn claim(transaction: &mut PgTransaction<'_>, member: Uuid) -> Result<(), 
     Ok(())
 }
 
-/// Begins a change of members or owners of shards and announces it, which keeps all others away until the transaction ends.
-/// Returns nothing, and nothing is changed, when the process that asks is no member any more.
-async fn begin_change(
-    connection: &mut PgConnection,
-    by: Term,
-) -> Result<Option<PgTransaction<'_>>, Error> {
-    use sqlx::Connection as _;
-    let mut transaction = connection.begin().await?;
+/// Announces a change of members or owners of shards, which keeps all others away until the transaction ends. Says whether the
+/// process that asks is a member still.
+async fn announce(transaction: &mut PgTransaction<'_>, by: Term) -> Result<bool, Error> {
     sqlx::query!("UPDATE cluster SET version = version + 1")
-        .execute(&mut *transaction)
+        .execute(&mut **transaction)
         .await?;
     let member = sqlx::query!(
         "SELECT FROM member WHERE id = $1 AND epoch = $2 FOR KEY SHARE",
         by.owner,
         by.epoch
     )
-    .fetch_optional(&mut *transaction)
+    .fetch_optional(&mut **transaction)
     .await?;
-    Ok(member.map(|_| transaction))
+    Ok(member.is_some())
 }
 
 /// Gives the shards that nobody owns to a member.
 pub(crate) async fn claim_free(connection: &mut PgConnection, term: Term) -> Result<(), Error> {
-    let Some(mut transaction) = begin_change(connection, term).await? else {
-        return Ok(());
-    };
-    claim(&mut transaction, term.owner).await?;
-    Ok(transaction.commit().await?)
+    use sqlx::Connection as _;
+    let mut transaction = connection.begin().await?;
+    if announce(&mut transaction, term).await? {
+        claim(&mut transaction, term.owner).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
 }
 
 /// Gives shards of a member to others, those that are members still.
@@ -251,11 +259,13 @@ pub(crate) async fn give(
     term: Term,
     moves: &[(i16, Uuid)],
 ) -> Result<(), Error> {
-    let Some(mut transaction) = begin_change(connection, term).await? else {
-        return Ok(());
-    };
-    update_owners(&mut transaction, term.owner, moves).await?;
-    Ok(transaction.commit().await?)
+    use sqlx::Connection as _;
+    let mut transaction = connection.begin().await?;
+    if announce(&mut transaction, term).await? {
+        update_owners(&mut transaction, term.owner, moves).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
 }
 
 async fn update_owners(
@@ -281,35 +291,27 @@ async fn update_owners(
 }
 
 /// Stops everything that a member could still write and gives its shards to the others. Waits for a batch under way, because
-/// that one holds its slot's row.
-pub(crate) async fn fence(
+/// that one holds its slot's row; nobody waits for this meanwhile. Without effect where the process that asks is no member.
+pub(crate) async fn remove(
     connection: &mut PgConnection,
     member: Uuid,
     by: Term,
 ) -> Result<(), Error> {
-    let Some(mut transaction) = begin_change(connection, by).await? else {
-        return Ok(());
-    };
-    remove(&mut transaction, member).await?;
-    Ok(transaction.commit().await?)
-}
-
-/// Ends a membership, and gives the shards to the others.
-pub(crate) async fn leave(connection: &mut PgConnection, term: Term) -> Result<(), Error> {
-    let Some(mut transaction) = begin_change(connection, term).await? else {
-        return Ok(());
-    };
-    remove(&mut transaction, term.owner).await?;
-    Ok(transaction.commit().await?)
-}
-
-async fn remove(transaction: &mut PgTransaction<'_>, member: Uuid) -> Result<(), Error> {
+    use sqlx::Connection as _;
+    let mut transaction = connection.begin().await?;
     sqlx::query!("DELETE FROM slot WHERE member = $1", member)
-        .execute(&mut **transaction)
+        .execute(&mut *transaction)
         .await?;
-    sqlx::query!("DELETE FROM batch_log WHERE member = $1", member)
-        .execute(&mut **transaction)
-        .await?;
+    if announce(&mut transaction, by).await? {
+        hand_on(&mut transaction, member).await?;
+        forget(&mut transaction, member).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+
+/// Gives a member's shards to the others.
+async fn hand_on(transaction: &mut PgTransaction<'_>, member: Uuid) -> Result<(), Error> {
     let heirs = sqlx::query_scalar!(
         "SELECT id FROM member WHERE id <> $1 AND lease_until >= clock_timestamp()",
         member
@@ -331,9 +333,27 @@ async fn remove(transaction: &mut PgTransaction<'_>, member: Uuid) -> Result<(),
     )
     .execute(&mut **transaction)
     .await?;
-    sqlx::query!("DELETE FROM member WHERE id = $1", member)
+    Ok(())
+}
+
+/// Ends a membership, and keeps what the process compares with what it was told when it comes back.
+async fn forget(transaction: &mut PgTransaction<'_>, member: Uuid) -> Result<(), Error> {
+    sqlx::query!(
+        "WITH gone AS (DELETE FROM member WHERE id = $1 RETURNING id, epoch)
+         INSERT INTO former_member (id, epoch, batches) SELECT id, epoch, last_batches(id) FROM gone",
+        member
+    )
+    .execute(&mut **transaction)
+    .await?;
+    sqlx::query!("DELETE FROM batch_log WHERE member = $1", member)
         .execute(&mut **transaction)
         .await?;
+    sqlx::query!(
+        "DELETE FROM former_member WHERE epoch <= (SELECT epoch FROM cluster) - $1::bigint",
+        FORMER_MEMBERS_KEPT
+    )
+    .execute(&mut **transaction)
+    .await?;
     Ok(())
 }
 
@@ -381,28 +401,4 @@ pub(crate) async fn folded(
     .execute(&mut *transaction)
     .await?;
     Ok(transaction.commit().await?)
-}
-
-/// Records this session as one of a member, for whoever fences it to end.
-pub(crate) async fn record_session(connection: &mut PgConnection, term: Term) -> Result<(), Error> {
-    sqlx::query!(
-        "UPDATE member SET backends = backends || pg_backend_pid() WHERE id = $1 AND epoch = $2",
-        term.owner,
-        term.epoch
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Records a backend of a member, for whoever fences it to end.
-pub(crate) async fn record_backend(url: &str, term: Term, backend: i32) -> Result<(), Error> {
-    let client = super::connect::client(url).await?;
-    client
-        .execute(
-            "UPDATE member SET backends = backends || $3::integer WHERE id = $1 AND epoch = $2",
-            &[&term.owner, &term.epoch, &backend],
-        )
-        .await?;
-    Ok(())
 }

@@ -1,20 +1,17 @@
 //! The store in Postgres: what [`Store`] asks for, done by the queries of the files beside this one.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use history::{Event, EventId, RunId, Timestamp, WorkflowId};
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{
     Answer, Error, NotCommitted, Store, Term,
-    acknowledged::Acknowledged,
+    acknowledged::{Acknowledged, Witness},
     commit::{self, Conflicts, Item, Settled},
-    connect,
+    connect::{self, Address, Purpose},
     fate::{self, Fate},
     load::{self, Due, Loaded, Namespaces, Ns, Part, Window},
     ownership::{self as table, View},
@@ -24,45 +21,33 @@ use super::{
 /// A database of Postgres.
 #[derive(Debug)]
 pub(crate) struct Postgres {
-    url: String,
-    pool: PgPool,
+    address: Address,
+    reads: PgPool,
+    /// Who owns what: a long read must not keep a member from being replaced.
+    control: PgPool,
     namespaces: Namespaces,
     lease: Duration,
-    known: Known,
-}
-
-/// What the latest term of this process was told to be committed.
-type Known = Arc<Mutex<Option<Arc<Acknowledged>>>>;
-
-fn known(known: &Known) -> Option<Arc<Acknowledged>> {
-    known.lock().ok()?.clone()
+    witness: Witness,
 }
 
 impl Postgres {
-    /// Returns the store of a database; `pool` serves what only reads.
-    pub(crate) fn new(url: String, pool: PgPool, namespaces: Namespaces, lease: Duration) -> Self {
+    /// Returns the store of a database.
+    pub(crate) fn new(address: Address, namespaces: Namespaces, lease: Duration) -> Self {
         Self {
-            url,
-            pool,
+            reads: address.pool(Purpose::Read),
+            control: address.pool(Purpose::Control),
+            address,
             namespaces,
             lease,
-            known: Known::default(),
+            witness: Witness::default(),
         }
     }
-}
 
-impl Postgres {
-    async fn open_session(&self) -> Result<Session, Error> {
-        let options = (*self.pool.connect_options())
-            .clone()
-            .application_name("coreason-owner")
-            // One that waits for a lock and is dropped ends, rather than being given the lock at last.
-            .options([("client_connection_check_interval", "1s")])
-            .options(connect::IDLE_IN_TRANSACTION);
+    async fn open_session(&self, session: connect::Session) -> Result<Session, Error> {
         Ok(Session {
-            connection: PgConnection::connect_with(&options).await?,
-            url: self.url.clone(),
-            known: Arc::clone(&self.known),
+            connection: self.address.session(session).await?,
+            control: self.control.clone(),
+            witness: self.witness.clone(),
         })
     }
 }
@@ -75,15 +60,15 @@ impl Store for Postgres {
         workflow_id: &'a WorkflowId,
         run_id: Option<RunId>,
     ) -> Answer<'a, Option<Loaded>> {
-        load::load(&self.pool, namespace, shard, workflow_id, run_id).boxed()
+        load::load(&self.reads, namespace, shard, workflow_id, run_id).boxed()
     }
 
     fn load_all<'a>(&'a self, asked: &'a [(i16, RunId)], bytes: u64) -> Answer<'a, Part> {
-        load::load_all(&self.pool, &self.namespaces, asked, bytes).boxed()
+        load::load_all(&self.reads, &self.namespaces, asked, bytes).boxed()
     }
 
     fn events(&self, shard: i16, run_id: RunId) -> Answer<'_, Vec<Arc<Event>>> {
-        load::history_page(&self.pool, shard, run_id, EventId::NONE, usize::MAX).boxed()
+        load::history_page(&self.reads, shard, run_id, EventId::NONE, usize::MAX).boxed()
     }
 
     fn hot<'a>(
@@ -91,25 +76,25 @@ impl Store for Postgres {
         shards: &'a [i16],
         open_since: Timestamp,
     ) -> Answer<'a, Vec<(i16, RunId)>> {
-        load::select_hot(&self.pool, shards, open_since).boxed()
+        load::select_hot(&self.reads, shards, open_since).boxed()
     }
 
     fn parked_due<'a>(&'a self, window: &'a Window) -> Answer<'a, Vec<Due>> {
-        load::select_parked_due(&self.pool, window).boxed()
+        load::select_parked_due(&self.reads, window).boxed()
     }
 
     fn prepare(&self, now: Timestamp) -> Answer<'_, ()> {
-        async move { Ok(partition::ensure_partitions(&self.pool, now).await?) }.boxed()
+        async move { Ok(partition::ensure_partitions(&self.reads, now).await?) }.boxed()
     }
 
     fn look(&self, known: Option<i64>) -> Answer<'_, View> {
-        async move { table::look(&mut *self.pool.acquire().await?, known).await }.boxed()
+        async move { table::look(&mut *self.control.acquire().await?, known).await }.boxed()
     }
 
     fn end(&self, member: Uuid) -> Answer<'_, ()> {
         async move {
-            let mut connection = self.pool.acquire().await?;
-            table::end_recorded_backends(&mut connection, member).await?;
+            let mut connection = self.control.acquire().await?;
+            table::end_sessions(&mut connection, member).await?;
             let lock = table::lock_of(member);
             table::end_idle_lock_holder(&mut connection, lock, self.lease).await
         }
@@ -118,29 +103,43 @@ impl Store for Postgres {
 
     fn fence(&self, member: Uuid, by: Term) -> Answer<'_, ()> {
         async move {
-            let mut connection = self.pool.acquire().await?;
-            table::end_recorded_backends(&mut connection, member).await?;
-            table::fence(&mut connection, member, by).await
+            let mut connection = self.control.acquire().await?;
+            table::end_sessions(&mut connection, member).await?;
+            table::remove(&mut connection, member, by).await
         }
         .boxed()
     }
 
     fn give(&self, term: Term, moves: Vec<(i16, Uuid)>) -> Answer<'_, ()> {
-        async move { table::give(&mut *self.pool.acquire().await?, term, &moves).await }.boxed()
+        async move { table::give(&mut *self.control.acquire().await?, term, &moves).await }.boxed()
     }
 
     fn claim(&self, term: Term) -> Answer<'_, ()> {
-        async move { table::claim_free(&mut *self.pool.acquire().await?, term).await }.boxed()
+        async move { table::claim_free(&mut *self.control.acquire().await?, term).await }.boxed()
     }
 
-    fn session(&self) -> Answer<'_, Box<dyn super::Session>> {
-        async move { Ok(Box::new(self.open_session().await?) as Box<dyn super::Session>) }.boxed()
+    fn folded<'a>(&'a self, term: Term, shards: &'a [i16]) -> Answer<'a, ()> {
+        async move { table::folded(&mut *self.control.acquire().await?, term, shards).await }
+            .boxed()
+    }
+
+    fn delete_old_batches(&self, term: Term) -> Answer<'_, ()> {
+        async move { fate::delete_old(&mut *self.control.acquire().await?, term.owner).await }
+            .boxed()
+    }
+
+    fn session(&self, member: Uuid) -> Answer<'_, Box<dyn super::Session>> {
+        async move {
+            let session = self.open_session(connect::Session::Lease(member)).await?;
+            Ok(Box::new(session) as Box<dyn super::Session>)
+        }
+        .boxed()
     }
 
     fn watcher(&self, term: Term) -> Answer<'_, Box<dyn super::Session>> {
         async move {
-            let mut session = self.open_session().await?;
-            table::record_session(&mut session.connection, term).await?;
+            let session = connect::Session::Watch(term.owner);
+            let session = self.open_session(session).await?;
             Ok(Box::new(session) as Box<dyn super::Session>)
         }
         .boxed()
@@ -148,13 +147,12 @@ impl Store for Postgres {
 
     fn connection(&self, slot: i16, term: Term) -> Answer<'_, Box<dyn super::Connection>> {
         async move {
-            let Term { owner, epoch } = term;
-            let connection = commit::Connection::open(&self.url, slot, owner, epoch).await?;
-            table::record_backend(&self.url, term, connection.backend).await?;
+            let lease = self.lease;
+            let connection = commit::Connection::open_at(&self.address, slot, term, lease).await?;
             let lane = Lane {
                 connection,
                 slot,
-                acknowledged: known(&self.known),
+                acknowledged: self.witness.acknowledged(),
             };
             Ok(Box::new(lane) as Box<dyn super::Connection>)
         }
@@ -163,25 +161,17 @@ impl Store for Postgres {
 
     fn fate<'a>(
         &'a self,
-        lost: &'a dyn super::Connection,
         slot: i16,
         term: Term,
         batch: i64,
         items: &'a [Item],
     ) -> Answer<'a, Fate> {
         async move {
-            let Some(acknowledged) = known(&self.known) else {
-                return Ok(Fate::Fenced);
-            };
-            let backend = lost.backend();
-            let fate = fate::of(&self.url, backend, slot, term, batch, &acknowledged).await?;
-            match fate {
-                Fate::Committed(_) => {
-                    acknowledged.note(slot, batch);
-                    Ok(Fate::Committed(fate::conflicts(&self.url, items).await?))
-                }
-                fate => Ok(fate),
+            let fate = fate::of(&self.address, &self.witness, slot, term, batch, items).await?;
+            if let (Fate::Committed(_), Some(acknowledged)) = (&fate, self.witness.acknowledged()) {
+                acknowledged.note(slot, batch);
             }
+            Ok(fate)
         }
         .boxed()
     }
@@ -210,18 +200,14 @@ impl super::Connection for Lane {
             })
             .boxed()
     }
-
-    fn backend(&self) -> i32 {
-        self.connection.backend
-    }
 }
 
-/// A session that holds members' locks.
+/// A session that holds members' locks and renews a lease. What may wait for other members is done on other connections.
 #[derive(Debug)]
 struct Session {
     connection: PgConnection,
-    url: String,
-    known: Known,
+    control: PgPool,
+    witness: Witness,
 }
 
 impl super::Session for Session {
@@ -244,48 +230,35 @@ impl super::Session for Session {
         lease: Duration,
     ) -> Answer<'a, (i64, Timestamp)> {
         async move {
-            if let Some(before) = known(&self.known) {
+            let mut control = self.control.acquire().await?;
+            if let Some(known) = self.witness.known() {
+                let held = table::held(&mut control, known.term().owner).await?;
                 // The alarm is all there is to do: everything is read anyway.
-                before
-                    .is_missing(&connect::client(&self.url).await?)
-                    .await?;
+                known.compare(&held);
             }
-            let joined = table::join(&mut self.connection, member, address, lease).await?;
+            let joined = table::join(&mut control, member, address, lease).await?;
             let term = Term {
                 owner: member,
                 epoch: joined.0,
             };
-            let acknowledged = Arc::new(Acknowledged::at(&self.url, term).await?);
-            if let Ok(mut known) = self.known.lock() {
-                *known = Some(acknowledged);
-            }
+            self.witness
+                .joined(term, &table::held(&mut control, member).await?);
             Ok(joined)
         }
         .boxed()
     }
 
-    fn renew<'a>(
-        &'a mut self,
+    fn renew(
+        &mut self,
         term: Term,
         lease: Duration,
         open_since: Timestamp,
-        folded: &'a [i16],
-    ) -> Answer<'a, Option<Timestamp>> {
-        async move {
-            let now = table::renew(&mut self.connection, term, lease, open_since).await?;
-            if now.is_some() && !folded.is_empty() {
-                table::folded(&mut self.connection, term, folded).await?;
-            }
-            Ok(now)
-        }
-        .boxed()
+    ) -> Answer<'_, Option<Timestamp>> {
+        table::renew(&mut self.connection, term, lease, open_since).boxed()
     }
 
     fn leave(&mut self, term: Term) -> Answer<'_, ()> {
-        table::leave(&mut self.connection, term).boxed()
-    }
-
-    fn delete_old_batches(&mut self, term: Term) -> Answer<'_, ()> {
-        fate::delete_old(&mut self.connection, term.owner).boxed()
+        async move { table::remove(&mut *self.control.acquire().await?, term.owner, term).await }
+            .boxed()
     }
 }

@@ -124,7 +124,7 @@ async fn a_lost_answer_is_looked_up_and_nothing_is_lost_or_doubled() {
         })
         .collect();
     for _ in 0..5 {
-        execute(&url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'coreason-committer' AND datname = current_database()").await;
+        execute(&url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'coreason % commit _' AND datname = current_database()").await;
     }
     for run in runs {
         assert_eq!(

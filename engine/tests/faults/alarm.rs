@@ -1,4 +1,4 @@
-//! What the engine says of errors, for tests that wait for it.
+//! What the engine says of errors and of what is strange, for tests that wait for it.
 
 use std::{io, sync::Mutex, time::Duration};
 
@@ -22,7 +22,7 @@ impl io::Write for Ear {
 /// Listens from now on.
 pub(crate) fn listen() {
     tracing_subscriber::fmt()
-        .with_env_filter("error")
+        .with_env_filter("warn")
         .with_ansi(false)
         .with_writer(|| Ear)
         .init();
@@ -30,8 +30,20 @@ pub(crate) fn listen() {
 
 /// Waits until it is said.
 pub(crate) async fn heard(words: &str) {
+    heard_times(words, 1).await;
+}
+
+/// Says how often it was said.
+pub(crate) fn said(words: &str) -> usize {
+    String::from_utf8_lossy(&SAID.lock().unwrap())
+        .matches(words)
+        .count()
+}
+
+/// Waits until it is said so many times.
+pub(crate) async fn heard_times(words: &str, times: usize) {
     let heard = async {
-        while !String::from_utf8_lossy(&SAID.lock().unwrap()).contains(words) {
+        while said(words) < times {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

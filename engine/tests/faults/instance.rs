@@ -134,6 +134,17 @@ impl Instance {
         copy(&self.dir.join("kept"), &self.data());
     }
 
+    /// Has the stopped server recover as a standby does that is promoted: what it holds stays, and is of another timeline.
+    pub(crate) fn promote(&self) {
+        use std::io::Write as _;
+        let signal = self.data().join("recovery.signal");
+        fs::write(&signal, "").unwrap();
+        own(&signal);
+        let settings = self.data().join("postgresql.auto.conf");
+        let mut settings = fs::File::options().append(true).open(settings).unwrap();
+        writeln!(settings, "restore_command = 'false'").unwrap();
+    }
+
     /// Mounts a disk of so many bytes; `None` where that is not allowed.
     pub(crate) fn small_disk(&mut self, name: &str, bytes: u64) -> Option<PathBuf> {
         let disk = self.dir.join(name);

@@ -17,7 +17,7 @@ use crate::{
 /// Waits for a session that commits, and returns its process.
 async fn committing(url: &str) -> i32 {
     let postgres = connect(url).await;
-    let sql = "SELECT pid FROM pg_stat_activity WHERE application_name = 'coreason-committer'";
+    let sql = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'coreason % commit _'";
     let session = async {
         loop {
             if let Some(row) = postgres.query(sql, &[]).await.unwrap().first() {

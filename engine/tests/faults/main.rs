@@ -17,6 +17,7 @@ mod proxy;
 mod reads;
 mod refusals;
 mod restored;
+mod role;
 mod silence;
 mod slow;
 #[path = "../engine/support.rs"]

@@ -49,11 +49,14 @@ pub(crate) const COMMITTED: Point = Point {
     committer: true,
 };
 /// The engine looks for the fate of a batch.
-pub(crate) const LOOK_UP: Point = statement("FROM slot WHERE member = $1 AND n = $2 FOR UPDATE");
+pub(crate) const LOOK_UP: Point = statement("FROM batch_fate(");
 /// The engine reads the rows of runs.
 pub(crate) const FOLD: Point = statement("JOIN history h ON h.shard = u.shard");
 /// The engine reads parked runs that are due.
 pub(crate) const PARKED: Point = statement("JOIN execution e ON e.shard = u.shard");
+
+/// The engine gives shards to another member: in the middle of a transaction that all members wait for.
+pub(crate) const GIVE: Point = statement("UPDATE shard_owner s");
 
 /// The engine uses a statement for the first time on a connection.
 const fn statement(text: &'static str) -> Point {

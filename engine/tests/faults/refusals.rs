@@ -1,8 +1,12 @@
 //! Postgres refuses a batch: for a passing reason, or for the data of one workflow.
 
-use std::{pin::pin, sync::Arc, time::Instant};
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use engine::{Closed, Engine, Role, Started};
+use engine::{Closed, Config, Engine, Role, Started};
 use futures::{future::join_all, poll};
 use history::{EventKind, RunId, Status};
 use tokio::{sync::watch, task::JoinHandle};
@@ -13,15 +17,10 @@ use crate::{
     support::*,
 };
 
-/// Returns the name of the database, for statements that need it.
-fn name(url: &str) -> &str {
-    url.rsplit_once('/').unwrap().1
-}
-
 /// A batch waits for a lock of another session.
 const A_BATCH_WAITS: &str =
     "EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
-    AND application_name = 'coreason-committer' AND wait_event_type = 'Lock')";
+    AND application_name LIKE 'coreason % commit _' AND wait_event_type = 'Lock')";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_lost_a_deadlock_is_sent_again() {
@@ -56,23 +55,22 @@ async fn a_batch_that_lost_a_deadlock_is_sent_again() {
 async fn a_batch_that_could_not_be_serialized_is_sent_again() {
     let url = database().await;
     let (proxy, through) = Proxy::before_url(&url).await;
-    let strict = "SET default_transaction_isolation = 'serializable'";
-    execute(&url, &format!("ALTER DATABASE {} {strict}", name(&url))).await;
+    // What a sequence has given out stays so when its transaction fails.
+    let sql = "CREATE SEQUENCE refusals;
+        CREATE FUNCTION refuse_once() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF nextval('refusals') = 1 THEN
+                RAISE EXCEPTION 'another was faster' USING ERRCODE = 'serialization_failure';
+            END IF;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER refuse_once BEFORE INSERT ON history FOR EACH ROW EXECUTE FUNCTION refuse_once()";
     let engine = owner(&through).await;
+    execute(&url, sql).await;
     work(&engine, sequence(2), echo());
     let ledger = Ledger::default();
-    let other = connect(&url).await;
-    other
-        .batch_execute("BEGIN; UPDATE slot SET epoch = epoch")
-        .await
-        .unwrap();
     let mut conflict = proxy.once(refusal("40001"), Action::Pass);
-    let meeting = async {
-        until(&url, A_BATCH_WAITS).await;
-        // The slot that the batch waits for has changed since its snapshot.
-        other.batch_execute("COMMIT").await.unwrap();
-    };
-    tokio::join!(meeting, ledger.run(&engine, "w", 2));
+    ledger.run(&engine, "w", 2).await;
     conflict.reached().await;
     assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     ledger.check(&url).await;
@@ -83,13 +81,23 @@ const CURE: &str = "INSERT INTO cure VALUES (true)";
 
 /// Refuses rows of the workflow `poison` that hold a text, as a trigger of somebody else's would.
 async fn refuse_poison(url: &str, text: &str) {
+    poison(
+        url,
+        text,
+        "RAISE EXCEPTION 'poison' USING ERRCODE = 'check_violation'",
+    )
+    .await;
+}
+
+/// Does something to rows of the workflow `poison` that hold a text.
+async fn poison(url: &str, text: &str, effect: &str) {
     let sql = format!(
         "CREATE TABLE cure (taken boolean);
          CREATE FUNCTION refuse_poison() RETURNS trigger LANGUAGE plpgsql AS $$
          BEGIN
              IF NEW.records LIKE '%{text}%' AND NOT EXISTS (SELECT FROM cure) AND EXISTS (
                  SELECT FROM execution e WHERE e.run_id = NEW.run_id AND e.workflow_id = 'poison') THEN
-                 RAISE EXCEPTION 'poison' USING ERRCODE = 'check_violation';
+                 {effect};
              END IF;
              RETURN NEW;
          END $$;
@@ -274,6 +282,45 @@ async fn a_poisoned_completion_costs_its_neighbours_nothing_and_goes_on_when_it_
     ledger.completed("poison", run_id, 2);
     assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     ledger.check(&url).await;
+}
+
+/// Starts workflows beside `poison`, whose batches fail or never end: these are done, it is refused, and nobody loses a membership.
+async fn is_isolated(effect: &str) {
+    let url = database().await;
+    // A batch is waited for a second and a half.
+    let lease = Duration::from_secs(2);
+    let engine = owner_with(Config {
+        lease,
+        ..Config::new(&*url, "http://127.0.0.1:1")
+    })
+    .await;
+    poison(&url, "WorkflowExecutionStarted", effect).await;
+    work(&engine, sequence(2), echo());
+    let ledger = Ledger::default();
+    let ns = namespace();
+    let refused = engine.start_workflow(&ns, start("seq", "poison"));
+    let (refused, ()) = tokio::join!(refused, ledger.run_many(&engine, 50, 2));
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), "DATA_REFUSED", "{refused}");
+    assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
+    execute(&url, CURE).await;
+    ledger.run(&engine, "poison", 2).await;
+    ledger.check(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_at_which_the_database_fails_costs_its_neighbours_nothing() {
+    is_isolated("RAISE EXCEPTION 'invalid page' USING ERRCODE = 'data_corrupted'").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_never_ends_costs_its_neighbours_nothing_but_time() {
+    is_isolated("PERFORM pg_sleep(3600)").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_costs_its_session_each_time_costs_its_neighbours_nothing() {
+    is_isolated("PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1)").await;
 }
 
 /// Starts the workflow `poison`, whose completions are refused, and counts how often its activity runs.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use engine::{Config, Role};
+use engine::{Config, Engine, Role};
+use futures::future::join_all;
 
 use crate::{
     alarm,
@@ -123,4 +124,82 @@ async fn another_database_in_the_place_of_the_first_is_an_alarm() {
     assert!(matches!(engine.role(), Role::Member { .. }));
     before.check(&first).await;
     after.check(&second).await;
+}
+
+/// Starts workflows that wait until both members have committed some of them.
+async fn start_on_both(engines: &[Engine; 2], name: &str) -> Vec<String> {
+    let mut started = [0, 0];
+    let mut ids = Vec::new();
+    for n in 0.. {
+        if started.iter().all(|count| *count >= 3) {
+            break;
+        }
+        let id = format!("{name}{n}");
+        for (engine, count) in engines.iter().zip(&mut started) {
+            let answer = engine
+                .start_workflow(&namespace(), start("never", &id))
+                .await;
+            *count += usize::from(answer.is_ok_and(|started| started.started));
+        }
+        ids.push(id);
+    }
+    ids
+}
+
+/// Waits until each of two members serves a good part of the shards.
+async fn both_serve(engines: &[Engine; 2]) {
+    let serving = join_all(engines.iter().map(|engine| engine.serving(300)));
+    tokio::time::timeout(PATIENCE, serving)
+        .await
+        .expect("they share the shards");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_member_misses_what_a_restore_took_from_it_whoever_comes_back_first() {
+    alarm::listen();
+    let mut postgres = Instance::start().await;
+    let url = postgres.database("engine", "").await;
+    let open = || Engine::open(with_lease(&url, SHORT));
+    let engines = [open().await.unwrap(), open().await.unwrap()];
+    both_serve(&engines).await;
+    postgres.stop();
+    postgres.keep();
+    postgres.run().await;
+    both_serve(&engines).await;
+    let lost = start_on_both(&engines, "lost").await;
+    postgres.stop();
+    postgres.put_back();
+    postgres.run().await;
+    alarm::heard_times("DATABASE_BEHIND", 2).await;
+    both_serve(&engines).await;
+    for id in lost {
+        for engine in &engines {
+            let error = engine.describe(&address(&id)).await.unwrap_err();
+            assert!(
+                matches!(error.code(), "WORKFLOW_NOT_FOUND" | "NOT_OWNER"),
+                "{error}"
+            );
+        }
+    }
+    let after = start_on_both(&engines, "after").await;
+    assert!(!after.is_empty());
+    Ledger::default().check(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_that_lost_nothing_is_told_and_is_no_alarm() {
+    alarm::listen();
+    let mut postgres = Instance::start().await;
+    let url = postgres.database("engine", "").await;
+    let engine = owner_with(with_lease(&url, SHORT)).await;
+    keep_working(&engine, sequence(2), echo());
+    let ledger = Ledger::default();
+    ledger.run(&engine, "before", 2).await;
+    postgres.stop();
+    postgres.promote();
+    postgres.run().await;
+    alarm::heard("it failed over").await;
+    ledger.run(&engine, "after", 2).await;
+    assert_eq!(alarm::said("DATABASE_BEHIND"), 0);
+    ledger.check(&url).await;
 }

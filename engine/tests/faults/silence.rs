@@ -6,7 +6,7 @@ use engine::{Config, Engine, Role};
 
 use crate::{
     ledger::{Ledger, keep_working, until},
-    proxy::{Action, COMMITTED, Proxy, Side},
+    proxy::{Action, COMMITTED, GIVE, Proxy, Side},
     support::*,
 };
 
@@ -131,6 +131,48 @@ async fn a_member_that_can_not_be_reached_does_not_keep_others_from_taking_over(
     let ledger = Ledger::default();
     ledger.run(&last, "w", 1).await;
     ledger.check(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_stops_in_the_middle_of_a_change_does_not_keep_others_from_joining() {
+    let url = database().await;
+    let (proxy, through) = Proxy::before_url(&url).await;
+    // Its lease is long: nobody replaces it.
+    let _stopped = owner_with(short(&through, Duration::from_mins(5))).await;
+    let mut given = proxy.once(GIVE, Action::Hold);
+    let open = || Engine::open(short(&url, Duration::from_mins(5)));
+    let _second = open().await.unwrap();
+    given.reached().await;
+    let _third = open().await.unwrap();
+    until(&url, "(SELECT count(*) = 3 FROM member)").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_of_others_outlive_a_member_that_is_replaced() {
+    let lease = Duration::from_millis(500);
+    let url = database().await;
+    let (proxy, through) = Proxy::before_url(&url).await;
+    let _gone = owner_with(short(&through, lease)).await;
+    let names = [
+        "",
+        "coreason",
+        "coreason 00000000-0000-0000-0000-000000000000 lease",
+    ];
+    let mut strangers = Vec::new();
+    for name in names {
+        let stranger = connect(&url).await;
+        let sql = format!("SET application_name = '{name}'");
+        stranger.batch_execute(&sql).await.unwrap();
+        strangers.push(stranger);
+    }
+    proxy.stall();
+    let other = Engine::open(short(&url, lease)).await.unwrap();
+    tokio::time::timeout(PATIENCE, other.serving(1024))
+        .await
+        .expect("it takes over");
+    for stranger in strangers {
+        stranger.batch_execute("SELECT 1").await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

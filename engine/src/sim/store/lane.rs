@@ -2,14 +2,13 @@
 
 use futures::{FutureExt as _, future::BoxFuture};
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 use super::{
     super::{
         planted::{Bug, planted},
         world::dawdle,
     },
-    Memory, failed, happens,
+    Curse, LEASE, Lock, Memory, failed, happens,
 };
 use crate::store::{
     Connection, NotCommitted, Term,
@@ -35,9 +34,9 @@ pub(super) struct Lane {
 impl Drop for Lane {
     fn drop(&mut self) {
         // The server notices when what it has begun is done: a batch that is sent is not stopped.
-        let mut state = self.memory.state();
-        if !state.busy.values().any(|busy| *busy == self.backend) {
-            state.end_backend(self.backend);
+        let works = self.memory.state().holds_any(self.backend);
+        if !works {
+            self.memory.end_backend(self.backend);
         }
     }
 }
@@ -60,15 +59,13 @@ impl Connection for Lane {
         };
         tokio::spawn(self.memory.clone().serve(request, reply));
         async move {
-            answer
-                .await
-                .unwrap_or_else(|_| Err(NotCommitted::Unknown(failed())))
+            let answer = answer.await;
+            if let Ok(Ok(_)) = answer {
+                self.memory.told(self.term, self.slot, batch);
+            }
+            answer.unwrap_or_else(|_| Err(NotCommitted::Unknown(failed())))
         }
         .boxed()
-    }
-
-    fn backend(&self) -> i32 {
-        self.backend
     }
 }
 
@@ -83,20 +80,37 @@ impl Memory {
             items,
             settled,
         } = request;
-        let slot = (term.owner, slot);
+        let row = Lock::Slot(term.owner, slot);
         dawdle(1).await;
-        let odds = {
-            let mut state = self.state();
-            if !state.alive.contains(&backend) {
-                return;
-            }
-            if state.fenced(term) {
-                let _ = reply.send(Err(NotCommitted::Fenced));
-                return;
-            }
-            state.busy.insert(slot, backend);
-            state.odds
+        if !self.state().backends.contains_key(&backend) {
+            return;
+        }
+        if self.lock(row, backend, LEASE).await.is_err() {
+            // Ended, or too late: nobody knows which until it asks.
+            self.end_backend(backend);
+            return;
+        }
+        if self.state().fenced(term) {
+            self.free(row, backend);
+            let _ = reply.send(Err(NotCommitted::Fenced));
+            return;
+        }
+        let (odds, curse) = {
+            let state = self.state();
+            (state.odds, state.curse_of(&items))
         };
+        if let Some(curse) = curse {
+            if curse == Curse::Hangs {
+                tokio::time::sleep(LEASE).await;
+            }
+            if curse == Curse::Fails {
+                let _ = reply.send(Err(NotCommitted::Doubtful(failed())));
+                self.free(row, backend);
+            } else {
+                self.end_backend(backend);
+            }
+            return;
+        }
         let early = planted(Bug::EarlyReply);
         let mut reply = Some(reply);
         if early && let Some(reply) = reply.take() {
@@ -104,27 +118,27 @@ impl Memory {
         }
         dawdle(if happens(odds.slow) { 500 } else { 3 }).await;
         if happens(odds.refused) && !early {
-            self.free(slot, backend);
+            self.free(row, backend);
             if let Some(reply) = reply.take() {
                 let _ = reply.send(Err(NotCommitted::TryAgain(failed())));
             }
             return;
         }
         if happens(odds.cut_before) {
-            self.state().end_backend(backend);
-            self.changed.notify_waiters();
+            self.end_backend(backend);
             return;
         }
         let answer = {
             let mut state = self.state();
             // Its transaction was rolled back when somebody ended it.
-            if state.busy.get(&slot) != Some(&backend) {
+            if !state.holds(row, backend) {
                 return;
             }
-            state.busy.remove(&slot);
+            state.free(row, backend);
             match state.apply(term, &items) {
                 Ok(lost) => {
-                    state.batch_log.insert((slot.0, slot.1, number));
+                    state.batch_log.insert((term.owner, slot, number));
+                    state.committed.insert((term.owner, slot, number));
                     for settled in &settled {
                         state.outbox.remove(&settled.run_id);
                     }
@@ -138,24 +152,19 @@ impl Memory {
         };
         self.changed.notify_waiters();
         if happens(odds.cut_after) {
-            self.state().end_backend(backend);
-            self.changed.notify_waiters();
+            self.end_backend(backend);
             return;
         }
         dawdle(if happens(odds.slow) { 500 } else { 2 }).await;
         if let Some(reply) = reply.take()
-            && self.state().alive.contains(&backend)
+            && self.state().backends.contains_key(&backend)
         {
             let _ = reply.send(answer);
         }
     }
 
-    fn free(&self, slot: (Uuid, i16), backend: i32) {
-        let mut state = self.state();
-        if state.busy.get(&slot) == Some(&backend) {
-            state.busy.remove(&slot);
-        }
-        drop(state);
+    fn free(&self, row: Lock, backend: i32) {
+        self.state().free(row, backend);
         self.changed.notify_waiters();
     }
 }

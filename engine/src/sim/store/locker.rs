@@ -1,10 +1,6 @@
 //! The sessions that hold members' locks.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::MutexGuard,
-    time::Duration,
-};
+use std::{sync::MutexGuard, time::Duration};
 
 use futures::FutureExt as _;
 use history::Timestamp;
@@ -12,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     super::world::{dawdle, now},
-    Memory, State, failed,
+    Lock, Memory, State, failed,
     tables::Member,
 };
 use crate::store::{Answer, Error, Session, Term};
@@ -25,8 +21,7 @@ pub(super) struct Locker {
 
 impl Drop for Locker {
     fn drop(&mut self) {
-        self.memory.state().end_backend(self.backend);
-        self.memory.changed.notify_waiters();
+        self.memory.end_backend(self.backend);
     }
 }
 
@@ -34,7 +29,7 @@ impl Locker {
     fn alive(&self) -> Result<MutexGuard<'_, State>, Error> {
         let mut state = self.memory.state();
         state.statements += 1;
-        if state.alive.contains(&self.backend) {
+        if state.backends.contains_key(&self.backend) {
             Ok(state)
         } else {
             Err(failed())
@@ -46,15 +41,12 @@ impl Session for Locker {
     fn lock(&mut self, member: Uuid) -> Answer<'_, ()> {
         async move {
             let backend = self.backend;
-            self.alive()?
-                .locks
-                .entry(member)
-                .or_default()
-                .push_back(backend);
+            self.alive()?.locks.entry(member).or_default().ask(backend);
             self.memory
                 .until(|state| {
-                    if state.alive.contains(&backend) {
-                        let first = state.locks.get(&member).and_then(VecDeque::front);
+                    if state.backends.contains_key(&backend) {
+                        let lock = state.locks.get(&member);
+                        let first = lock.and_then(|lock| lock.queue.front());
                         (first == Some(&backend)).then_some(Ok(()))
                     } else {
                         Some(Err(failed()))
@@ -70,10 +62,10 @@ impl Session for Locker {
             dawdle(2).await;
             let backend = self.backend;
             let mut state = self.alive()?;
-            let queue = state.locks.entry(member).or_default();
-            let free = queue.is_empty();
+            let lock = state.locks.entry(member).or_default();
+            let free = lock.queue.is_empty();
             if free {
-                queue.push_back(backend);
+                lock.ask(backend);
             }
             Ok(free)
         }
@@ -83,8 +75,8 @@ impl Session for Locker {
     fn unlock(&mut self, member: Uuid) -> Answer<'_, ()> {
         async move {
             let backend = self.backend;
-            if let Some(queue) = self.alive()?.locks.get_mut(&member) {
-                queue.retain(|other| *other != backend);
+            if let Some(lock) = self.alive()?.locks.get_mut(&member) {
+                lock.leave(backend);
             }
             self.memory.changed.notify_waiters();
             Ok(())
@@ -99,31 +91,45 @@ impl Session for Locker {
         lease: Duration,
     ) -> Answer<'a, (i64, Timestamp)> {
         async move {
+            let memory = &self.memory;
             dawdle(2).await;
-            let mut state = self.alive()?;
-            state.epoch += 1;
-            let (epoch, open_since) = (state.epoch, now().before(Duration::from_secs(1).into()));
-            let joined = Member {
-                address: address.to_owned(),
-                epoch,
-                lease_until: now().after(lease.into()),
-                open_since,
-                backends: BTreeSet::from([self.backend]),
+            if let Some(known) = memory.witness.known() {
+                let held = memory.state().held_of(known.term().owner);
+                memory.compare(&known, &held);
+            }
+            let transaction = memory.begin().await;
+            transaction.lock(Lock::Cluster).await?;
+            let join = |state: &mut State| {
+                state.epoch += 1;
+                let joined = Member {
+                    address: address.to_owned(),
+                    epoch: state.epoch,
+                    lease_until: now().after(lease.into()),
+                    open_since: now().before(Duration::from_secs(1).into()),
+                };
+                let answer = (joined.epoch, joined.open_since);
+                state.members.insert(member, joined);
+                state.claim(member);
+                answer
             };
-            state.members.insert(member, joined);
-            state.claim(member);
+            let (epoch, open_since) = transaction.commit(join).await?;
+            let term = Term {
+                owner: member,
+                epoch,
+            };
+            let held = memory.state().held_of(member);
+            memory.witness.joined(term, &held);
             Ok((epoch, open_since))
         }
         .boxed()
     }
 
-    fn renew<'a>(
-        &'a mut self,
+    fn renew(
+        &mut self,
         term: Term,
         lease: Duration,
         open_since: Timestamp,
-        folded: &'a [i16],
-    ) -> Answer<'a, Option<Timestamp>> {
+    ) -> Answer<'_, Option<Timestamp>> {
         async move {
             dawdle(2).await;
             let now = {
@@ -138,16 +144,6 @@ impl Session for Locker {
                 now()
             };
             dawdle(2).await;
-            if folded.is_empty() {
-                return Ok(Some(now));
-            }
-            let mut state = self.alive()?;
-            for shard in folded {
-                let placed = &mut state.shards[usize::try_from(*shard).unwrap_or(0)];
-                if placed.member == Some(term.owner) {
-                    placed.open_since = None;
-                }
-            }
             Ok(Some(now))
         }
         .boxed()
@@ -156,13 +152,8 @@ impl Session for Locker {
     fn leave(&mut self, term: Term) -> Answer<'_, ()> {
         async move {
             dawdle(2).await;
-            drop(self.alive()?);
             self.memory.remove(term.owner, term).await
         }
         .boxed()
-    }
-
-    fn delete_old_batches(&mut self, _term: Term) -> Answer<'_, ()> {
-        async move { self.alive().map(|_| ()) }.boxed()
     }
 }

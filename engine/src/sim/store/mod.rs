@@ -3,13 +3,16 @@
 mod lane;
 mod locker;
 mod tables;
+mod transaction;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
+use foldhash::HashSet;
 use futures::FutureExt as _;
 use history::{Event, Namespace, RunId, Timestamp, WorkflowId};
 use tokio::sync::Notify;
@@ -20,18 +23,21 @@ use super::{
     world::{chance, dawdle, now},
 };
 use crate::{
-    limits::PARKED_PAGE,
+    limits::{COMMITTERS, LOCK_WAIT_MAX, PARKED_PAGE},
     store::{
         Answer, Connection, Error, Session, Store, Term,
+        acknowledged::{Held, Known, Verdict, Witness},
         commit::{Item, OpenRow},
+        connect,
         fate::Fate,
-        load::{Due, Loaded, Ns, Part, Window},
+        load::{Due, Header, Loaded, Ns, Part, Window},
         ownership::{Placed, Seen, View},
     },
 };
 use lane::Lane;
 use locker::Locker;
-use tables::State;
+pub(super) use tables::{Curse, State};
+use transaction::Lock;
 
 /// The namespace of every simulation.
 pub(super) fn ns() -> Ns {
@@ -58,11 +64,15 @@ pub(super) struct Odds {
     pub(super) lost_letters: u32,
 }
 
-/// A database that several processes share.
+/// The lease of every process.
+pub(super) const LEASE: Duration = Duration::from_secs(1);
+/// A database that several processes share, as one of them sees it.
 #[derive(Clone)]
 pub(super) struct Memory {
     state: Arc<Mutex<State>>,
     changed: Arc<Notify>,
+    process: usize,
+    witness: Witness,
 }
 
 impl fmt::Debug for Memory {
@@ -90,7 +100,58 @@ impl Memory {
         Self {
             state: Arc::new(Mutex::new(state)),
             changed: Arc::new(Notify::new()),
+            process: 0,
+            witness: Witness::default(),
         }
+    }
+
+    /// Returns the same database, as a process sees it that has just begun.
+    pub(super) fn of_process(&self, process: usize) -> Self {
+        Self {
+            process,
+            witness: Witness::default(),
+            ..self.clone()
+        }
+    }
+
+    /// A standby takes the place of the database: what it holds is so from now on, and all sessions end. Returns the processes that
+    /// were told of a batch that it does not hold.
+    pub(super) fn fail_over(&self, standby: State) -> BTreeSet<usize> {
+        let mut state = self.state();
+        let lost = state
+            .told
+            .iter()
+            .filter(|(_, batch)| !standby.committed.contains(batch));
+        let losers = lost.map(|(process, _)| *process).collect();
+        *state = State {
+            timeline: state.timeline + 1,
+            next_backend: state.next_backend,
+            backends: BTreeMap::new(),
+            locks: BTreeMap::new(),
+            held: BTreeMap::new(),
+            ..standby
+        };
+        drop(state);
+        self.changed.notify_waiters();
+        losers
+    }
+
+    /// Notes that this process was told that a batch is committed.
+    fn told(&self, term: Term, slot: i16, batch: i64) {
+        let key = (term.owner, slot, batch);
+        self.state().told.insert((self.process, key));
+        if let Some(acknowledged) = self.witness.acknowledged() {
+            acknowledged.note(slot, batch);
+        }
+    }
+
+    /// Compares the database with what this process was told.
+    fn compare(&self, known: &Known, held: &Held) -> Verdict {
+        let verdict = known.compare(held);
+        if matches!(verdict, Verdict::Behind(_)) {
+            self.state().alarmed.insert(self.process);
+        }
+        verdict
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -133,20 +194,87 @@ impl Memory {
 
     /// Ends a membership once no batch of it holds its slot's row.
     async fn remove(&self, member: Uuid, by: Term) -> Result<(), Error> {
-        self.until(|state| {
-            if !state.is_member(by) {
-                return Some(());
+        let transaction = self.begin().await;
+        if planted(Bug::ClusterFirst) {
+            transaction.lock(Lock::Cluster).await?;
+        }
+        for slot in (0..).take(COMMITTERS) {
+            transaction.lock(Lock::Slot(member, slot)).await?;
+        }
+        if !planted(Bug::ClusterFirst) {
+            transaction.lock(Lock::Cluster).await?;
+        }
+        let remove = |state: &mut State| {
+            if state.is_member(by) {
+                state.remove(member);
             }
-            if state.is_busy(member) {
-                return None;
-            }
-            state.remove(member);
-            Some(())
+        };
+        transaction.commit(remove).await
+    }
+
+    /// Folds runs whose headers were read before, each as its rows are by now.
+    fn fold(&self, headers: Vec<Header>) -> Answer<'_, Vec<(Ns, Loaded)>> {
+        self.read(move |state| {
+            let folded = headers.iter().map(|header| Ok((ns(), state.fold(header)?)));
+            folded.collect()
         })
-        .await;
+    }
+
+    /// Ends the session of a slot and finds out what became of its batch, as one statement of the server.
+    async fn find_fate(
+        self,
+        slot: i16,
+        term: Term,
+        batch: i64,
+        starts: Vec<RunId>,
+    ) -> Result<Found, Error> {
+        let session = connect::Session::Fate(term.owner, slot);
+        let backend = self.state().open_backend(Some(session));
+        let lost = connect::Session::Commit(term.owner, slot);
+        self.state().end_sessions(|session| session == lost);
         self.changed.notify_waiters();
-        dawdle(2).await;
-        Ok(())
+        let row = Lock::Slot(term.owner, slot);
+        let locked = self.lock(row, backend, LOCK_WAIT_MAX).await;
+        let found = Found::of(&self.state(), slot, term, batch, &starts);
+        self.end_backend(backend);
+        locked.map(|()| found)
+    }
+
+    /// The same, as a transaction of several statements that nothing ends.
+    async fn find_fate_slowly(
+        &self,
+        slot: i16,
+        term: Term,
+        batch: i64,
+        starts: Vec<RunId>,
+    ) -> Result<Found, Error> {
+        let lost = connect::Session::Commit(term.owner, slot);
+        self.state().end_sessions(|session| session == lost);
+        self.changed.notify_waiters();
+        let transaction = self.begin_for_ever().await;
+        transaction.lock(Lock::Slot(term.owner, slot)).await?;
+        dawdle(5).await;
+        let found = |state: &mut State| Found::of(state, slot, term, batch, &starts);
+        transaction.commit(found).await
+    }
+}
+
+/// What the database says of a batch.
+struct Found {
+    held: Held,
+    member: bool,
+    committed: Option<HashSet<RunId>>,
+}
+
+impl Found {
+    fn of(state: &State, slot: i16, term: Term, batch: i64, starts: &[RunId]) -> Self {
+        let there = state.batch_log.contains(&(term.owner, slot, batch));
+        let lost = starts.iter().filter(|id| !state.run_exists(**id)).copied();
+        Self {
+            held: state.held_of(term.owner),
+            member: !state.fenced(term),
+            committed: (there && !planted(Bug::DoubledCompletion)).then(|| lost.collect()),
+        }
     }
 }
 
@@ -162,31 +290,42 @@ impl Store for Memory {
         workflow_id: &'a WorkflowId,
         run_id: Option<RunId>,
     ) -> Answer<'a, Option<Loaded>> {
-        self.read(move |state| {
-            let Some(run_id) = run_id.or_else(|| state.current(workflow_id)) else {
+        async move {
+            let header = self.read(move |state| {
+                let run_id = run_id.or_else(|| state.current(workflow_id));
+                let header = run_id.and_then(|run_id| state.header(run_id));
+                Ok(header.filter(|header| header.workflow_id == workflow_id.as_str()))
+            });
+            let Some(header) = header.await? else {
                 return Ok(None);
             };
-            let loaded = state.fold(run_id)?;
-            Ok(loaded.filter(|loaded| loaded.workflow_id == *workflow_id))
-        })
+            let folded = self.fold(vec![header]).await?.pop();
+            Ok(folded.map(|(_, loaded)| loaded))
+        }
+        .boxed()
     }
 
     fn load_all<'a>(&'a self, asked: &'a [(i16, RunId)], bytes: u64) -> Answer<'a, Part> {
-        self.read(move |state| {
-            let mut part = Part::default();
-            let mut sum = 0;
-            for (_, run_id) in asked {
-                sum += state.records(*run_id).len() as u64;
-                if sum > bytes && part.read > 0 {
-                    break;
+        async move {
+            let counted = self.read(move |state| {
+                let (mut headers, mut read, mut sum) = (Vec::new(), 0, 0);
+                for (_, run_id) in asked {
+                    sum += state.records(*run_id).len() as u64;
+                    if sum > bytes && read > 0 {
+                        break;
+                    }
+                    read += 1;
+                    state.runs_read.push(*run_id);
+                    headers.extend(state.header(*run_id));
                 }
-                part.read += 1;
-                state.runs_read.push(*run_id);
-                part.runs
-                    .extend(state.fold(*run_id)?.map(|run| (ns(), run)));
-            }
-            Ok(part)
-        })
+                Ok((headers, read))
+            });
+            // Which there are is read as of one moment, what is in them later.
+            let (headers, read) = counted.await?;
+            let runs = self.fold(headers).await?;
+            Ok(Part { runs, read })
+        }
+        .boxed()
     }
 
     fn events(&self, _shard: i16, run_id: RunId) -> Answer<'_, Vec<Arc<Event>>> {
@@ -269,9 +408,11 @@ impl Store for Memory {
     fn end(&self, member: Uuid) -> Answer<'_, ()> {
         async move {
             dawdle(2).await;
-            let mut state = self.state();
-            state.end_member(member, 0);
-            drop(state);
+            {
+                let mut state = self.state();
+                state.end_member(member);
+                state.end_idle_lock_holder(member, LEASE);
+            }
             self.changed.notify_waiters();
             Ok(())
         }
@@ -280,9 +421,7 @@ impl Store for Memory {
 
     fn fence(&self, member: Uuid, by: Term) -> Answer<'_, ()> {
         async move {
-            dawdle(2).await;
-            self.state().end_member(member, 0);
-            self.changed.notify_waiters();
+            self.end(member).await?;
             dawdle(2).await;
             self.remove(member, by).await
         }
@@ -291,32 +430,16 @@ impl Store for Memory {
 
     fn give(&self, term: Term, moves: Vec<(i16, Uuid)>) -> Answer<'_, ()> {
         async move {
-            dawdle(3).await;
-            {
-                let mut state = self.state();
-                if happens(state.odds.read_fails) {
-                    return Err(failed());
-                }
-                if let Some(giver) = state.members.get(&term.owner).cloned() {
-                    state.version += 1;
-                    let mut given = 0;
-                    for (shard, heir) in moves {
-                        let heir_is_there = state.members.contains_key(&heir);
-                        let placed = &mut state.shards[usize::try_from(shard).unwrap_or(0)];
-                        if placed.member == Some(term.owner) && heir_is_there {
-                            placed.member = Some(heir);
-                            given += 1;
-                            let since = placed.open_since.unwrap_or(giver.open_since);
-                            placed.open_since = Some(since.min(giver.open_since));
-                        }
-                    }
-                    state.given += given;
-                }
-                if happens(state.odds.read_fails) {
-                    return Err(failed());
-                }
+            let transaction = self.begin().await;
+            transaction.lock(Lock::Cluster).await?;
+            let fails = |state: &State| happens(state.odds.read_fails);
+            if fails(&self.state()) {
+                return Err(failed());
             }
-            dawdle(3).await;
+            transaction.commit(|state| state.give(term, moves)).await?;
+            if fails(&self.state()) {
+                return Err(failed());
+            }
             Ok(())
         }
         .boxed()
@@ -324,42 +447,45 @@ impl Store for Memory {
 
     fn claim(&self, term: Term) -> Answer<'_, ()> {
         async move {
-            dawdle(3).await;
-            let mut state = self.state();
-            if state.is_member(term) {
-                state.claim(term.owner);
-            }
-            Ok(())
+            let transaction = self.begin().await;
+            transaction.lock(Lock::Cluster).await?;
+            let claim = |state: &mut State| {
+                if state.is_member(term) {
+                    state.claim(term.owner);
+                }
+            };
+            transaction.commit(claim).await
         }
         .boxed()
     }
 
-    fn session(&self) -> Answer<'_, Box<dyn Session>> {
+    fn folded<'a>(&'a self, term: Term, shards: &'a [i16]) -> Answer<'a, ()> {
         async move {
-            dawdle(2).await;
-            let backend = self.state().open_backend();
-            let session = Locker {
-                memory: self.clone(),
-                backend,
+            let transaction = self.begin().await;
+            transaction.lock(Lock::Cluster).await?;
+            let note = |state: &mut State| {
+                for shard in shards {
+                    let placed = &mut state.shards[usize::try_from(*shard).unwrap_or(0)];
+                    if placed.member == Some(term.owner) {
+                        placed.open_since = None;
+                    }
+                }
             };
-            Ok(Box::new(session) as Box<dyn Session>)
+            transaction.commit(note).await
         }
         .boxed()
+    }
+
+    fn delete_old_batches(&self, _term: Term) -> Answer<'_, ()> {
+        self.read(|_| Ok(()))
+    }
+
+    fn session(&self, member: Uuid) -> Answer<'_, Box<dyn Session>> {
+        self.locker(connect::Session::Lease(member))
     }
 
     fn watcher(&self, term: Term) -> Answer<'_, Box<dyn Session>> {
-        async move {
-            dawdle(2).await;
-            let mut state = self.state();
-            let backend = state.open_backend();
-            state.record(term, backend);
-            let session = Locker {
-                memory: self.clone(),
-                backend,
-            };
-            Ok(Box::new(session) as Box<dyn Session>)
-        }
-        .boxed()
+        self.locker(connect::Session::Watch(term.owner))
     }
 
     fn connection(&self, slot: i16, term: Term) -> Answer<'_, Box<dyn Connection>> {
@@ -369,11 +495,10 @@ impl Store for Memory {
             if happens(state.odds.read_fails) {
                 return Err(failed());
             }
-            let backend = state.open_backend();
-            state.record(term, backend);
+            let session = connect::Session::Commit(term.owner, slot);
             let connection = Lane {
                 memory: self.clone(),
-                backend,
+                backend: state.open_backend(Some(session)),
                 slot,
                 term,
             };
@@ -384,33 +509,45 @@ impl Store for Memory {
 
     fn fate<'a>(
         &'a self,
-        lost: &'a dyn Connection,
         slot: i16,
         term: Term,
         batch: i64,
         items: &'a [Item],
     ) -> Answer<'a, Fate> {
         async move {
-            dawdle(2).await;
-            self.state().end_backend(lost.backend());
-            self.changed.notify_waiters();
-            let row = (term.owner, slot);
-            self.until(|state| (!state.busy.contains_key(&row)).then_some(()))
-                .await;
-            let state = self.state();
-            if state.fenced(term) {
+            let Some(known) = self.witness.known() else {
                 return Ok(Fate::Fenced);
-            }
-            let there = state.batch_log.contains(&(term.owner, slot, batch));
-            if there && !planted(Bug::DoubledCompletion) {
-                let started = items.iter().flat_map(|item| &item.starts);
-                let lost = started
-                    .map(|start| start.run_id)
-                    .filter(|id| !state.run_exists(*id));
-                Ok(Fate::Committed(lost.collect()))
+            };
+            dawdle(2).await;
+            let starts = items.iter().flat_map(|item| &item.starts);
+            let starts = starts.map(|start| start.run_id).collect();
+            let found = if planted(Bug::HeldFate) {
+                self.find_fate_slowly(slot, term, batch, starts).await?
             } else {
-                Ok(Fate::NotCommitted)
+                let found = tokio::spawn(self.clone().find_fate(slot, term, batch, starts));
+                found.await.map_err(|_| failed())??
+            };
+            dawdle(2).await;
+            let verdict = self.compare(&known, &found.held);
+            let fate = Fate::judged(&verdict, found.member, found.committed);
+            if matches!(fate, Fate::Committed(_)) {
+                self.told(term, slot, batch);
             }
+            Ok(fate)
+        }
+        .boxed()
+    }
+}
+
+impl Memory {
+    fn locker(&self, session: connect::Session) -> Answer<'_, Box<dyn Session>> {
+        async move {
+            dawdle(2).await;
+            let session = Locker {
+                memory: self.clone(),
+                backend: self.state().open_backend(Some(session)),
+            };
+            Ok(Box::new(session) as Box<dyn Session>)
         }
         .boxed()
     }

@@ -1,6 +1,9 @@
 //! What the database holds, and what a statement does to it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    time::Duration,
+};
 
 use foldhash::HashSet;
 use history::{EventId, RunId, Timestamp, WorkflowId};
@@ -13,12 +16,15 @@ use super::{
         world::now,
     },
     Odds, ns,
+    transaction::{Hold, Lock},
 };
 use crate::{
     placement, shard,
     store::{
         Error, Term,
+        acknowledged::Held,
         commit::{Item, OpenRow},
+        connect::Session,
         load::{Folding, Header, Loaded, Row},
         ownership::Placed,
     },
@@ -39,23 +45,64 @@ pub(super) struct Member {
     pub(super) epoch: i64,
     pub(super) lease_until: Timestamp,
     pub(super) open_since: Timestamp,
-    pub(super) backends: BTreeSet<i32>,
 }
 
-#[derive(Default)]
+/// A session, as the server has it.
+#[derive(Debug, Clone)]
+pub(super) struct Backend {
+    pub(super) session: Option<Session>,
+    /// How many statements of transactions it was sent.
+    pub(super) statements: u64,
+}
+
+/// A member's advisory lock: who has it, and behind that one who waits for it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct MemberLock {
+    pub(super) queue: VecDeque<i32>,
+    /// Since when the first has it.
+    since: Option<Timestamp>,
+}
+
+impl MemberLock {
+    pub(super) fn ask(&mut self, backend: i32) {
+        if self.queue.is_empty() {
+            self.since = Some(now());
+        }
+        self.queue.push_back(backend);
+    }
+
+    /// Takes a session out of the queue. The server gives the lock to the next one, whether or not that one still has a client.
+    pub(super) fn leave(&mut self, backend: i32) {
+        if self.queue.front() == Some(&backend) {
+            self.since = Some(now());
+        }
+        self.queue.retain(|other| *other != backend);
+    }
+}
+
+/// A batch: of which member, through which slot, its number.
+pub(in crate::sim) type BatchKey = (Uuid, i16, i64);
+
+#[derive(Default, Clone)]
 pub(in crate::sim) struct State {
-    pub(super) epoch: i64,
+    /// Grows with each failover.
+    pub(super) timeline: i64,
+    pub(in crate::sim) epoch: i64,
     pub(super) version: i64,
     pub(super) members: BTreeMap<Uuid, Member>,
+    /// The last batch of each slot of those that were members.
+    pub(super) former: BTreeMap<Uuid, Vec<i64>>,
     pub(super) shards: Vec<Placed>,
-    /// Backends that live.
-    pub(super) alive: BTreeSet<i32>,
+    /// Sessions that live.
+    pub(super) backends: BTreeMap<i32, Backend>,
     pub(super) next_backend: i32,
-    /// Who has the lock of a member, and who waits for it.
-    pub(super) locks: BTreeMap<Uuid, VecDeque<i32>>,
-    /// The backend whose batch holds a slot's row.
-    pub(super) busy: BTreeMap<(Uuid, i16), i32>,
-    pub(super) batch_log: BTreeSet<(Uuid, i16, i64)>,
+    /// The advisory lock of each member.
+    pub(super) locks: BTreeMap<Uuid, MemberLock>,
+    /// Rows that transactions under way have locked.
+    pub(super) held: BTreeMap<Lock, Hold>,
+    pub(super) batch_log: BTreeSet<BatchKey>,
+    /// All batches that were ever committed.
+    pub(super) committed: BTreeSet<BatchKey>,
 
     pub(super) executions: BTreeMap<RunId, Execution>,
     pub(super) current: BTreeMap<WorkflowId, RunId>,
@@ -76,24 +123,110 @@ pub(in crate::sim) struct State {
     pub(in crate::sim) deadlines_read: Vec<RunId>,
     pub(in crate::sim) runs_read: Vec<RunId>,
 
+    /// Which processes were told of which batches, and which have said that the database lacks something.
+    pub(in crate::sim) told: BTreeSet<(usize, BatchKey)>,
+    pub(in crate::sim) alarmed: BTreeSet<usize>,
+
+    /// A workflow with whose rows no batch succeeds.
+    pub(in crate::sim) cursed: Option<(WorkflowId, Curse)>,
     pub(in crate::sim) odds: Odds,
     pub(in crate::sim) checks: Checks,
 }
 
+/// What happens to a batch that has a cursed row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sim) enum Curse {
+    /// The server ends its session.
+    Cut,
+    /// The server fails at it, and says so.
+    Fails,
+    /// The server never answers.
+    Hangs,
+}
+
 impl State {
-    pub(super) fn open_backend(&mut self) -> i32 {
+    pub(super) fn open_backend(&mut self, session: Option<Session>) -> i32 {
         self.next_backend += 1;
-        self.alive.insert(self.next_backend);
+        let backend = Backend {
+            session,
+            statements: 0,
+        };
+        self.backends.insert(self.next_backend, backend);
         self.next_backend
     }
 
-    /// Ends a session: its lock is free, its batch is rolled back.
+    /// Ends a session: its locks are free, its transaction is rolled back.
     pub(super) fn end_backend(&mut self, backend: i32) {
-        self.alive.remove(&backend);
-        for queue in self.locks.values_mut() {
-            queue.retain(|other| *other != backend);
+        self.backends.remove(&backend);
+        for lock in self.locks.values_mut() {
+            lock.leave(backend);
         }
-        self.busy.retain(|_, busy| *busy != backend);
+        self.held.retain(|_, hold| hold.backend != backend);
+    }
+
+    /// Ends the sessions of which this is true.
+    pub(super) fn end_sessions(&mut self, ends: impl Fn(Session) -> bool) {
+        let ended: Vec<i32> = self
+            .backends
+            .iter()
+            .filter(|(_, backend)| backend.session.is_some_and(&ends))
+            .map(|(id, _)| *id)
+            .collect();
+        for backend in ended {
+            self.end_backend(backend);
+        }
+    }
+
+    /// Ends all that ends with a member.
+    pub(super) fn end_member(&mut self, member: Uuid) {
+        self.end_sessions(|session| match session {
+            Session::Lease(of)
+            | Session::Watch(of)
+            | Session::Commit(of, _)
+            | Session::Fate(of, _) => of == member,
+            Session::Pool(_) => false,
+        });
+    }
+
+    /// Ends a session that was given a member's lock and has done nothing since, for so long. The member itself renews its lease.
+    pub(super) fn end_idle_lock_holder(&mut self, member: Uuid, idle: Duration) {
+        let Some(lock) = self.locks.get(&member) else {
+            return;
+        };
+        let idle = lock
+            .since
+            .is_some_and(|since| since.after(idle.into()) < now());
+        if let (true, Some(holder)) = (idle, lock.queue.front().copied()) {
+            self.end_backend(holder);
+        }
+    }
+
+    /// Returns the last batch of each slot of a member.
+    fn last_batches(&self, member: Uuid) -> Vec<i64> {
+        let of = |slot| {
+            let batches = self
+                .batch_log
+                .range((member, slot, 0)..=(member, slot, i64::MAX));
+            batches.last().map_or(0, |(_, _, batch)| *batch)
+        };
+        (0..8).map(of).collect()
+    }
+
+    /// Returns what is known of a process that is or was a member.
+    pub(super) fn held_of(&self, member: Uuid) -> Held {
+        let batches = if self.members.contains_key(&member) {
+            Some(self.last_batches(member))
+        } else if planted(Bug::MissedFailover) {
+            Some(vec![i64::MAX; 8])
+        } else {
+            self.former.get(&member).cloned()
+        };
+        Held {
+            system: 1,
+            timeline: self.timeline,
+            epoch: self.epoch,
+            batches,
+        }
     }
 
     /// Says whether two workflows are in the hands of different members.
@@ -112,29 +245,13 @@ impl State {
             .is_some_and(|member| member.epoch == term.epoch)
     }
 
-    pub(super) fn is_busy(&self, member: Uuid) -> bool {
-        self.busy.keys().any(|(busy, _)| *busy == member)
-    }
-
-    /// Ends what a member has recorded, but for one backend.
-    pub(super) fn end_member(&mut self, member: Uuid, but: i32) {
-        let backends = self
-            .members
-            .get(&member)
-            .map(|member| member.backends.clone());
-        for backend in backends.into_iter().flatten() {
-            if backend != but {
-                self.end_backend(backend);
-            }
-        }
-    }
-
     /// Ends a membership as a transaction does.
     pub(super) fn remove(&mut self, member: Uuid) {
         let Some(gone) = self.members.remove(&member) else {
             return;
         };
         self.version += 1;
+        self.former.insert(member, self.last_batches(member));
         self.batch_log.retain(|(of, _, _)| *of != member);
         let heirs: Vec<Uuid> = self
             .members
@@ -147,6 +264,13 @@ impl State {
             let since = placed.open_since.unwrap_or(gone.open_since);
             placed.open_since = Some(since.min(gone.open_since));
         }
+    }
+
+    /// Says what is to happen to a batch instead of being written.
+    pub(super) fn curse_of(&self, items: &[Item]) -> Option<Curse> {
+        let (workflow_id, curse) = self.cursed.as_ref()?;
+        let cursed = items.iter().any(|item| item.workflow_id == *workflow_id);
+        cursed.then_some(*curse)
     }
 
     /// Applies a batch as Postgres would, and returns the runs that did not get their id.
@@ -246,14 +370,18 @@ impl State {
         })
     }
 
-    pub(super) fn fold(&self, run_id: RunId) -> Result<Option<Loaded>, Error> {
-        let (Some(header), Some(rows)) = (self.header(run_id), self.history.get(&run_id)) else {
-            return Ok(None);
-        };
-        let mut folding = Folding::new(&ns().name, &header);
-        for row in rows {
+    /// Folds a run whose header was read before.
+    pub(super) fn fold(&self, header: &Header) -> Result<Loaded, Error> {
+        let mut folding = Folding::new(&ns().name, header);
+        for row in self
+            .history
+            .get(&RunId(header.run_id))
+            .into_iter()
+            .flatten()
+        {
             folding.row(row);
         }
+        let run_id = RunId(header.run_id);
         let attempts = (run_id, EventId::NONE)..=(run_id, EventId(i64::MAX));
         for note in self.attempts.range(attempts).map(|(_, note)| note) {
             folding.row(&Row {
@@ -264,7 +392,7 @@ impl State {
                 hash: None,
             });
         }
-        folding.end(&header).map(Some)
+        folding.end(header)
     }
 
     /// Returns the runs that are open.
@@ -344,12 +472,22 @@ impl State {
             .any(|(run_id, _)| self.records(*run_id).contains(text))
     }
 
-    /// Records a backend as one of a member.
-    pub(super) fn record(&mut self, term: Term, backend: i32) {
-        if self.is_member(term)
-            && let Some(member) = self.members.get_mut(&term.owner)
-        {
-            member.backends.insert(backend);
+    /// Gives shards of a member to others, those that are there.
+    pub(super) fn give(&mut self, term: Term, moves: Vec<(i16, Uuid)>) {
+        if !self.is_member(term) {
+            return;
+        }
+        let giver_since = self.members[&term.owner].open_since;
+        self.version += 1;
+        for (shard, heir) in moves {
+            let heir_is_there = self.members.contains_key(&heir);
+            let placed = &mut self.shards[usize::try_from(shard).unwrap_or(0)];
+            if placed.member == Some(term.owner) && heir_is_there {
+                placed.member = Some(heir);
+                self.given += 1;
+                let since = placed.open_since.unwrap_or(giver_since);
+                placed.open_since = Some(since.min(giver_since));
+            }
         }
     }
 

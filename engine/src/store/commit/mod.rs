@@ -2,6 +2,8 @@
 
 mod columns;
 
+use std::time::Duration;
+
 use foldhash::HashSet;
 use futures::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use history::{RunId, chain::Hash, ids::WorkflowId};
@@ -12,7 +14,11 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
-use super::{Error, NotCommitted};
+use super::{
+    Error, NotCommitted, Term,
+    connect::{Address, Purpose, Session},
+};
+use crate::limits::LEASE;
 use columns::Columns;
 
 /// A row of `history`.
@@ -121,8 +127,6 @@ pub struct Conflicts(
 /// A connection that commits through one slot.
 pub struct Connection {
     client: Client,
-    /// The server process behind it.
-    pub backend: i32,
     slot: i16,
     owner: Uuid,
     epoch: i64,
@@ -133,26 +137,26 @@ pub struct Connection {
 const ARGUMENTS: usize = 53;
 
 impl Connection {
-    /// Opens the connection and prepares its statements.
+    /// Opens a connection to the database of a URL, as [`Self::open_at`] does.
     pub async fn open(url: &str, slot: i16, owner: Uuid, epoch: i64) -> Result<Self, Error> {
-        let client = super::connect::client(url).await?;
-        // Without row estimates for `unnest`, a generic plan would turn joins into scans of whole tables.
-        client
-            .batch_execute(
-                "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
-                 SET plan_cache_mode = force_generic_plan; SET jit = off; SET synchronous_commit = on",
-            )
+        Self::open_at(&Address::parse(url)?, slot, Term { owner, epoch }, LEASE).await
+    }
+
+    /// Opens the connection and prepares its statement. A batch may take as long as a lease.
+    pub(super) async fn open_at(
+        address: &Address,
+        slot: i16,
+        Term { owner, epoch }: Term,
+        lease: Duration,
+    ) -> Result<Self, Error> {
+        let client = address
+            .client(Session::Commit(owner, slot), Purpose::Commit(lease))
             .await?;
-        let backend = client
-            .query_one("SELECT pg_backend_pid()", &[])
-            .await?
-            .get(0);
         let places: Vec<String> = (1..=ARGUMENTS).map(|n| format!("${n}")).collect();
         let commit = format!("SELECT commit_batch({})", places.join(", "));
         Ok(Self {
             commit: client.prepare(&commit).await?,
             client,
-            backend,
             slot,
             owner,
             epoch,
@@ -266,10 +270,6 @@ impl super::Connection for Connection {
     ) -> BoxFuture<'a, Result<Conflicts, NotCommitted>> {
         self.commit(batch, items, settled).map_err(judge).boxed()
     }
-
-    fn backend(&self) -> i32 {
-        self.backend
-    }
 }
 
 /// Says what an error of a batch means.
@@ -277,9 +277,6 @@ fn judge(error: tokio_postgres::Error) -> NotCommitted {
     let Some(answer) = error.as_db_error() else {
         return NotCommitted::Unknown(error.into());
     };
-    if answer.code().code() == "CR001" {
-        return NotCommitted::Fenced;
-    }
     if matches!(
         answer.parsed_severity(),
         Some(Severity::Fatal | Severity::Panic)
@@ -287,9 +284,20 @@ fn judge(error: tokio_postgres::Error) -> NotCommitted {
     {
         return NotCommitted::Unknown(error.into());
     }
-    // Classes of SQLSTATE that speak of data. A table or a right that is missing (42) is no fault of any row.
+    match answer.code().code() {
+        // It took longer than a batch may.
+        "57014" => return NotCommitted::Doubtful(error.into()),
+        "CR001" => return NotCommitted::Fenced,
+        _ => {}
+    }
     match answer.code().code().get(..2) {
+        // Classes of SQLSTATE that speak of data.
         Some("22" | "23" | "54") => NotCommitted::Poison(answer.message().to_owned()),
-        _ => NotCommitted::TryAgain(error.into()),
+        // Of the connection, the transaction, other transactions, resources, the server, and a table or a right that is missing: no
+        // fault of any row.
+        Some("08" | "25" | "28" | "3D" | "40" | "42" | "53" | "55" | "57") => {
+            NotCommitted::TryAgain(error.into())
+        }
+        _ => NotCommitted::Doubtful(error.into()),
     }
 }

@@ -1,0 +1,79 @@
+//! The engine as a role without rights beyond its database, whose settings are not made for it.
+
+use std::time::Duration;
+
+use engine::{Config, Engine, Role};
+use uuid::Uuid;
+
+use crate::{
+    instance::Instance,
+    ledger::{Ledger, keep_working, until},
+    support::*,
+};
+
+/// What an operator may have set for all that this role does: each of these would end sessions or statements of ours, or have them
+/// see or write less.
+const SETTINGS: [&str; 9] = [
+    "statement_timeout = '40ms'",
+    "lock_timeout = '10ms'",
+    "idle_in_transaction_session_timeout = '10ms'",
+    "idle_session_timeout = '100ms'",
+    "default_transaction_read_only = on",
+    "default_transaction_isolation = 'repeatable read'",
+    "default_transaction_deferrable = on",
+    "synchronous_commit = off",
+    "application_name = 'somebody'",
+];
+
+/// Makes a role with such settings and a database of its own on a server, and returns its URL.
+async fn hostile(postgres: &Instance) -> String {
+    let superuser = postgres.url();
+    execute(&superuser, "CREATE ROLE plain LOGIN").await;
+    for setting in SETTINGS {
+        execute(&superuser, &format!("ALTER ROLE plain SET {setting}")).await;
+    }
+    execute(&superuser, "CREATE DATABASE engine OWNER plain").await;
+    postgres.url_of("engine").replace("postgres@", "plain@")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_role_whose_settings_are_not_made_for_the_engine_is_enough() {
+    let postgres = Instance::start().await;
+    let url = hostile(&postgres).await;
+    let lease = Duration::from_secs(1);
+    let config = || Config {
+        lease,
+        ..Config::new(&*url, format!("http://127.0.0.1:{}", 1))
+    };
+    let engine = owner_with(config()).await;
+    keep_working(&engine, sequence(2), echo());
+    let ledger = Ledger::default();
+    // A batch waits for longer than the role lets a statement take.
+    let other = connect(&postgres.url_of("engine")).await;
+    other
+        .batch_execute("BEGIN; UPDATE slot SET epoch = epoch")
+        .await
+        .unwrap();
+    let waits = async {
+        until(
+            &postgres.url_of("engine"),
+            "EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'coreason % commit _'
+              AND wait_event_type = 'Lock' AND query_start < clock_timestamp() - interval '200 ms')",
+        )
+        .await;
+        other.batch_execute("COMMIT").await.unwrap();
+    };
+    tokio::join!(ledger.run(&engine, "waits", 2), waits);
+    ledger.run_many(&engine, 20, 2).await;
+    assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
+    // One that is replaced by a member of the same plain role: its sessions are ended, its batches stopped.
+    let heir = Engine::open(config()).await.unwrap();
+    engine.close().await;
+    tokio::time::timeout(PATIENCE, heir.serving(1024))
+        .await
+        .expect("it takes over");
+    keep_working(&heir, sequence(2), echo());
+    ledger.run(&heir, &Uuid::new_v4().to_string(), 2).await;
+    // Not as that role: the audits of a test are as slow as any.
+    ledger.check(&postgres.url_of("engine")).await;
+}
