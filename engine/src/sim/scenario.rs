@@ -115,6 +115,14 @@ impl Scenario {
             drawn.park_after_millis = 0;
             drawn.odds.slow = 200;
         }
+        if matches!(bug, Bug::HeldFate | Bug::NoTimeouts) {
+            // Answers to batches get lost, and who looks for their fate is gone in the middle of it.
+            drawn.odds.cut_before = 200;
+            drawn.odds.cut_after = 200;
+            for fault in &mut drawn.faults {
+                fault.kind = FaultKind::Vanished { back_after: 100 };
+            }
+        }
         drawn
     }
 
