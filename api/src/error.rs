@@ -146,7 +146,9 @@ impl Error {
                     | store::Error::Sqlx(_)
                     | store::Error::Silent
                     | store::Error::Unreachable { .. }
-                    | store::Error::Refused { .. },
+                    | store::Error::Refused { .. }
+                    | store::Error::Tls { .. }
+                    | store::Error::Standby(_),
                 ),
             ) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ExportFailed(_)
@@ -158,7 +160,9 @@ impl Error {
                     | store::Error::NewerSchema(_)
                     | store::Error::Migrate(_)
                     | store::Error::OldServer(_)
-                    | store::Error::Address(_),
+                    | store::Error::Address(_)
+                    | store::Error::Pooled
+                    | store::Error::Bridge(_),
                 ),
             ) => StatusCode::INTERNAL_SERVER_ERROR,
         }

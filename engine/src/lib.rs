@@ -178,7 +178,7 @@ impl Engine {
     /// # Errors
     /// When the database can't be reached, is older than Postgres 15, or has a newer schema.
     pub async fn open(config: Config) -> Result<Self, Error> {
-        let address = store::connect::Address::parse(&config.database_url)?;
+        let address = store::connect::Address::find(&config.database_url).await?;
         let pool = store::connect::pool(&address).await?;
         store::connect::migrate(&pool).await?;
         let namespaces = store::load::Namespaces::load(&pool).await?;

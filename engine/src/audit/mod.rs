@@ -28,7 +28,7 @@ const PAGE_ROWS: i64 = 1000;
 
 /// Opens a database to be audited, as it is: nothing is migrated.
 pub async fn connect(url: &str) -> Result<PgPool, store::Error> {
-    store::connect::pool(&store::connect::Address::parse(url)?).await
+    store::connect::pool(&store::connect::Address::find(url).await?).await
 }
 
 /// What is audited.

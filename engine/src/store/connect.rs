@@ -1,20 +1,24 @@
 //! How the engine reaches its database: what every session is called, and what it is told first.
 
-use std::{str::FromStr as _, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, PgConnection,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 use uuid::Uuid;
 
-use super::Error;
+use super::{
+    Error,
+    address::{Host, Target},
+    bridge::{self, Bridge},
+    dial::Way,
+    pooler, reach,
+};
 use crate::limits::{CONTROL_TIMEOUT, IDLE_IN_TRANSACTION_MAX, LOCK_WAIT_MAX, READ_TIMEOUT};
 
 /// A pooled connection that does not answer for so long is half gone; another is taken.
 const PING: Duration = Duration::from_secs(1);
-/// How long to wait for a connection.
-const CONNECT: Duration = Duration::from_secs(5);
 /// The oldest supported server.
 const OLDEST: i32 = 150_000;
 
@@ -110,29 +114,33 @@ impl Purpose {
     }
 }
 
-/// Where a database is.
+/// A database, and the way to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
-    client: tokio_postgres::Config,
-    pool: PgConnectOptions,
+    way: Way,
+    /// What sqlx goes through where it doesn't know the way.
+    bridge: Option<Arc<Bridge>>,
 }
 
 impl Address {
-    /// Reads a `postgres://` URL.
-    pub(crate) fn parse(url: &str) -> Result<Self, Error> {
-        let invalid = |error: &dyn std::error::Error| Error::Address(error.to_string());
-        let mut client = tokio_postgres::Config::from_str(url).map_err(|error| invalid(&error))?;
-        client.connect_timeout(CONNECT);
-        let pool = PgConnectOptions::from_str(url).map_err(|error| invalid(&error))?;
-        Ok(Self { client, pool })
+    /// Finds the way to the database of a `postgres://` URL.
+    ///
+    /// # Errors
+    /// When the URL can't be meant, no server of it can be reached, or something is in between that breaks sessions.
+    pub(crate) async fn find(url: &str) -> Result<Self, Error> {
+        let way = Way::new(Target::parse(url)?)?;
+        reach::check(&way).await?;
+        pooler::refuse(&way).await?;
+        let bridge = if way.is_special() {
+            Some(Arc::new(Bridge::open(way.clone())?))
+        } else {
+            None
+        };
+        Ok(Self { way, bridge })
     }
 
     /// Returns a pool, which opens its connections when they are needed.
     pub(crate) fn pool(&self, purpose: Purpose) -> sqlx::PgPool {
-        let options = self
-            .pool
-            .clone()
-            .application_name(&Session::Pool(purpose).name());
         PgPoolOptions::new()
             .max_connections(purpose.connections())
             .acquire_timeout(Duration::from_secs(30))
@@ -144,13 +152,12 @@ impl Address {
                     Ok(matches!(answered, Ok(Ok(()))))
                 })
             })
-            .connect_lazy_with(options)
+            .connect_lazy_with(self.options(Session::Pool(purpose)))
     }
 
     /// Opens a session of sqlx.
     pub(crate) async fn session(&self, session: Session) -> Result<PgConnection, Error> {
-        let options = self.pool.clone().application_name(&session.name());
-        let mut connection = PgConnection::connect_with(&options).await?;
+        let mut connection = PgConnection::connect_with(&self.options(session)).await?;
         settle(&mut connection, Purpose::Lock).await?;
         Ok(connection)
     }
@@ -161,19 +168,30 @@ impl Address {
         session: Session,
         purpose: Purpose,
     ) -> Result<tokio_postgres::Client, Error> {
-        let mut config = self.client.clone();
-        config.application_name(session.name());
-        let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "a database connection ended"
-                );
-            }
-        });
+        let client = self.way.log_in(&session.name()).await?;
         client.batch_execute(&purpose.settings()).await?;
         Ok(client)
+    }
+
+    fn options(&self, session: Session) -> PgConnectOptions {
+        let target = &self.way.target;
+        let options = PgConnectOptions::new_without_pgpass()
+            .username(&target.user)
+            .database(&target.database)
+            .application_name(&session.name())
+            // Of a bridge it is a door inside this process; else there is none.
+            .ssl_mode(PgSslMode::Disable)
+            .options(target.options.iter().map(|(name, value)| (name, value)));
+        let options = match &target.password {
+            Some(password) => options.password(password),
+            None => options,
+        };
+        match (&self.bridge, &target.hosts[..]) {
+            (Some(bridge), _) => options.socket(bridge.folder()).port(bridge::PORT),
+            (None, [Host::Unix { folder, port }, ..]) => options.socket(folder).port(*port),
+            (None, [Host::Tcp { name, port }, ..]) => options.host(name).port(*port),
+            (None, []) => options,
+        }
     }
 }
 
@@ -187,7 +205,6 @@ async fn settle(connection: &mut PgConnection, purpose: Purpose) -> Result<(), s
 /// Opens the pool for everything but what the owner does, and sees that the server is new enough.
 pub(crate) async fn pool(address: &Address) -> Result<sqlx::PgPool, Error> {
     let pool = address.pool(Purpose::Whole);
-    super::reach::check(&pool).await?;
     let version = sqlx::query_scalar!(
         r#"SELECT current_setting('server_version_num')::integer AS "version!""#
     )

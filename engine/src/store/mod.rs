@@ -3,17 +3,22 @@
 //! The engine sees [`Store`], which is Postgres in what ships and memory in the simulation.
 
 pub(crate) mod acknowledged;
+mod address;
 pub(crate) mod audit;
+mod bridge;
 pub(crate) mod check;
 pub mod commit;
 pub(crate) mod connect;
+mod dial;
 pub(crate) mod fate;
 pub mod list;
 pub(crate) mod load;
 pub(crate) mod ownership;
 pub(crate) mod partition;
+mod pooler;
 pub(crate) mod postgres;
-pub(crate) mod reach;
+mod reach;
+mod tls;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -207,15 +212,38 @@ pub enum Error {
     /// The address of the database can't be used.
     #[error("the database address can't be used: {0}")]
     Address(String),
+    /// The server is not one that is encrypted and trusted as the address asks for.
+    #[error("there is no safe connection to {host}")]
+    Tls {
+        /// Which one.
+        host: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Of the servers that can be reached, none takes writes.
+    #[error("{0} is a standby, which takes no writes")]
+    Standby(String),
+    /// Something between this process and the database gives one session to several clients.
+    #[error(
+        "a pooler that does not keep sessions apart stands before the database: connect to Postgres itself, or let the pooler keep a server connection for each client (pgbouncer: pool_mode = session)"
+    )]
+    Pooled,
+    /// The way for the connections of sqlx can't be opened.
+    #[error("connections to the database can't be carried")]
+    Bridge(#[source] std::io::Error),
 }
 
 impl Error {
     /// Returns the stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Driver(_) | Self::Sqlx(_) | Self::Silent => "DATABASE_FAILED",
+            Self::Driver(_) | Self::Sqlx(_) | Self::Silent | Self::Standby(_) | Self::Bridge(_) => {
+                "DATABASE_FAILED"
+            }
             Self::Unreachable { .. } => "DATABASE_UNREACHABLE",
             Self::Refused { .. } => "DATABASE_REFUSED",
+            Self::Tls { .. } => "DATABASE_TLS_FAILED",
+            Self::Pooled => "DATABASE_POOLED",
             Self::Corrupt { .. } | Self::UnknownNamespace { .. } => "CORRUPT_ROW",
             Self::NewerSchema(_) => "SCHEMA_TOO_NEW",
             Self::Migrate(_) => "MIGRATION_FAILED",

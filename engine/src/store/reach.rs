@@ -2,48 +2,38 @@
 
 use std::time::Duration;
 
-use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgConnectOptions};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
+use tokio_postgres::error::SqlState;
 
-use super::Error;
+use super::{Error, dial::Way};
 
-/// How long a server may take to answer.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
-/// How long one may take that says that it is starting, as after a crash, and how often it is asked.
+/// How long a server may take that says that it is starting, as after a crash, and how often it is asked.
 const START_MAX: Duration = Duration::from_mins(1);
 const START_LOOK: Duration = Duration::from_millis(200);
-/// What a server says that is starting, stopping or recovering: `cannot_connect_now`.
-const NOT_NOW: &str = "57P03";
 
-/// Opens a connection as a pool would, and closes it again. One server that is starting is waited for.
+/// Opens a session and closes it again. A server that is starting is waited for.
 ///
 /// # Errors
-/// [`Error::Unreachable`] and [`Error::Refused`], as soon as that is known.
-pub(crate) async fn check(pool: &PgPool) -> Result<(), Error> {
-    let options = pool.connect_options();
-    let server = server(&options);
+/// [`Error::Unreachable`], [`Error::Refused`] and [`Error::Tls`], as soon as that is known.
+pub(super) async fn check(way: &Way) -> Result<(), Error> {
+    let server = way.target.servers();
     let give_up_at = Instant::now() + START_MAX;
     let mut said = false;
     loop {
-        let problem = match timeout(ANSWER_MAX, PgConnection::connect_with(&options)).await {
-            Ok(Ok(connection)) => return Ok(connection.close().await?),
-            Ok(Err(sqlx::Error::Database(error))) if error.code().as_deref() == Some(NOT_NOW) => {
-                error.message().to_owned()
-            }
-            Ok(Err(sqlx::Error::Database(error))) => {
-                let problem = error.message().to_owned();
-                return Err(Error::Refused { server, problem });
-            }
-            Ok(Err(error)) => {
-                let problem = innermost(&error);
-                return Err(Error::Unreachable { server, problem });
-            }
-            Err(_elapsed) => {
-                let problem = format!("no answer within {} s", ANSWER_MAX.as_secs());
-                return Err(Error::Unreachable { server, problem });
-            }
+        let error = match way.log_in("coreason").await {
+            Ok(_session) => return Ok(()),
+            Err(Error::Driver(error)) => error,
+            Err(error) => return Err(error),
         };
-        if Instant::now() >= give_up_at {
+        let problem = match error.as_db_error() {
+            Some(told) => told.message().to_owned(),
+            None => innermost(&error),
+        };
+        let starting = error.code() == Some(&SqlState::CANNOT_CONNECT_NOW);
+        if error.as_db_error().is_some() && !starting {
+            return Err(Error::Refused { server, problem });
+        }
+        if !starting || Instant::now() >= give_up_at {
             return Err(Error::Unreachable { server, problem });
         }
         if !said {
@@ -51,13 +41,6 @@ pub(crate) async fn check(pool: &PgPool) -> Result<(), Error> {
             tracing::info!(server, problem, "waiting for the database");
         }
         sleep(START_LOOK).await;
-    }
-}
-
-fn server(options: &PgConnectOptions) -> String {
-    match options.get_socket() {
-        Some(socket) => socket.display().to_string(),
-        None => format!("{}:{}", options.get_host(), options.get_port()),
     }
 }
 
@@ -71,16 +54,11 @@ fn innermost(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::str::FromStr as _;
-
-    use sqlx::postgres::PgPoolOptions;
-
-    use super::*;
+    use super::{super::address::Target, *};
 
     async fn refusal(url: &str) -> Error {
-        let options = PgConnectOptions::from_str(url).unwrap();
-        let pool = PgPoolOptions::new().connect_lazy_with(options);
-        check(&pool).await.unwrap_err()
+        let way = Way::new(Target::parse(url).unwrap()).unwrap();
+        check(&way).await.unwrap_err()
     }
 
     #[tokio::test]
@@ -103,6 +81,10 @@ mod tests {
             nowhere.to_string().contains("nowhere.invalid:5432"),
             "{nowhere}"
         );
-        assert!(began.elapsed() < ANSWER_MAX, "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            began.elapsed()
+        );
     }
 }

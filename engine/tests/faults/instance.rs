@@ -145,6 +145,38 @@ impl Instance {
         writeln!(settings, "restore_command = 'false'").unwrap();
     }
 
+    /// Writes a file that only the server may read, and returns its path.
+    pub(crate) fn own(&self, name: &str, text: &str) -> String {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.dir.join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        own(&path);
+        path.display().to_string()
+    }
+
+    /// Adds settings to those of the cluster, and says who may connect.
+    pub(crate) fn settle(&self, settings: &str, rules: &str) {
+        use std::io::Write as _;
+        let file = self.data().join("postgresql.auto.conf");
+        let mut file = fs::File::options().append(true).open(file).unwrap();
+        writeln!(file, "{settings}").unwrap();
+        fs::write(self.data().join("pg_hba.conf"), rules).unwrap();
+    }
+
+    /// Copies the data of another stopped server, as a standby that gets nothing more from it.
+    pub(crate) fn become_standby_of(&self, other: &Self) {
+        copy(&other.data(), &self.data());
+        let signal = self.data().join("standby.signal");
+        fs::write(&signal, "").unwrap();
+        own(&signal);
+    }
+
+    /// Has the stopped standby take writes from its next start on, on the timeline that it has.
+    pub(crate) fn end_recovery(&self) {
+        fs::remove_file(self.data().join("standby.signal")).unwrap();
+    }
+
     /// Mounts a disk of so many bytes; `None` where that is not allowed.
     pub(crate) fn small_disk(&mut self, name: &str, bytes: u64) -> Option<PathBuf> {
         let disk = self.dir.join(name);

@@ -9,10 +9,12 @@
 
 mod alarm;
 mod cut;
+mod encrypted;
 mod full_disk;
 mod instance;
 mod killed;
 mod ledger;
+mod pooled;
 mod proxy;
 mod reads;
 mod refusals;

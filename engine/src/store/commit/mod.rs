@@ -139,7 +139,8 @@ const ARGUMENTS: usize = 53;
 impl Connection {
     /// Opens a connection to the database of a URL, as [`Self::open_at`] does.
     pub async fn open(url: &str, slot: i16, owner: Uuid, epoch: i64) -> Result<Self, Error> {
-        Self::open_at(&Address::parse(url)?, slot, Term { owner, epoch }, LEASE).await
+        let address = Address::find(url).await?;
+        Self::open_at(&address, slot, Term { owner, epoch }, LEASE).await
     }
 
     /// Opens the connection and prepares its statement. A batch may take as long as a lease.

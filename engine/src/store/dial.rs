@@ -1,0 +1,179 @@
+//! The way to a database of one or several servers, encrypted or not: all sessions take it, whichever library speaks on them.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::{
+    Error,
+    address::{Host, Target},
+    tls::{Encryption, Negotiated, Refused},
+};
+
+/// How long to wait for one server.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A connection to a server, before anything was said on it.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+
+/// The way to a database.
+#[derive(Debug, Clone)]
+pub(super) struct Way {
+    pub(super) target: Arc<Target>,
+    encryption: Option<Encryption>,
+    /// Which of the servers did last.
+    latest: Arc<AtomicUsize>,
+    /// A connection was encrypted.
+    encrypts: Arc<AtomicBool>,
+}
+
+impl Way {
+    pub(super) fn new(target: Target) -> Result<Self, Error> {
+        Ok(Self {
+            encryption: target.tls.encryption()?,
+            target: Arc::new(target),
+            latest: Arc::default(),
+            encrypts: Arc::default(),
+        })
+    }
+
+    /// Says whether it takes more than a connection to one server without encryption.
+    pub(super) fn is_special(&self) -> bool {
+        self.target.hosts.len() > 1 || self.encrypts.load(Ordering::Relaxed)
+    }
+
+    /// Opens a session on the first server that will do, beginning with the one that did last.
+    pub(super) async fn log_in(&self, name: &str) -> Result<Client, Error> {
+        let mut failed = None;
+        for n in self.order() {
+            match self.log_in_at(n, name).await {
+                Ok(client) => {
+                    self.latest.store(n, Ordering::Relaxed);
+                    return Ok(client);
+                }
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        Err(failed.unwrap_or(Error::Silent))
+    }
+
+    /// Opens a connection to the first server that can be reached, beginning with the one that did last.
+    pub(super) async fn dial(&self) -> Result<Box<dyn Wire>, Error> {
+        let mut failed = None;
+        for n in self.order() {
+            match self.dial_at(n).await {
+                Ok(wire) => return Ok(wire),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        Err(failed.unwrap_or(Error::Silent))
+    }
+
+    fn order(&self) -> impl Iterator<Item = usize> + use<> {
+        let (count, first) = (self.target.hosts.len(), self.latest.load(Ordering::Relaxed));
+        (0..count).map(move |n| (first + n) % count)
+    }
+
+    async fn log_in_at(&self, n: usize, name: &str) -> Result<Client, Error> {
+        let target = &self.target;
+        let mut config = Config::new();
+        config
+            .user(&target.user)
+            .dbname(&target.database)
+            .application_name(name);
+        if let Some(password) = &target.password {
+            config.password(password);
+        }
+        if !target.options.is_empty() {
+            let settings = target.options.iter();
+            let settings: Vec<String> = settings
+                .map(|(name, value)| format!("-c {name}={value}"))
+                .collect();
+            config.options(settings.join(" "));
+        }
+        let wire = self.dial_at(n).await?;
+        let connected = timeout(PATIENCE, config.connect_raw(wire, NoTls)).await;
+        let (client, connection) = connected.map_err(|_elapsed| unanswered(&target.hosts[n]))??;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a database connection ended"
+                );
+            }
+        });
+        if target.writable {
+            let standby = client.query_one("SELECT pg_is_in_recovery()", &[]).await?;
+            if standby.get(0) {
+                return Err(Error::Standby(target.hosts[n].to_string()));
+            }
+        }
+        Ok(client)
+    }
+
+    async fn dial_at(&self, n: usize) -> Result<Box<dyn Wire>, Error> {
+        let host = &self.target.hosts[n];
+        match timeout(PATIENCE, self.connect(host)).await {
+            Ok(Ok(wire)) => Ok(wire),
+            Ok(Err(Refused::Io(error))) => Err(Error::Unreachable {
+                server: host.to_string(),
+                problem: error.to_string(),
+            }),
+            Ok(Err(refused)) => Err(Error::Tls {
+                host: host.to_string(),
+                source: Box::new(refused),
+            }),
+            Err(_elapsed) => Err(unanswered(host)),
+        }
+    }
+
+    async fn connect(&self, host: &Host) -> Result<Box<dyn Wire>, Refused> {
+        let (name, port) = match host {
+            Host::Tcp { name, port } => (name, *port),
+            Host::Unix { folder, port } => {
+                let socket = folder.join(format!(".s.PGSQL.{port}"));
+                return Ok(Box::new(UnixStream::connect(socket).await?));
+            }
+        };
+        let stream = reach(name, port).await?;
+        let Some(encryption) = &self.encryption else {
+            return Ok(Box::new(stream));
+        };
+        match encryption.negotiate(stream, name).await {
+            Ok(Negotiated::Plain(stream)) => Ok(Box::new(stream)),
+            Ok(Negotiated::Encrypted(stream)) => {
+                self.encrypts.store(true, Ordering::Relaxed);
+                Ok(stream)
+            }
+            Err(Refused::Handshake(_)) if encryption.is_optional() => {
+                Ok(Box::new(reach(name, port).await?))
+            }
+            Err(refused) => Err(refused),
+        }
+    }
+}
+
+fn unanswered(host: &Host) -> Error {
+    Error::Unreachable {
+        server: host.to_string(),
+        problem: format!("no answer within {} s", PATIENCE.as_secs()),
+    }
+}
+
+async fn reach(name: &str, port: u16) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect((name, port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
