@@ -167,6 +167,8 @@ struct Inner {
     role: watch::Receiver<ownership::State>,
     /// How many requests wait for an answer.
     admission: Arc<Admission>,
+    /// How many of other members do: they have to be heard when clients flood.
+    letters: Arc<Admission>,
     stop: watch::Sender<bool>,
     /// Closed when everything of the owner has ended.
     ended: watch::Receiver<()>,
@@ -206,6 +208,7 @@ impl Engine {
                 secret,
                 role,
                 admission: Arc::default(),
+                letters: Arc::default(),
                 stop,
                 ended,
             }),
@@ -216,7 +219,7 @@ impl Engine {
     pub fn is_alone(&self) -> bool {
         match &*self.inner.role.borrow() {
             ownership::State::Member { alone, .. } => alone.load(Ordering::Relaxed),
-            ownership::State::Outside => false,
+            ownership::State::Leaving { .. } | ownership::State::Outside => false,
         }
     }
 
@@ -224,7 +227,7 @@ impl Engine {
     pub fn shares_its_address(&self) -> bool {
         match &*self.inner.role.borrow() {
             ownership::State::Member { crowded, .. } => crowded.load(Ordering::Relaxed),
-            ownership::State::Outside => false,
+            ownership::State::Leaving { .. } | ownership::State::Outside => false,
         }
     }
 
@@ -252,9 +255,7 @@ impl Engine {
     /// Waits until this process is no member any more.
     pub async fn disowned(&self) {
         let mut role = self.inner.role.clone();
-        let _ = role
-            .wait_for(|state| matches!(state, ownership::State::Outside))
-            .await;
+        let _ = role.wait_for(|state| state.role() == Role::Outside).await;
     }
 
     /// Takes a letter of another member, does what it asks for, and returns the answer when that is durable.
@@ -267,7 +268,7 @@ impl Engine {
         if letter.secret != self.inner.secret {
             return Err(Error::NotAMember);
         }
-        let _waits = self.inner.admission.admit(letter_bytes)?;
+        let _waits = self.inner.letters.admit(letter_bytes)?;
         let state = self.inner.role.borrow().clone();
         let answer = peers::receive(state, &self.inner.namespaces, letter.request).await;
         // A plain enum has nothing that JSON could refuse.
@@ -523,7 +524,7 @@ impl Engine {
     fn admit(&self, request: &impl Bytes) -> Result<Admitted, Error> {
         let full = match &*self.inner.role.borrow() {
             ownership::State::Member { full, .. } => full.load(Ordering::Relaxed),
-            ownership::State::Outside => false,
+            ownership::State::Leaving { .. } | ownership::State::Outside => false,
         };
         if full {
             return Err(Error::Unavailable(
@@ -547,7 +548,9 @@ impl Engine {
     fn sender(&self) -> Result<mpsc::UnboundedSender<Message>, Error> {
         match &*self.inner.role.borrow() {
             ownership::State::Member { sender, .. } => Ok(sender.clone()),
-            ownership::State::Outside => Err(Error::NotOwner { owner: None }),
+            ownership::State::Leaving { .. } | ownership::State::Outside => {
+                Err(Error::NotOwner { owner: None })
+            }
         }
     }
 }

@@ -51,6 +51,10 @@ pub(crate) enum State {
         /// It has no memory for more.
         full: Arc<AtomicBool>,
     },
+    /// It was, and waits for what it has handed out: it takes nothing more but what other members tell of that.
+    Leaving {
+        sender: mpsc::UnboundedSender<Message>,
+    },
     /// It is not, or not yet.
     Outside,
 }
@@ -62,7 +66,7 @@ impl State {
                 epoch: *epoch,
                 shards: *shards,
             },
-            Self::Outside => Role::Outside,
+            Self::Leaving { .. } | Self::Outside => Role::Outside,
         }
     }
 }
@@ -213,9 +217,8 @@ impl Tenure<'_> {
             _ = stopping.wait_for(|stop| *stop) => {}
         }
         // No new requests; what is under way is committed, then the others get the shards.
-        self.state.send_replace(State::Outside);
         let _ = sender.send(Message::Stop);
-        drop(sender);
+        self.state.send_replace(State::Leaving { sender });
         let drained = tokio::select! {
             biased;
             ended = &mut renewing => return ended,

@@ -2,7 +2,7 @@
 //!
 //! A request is answered when what it did is durable. Whoever gets no answer sends it again; receivers know what they have had.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use futures::future::BoxFuture;
 use history::{
@@ -170,8 +170,10 @@ impl Answer {
 
 /// Does what another member asks for, and answers when that is durable.
 pub(crate) async fn receive(state: State, namespaces: &Namespaces, request: Request) -> Answer {
-    let State::Member { sender, look, .. } = state else {
-        return Answer::Again;
+    let (sender, look) = match (state, &request) {
+        (State::Member { sender, look, .. }, _) => (sender, look),
+        (State::Leaving { sender }, Request::Exchange(_)) => (sender, Arc::default()),
+        (State::Leaving { .. } | State::Outside, _) => return Answer::Again,
     };
     let lost = |()| Error::Unavailable("the engine lost its shards");
     let answer = match request {

@@ -68,7 +68,8 @@ pub struct UnreadSignals {
     pub problem: Option<String>,
 }
 
-/// Names one attempt of an activity.
+/// Names one hand-out of an attempt of an activity. The same attempt is handed out again when its start was not durable before its
+/// run went to another member.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ActivityTaskToken {
     /// The run's namespace.
@@ -81,6 +82,8 @@ pub struct ActivityTaskToken {
     pub scheduled_event_id: EventId,
     /// Which attempt, from 1.
     pub attempt: u32,
+    /// The folding of the run that handed it out: each hands an attempt out once. An answer counts whichever folding it is of.
+    pub incarnation: u64,
 }
 
 /// An attempt of an activity.

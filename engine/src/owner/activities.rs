@@ -8,8 +8,8 @@ use history::{
 };
 
 use super::{
-    Owner, Reply,
-    queues::{Kind, SessionId, WaitingActivity},
+    Key, Owner, Reply,
+    queues::{HandOut, Kind, SessionId, WaitingActivity},
     run::After,
 };
 
@@ -131,8 +131,14 @@ impl Owner {
         let Ok(decision) = decide::start_activity_task(&run.execution, &request, now) else {
             return;
         };
+        let hand_out = HandOut {
+            run_id,
+            scheduled_event_id,
+            attempt,
+            incarnation: incarnation_of(run),
+        };
         if let Some(session) = self.queues.session(session) {
-            session.take_activity(run_id, scheduled_event_id, attempt);
+            session.take_activity(hand_out);
         }
         if once || pending_before {
             // That the attempt started is durable before it starts: in the log if it may be the only one, beside it if not.
@@ -141,8 +147,7 @@ impl Owner {
             }
             run.with_next_part(After::HandOut {
                 session,
-                scheduled_event_id,
-                attempt,
+                hand_out,
                 attempt_scheduled_at,
             });
             self.carry_out(run_id, Ok(decision), Reply::None);
@@ -151,24 +156,22 @@ impl Owner {
         self.record(run_id, decision);
         self.note_start(run_id, scheduled_event_id, attempt);
         self.schedule_wake(run_id);
-        self.send_activity(
-            run_id,
-            session,
-            scheduled_event_id,
-            attempt,
-            attempt_scheduled_at,
-        );
+        self.send_activity(session, hand_out, attempt_scheduled_at);
     }
 
     /// Sends a started attempt to its worker. One that ended while its start became durable gives its slot back.
     pub(super) fn send_activity(
         &mut self,
-        run_id: RunId,
         session: SessionId,
-        scheduled_event_id: EventId,
-        attempt: u32,
+        hand_out: HandOut,
         attempt_scheduled_at: Timestamp,
     ) {
+        let HandOut {
+            run_id,
+            scheduled_event_id,
+            attempt,
+            ..
+        } = hand_out;
         let started = self.runs.get(&run_id).and_then(|run| {
             let activity = run.execution.activity(scheduled_event_id)?;
             match activity.state {
@@ -179,17 +182,11 @@ impl Owner {
             }
         });
         let Some((run, activity, started_at)) = started else {
-            return self.free_attempt(session, run_id, scheduled_event_id, attempt);
+            return self.free_attempt(session, hand_out);
         };
         let attributes = activity.attributes();
         let task = ActivityTask {
-            token: ActivityTaskToken {
-                namespace: run.key.namespace.name.clone(),
-                workflow_id: run.key.workflow_id.clone(),
-                run_id,
-                scheduled_event_id,
-                attempt,
-            },
+            token: token(&run.key, hand_out),
             workflow_type: run.execution.workflow_type().clone(),
             activity_id: attributes.activity_id.clone(),
             activity_type: attributes.activity_type.clone(),
@@ -212,7 +209,7 @@ impl Owner {
         }
     }
 
-    /// Tells the worker of an attempt to stop.
+    /// Tells the workers of an attempt to stop.
     pub(super) fn cancel_activity(
         &mut self,
         run_id: RunId,
@@ -222,17 +219,31 @@ impl Owner {
         let Some(run) = self.runs.get(&run_id) else {
             return;
         };
-        let token = ActivityTaskToken {
-            namespace: run.key.namespace.name.clone(),
-            workflow_id: run.key.workflow_id.clone(),
-            run_id,
-            scheduled_event_id,
-            attempt,
-        };
-        if let Some(session) = self.queues.runner(run_id, scheduled_event_id, attempt) {
+        for (session, hand_out) in self.queues.runners(run_id, scheduled_event_id, attempt) {
+            let token = token(&run.key, hand_out);
             // A worker that is gone has stopped already.
             self.queues.send(session, ToWorker::CancelActivity(token));
         }
+    }
+}
+
+/// Returns what tells the hand-outs of this folding from those of others.
+fn incarnation_of(run: &super::Run) -> u64 {
+    #[cfg(test)]
+    if crate::sim::planted::confuses_hand_outs() {
+        return 0;
+    }
+    run.incarnation
+}
+
+fn token(key: &Key, hand_out: HandOut) -> ActivityTaskToken {
+    ActivityTaskToken {
+        namespace: key.namespace.name.clone(),
+        workflow_id: key.workflow_id.clone(),
+        run_id: hand_out.run_id,
+        scheduled_event_id: hand_out.scheduled_event_id,
+        attempt: hand_out.attempt,
+        incarnation: hand_out.incarnation,
     }
 }
 

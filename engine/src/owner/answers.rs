@@ -13,9 +13,9 @@ use history::{
 
 use super::{
     Key, Op, Owner, Reply,
-    queues::{Kind, QueueKey, SessionId},
+    queues::{HandOut, Kind, QueueKey, SessionId},
 };
-use crate::store::load::Ns;
+use crate::{Error, store::load::Ns};
 
 impl Owner {
     pub(super) fn connect(
@@ -26,10 +26,13 @@ impl Owner {
         tasks: Tasks,
     ) {
         let queue = (namespace.clone(), hello.task_queue.clone());
-        let build = hello.build_id.clone();
+        let build = (hello.workflow_slots > 0).then(|| hello.build_id.clone());
         self.queues.connect(session, namespace, hello, tasks);
         self.tell_pollers(&queue);
-        self.hasten_failing(&queue, &build);
+        if let Some(build) = build {
+            self.hasten_failing(&queue, &build);
+            self.tell_build(&queue, &build);
+        }
         self.refill(&queue);
     }
 
@@ -93,10 +96,19 @@ impl Owner {
             let decision = decide::lose_workflow_task(&run.execution, now);
             self.carry_out(run_id, decision, Reply::None);
         }
-        for (run_id, scheduled_event_id, attempt) in gone.activities.into_keys() {
+        for hand_out in gone.activities {
+            let HandOut {
+                run_id,
+                scheduled_event_id,
+                attempt,
+                ..
+            } = hand_out;
             let Some(run) = self.runs.get(&run_id) else {
                 continue;
             };
+            if self.queues.is_running(run_id, scheduled_event_id, attempt) {
+                continue;
+            }
             let decision =
                 decide::lose_activity_task(&run.execution, scheduled_event_id, attempt, now);
             self.carry_out(run_id, decision, Reply::None);
@@ -149,6 +161,19 @@ impl Owner {
         );
     }
 
+    /// Takes an answer back that nobody here waits for. An attempt that is told so by its heartbeat stops.
+    pub(super) fn answer_refused(&mut self, session: SessionId, answer: FromWorker, error: &Error) {
+        self.free_slot(session, &answer);
+        let nobodys = matches!(
+            error,
+            Error::NotOwner { .. } | Error::WorkflowNotFound { .. }
+        );
+        if let (FromWorker::ActivityHeartbeat { token, .. }, true) = (answer, nobodys) {
+            // A worker that is gone has stopped already.
+            self.queues.send(session, ToWorker::CancelActivity(token));
+        }
+    }
+
     /// Frees the slot that an answered task had, and gives it to a task that waits.
     pub(super) fn free_slot(&mut self, session: SessionId, answer: &FromWorker) {
         let Some(connected) = self.queues.session(session) else {
@@ -162,7 +187,7 @@ impl Owner {
             FromWorker::ActivityTaskCompleted { token, .. }
             | FromWorker::ActivityTaskFailed { token, .. }
             | FromWorker::ActivityTaskCanceled { token, .. } => {
-                connected.free_activity(token.run_id, token.scheduled_event_id, token.attempt);
+                connected.free_activity(HandOut::of(token));
             }
             FromWorker::ActivityHeartbeat { .. } | FromWorker::Draining => return,
         }
@@ -171,17 +196,11 @@ impl Owner {
     }
 
     /// Frees the slot of an attempt that its worker never got.
-    pub(super) fn free_attempt(
-        &mut self,
-        session: SessionId,
-        run_id: RunId,
-        scheduled_event_id: EventId,
-        attempt: u32,
-    ) {
+    pub(super) fn free_attempt(&mut self, session: SessionId, hand_out: HandOut) {
         let Some(connected) = self.queues.session(session) else {
             return;
         };
-        connected.free_activity(run_id, scheduled_event_id, attempt);
+        connected.free_activity(hand_out);
         let queue = connected.queue.clone();
         self.refill(&queue);
     }
@@ -197,7 +216,7 @@ impl Owner {
 
     /// Hands out the task that has waited longest, if there is one and a worker with a free slot.
     fn hand_out_next(&mut self, queue: &QueueKey, kind: Kind) -> bool {
-        if self.queues.free(queue, kind).is_none() || self.must_read(queue, kind) {
+        if !self.queues.has_free(queue, kind) || self.must_read(queue, kind) {
             return false;
         }
         match kind {

@@ -57,18 +57,21 @@ impl Owner {
         let (Some(run), Some((namespace, workflow_id))) = (self.runs.get(&run_id), child) else {
             return;
         };
-        let mut waited = if run.execution.is_open() {
-            run.execution.messages_to_child(&namespace, &workflow_id)
-        } else {
-            run.debts.clone()
-        };
         // What is not durable yet is sent when it is.
         let last = run.durable_event_id();
-        waited.retain(|effect| {
+        let has_waited = |effect: &Effect| {
             to_child(effect).is_some_and(|(of, id, message)| {
                 *of == namespace && *id == workflow_id && message <= last
             })
-        });
+        };
+        let waited: Vec<Effect> = if run.execution.is_open() {
+            let mut messages = run.execution.messages_to_child(&namespace, &workflow_id);
+            messages.retain(has_waited);
+            messages
+        } else {
+            let debts = run.debts.iter();
+            debts.filter(|owed| has_waited(owed)).cloned().collect()
+        };
         for effect in waited {
             self.deliver(run_id, effect);
         }

@@ -71,16 +71,9 @@ impl Owner {
             After::Effect(effect) => self.deliver(run_id, effect),
             After::HandOut {
                 session,
-                scheduled_event_id,
-                attempt,
+                hand_out,
                 attempt_scheduled_at,
-            } => self.send_activity(
-                run_id,
-                session,
-                scheduled_event_id,
-                attempt,
-                attempt_scheduled_at,
-            ),
+            } => self.send_activity(session, hand_out, attempt_scheduled_at),
             After::Answer(answer) => self.tell(answer),
             After::Confirm(answer) => {
                 let _ = self.commits.send(Command::Confirm(answer));
@@ -242,13 +235,8 @@ impl Owner {
                 After::Answer(answer) | After::Confirm(answer) => self.tell(answer.or(error())),
                 // The attempt was not sent: its worker has the slot free.
                 After::HandOut {
-                    session,
-                    scheduled_event_id,
-                    attempt,
-                    ..
-                } => {
-                    self.free_attempt(session, run.run_id(), scheduled_event_id, attempt);
-                }
+                    session, hand_out, ..
+                } => self.free_attempt(session, hand_out),
                 // They are outstanding still, and are found so when the run is folded again.
                 After::Effect(_) => {}
             }

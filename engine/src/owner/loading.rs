@@ -224,7 +224,7 @@ impl Owner {
             .activities()
             .filter(|activity| matches!(activity.state, AttemptState::Started { .. }))
             .map(|activity| (activity.scheduled_event_id(), activity.attempt))
-            .filter(|(id, attempt)| self.queues.runner(run_id, *id, *attempt).is_none())
+            .filter(|(id, attempt)| !self.queues.is_running(run_id, *id, *attempt))
             .collect();
         for (scheduled_event_id, attempt) in started {
             let Some(run) = self.runs.get(&run_id) else {

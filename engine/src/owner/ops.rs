@@ -309,7 +309,7 @@ impl Owner {
             Op::Describe { reply } => drop(reply.send(Err(error))),
             Op::WaitClosed { reply } => drop(reply.send(Err(error))),
             Op::WaitEvents { reply, .. } => drop(reply.send(Err(error))),
-            Op::Worker { session, answer } => self.free_slot(session, &answer),
+            Op::Worker { session, answer } => self.answer_refused(session, *answer, &error),
             Op::Heard(_) | Op::Look => {}
         }
     }

@@ -3,12 +3,12 @@
 //! A worker is connected to one member. Others may borrow its slots (`matching`): to them it is a session as well, which has as many
 //! slots as they were granted.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use foldhash::HashMap;
 use history::{
     BuildId, EventId, RunId, TaskQueue, Timestamp,
-    task::{Tasks, ToWorker, WorkerHello},
+    task::{ActivityTaskToken, Tasks, ToWorker, WorkerHello},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -36,10 +36,31 @@ pub(crate) struct Session {
     free: Slots,
     /// Takes no new tasks.
     pub(crate) draining: bool,
-    /// The attempts it runs, and how often: one that was handed out by a run that was folded again may be there twice.
-    pub(crate) activities: BTreeMap<(RunId, EventId, u32), u32>,
+    /// The attempts it runs.
+    pub(crate) activities: BTreeSet<HandOut>,
     /// The workflow tasks it has: of a run more than one when it still works on one that has failed meanwhile.
     pub(crate) workflow_tasks: BTreeMap<RunId, u32>,
+}
+
+/// One hand-out of an attempt. A run that is folded again may hand the same attempt out again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct HandOut {
+    pub(crate) run_id: RunId,
+    pub(crate) scheduled_event_id: EventId,
+    pub(crate) attempt: u32,
+    /// Of the run when it was handed out.
+    pub(crate) incarnation: u64,
+}
+
+impl HandOut {
+    pub(crate) fn of(token: &ActivityTaskToken) -> Self {
+        Self {
+            run_id: token.run_id,
+            scheduled_event_id: token.scheduled_event_id,
+            attempt: token.attempt,
+            incarnation: token.incarnation,
+        }
+    }
 }
 
 /// Where a worker is connected.
@@ -270,6 +291,39 @@ impl Queues {
             .is_some_and(|session| session.has_slot(kind))
     }
 
+    /// Says whether a worker of the queue has a free slot.
+    pub(crate) fn has_free(&self, queue: &QueueKey, kind: Kind) -> bool {
+        self.by_name.get(queue).is_some_and(|queue| {
+            self.has_one(&queue.here, kind) || self.has_one(&queue.elsewhere, kind)
+        })
+    }
+
+    /// Says whether a worker of the queue that is connected here has a free slot.
+    pub(crate) fn has_free_here(&self, queue: &QueueKey, kind: Kind) -> bool {
+        let queue = self.by_name.get(queue);
+        queue.is_some_and(|queue| self.has_one(&queue.here, kind))
+    }
+
+    fn has_one(&self, workers: &VecDeque<SessionId>, kind: Kind) -> bool {
+        workers.iter().any(|id| self.can_take(*id, kind))
+    }
+
+    /// Returns the code that takes workflow tasks here, and from where.
+    pub(crate) fn builds_here(&self) -> Vec<(QueueKey, BuildId)> {
+        let sessions = self.sessions.values();
+        let here = sessions.filter(|session| {
+            matches!(session.seat, Seat::Here { .. }) && session.polls(Kind::Workflow)
+        });
+        let mut builds: Vec<_> = here
+            .map(|session| (session.queue.clone(), session.hello.build_id.clone()))
+            .collect();
+        builds.sort_unstable_by(|((one, queue), build), ((other, next), last)| {
+            (one.id, queue, build).cmp(&(other.id, next, last))
+        });
+        builds.dedup();
+        builds
+    }
+
     /// Returns a worker of the queue with a free slot, in turn: one that is connected here if there is one.
     pub(crate) fn free(&mut self, queue: &QueueKey, kind: Kind) -> Option<SessionId> {
         let queue = self.by_name.get_mut(queue)?;
@@ -399,8 +453,9 @@ impl Queues {
             return;
         };
         let polls = |id: &SessionId| self.sessions.get(id).is_some_and(|s| s.polls(kind));
-        let polled =
-            queue.here.iter().any(polls) || queue.told.values().any(|told| told.of(kind) > 0);
+        let polled = queue.here.iter().any(polls)
+            || queue.elsewhere.iter().any(polls)
+            || queue.told.values().any(|told| told.of(kind) > 0);
         let unpolled = queue.waiting(kind) > 0 && !polled;
         if let Some(queue) = self.by_name.get_mut(key) {
             let since = &mut queue.unpolled_since[kind as usize];
@@ -465,20 +520,40 @@ impl Queues {
         !self.outbox.is_empty()
     }
 
-    /// Returns the worker that runs this attempt.
-    pub(crate) fn runner(
+    /// Returns the workers that run this attempt, with the hand-out: more than one when it was handed out by several foldings.
+    pub(crate) fn runners(
         &self,
         run_id: RunId,
         scheduled_event_id: EventId,
         attempt: u32,
-    ) -> Option<SessionId> {
-        let attempt = (run_id, scheduled_event_id, attempt);
-        // Two may have the same one, of different foldings; the order of a map is no order.
-        self.sessions
+    ) -> Vec<(SessionId, HandOut)> {
+        let of = |incarnation| HandOut {
+            run_id,
+            scheduled_event_id,
+            attempt,
+            incarnation,
+        };
+        let mut runners: Vec<_> = self
+            .sessions
             .iter()
-            .filter(|(_, session)| session.activities.contains_key(&attempt))
-            .map(|(id, _)| *id)
-            .min()
+            .flat_map(|(id, session)| {
+                let hand_outs = session.activities.range(of(0)..=of(u64::MAX));
+                hand_outs.map(|hand_out| (*id, *hand_out))
+            })
+            .collect();
+        // The order of a map is no order.
+        runners.sort_unstable();
+        runners
+    }
+
+    /// Says whether a worker runs this attempt.
+    pub(crate) fn is_running(
+        &self,
+        run_id: RunId,
+        scheduled_event_id: EventId,
+        attempt: u32,
+    ) -> bool {
+        !self.runners(run_id, scheduled_event_id, attempt).is_empty()
     }
 }
 
@@ -509,7 +584,7 @@ impl Session {
             seat,
             free,
             draining: false,
-            activities: BTreeMap::new(),
+            activities: BTreeSet::new(),
             workflow_tasks: BTreeMap::new(),
         }
     }
@@ -566,25 +641,14 @@ impl Session {
     }
 
     /// Takes a slot for an attempt.
-    pub(crate) fn take_activity(
-        &mut self,
-        run_id: RunId,
-        scheduled_event_id: EventId,
-        attempt: u32,
-    ) {
+    pub(crate) fn take_activity(&mut self, hand_out: HandOut) {
         self.take_free(Kind::Activity, 1);
-        let attempt = (run_id, scheduled_event_id, attempt);
-        *self.activities.entry(attempt).or_default() += 1;
+        self.activities.insert(hand_out);
     }
 
     /// Frees the slot of an attempt, if it has one.
-    pub(crate) fn free_activity(
-        &mut self,
-        run_id: RunId,
-        scheduled_event_id: EventId,
-        attempt: u32,
-    ) {
-        if count_down(&mut self.activities, &(run_id, scheduled_event_id, attempt)) {
+    pub(crate) fn free_activity(&mut self, hand_out: HandOut) {
+        if self.activities.remove(&hand_out) {
             self.give_slot(Kind::Activity);
         }
     }

@@ -10,7 +10,9 @@ use history::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Answer, Key, Message, Reached, SessionId, StartReply, attempts::Attempts};
+use super::{
+    Answer, Key, Message, Reached, SessionId, StartReply, attempts::Attempts, queues::HandOut,
+};
 use crate::{
     Closed, Description, Error,
     store::{
@@ -28,8 +30,7 @@ pub(crate) enum After {
     /// owner was lost, for which there may have been another one that nobody knows of.
     HandOut {
         session: SessionId,
-        scheduled_event_id: EventId,
-        attempt: u32,
+        hand_out: HandOut,
         /// Since when the attempt waited for a worker.
         attempt_scheduled_at: Timestamp,
     },

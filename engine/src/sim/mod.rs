@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use curse::isolated;
 use failover::fail_over;
 use planted::Bug;
-use run::{Outcome, letters_to_nowhere, simulate, statements_while_idle, storm};
+use run::{Outcome, letters_to_nowhere, simulate, statements_while_idle, stopping_takes, storm};
 use scenario::Scenario;
 use store::Curse;
 
@@ -138,6 +138,13 @@ fn an_idle_engine_sends_less_than_a_statement_a_second() {
 }
 
 #[test]
+fn a_member_that_stops_hears_what_workers_of_others_answer() {
+    let took = stopping_takes();
+    eprintln!("stopped after {took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
 fn a_run_that_is_not_heard_sends_ever_more_rarely_and_does_not_give_up() {
     let minutes = 10;
     let (letters, heard) = letters_to_nowhere(Duration::from_mins(minutes));
@@ -201,6 +208,7 @@ fn planted_bugs_are_found() {
         (Bug::LostAttemptCount, 0, "are counted anew"),
         (Bug::LostHeartbeat, 0, "in a heartbeat is not kept"),
         (Bug::OvertakenStart, 0, "is still open"),
+        (Bug::SharedHandOut, 0, "twice by one token"),
         (Bug::VanishedSignal, 0, "is still open"),
         (Bug::DoubledRequest, 0, "is answered with"),
         (Bug::HeldFate, 0, "by a session that does nothing"),

@@ -20,6 +20,8 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Network {
     processes: Arc<Mutex<Vec<Option<watch::Receiver<State>>>>>,
+    /// Processes that no letter reaches, though theirs arrive; with how many causes.
+    deaf: Arc<Mutex<Vec<u32>>>,
     memory: Memory,
 }
 
@@ -43,6 +45,7 @@ impl Network {
     pub(super) fn new(memory: Memory) -> Self {
         Self {
             processes: Arc::new(Mutex::new(vec![None; PROCESSES])),
+            deaf: Arc::new(Mutex::new(vec![0; PROCESSES])),
             memory,
         }
     }
@@ -54,6 +57,21 @@ impl Network {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         processes[process] = Some(state);
+    }
+
+    /// Lets a process hear nothing.
+    pub(super) fn deafen(&self, process: usize) {
+        self.deaf.lock().unwrap_or_else(PoisonError::into_inner)[process] += 1;
+    }
+
+    /// Lets it hear again.
+    pub(super) fn heal(&self, process: usize) {
+        self.deaf.lock().unwrap_or_else(PoisonError::into_inner)[process] -= 1;
+    }
+
+    fn is_deaf(&self, address: &str) -> bool {
+        let deaf = self.deaf.lock().unwrap_or_else(PoisonError::into_inner);
+        number(address).is_some_and(|process| deaf[process] > 0)
     }
 
     fn state(&self, address: &str) -> Option<State> {
@@ -86,7 +104,7 @@ impl Peers for Network {
         let (sent, answer) = tokio::sync::oneshot::channel();
         let carried = async move {
             network.travel().await;
-            if network.loses() {
+            if network.loses() || network.is_deaf(&address) {
                 return;
             }
             let Some(state) = network.state(&address) else {

@@ -47,6 +47,8 @@ pub(super) enum Bug {
     LostAttemptCount,
     /// What a heartbeat said is not kept when the attempt fails.
     LostHeartbeat,
+    /// A hand-out of an attempt is taken for another one of it.
+    SharedHandOut,
     /// Who looks for the fate of a batch holds its slot's row over several statements, and no limit ends that.
     HeldFate,
     /// Who replaces a member locks what all members need before it waits for that member's batches.
@@ -103,6 +105,11 @@ pub(crate) fn trusts_old_reads() -> bool {
 /// Says whether a member does not hear what others want of its workers.
 pub(crate) fn ignores_demands() -> bool {
     planted(Bug::UnheardDemand)
+}
+
+/// Says whether the hand-outs of an attempt are not told from each other.
+pub(crate) fn confuses_hand_outs() -> bool {
+    planted(Bug::SharedHandOut)
 }
 
 /// Says whether a batch of another member that comes again is taken again.

@@ -110,6 +110,16 @@ impl Program {
         }
     }
 
+    /// Changes its activities, those of its children and of what it goes on as.
+    pub(super) fn change_activities(&mut self, change: &mut impl FnMut(&mut Activity)) {
+        for step in &mut self.steps {
+            step.change_activities(change);
+        }
+        if let Some(then) = &mut self.then {
+            then.change_activities(change);
+        }
+    }
+
     /// Returns what it must return, when it gets signals of that sum.
     pub(super) fn oracle(&self, signals: i64) -> Total {
         let mut total = Total { steps: 0, signals };
@@ -134,6 +144,19 @@ impl Step {
             Self::Activity(activity) => activity.queue = draw(),
             Self::Child(program) | Self::Orphan(program, _) => program.spread(draw),
             Self::All(steps) => steps.iter_mut().for_each(|step| step.spread(draw)),
+            Self::Timer { .. } | Self::Signal | Self::Left | Self::Canceled => {}
+        }
+    }
+
+    fn change_activities(&mut self, change: &mut impl FnMut(&mut Activity)) {
+        match self {
+            Self::Activity(activity) => change(activity),
+            Self::Child(program) | Self::Orphan(program, _) => program.change_activities(change),
+            Self::All(steps) => {
+                for step in steps {
+                    step.change_activities(change);
+                }
+            }
             Self::Timer { .. } | Self::Signal | Self::Left | Self::Canceled => {}
         }
     }

@@ -39,7 +39,7 @@ use crate::{
 
 /// How long all workflows may take, in virtual time, once nothing goes wrong any more.
 pub(super) const PATIENCE: Duration = Duration::from_mins(2);
-/// When the last fault is over at the latest.
+/// When the last fault is over at the latest, but for a process that hears nothing.
 const FAULTS_END: Duration = Duration::from_secs(6);
 
 /// By when processes that begin have shared the shards.
@@ -184,6 +184,37 @@ pub(super) fn letters_to_nowhere(time: Duration) -> (u64, Duration) {
         // In virtual time a wait without an end would never let the test end.
         timeout(PATIENCE, simulation.settled()).await.unwrap();
         (posted, begun.elapsed())
+    })
+}
+
+/// Returns how long a member takes to stop while workers of another one have its tasks.
+pub(super) fn stopping_takes() -> Duration {
+    runtime().block_on(async {
+        world::begin(0);
+        let scenario = Scenario {
+            slots: 4,
+            apart: true,
+            ..Scenario::quiet()
+        };
+        let simulation = Simulation::new(&scenario);
+        sleep(SHARED).await;
+        for n in 0..100 {
+            let mut ticks = waiting(Step::Timer { millis: 1 });
+            ticks.program.steps = vec![Step::Timer { millis: 1 }; 20];
+            ticks.program.queue = Some(0);
+            let id = WorkflowId::known(format!("ticks {n}"));
+            simulation.start(start(&id, "start", &ticks)).await.unwrap();
+        }
+        let begun = Instant::now();
+        let stopped = &simulation.hosts[1];
+        stopped.lock().unwrap().stop.send_replace(true);
+        while !stopped.lock().unwrap().task.is_finished() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        let took = begun.elapsed();
+        timeout(PATIENCE, simulation.settled()).await.unwrap();
+        simulation.end_processes();
+        took
     })
 }
 
@@ -437,6 +468,11 @@ impl<'a> Simulation<'a> {
                 gate.freeze();
                 sleep(Duration::from_millis(for_millis)).await;
                 gate.thaw();
+            }
+            FaultKind::Deaf { for_millis } => {
+                self.outside.network.deafen(fault.process);
+                sleep(Duration::from_millis(for_millis)).await;
+                self.outside.network.heal(fault.process);
             }
             FaultKind::Vanished { back_after } => {
                 let gate = Arc::clone(&host.lock().unwrap().gate);
@@ -755,7 +791,7 @@ impl<'a> Simulation<'a> {
                 .unwrap_or_else(|| chance(|rng| rng.usize(..self.hosts.len())));
             let owner = match &*self.hosts[asked].lock().unwrap().state.borrow() {
                 State::Member { sender, .. } => Some(sender.clone()),
-                State::Outside => None,
+                State::Leaving { .. } | State::Outside => None,
             };
             if let Some(owner) = owner {
                 let (reply, answer) = oneshot::channel();

@@ -57,6 +57,8 @@ pub(super) enum FaultKind {
     Killed { back_after: u64 },
     /// It makes no step for so many milliseconds.
     Frozen { for_millis: u64 },
+    /// No letter reaches it for so many milliseconds, though its own arrive.
+    Deaf { for_millis: u64 },
     /// Its machine is gone without a word to anybody, Postgres included; it is started elsewhere after so many milliseconds.
     Vanished { back_after: u64 },
     /// It is asked to stop, and started again after so many milliseconds.
@@ -114,6 +116,21 @@ impl Scenario {
             drawn.memory_bytes = 0;
             drawn.park_after_millis = 0;
             drawn.odds.slow = 200;
+        }
+        if bug == Bug::SharedHandOut {
+            // Owners are lost while a worker of another member has their attempts.
+            drawn.slots = 2;
+            drawn.leaves_after = 0;
+            drawn.apart = true;
+            for workflow in &mut drawn.workflows {
+                let program = &mut workflow.program;
+                program.spread(&mut || Some(0));
+                program.change_activities(&mut |activity| activity.millis = 400);
+            }
+            for fault in &mut drawn.faults {
+                fault.process = fault.process.max(1);
+                fault.kind = FaultKind::Killed { back_after: 100 };
+            }
         }
         if matches!(bug, Bug::HeldFate | Bug::NoTimeouts) {
             // Answers to batches get lost, and who looks for their fate is gone in the middle of it.
@@ -284,7 +301,11 @@ fn step(rng: &mut fastrand::Rng, depth: u32, signals: bool) -> Step {
 }
 
 fn fault(rng: &mut fastrand::Rng) -> Fault {
-    let kind = match rng.u32(0..6) {
+    let kind = match rng.u32(0..7) {
+        6 => FaultKind::Deaf {
+            // Often for longer than the others wait for it.
+            for_millis: rng.u64(1..25_000),
+        },
         0 => FaultKind::Vanished {
             back_after: rng.u64(0..500),
         },

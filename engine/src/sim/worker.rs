@@ -8,9 +8,11 @@ use std::{
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use history::{
-    BuildId, Event, EventId, Failure, Identity, RunId,
+    BuildId, Event, EventId, Failure, Identity, Payloads, RunId,
     event::{SdkMetadata, WorkflowTaskFailedCause},
-    task::{ActivityTask, FromWorker, Tasks, ToWorker, WorkerHello, WorkflowTask},
+    task::{
+        ActivityTask, ActivityTaskToken, FromWorker, Tasks, ToWorker, WorkerHello, WorkflowTask,
+    },
 };
 use tokio::sync::{mpsc, watch};
 
@@ -68,7 +70,7 @@ pub(super) async fn work(outside: Outside, process: usize, mut state: watch::Rec
         {
             Ok(state) => match &*state {
                 State::Member { sender, .. } => sender.clone(),
-                State::Outside => continue,
+                State::Leaving { .. } | State::Outside => continue,
             },
             Err(_) => return,
         };
@@ -95,6 +97,7 @@ pub(super) async fn work(outside: Outside, process: usize, mut state: watch::Rec
         }
         let mut cached = Cached::default();
         let mut running: FuturesUnordered<BoxFuture<'static, FromWorker>> = FuturesUnordered::new();
+        let mut attempts = HashSet::new();
         let mut left = match outside.leaves_after {
             0 => u32::MAX,
             about => chance(|rng| rng.u32(1..about * 2)),
@@ -103,6 +106,10 @@ pub(super) async fn work(outside: Outside, process: usize, mut state: watch::Rec
             tokio::select! {
                 biased;
                 Some(answer) = running.next(), if !running.is_empty() => {
+                    // What was canceled is answered already.
+                    if attempt_of(&answer).is_some_and(|token| !attempts.remove(token)) {
+                        continue;
+                    }
                     if owner.send(Message::Worker { session, answer }).is_err() {
                         break;
                     }
@@ -121,10 +128,27 @@ pub(super) async fn work(outside: Outside, process: usize, mut state: watch::Rec
                                 break;
                             }
                         }
+                        if !attempts.insert(task.token.clone()) {
+                            // It would answer for one of them.
+                            outside.memory.state().checks.violated(format!(
+                                "{}: a worker has {} twice by one token",
+                                task.token.run_id, task.token.scheduled_event_id
+                            ));
+                        }
                         running.push(act(&outside, &task, &activity));
                     }
                     Some(ToWorker::Evict(run_id)) => cached.evict(run_id),
-                    Some(ToWorker::CancelActivity(_) | ToWorker::ActivityRefused { .. }) => {}
+                    Some(ToWorker::CancelActivity(token)) => {
+                        // Half of the code does not look whether it is canceled.
+                        if chance(fastrand::Rng::bool) && attempts.remove(&token) {
+                            let details = Payloads::default();
+                            let canceled = FromWorker::ActivityTaskCanceled { token, details };
+                            if owner.send(Message::Worker { session, answer: canceled }).is_err() {
+                                break;
+                            }
+                        }
+                    }
+                    Some(ToWorker::ActivityRefused { .. }) => {}
                     None => break,
                 }
             }
@@ -132,6 +156,19 @@ pub(super) async fn work(outside: Outside, process: usize, mut state: watch::Rec
         let _ = owner.send(Message::Disconnect { session });
         drop(running);
         dawdle(20).await;
+    }
+}
+
+/// Returns the attempt that an answer ends.
+fn attempt_of(answer: &FromWorker) -> Option<&ActivityTaskToken> {
+    match answer {
+        FromWorker::ActivityTaskCompleted { token, .. }
+        | FromWorker::ActivityTaskFailed { token, .. }
+        | FromWorker::ActivityTaskCanceled { token, .. } => Some(token),
+        FromWorker::WorkflowTaskCompleted { .. }
+        | FromWorker::WorkflowTaskFailed { .. }
+        | FromWorker::ActivityHeartbeat { .. }
+        | FromWorker::Draining => None,
     }
 }
 

@@ -219,3 +219,60 @@ async fn end_of_schedule(engine: &Engine) {
     let wait = engine.history(&alone, history::EventId(4), 1, PATIENCE);
     wait.await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_busy_elsewhere_still_polls() {
+    let (first, second) = two_members().await;
+    let engines = [&first, &second];
+    // One slot for workflow tasks, with the second member; what is answered when is said here.
+    let (answers, mut tasks) = connect_worker(&second, hello(1, 0));
+    let answer = async |task: history::task::WorkflowTask| {
+        answers.send(FromWorker::WorkflowTaskCompleted {
+            token: task.token,
+            commands: Vec::new(),
+            sdk_metadata: SdkMetadata::default(),
+            sticky: true,
+            unread_signals: Vec::new(),
+        });
+    };
+    let mut next = async || match timeout(PATIENCE, tasks.recv()).await.unwrap() {
+        Some(ToWorker::WorkflowTask(task)) => task,
+        other => panic!("a workflow task, not {other:?}"),
+    };
+    let mut ids = (0..).map(|n| format!("busy {n}"));
+    // One after the other, until the first member has had a slot of it twice and the second has it now.
+    let (mut lent, mut held) = (0, None);
+    while held.is_none() {
+        let id = ids.next().unwrap();
+        let owner = start_anywhere(engines, start("seq", &id)).await;
+        let task = next().await;
+        if owner == 0 {
+            lent += 1;
+            answer(task).await;
+        } else if lent >= 2 {
+            held = Some(task);
+        } else {
+            answer(task).await;
+        }
+    }
+    let id = loop {
+        let id = ids.next().unwrap();
+        if start_anywhere(engines, start("seq", &id)).await == 0 {
+            break id;
+        }
+    };
+    let polled = async {
+        while first
+            .describe(&address(&id))
+            .await
+            .unwrap()
+            .workflow_task_unpolled_since
+            .is_some()
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, polled)
+        .await
+        .expect("a worker polls its task queue");
+}

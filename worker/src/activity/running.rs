@@ -21,12 +21,13 @@ use tokio::sync::Notify;
 use super::{CancelReason, Host, heartbeat::Throttle};
 use crate::panics::{self, Panic};
 
-/// Names an attempt among those of this worker.
+/// Names an attempt among those of this worker, which may have the same one of two foldings of its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     run_id: RunId,
     scheduled_event_id: EventId,
     attempt: u32,
+    incarnation: u64,
 }
 
 impl Key {
@@ -35,6 +36,7 @@ impl Key {
             run_id: token.run_id,
             scheduled_event_id: token.scheduled_event_id,
             attempt: token.attempt,
+            incarnation: token.incarnation,
         }
     }
 }

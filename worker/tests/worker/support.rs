@@ -114,6 +114,7 @@ fn activity_task(activity: &str, arguments: &[Value]) -> ActivityTask {
             run_id: RUN.parse().unwrap(),
             scheduled_event_id: EventId(5),
             attempt: 1,
+            incarnation: 1,
         },
         workflow_type: history::WorkflowType::known("hello"),
         activity_id: history::ActivityId::known("1"),

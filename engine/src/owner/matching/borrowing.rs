@@ -6,7 +6,7 @@ use history::{
 };
 use uuid::Uuid;
 
-use super::Parcel;
+use super::{Parcel, link::Waiting};
 use crate::owner::{
     Owner,
     queues::{Kind, QueueKey, Seat, SessionId, Slots},
@@ -47,49 +47,49 @@ impl Borrowed {
 impl Owner {
     /// Tasks wait in a queue, or do not any more: other members may have to be told.
     pub(in crate::owner) fn may_demand(&mut self, queue: &QueueKey, kind: Kind) {
-        if self.matching.links.is_empty() {
-            return;
-        }
-        let unsure = &mut self.matching.unsure;
-        if !unsure
-            .iter()
-            .any(|(other, of)| other == queue && *of == kind)
-        {
-            unsure.push((queue.clone(), kind));
+        if !self.matching.links.is_empty() {
+            self.matching.unsure.insert((queue.clone(), kind));
         }
     }
 
     /// Fewer tasks wait in a queue than before: members that were told of some may have to be told.
     pub(in crate::owner) fn may_demand_less(&mut self, queue: &QueueKey, kind: Kind) {
-        let told = &self.matching.told;
-        if !told.is_empty() && told.contains_key(&(queue.clone(), kind)) {
-            self.may_demand(queue, kind);
+        if self.matching.links.is_empty() {
+            return;
+        }
+        let waiting = (queue.clone(), kind);
+        if self
+            .matching
+            .links
+            .values()
+            .any(|link| link.was_told(&waiting))
+        {
+            self.matching.unsure.insert(waiting);
         }
     }
 
-    /// Tells the other members how many tasks wait.
+    /// Tells the other members how many tasks wait, each when a batch to it can go.
     pub(super) fn post_demands(&mut self) {
-        for (queue, kind) in std::mem::take(&mut self.matching.unsure) {
-            let waiting = self.queues.waiting_count(&queue, kind);
-            let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
-            let demand = Parcel::Demand {
-                namespace: queue.0.name.clone(),
-                task_queue: queue.1.clone(),
-                kind,
-                waiting,
-            };
-            let told = self.matching.told.entry((queue.clone(), kind)).or_default();
-            for member in self.matching.links.keys() {
-                let before = told.insert(*member, waiting).unwrap_or(0);
-                if before != waiting {
-                    self.queues.post(*member, demand.clone());
-                }
+        let unsure = std::mem::take(&mut self.matching.unsure);
+        let now = self.now();
+        for (member, link) in &mut self.matching.links {
+            if !unsure.is_empty() {
+                link.is_unsure(&unsure);
             }
-            if waiting == 0 {
-                self.matching.told.remove(&(queue.clone(), kind));
-                let now = self.now();
-                for member in self.matching.links.keys() {
-                    // They tell of their workers only while tasks wait.
+            let queues = &self.queues;
+            let count = |(queue, kind): &Waiting| {
+                u32::try_from(queues.waiting_count(queue, *kind)).unwrap_or(u32::MAX)
+            };
+            for ((queue, kind), waiting) in link.demands(count) {
+                let demand = Parcel::Demand {
+                    namespace: queue.0.name.clone(),
+                    task_queue: queue.1.clone(),
+                    kind,
+                    waiting,
+                };
+                link.push(&demand);
+                if waiting == 0 {
+                    // It tells of its workers only while tasks wait.
                     self.queues.told_pollers(&queue, *member, (kind, 0), now);
                 }
             }
@@ -130,20 +130,15 @@ impl Owner {
         let demanded = ((namespace.clone(), hello.task_queue.clone()), kind);
         if self.queues.session(session).is_none() {
             let borrowed = Borrowed::of(member);
-            let build = hello.build_id.clone();
             self.queues.borrow(session, namespace, hello, borrowed);
-            self.hasten_failing(&demanded.0, &build);
         }
         let Some(worker) = self.queues.session(session) else {
             return;
         };
         worker.add_free(kind, slots);
         let queue = worker.queue.clone();
-        // It has taken them off what it was told.
-        if let Some(told) = self.matching.told.get_mut(&demanded)
-            && let Some(told) = told.get_mut(&member)
-        {
-            *told = told.saturating_sub(slots);
+        if let Some(link) = self.matching.links.get_mut(&member) {
+            link.has_granted(&demanded, slots);
         }
         self.refill(&queue);
         self.may_demand(&queue, kind);

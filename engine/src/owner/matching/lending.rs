@@ -1,6 +1,6 @@
 //! The side that has workers: their slots go to whoever waits, in turn, and what they answer to whoever asked.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::HashMap;
 use history::{
@@ -9,10 +9,10 @@ use history::{
 };
 use uuid::Uuid;
 
-use super::Parcel;
+use super::{Parcel, link::Waiting};
 use crate::owner::{
     Owner,
-    queues::{Kind, QueueKey, Seat, SessionId, Slots},
+    queues::{HandOut, Kind, QueueKey, Seat, SessionId, Slots},
 };
 
 /// What other members have of a worker.
@@ -20,8 +20,8 @@ use crate::owner::{
 pub(crate) struct Lent {
     /// The slots that each member has, in use or not.
     slots: BTreeMap<Uuid, Slots>,
-    /// Their tasks that the worker has, with whose they are. The same task may be there twice.
-    tasks: HashMap<Token, VecDeque<Whose>>,
+    /// Their tasks that the worker has, with whose they are.
+    tasks: HashMap<Token, Whose>,
     /// Who was asked for slots lately.
     recalled: BTreeSet<(Uuid, Kind)>,
 }
@@ -83,38 +83,26 @@ impl Lent {
         let mut idle = self.slots.remove(&member).unwrap_or_default();
         self.recalled.retain(|(recalled, _)| *recalled != member);
         let mut attempts = Vec::new();
-        for (token, owners) in &mut self.tasks {
-            for owner in owners
-                .iter_mut()
-                .filter(|owner| **owner == Whose::Of(member))
-            {
-                *owner = Whose::Nobodys;
-                idle.take(token.kind(), 1);
-                if let Token::Activity(attempt) = token {
-                    attempts.push(attempt.clone());
-                }
+        for (token, owner) in &mut self.tasks {
+            if *owner != Whose::Of(member) {
+                continue;
+            }
+            *owner = Whose::Nobodys;
+            idle.take(token.kind(), 1);
+            if let Token::Activity(attempt) = token {
+                attempts.push(attempt.clone());
             }
         }
         // The order of a map is no order.
-        attempts.sort_by_key(|attempt| (attempt.run_id, attempt.scheduled_event_id));
+        attempts.sort_by_key(HandOut::of);
         (idle, attempts)
-    }
-
-    /// Takes a task off that was answered, and returns whose it was.
-    fn answered(&mut self, token: &Token) -> Option<Whose> {
-        let owners = self.tasks.get_mut(token)?;
-        let owner = owners.pop_front();
-        if owners.is_empty() {
-            self.tasks.remove(token);
-        }
-        owner
     }
 }
 
 /// What other members want of the workers that are connected here.
 #[derive(Debug, Default)]
 pub(super) struct Demands {
-    queues: HashMap<(QueueKey, Kind), Claims>,
+    queues: HashMap<Waiting, Claims>,
     /// Slots that were granted and not yet told of.
     granted: Vec<Granted>,
 }
@@ -133,6 +121,14 @@ struct Claim {
     waiting: u32,
     /// How many workers it was told of.
     told: u32,
+    /// It does not hear what it is told, so that no slot is lent to it.
+    unheard: bool,
+}
+
+impl Claim {
+    fn waits(&self) -> bool {
+        self.waiting > 0 && !self.unheard
+    }
 }
 
 #[derive(Debug)]
@@ -145,9 +141,9 @@ struct Granted {
 
 impl Demands {
     /// Says whose turn it is, if not the own tasks'.
-    fn next(&mut self, queue: &(QueueKey, Kind), waits_here: bool) -> Option<Uuid> {
+    fn next(&mut self, queue: &Waiting, waits_here: bool) -> Option<Uuid> {
         let claims = self.queues.get_mut(queue)?;
-        let waiting = || claims.of.iter().filter(|(_, claim)| claim.waiting > 0);
+        let waiting = || claims.of.iter().filter(|(_, claim)| claim.waits());
         let (others, own) = (waiting().count(), usize::from(waits_here));
         if others == 0 {
             return None;
@@ -162,17 +158,17 @@ impl Demands {
     }
 
     /// Says whether a member other than this one waits.
-    fn waits_other(&self, queue: &(QueueKey, Kind), than: Uuid) -> bool {
+    fn waits_other(&self, queue: &Waiting, than: Uuid) -> bool {
         self.queues.get(queue).is_some_and(|claims| {
             let mut of = claims.of.iter();
-            of.any(|(member, claim)| *member != than && claim.waiting > 0)
+            of.any(|(member, claim)| *member != than && claim.waits())
         })
     }
 
     /// Returns who waits.
-    fn waiting(&self, queue: &(QueueKey, Kind)) -> Vec<Uuid> {
+    fn waiting(&self, queue: &Waiting) -> Vec<Uuid> {
         let claims = self.queues.get(queue).into_iter().flat_map(|q| &q.of);
-        let waiting = claims.filter(|(_, claim)| claim.waiting > 0);
+        let waiting = claims.filter(|(_, claim)| claim.waits());
         waiting.map(|(member, _)| *member).collect()
     }
 
@@ -227,8 +223,10 @@ impl Owner {
             }
             return;
         }
+        let unheard = !self.matching.is_heard(member);
         let claims = self.matching.demands.queues.entry(demanded).or_default();
-        claims.of.entry(member).or_default().waiting = waiting;
+        let claim = claims.of.entry(member).or_default();
+        (claim.waiting, claim.unheard) = (waiting, unheard);
         self.tell_pollers(&queue);
         self.refill(&queue);
     }
@@ -244,7 +242,7 @@ impl Owner {
                 continue;
             };
             for (member, claim) in &mut claims.of {
-                if claim.told != pollers {
+                if claim.told != pollers && !claim.unheard {
                     claim.told = pollers;
                     let told = Parcel::Pollers {
                         namespace: queue.0.name.clone(),
@@ -263,12 +261,15 @@ impl Owner {
         if self.matching.demands.queues.is_empty() || self.stopping {
             return false;
         }
-        let Some(session) = self.queues.free_here(queue, kind) else {
+        if !self.queues.has_free_here(queue, kind) {
             return false;
-        };
+        }
         let waits_here = self.queues.waiting_count(queue, kind) > 0;
         let demanded = (queue.clone(), kind);
         let Some(member) = self.matching.demands.next(&demanded, waits_here) else {
+            return false;
+        };
+        let Some(session) = self.queues.free_here(queue, kind) else {
             return false;
         };
         if let Some(worker) = self.queues.session(session)
@@ -309,7 +310,7 @@ impl Owner {
 
     /// Asks for slots that are lent and not in use, when somebody waits and none is free.
     pub(in crate::owner) fn recall(&mut self, queue: &QueueKey, kind: Kind) {
-        if self.matching.links.is_empty() || self.queues.free_here(queue, kind).is_some() {
+        if self.matching.links.is_empty() || self.queues.has_free_here(queue, kind) {
             return;
         }
         let waits_here = self.queues.waiting_count(queue, kind) > 0;
@@ -361,10 +362,7 @@ impl Owner {
             return self.queues.post(member, Parcel::Gone { session });
         };
         if let (Seat::Here { lent, .. }, Some(token)) = (&mut worker.seat, token) {
-            lent.tasks
-                .entry(token)
-                .or_default()
-                .push_back(Whose::Of(member));
+            lent.tasks.insert(token, Whose::Of(member));
         }
         if !self.queues.send(session, message) {
             self.disconnect(session);
@@ -400,15 +398,14 @@ impl Owner {
             return Some(answer);
         };
         if matches!(answer, FromWorker::ActivityHeartbeat { .. }) {
-            let Some(owners) = lent.tasks.get(&token) else {
-                return Some(answer);
-            };
-            if let Some(Whose::Of(member)) = owners.front().copied() {
-                self.post_answer(member, session, answer, true);
+            match lent.tasks.get(&token).copied() {
+                Some(Whose::Of(member)) => self.post_answer(member, session, answer, true),
+                Some(Whose::Nobodys) => {}
+                None => return Some(answer),
             }
             return None;
         }
-        let Some(owner) = lent.answered(&token) else {
+        let Some(owner) = lent.tasks.remove(&token) else {
             return Some(answer);
         };
         let kind = token.kind();
@@ -473,8 +470,33 @@ impl Owner {
         }
     }
 
-    /// Lets members be asked again for slots, and adds those that have some to those who are depended on.
-    pub(super) fn forget_recalls(&mut self, id: SessionId, depended_on: &mut Vec<Uuid>) {
+    /// A member that did not hear hears again: it is lent to as the others are.
+    pub(super) fn lend_again(&mut self, member: Uuid) {
+        let mut queues = Vec::new();
+        for ((queue, _), claims) in &mut self.matching.demands.queues {
+            if let Some(claim) = claims.of.get_mut(&member)
+                && std::mem::take(&mut claim.unheard)
+            {
+                queues.push(queue.clone());
+            }
+        }
+        // The order of a map is no order.
+        queues.sort_unstable_by(|one, other| (one.0.id, &one.1).cmp(&(other.0.id, &other.1)));
+        queues.dedup();
+        for queue in queues {
+            self.tell_pollers(&queue);
+            self.refill(&queue);
+        }
+    }
+
+    /// Lets members be asked again for slots of a worker. Adds those that have some to those who are depended on, and its queue to
+    /// those of which something is lent.
+    pub(super) fn forget_recalls(
+        &mut self,
+        id: SessionId,
+        depended_on: &mut Vec<Uuid>,
+        queues: &mut BTreeMap<(i16, TaskQueue), QueueKey>,
+    ) {
         let Some(worker) = self.queues.session(id) else {
             return;
         };
@@ -484,10 +506,11 @@ impl Owner {
         lent.recalled.clear();
         let some = |slots: &Slots| Kind::ALL.iter().any(|kind| slots.of(*kind) > 0);
         let holders = lent.slots.iter().filter(|(_, slots)| some(slots));
+        let before = depended_on.len();
         depended_on.extend(holders.map(|(member, _)| *member));
-        let queue = worker.queue.clone();
-        for kind in Kind::ALL {
-            self.recall(&queue, kind);
+        if depended_on.len() > before {
+            let queue = worker.queue.clone();
+            queues.insert((queue.0.id, queue.1.clone()), queue);
         }
     }
 }

@@ -5,13 +5,20 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use foldhash::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::Parcel;
-use crate::limits::{EXCHANGE_BYTES_MAX, EXCHANGE_PARCELS_MAX, SESSION_LOST_AFTER};
+use super::{Parcel, order};
+use crate::{
+    limits::{EXCHANGE_BYTES_MAX, EXCHANGE_PARCELS_MAX, SESSION_LOST_AFTER},
+    owner::queues::{Kind, QueueKey},
+};
+
+/// The tasks of one kind in a queue.
+pub(super) type Waiting = (QueueKey, Kind);
 
 /// After how long without a batch the other side is asked whether it is there, while either has something of the other.
 const ASK_AFTER: Duration = Duration::from_secs(5);
@@ -94,6 +101,10 @@ pub(super) struct Link {
     /// The number of the last batch sent, and of the last one taken.
     sent: u64,
     taken: u64,
+    /// How many waiting tasks of each queue the other side was told of, less those that it has granted a slot since.
+    told: HashMap<Waiting, u32>,
+    /// Queues of which it may have to be told that tasks wait, when the next batch goes.
+    unsure: HashSet<Waiting>,
     /// Serialized parcels.
     outgoing: VecDeque<Piece>,
     /// The batch whose receipt is waited for.
@@ -119,6 +130,8 @@ impl Link {
             their_round: 1,
             sent: 0,
             taken: 0,
+            told: HashMap::default(),
+            unsure: HashSet::default(),
             outgoing: VecDeque::new(),
             under_way: None,
             asks: false,
@@ -140,6 +153,66 @@ impl Link {
         self.absences += 1;
         // One that was never in it may have joined after it was read.
         self.listed || self.absences >= ABSENCES_MAX
+    }
+
+    /// Says whether what is told reaches the other side, as far as it is known.
+    pub(super) fn is_heard(&self) -> bool {
+        !self.given_up
+    }
+
+    /// Takes note of queues in which other tasks wait than before. It is told of them when a batch can go, however often that changes.
+    pub(super) fn is_unsure(&mut self, queues: &HashSet<Waiting>) {
+        if !self.given_up {
+            self.unsure.extend(queues.iter().cloned());
+        }
+    }
+
+    /// It knows nothing of what waits here: all of it is to be told.
+    pub(super) fn knows_nothing(&mut self, waiting: impl IntoIterator<Item = Waiting>) {
+        self.told.clear();
+        self.unsure = waiting.into_iter().collect();
+    }
+
+    /// Says whether the other side was told that tasks wait in a queue.
+    pub(super) fn was_told(&self, queue: &Waiting) -> bool {
+        !self.told.is_empty() && self.told.contains_key(queue)
+    }
+
+    /// It has granted so many slots, and taken them off what it was told.
+    pub(super) fn has_granted(&mut self, queue: &Waiting, slots: u32) {
+        if let Some(told) = self.told.get_mut(queue) {
+            *told = told.saturating_sub(slots);
+        }
+    }
+
+    /// Returns what the other side is to be told of what waits, if a batch can go: each queue with how many tasks.
+    pub(super) fn demands(&mut self, count: impl Fn(&Waiting) -> u32) -> Vec<(Waiting, u32)> {
+        if self.under_way.is_some() || self.given_up {
+            return Vec::new();
+        }
+        let mut demands = Vec::new();
+        for queue in std::mem::take(&mut self.unsure) {
+            let waiting = count(&queue);
+            match self.told.get_mut(&queue) {
+                // Whoever was told of some is told that there are none, also when it has granted a slot for each: it lets go of the queue.
+                Some(_) if waiting == 0 => {
+                    self.told.remove(&queue);
+                    demands.push((queue, 0));
+                }
+                Some(told) if is_far(*told, waiting) => {
+                    *told = waiting;
+                    demands.push((queue, waiting));
+                }
+                None if waiting > 0 => {
+                    self.told.insert(queue.clone(), waiting);
+                    demands.push((queue, waiting));
+                }
+                Some(_) | None => {}
+            }
+        }
+        // The order of a set is no order.
+        demands.sort_unstable_by(|(one, _), (other, _)| order(one).cmp(&order(other)));
+        demands
     }
 
     /// Adds a parcel to what is to be sent.
@@ -270,6 +343,8 @@ impl Link {
         self.sent = 0;
         self.taken = 0;
         self.outgoing.clear();
+        self.told.clear();
+        self.unsure.clear();
         self.under_way = None;
         self.asks = their_round.is_none();
         self.silent_since = None;
@@ -303,36 +378,45 @@ impl Link {
                 anew: true,
             };
         }
-        self.taken = batch.number;
-        let parcels = self.unpack(batch.pieces);
-        Taken::Parcels { parcels, anew }
-    }
-
-    fn unpack(&mut self, pieces: Vec<Piece>) -> Vec<Parcel> {
-        let mut parcels = Vec::with_capacity(pieces.len());
-        for piece in pieces {
-            let parcel = match piece {
-                Piece::Whole(parcel) => serde_json::from_str(parcel.get()),
-                Piece::Part(part) => {
-                    self.partly.push_str(&part);
-                    continue;
-                }
-                Piece::Last(part) => {
-                    let mut whole = std::mem::take(&mut self.partly);
-                    whole.push_str(&part);
-                    serde_json::from_str(&whole)
-                }
-            };
-            match parcel {
-                Ok(parcel) => parcels.push(parcel),
-                // A newer member says something that this one does not know.
-                Err(error) => {
-                    tracing::error!(%error, "a parcel of another member is not understood");
+        match self.unpack(batch.pieces) {
+            Ok(parcels) => {
+                self.taken = batch.number;
+                Taken::Parcels { parcels, anew }
+            }
+            // A newer member says something that this one does not know. It may be a task or an answer that somebody waits for.
+            Err(error) => {
+                tracing::error!(from = %batch.from, %error, "another member is not understood; both begin anew");
+                self.begin_anew(None);
+                Taken::Void {
+                    round: self.round,
+                    anew: true,
                 }
             }
         }
-        parcels
     }
+
+    fn unpack(&mut self, pieces: Vec<Piece>) -> Result<Vec<Parcel>, serde_json::Error> {
+        let mut parcels = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            match piece {
+                Piece::Whole(parcel) => parcels.push(serde_json::from_str(parcel.get())?),
+                Piece::Part(part) => self.partly.push_str(&part),
+                Piece::Last(part) => {
+                    let mut whole = std::mem::take(&mut self.partly);
+                    whole.push_str(&part);
+                    parcels.push(serde_json::from_str(&whole)?);
+                }
+            }
+        }
+        Ok(parcels)
+    }
+}
+
+/// Says whether so many waiting tasks are so many more or fewer than the other side was told that it has to be told. Of a few each
+/// counts; of many, one more or less changes nothing.
+fn is_far(told: u32, waiting: u32) -> bool {
+    const FEW: u32 = 16;
+    told != waiting && (told.min(waiting) < FEW || told / 2 >= waiting || waiting / 2 >= told)
 }
 
 /// Says whether a batch that comes again is taken again: never, unless a simulation has planted that.

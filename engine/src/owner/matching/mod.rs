@@ -24,10 +24,15 @@ mod parcel;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
-use foldhash::HashMap;
+use foldhash::HashSet;
 use futures::FutureExt as _;
+use history::{BuildId, TaskQueue};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -42,7 +47,7 @@ use crate::{
 pub(crate) use borrowing::Borrowed;
 pub(crate) use lending::Lent;
 pub(crate) use link::{Batch, Number};
-use link::{Link, Taken};
+use link::{Link, Taken, Waiting};
 pub(crate) use parcel::Parcel;
 
 /// How often it is looked at what lies idle, and who is silent.
@@ -54,13 +59,11 @@ pub(super) struct Matching {
     links: BTreeMap<Uuid, Link>,
     /// What the others want of the workers that are connected here.
     demands: lending::Demands,
-    /// Queues of which it may have to be told that tasks wait.
-    unsure: Vec<(QueueKey, Kind)>,
-    /// How many waiting tasks each member was told of.
-    told: HashMap<(QueueKey, Kind), BTreeMap<Uuid, u32>>,
+    /// Queues of which the others may have to be told that tasks wait.
+    unsure: HashSet<Waiting>,
     next_sweep: Instant,
     /// Queues without a worker that the log has named.
-    named: Vec<(QueueKey, Kind)>,
+    named: HashSet<Waiting>,
 }
 
 impl Matching {
@@ -68,10 +71,9 @@ impl Matching {
         Self {
             links: BTreeMap::new(),
             demands: lending::Demands::default(),
-            unsure: Vec::new(),
-            told: HashMap::default(),
+            unsure: HashSet::default(),
             next_sweep: Instant::now() + SWEEP,
-            named: Vec::new(),
+            named: HashSet::default(),
         }
     }
 
@@ -82,6 +84,24 @@ impl Matching {
     /// Says whether something is on its way to another member.
     pub(super) fn is_sending(&self) -> bool {
         self.links.values().any(Link::is_sending)
+    }
+
+    /// Says whether a member hears what it is told, as far as it is known.
+    fn is_heard(&self, member: Uuid) -> bool {
+        self.links.get(&member).is_some_and(Link::is_heard)
+    }
+}
+
+/// The order of queues that everybody sees alike.
+fn order((queue, kind): &Waiting) -> (i16, &TaskQueue, Kind) {
+    (queue.0.id, &queue.1, *kind)
+}
+
+fn came(queue: &QueueKey, build_id: BuildId) -> Parcel {
+    Parcel::Came {
+        namespace: queue.0.name.clone(),
+        task_queue: queue.1.clone(),
+        build_id,
     }
 }
 
@@ -105,7 +125,8 @@ impl Owner {
 
     /// Returns the way to a member; one that is new is told which tasks wait.
     fn meet(&mut self, member: Uuid) -> &mut Link {
-        if !self.matching.links.contains_key(&member) {
+        if let Entry::Vacant(new) = self.matching.links.entry(member) {
+            new.insert(Link::new());
             self.tell_all(member);
         }
         self.matching.links.entry(member).or_insert_with(Link::new)
@@ -120,12 +141,22 @@ impl Owner {
         self.tell_all(member);
     }
 
-    /// Sees to it that a member that knows nothing of this one is told which tasks wait.
+    /// Sees to it that a member that knows nothing of this one is told which tasks wait, and which code has come.
     fn tell_all(&mut self, member: Uuid) {
-        for told in self.matching.told.values_mut() {
-            told.remove(&member);
+        if let Some(link) = self.matching.links.get_mut(&member) {
+            link.knows_nothing(self.queues.waited_for());
+            for (queue, build) in self.queues.builds_here() {
+                link.push(&came(&queue, build));
+            }
         }
-        self.matching.unsure.extend(self.queues.waited_for());
+    }
+
+    /// Tells the others that code has come which may do what other code could not.
+    pub(in crate::owner) fn tell_build(&mut self, queue: &QueueKey, build: &BuildId) {
+        let came = came(queue, build.clone());
+        for link in self.matching.links.values_mut() {
+            link.push(&came);
+        }
     }
 
     /// Takes what another member sends, once and in order, and says what became of it.
@@ -186,6 +217,15 @@ impl Owner {
                 keeps,
             } => self.answered_elsewhere(session, *answer, keeps),
             Parcel::Recall { session, kind } => self.recalled(member, session, kind),
+            Parcel::Came {
+                namespace,
+                task_queue,
+                build_id,
+            } => {
+                if let Ok(namespace) = self.setup.namespaces.get(&namespace) {
+                    self.hasten_failing(&(namespace, task_queue), &build_id);
+                }
+            }
             Parcel::Draining { session } => {
                 if let Some(session) = self.queues.session(session) {
                     session.draining = true;
@@ -249,7 +289,8 @@ impl Owner {
                     },
                     Ok(Err(_)) | Err(_) => None,
                 };
-                if receipt.is_none() {
+                // One that is another member by now is in the next list; until then it is the same as one that does not hear.
+                if matches!(receipt, None | Some(Receipt::Stranger)) {
                     tokio::time::sleep(pause).await;
                 }
                 Message::Posted {
@@ -274,13 +315,13 @@ impl Owner {
             Some(Receipt::Taken) => {
                 if link.arrived() {
                     self.tell_all(member);
+                    self.lend_again(member);
                 }
             }
             Some(Receipt::Void(round)) => {
                 link.begin_anew(Some(round));
                 self.lose_member(member);
             }
-            // It is another member by now; the list will say so.
             Some(Receipt::Stranger) | None => {
                 if link.give_up(Instant::now()) {
                     tracing::warn!(%member, "a member is not heard; what its workers have is lost");
@@ -303,10 +344,15 @@ impl Owner {
         if self.matching.links.is_empty() {
             return;
         }
-        let mut depended_on = Vec::new();
+        let (mut depended_on, mut lent) = (Vec::new(), BTreeMap::new());
         for id in self.queues.session_ids() {
             self.return_idle(id, &mut depended_on);
-            self.forget_recalls(id, &mut depended_on);
+            self.forget_recalls(id, &mut depended_on, &mut lent);
+        }
+        for queue in lent.into_values() {
+            for kind in Kind::ALL {
+                self.recall(&queue, kind);
+            }
         }
         depended_on.sort_unstable();
         depended_on.dedup();
@@ -336,7 +382,7 @@ impl Owner {
                 namespace = %namespace.name, %task_queue, waiting, tasks = kind.name(),
                 "no worker polls this task queue, and tasks wait in it"
             );
-            named.push(queue);
+            named.insert(queue);
         }
         self.matching.named = named;
     }

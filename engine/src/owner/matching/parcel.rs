@@ -1,7 +1,7 @@
 //! What members tell each other of their workers and tasks.
 
 use history::{
-    Namespace, TaskQueue,
+    BuildId, Namespace, TaskQueue,
     task::{FromWorker, ToWorker, WorkerHello},
 };
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,12 @@ pub(crate) enum Parcel {
     },
     /// Somebody else waits: slots that are not in use are to be returned.
     Recall { session: SessionId, kind: Kind },
+    /// A worker of this code takes workflow tasks from a queue since now.
+    Came {
+        namespace: Namespace,
+        task_queue: TaskQueue,
+        build_id: BuildId,
+    },
     /// The worker takes no new tasks.
     Draining { session: SessionId },
     /// The worker is gone.

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use foldhash::HashSet;
 use history::{Namespace, TaskQueue};
 use tokio::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::{
     Batch, Parcel,
-    link::{Link, Names, Number, Taken},
+    link::{Link, Names, Number, Taken, Waiting},
 };
 use crate::{
     limits::{EXCHANGE_BYTES_MAX, EXCHANGE_PARCELS_MAX, SESSION_LOST_AFTER},
     owner::queues::Kind,
     peers::{Letter, Request},
+    store::load::Ns,
 };
 
 fn listed() -> Link {
@@ -169,4 +171,88 @@ fn two_that_give_each_other_up_at_once_understand_each_other_again() {
     other.push(&demand(4));
     let (_, batch) = send(&mut other, later);
     assert_eq!(taken(one.take(batch)), (vec![4], false));
+}
+
+fn queue(task_queue: &str) -> Waiting {
+    let namespace = Ns {
+        id: 1,
+        name: Namespace::known("default"),
+    };
+    ((namespace, TaskQueue::known(task_queue)), Kind::Activity)
+}
+
+/// Lets so many tasks wait, and returns what the other side is to be told of that.
+fn told(link: &mut Link, waiting: u32) -> Vec<u32> {
+    link.is_unsure(&HashSet::from_iter([queue("queue")]));
+    let demands = link.demands(|_| waiting);
+    demands.into_iter().map(|(_, waiting)| waiting).collect()
+}
+
+#[test]
+fn what_waits_is_told_once_a_batch_however_often_it_changes() {
+    let (mut link, now) = (listed(), Instant::now());
+    assert_eq!(told(&mut link, 1), [1]);
+    link.push(&demand(1));
+    send(&mut link, now);
+    for waiting in 2..1000 {
+        assert_eq!(told(&mut link, waiting), [0; 0], "a batch is under way");
+    }
+    link.arrived();
+    assert_eq!(told(&mut link, 1000), [1000]);
+    // One more or less of many changes nothing for whoever has slots to give.
+    assert_eq!(told(&mut link, 1001), [0; 0]);
+    assert_eq!(told(&mut link, 999), [0; 0]);
+    assert_eq!(told(&mut link, 500), [500]);
+    assert_eq!(told(&mut link, 15), [15]);
+    assert_eq!(told(&mut link, 14), [14]);
+}
+
+#[test]
+fn whoever_was_told_of_tasks_is_told_when_none_wait_any_more() {
+    let mut link = listed();
+    assert_eq!(told(&mut link, 0), [0; 0], "it never knew of any");
+    assert_eq!(told(&mut link, 2), [2]);
+    link.has_granted(&queue("queue"), 2);
+    assert_eq!(
+        told(&mut link, 0),
+        [0],
+        "also when it has granted a slot for each"
+    );
+    assert!(!link.was_told(&queue("queue")));
+    assert_eq!(told(&mut link, 1), [1]);
+}
+
+#[test]
+fn one_that_was_given_up_is_told_nothing_until_it_answers() {
+    let (mut link, now) = (listed(), Instant::now());
+    link.push(&demand(1));
+    send(&mut link, now);
+    let later = now + SESSION_LOST_AFTER;
+    assert!(link.give_up(later));
+    assert!(!link.is_heard());
+    assert_eq!(told(&mut link, 1), [0; 0]);
+    send(&mut link, later);
+    assert!(link.arrived(), "it is to be told everything");
+    assert!(link.is_heard());
+    link.knows_nothing([queue("queue")]);
+    assert_eq!(link.demands(|_| 1).len(), 1);
+}
+
+#[test]
+fn what_is_not_understood_makes_both_begin_anew() {
+    let (mut from, mut to, now) = (listed(), listed(), Instant::now());
+    from.push(&demand(1));
+    let (number, batch) = send(&mut from, now);
+    let newer = serde_json::to_string(&batch)
+        .unwrap()
+        .replace("Demand", "Wish");
+    let batch = serde_json::from_str(&newer).unwrap();
+    let Taken::Void { round, anew: true } = to.take(batch) else {
+        unreachable!("it may have been a task that somebody waits for");
+    };
+    assert!(from.is_under_way(number));
+    from.begin_anew(Some(round));
+    from.push(&demand(2));
+    let (_, batch) = send(&mut from, now);
+    assert_eq!(taken(to.take(batch)), (vec![2], false));
 }
