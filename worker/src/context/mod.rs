@@ -35,6 +35,7 @@ pub use call::{Call, START_TO_CLOSE_DEFAULT};
 pub use cancelled::Cancelled;
 pub use child::{Child, ChildHandle, ChildResult, StartChild};
 pub use external::{Delivery, External, NotDelivered};
+pub use inbox::{MISFIT_BYTES_CARRIED_MAX, MISFITS_CARRIED_MAX};
 pub use info::Info;
 pub use join::{join_all, join_bounded, try_join_all, try_join_bounded};
 pub use signals::{RawSignal, Receive, Signals};
@@ -163,7 +164,8 @@ impl Workflow {
     }
 
     /// Ends this run and goes on in a new one with an empty history. It never returns:
-    /// `return wf.continue_as_new(counter, n + 1).await`. Signals that have not been read go over to the new run, in order.
+    /// `return wf.continue_as_new(counter, n + 1).await`. Signals that have not been read go over to the new run, in order;
+    /// of those that are not what the code reads them as, the latest [`MISFITS_CARRIED_MAX`].
     pub fn continue_as_new<W: WorkflowDefinition, T>(
         &self,
         workflow: fn() -> W,

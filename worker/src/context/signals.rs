@@ -27,7 +27,8 @@ use crate::{
 /// The signals of one name, in the order they came. Those that came before anybody asked are kept.
 ///
 /// A message that is not a `T` is passed over, because a client's mistake must not stop the run: it is logged, it stays
-/// unread, which a description of the run shows with the reason, and [`recv_raw`](Self::recv_raw) reads it.
+/// unread, which a description of the run shows with the reason, and [`recv_raw`](Self::recv_raw) reads it. When the run
+/// continues as new, the latest [`MISFITS_CARRIED_MAX`](super::MISFITS_CARRIED_MAX) of these go over to the next one.
 pub struct Signals<T> {
     state: Rc<RunState>,
     name: Rc<str>,

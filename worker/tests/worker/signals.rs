@@ -206,6 +206,36 @@ async fn signals_and_cancellations_to_others_say_whether_they_arrived() {
 }
 
 #[tokio::test]
+async fn of_signals_that_do_not_fit_the_latest_go_over_to_the_next_run() {
+    let mut run = start("reads_one");
+    for n in 0..150 {
+        run.signaled("approve", json!({ "by": n }));
+    }
+    run.signaled("unheard-of", json!(1));
+    run.signaled("approve", json!({ "by": "ann" }));
+    let turn = run.turn().await.join("");
+    let carried: Vec<&str> = turn.split(" unread approve ").skip(1).collect();
+    assert_eq!(carried.len(), worker::context::MISFITS_CARRIED_MAX);
+    assert_eq!(carried[0], "{\"by\":50}");
+    assert_eq!(carried[99], "{\"by\":149} unread unheard-of 1");
+    run.replays().await;
+}
+
+#[tokio::test]
+async fn signals_that_do_not_fit_never_fill_what_goes_over_to_the_next_run() {
+    let mut run = start("reads_one");
+    let large = "x".repeat(worker::context::MISFIT_BYTES_CARRIED_MAX / 2 - 100);
+    for n in 0..5 {
+        run.signaled("approve", json!({ "by": n, "with": large }));
+    }
+    run.signaled("approve", json!({ "by": "ann" }));
+    let turn = run.turn().await.join("");
+    let carried: Vec<&str> = turn.split(" unread approve ").skip(1).collect();
+    assert_eq!(carried.len(), 2);
+    assert!(carried[0].starts_with("{\"by\":3,"));
+}
+
+#[tokio::test]
 async fn what_was_not_read_goes_over_to_the_next_run_in_the_order_it_came() {
     let mut run = start("reads_one");
     run.signaled("approve", json!({ "by": "ann" }));

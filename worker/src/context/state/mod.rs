@@ -17,7 +17,7 @@ use history::{
 };
 
 use super::{
-    inbox::Inbox,
+    inbox::{Carried, Inbox, MISFIT_BYTES_CARRIED_MAX, MISFITS_CARRIED_MAX},
     operation::{Done, Kind, OpId, Operation, Stage},
     random::Random,
 };
@@ -247,7 +247,19 @@ impl RunState {
 
     /// Returns the signals that go over to the run that goes on from this one.
     pub(crate) fn signals_for_next(&self) -> Vec<WorkflowExecutionSignaled> {
-        self.inner.borrow().inbox.in_order()
+        let inner = self.inner.borrow();
+        let Carried { signals, left } = inner.inbox.carried();
+        if inner.turn.live
+            && let (Some(first_event_id), Some(last_event_id)) = (left.first(), left.last())
+        {
+            tracing::warn!(
+                workflow_id = %self.facts.workflow_id(), run_id = %self.facts.run_id, %first_event_id, %last_event_id,
+                "{} signals that are not what the code reads them as stay behind in this run, which goes on in a new one: \
+                 the latest {MISFITS_CARRIED_MAX}, of up to {MISFIT_BYTES_CARRIED_MAX} bytes together, go over",
+                left.len()
+            );
+        }
+        signals
     }
 
     /// Forgets an operation whose future is gone. With `cancel`, what it asked for is canceled if it is not done.
