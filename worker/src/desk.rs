@@ -36,15 +36,14 @@ impl Desk {
             if let Some(running) = host.names() {
                 tracing::info!(?drain_timeout, "the worker leaves; it waits for {running}");
             }
-            if time::timeout(drain_timeout, drain(&mut tasks, &host, &driver))
-                .await
-                .is_err()
-                && let Some(running) = host.names()
-            {
-                tracing::warn!(
-                    ?drain_timeout,
-                    "given up after the drain timeout: {running}"
-                );
+            let drained = time::timeout(drain_timeout, drain(&mut tasks, &host, &driver)).await;
+            if drained.is_err() {
+                let names = [host.names(), driver.names()].into_iter().flatten();
+                let mut left = names.collect::<Vec<_>>().join(", ");
+                if left.is_empty() {
+                    "workflow tasks that wait".clone_into(&mut left);
+                }
+                tracing::warn!(?drain_timeout, "given up after the drain timeout: {left}");
             }
         };
         tokio::select! {

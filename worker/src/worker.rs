@@ -24,7 +24,8 @@ use crate::{
     driver::{self, Driver, Workflows},
 };
 
-/// The workflow tasks a worker takes at once, unless told. They wait for one thread, so more would only time out there.
+/// The workflow tasks a worker takes at once, unless told. They wait for a thread, which does one after the other, so more would
+/// only time out there.
 pub const WORKFLOW_SLOTS: u32 = 100;
 /// The activities a worker runs at once, unless told: enough to wait for many models and databases.
 pub const ACTIVITY_SLOTS: u32 = 200;

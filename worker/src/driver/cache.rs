@@ -32,36 +32,35 @@ impl<T> Cache<T> {
         self.most > 0
     }
 
-    pub(super) fn put(&mut self, run_id: RunId, run: T) {
+    /// Keeps a run; returns the one that leaves for it.
+    #[must_use]
+    pub(super) fn put(&mut self, run_id: RunId, run: T) -> Option<T> {
         self.uses += 1;
         self.runs.insert(run_id, (self.uses, run));
         self.order.push_back((self.uses, run_id));
-        while self.runs.len() > self.most {
-            self.drop_oldest();
-        }
+        let left = (self.runs.len() > self.most)
+            .then(|| self.take_oldest())
+            .flatten();
         if self.order.len() > 2 * self.runs.len() + 64 {
             let runs = &self.runs;
             self.order
                 .retain(|(used, run_id)| runs.get(run_id).is_some_and(|(last, _)| last == used));
         }
+        left
     }
 
-    pub(super) fn clear(&mut self) {
-        self.runs.clear();
-        self.order.clear();
-    }
-
-    fn drop_oldest(&mut self) {
+    /// Takes the least recently used run.
+    pub(super) fn take_oldest(&mut self) -> Option<T> {
         while let Some((used, run_id)) = self.order.pop_front() {
             if self
                 .runs
                 .get(&run_id)
                 .is_some_and(|(last, _)| *last == used)
             {
-                self.runs.remove(&run_id);
-                return;
+                return self.take(run_id);
             }
         }
+        None
     }
 }
 
@@ -76,14 +75,15 @@ mod tests {
     #[test]
     fn the_least_recently_used_run_leaves_first() {
         let mut cache = Cache::new(2);
-        cache.put(run(1), 'a');
-        cache.put(run(2), 'b');
+        assert_eq!(cache.put(run(1), 'a'), None);
+        assert_eq!(cache.put(run(2), 'b'), None);
         let a = cache.take(run(1)).unwrap();
-        cache.put(run(1), a);
-        cache.put(run(3), 'c');
+        assert_eq!(cache.put(run(1), a), None);
+        assert_eq!(cache.put(run(3), 'c'), Some('b'));
         assert_eq!(cache.take(run(2)), None);
         assert_eq!(cache.take(run(1)), Some('a'));
         assert_eq!(cache.take(run(3)), Some('c'));
+        assert_eq!(Cache::new(0).put(run(4), 'd'), Some('d'));
     }
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
         for n in 0..10_000 {
             let run_id = run(n % 3);
             cache.take(run_id);
-            cache.put(run_id, n);
+            assert_eq!(cache.put(run_id, n), None);
         }
         assert!(cache.order.len() <= 70);
     }

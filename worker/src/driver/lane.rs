@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use history::{WorkflowType, task::WorkflowTaskToken};
+use history::{RunId, WorkflowId, WorkflowType, task::WorkflowTaskToken};
 
 use super::queue::Queue;
 
@@ -16,8 +16,10 @@ use super::queue::Queue;
 pub const POLL_MAX: Duration = Duration::from_secs(1);
 /// How often threads are looked at.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// In so many looks in a row the same code must be under way. A process that was frozen, or starved, did not look either.
+/// In so many looks in a row the same code must be under way.
 const LOOKS: u32 = 3;
+/// Looks further apart than this are not in a row: a process that was frozen, or starved, ran no code between them either.
+const LOOK_GAP_MAX: Duration = Duration::from_secs(1);
 
 /// Counts what a thread does, so that whoever looks sees whether it goes on.
 #[derive(Default)]
@@ -50,15 +52,41 @@ pub(super) struct Lane {
 struct Serving {
     thread: ThreadId,
     pulse: Arc<Pulse>,
-    /// The task that it works on. Whoever takes the token out answers.
     busy: Option<Busy>,
     seen: Option<Seen>,
 }
 
-/// A task under way.
+/// Code under way.
 pub(super) struct Busy {
-    pub(super) token: WorkflowTaskToken,
     pub(super) workflow_type: WorkflowType,
+    pub(super) doing: Doing,
+}
+
+/// What code is under way for.
+pub(super) enum Doing {
+    /// A task. Whoever takes the token out answers.
+    Task(WorkflowTaskToken),
+    /// The end of a run that leaves the cache: its destructors run.
+    Drop {
+        workflow_id: WorkflowId,
+        run_id: RunId,
+    },
+}
+
+impl Busy {
+    pub(super) fn workflow_id(&self) -> &WorkflowId {
+        match &self.doing {
+            Doing::Task(token) => &token.workflow_id,
+            Doing::Drop { workflow_id, .. } => workflow_id,
+        }
+    }
+
+    pub(super) fn run_id(&self) -> RunId {
+        match &self.doing {
+            Doing::Task(token) => token.run_id,
+            Doing::Drop { run_id, .. } => *run_id,
+        }
+    }
 }
 
 /// What was seen of the thread, as long as it did not go on.
@@ -66,6 +94,7 @@ struct Seen {
     count: u64,
     times: u32,
     since: Instant,
+    last: Instant,
 }
 
 impl Lane {
@@ -84,12 +113,12 @@ impl Lane {
         (thread, serving.pulse.clone())
     }
 
-    /// Takes note of the task that the thread begins.
+    /// Takes note of the code that the thread begins with.
     pub(super) fn work(&self, busy: Busy) {
         self.serving().busy = Some(busy);
     }
 
-    /// Takes note that a task is done; returns it if it is still this thread's to answer.
+    /// Takes note that code is done; returns it if the lane is still this thread's.
     pub(super) fn done(&self, thread: ThreadId) -> Option<Busy> {
         let mut serving = self.serving();
         if serving.thread == thread {
@@ -104,8 +133,20 @@ impl Lane {
         self.serving().thread == thread
     }
 
-    /// Looks at the thread. Returns its task, and takes the lane from it, if code has kept it for too long.
-    pub(super) fn look(&self, now: Instant) -> Option<Busy> {
+    /// Names the run whose code is under way.
+    pub(super) fn busy_with(&self) -> Option<String> {
+        let serving = self.serving();
+        let busy = serving.busy.as_ref()?;
+        Some(format!(
+            "`{}` of workflow {}",
+            busy.workflow_type,
+            busy.workflow_id()
+        ))
+    }
+
+    /// Looks at the thread. Takes the lane from it, and returns what it does, if code has kept it for too long. `note` is told
+    /// before the thread can find out.
+    pub(super) fn look(&self, now: Instant, note: impl FnOnce(&Busy)) -> Option<Busy> {
         let mut serving = self.serving();
         if serving.busy.is_none() {
             serving.seen = None;
@@ -113,8 +154,9 @@ impl Lane {
         }
         let count = serving.pulse.count();
         match &mut serving.seen {
-            Some(seen) if seen.count == count => {
+            Some(seen) if seen.count == count && now.duration_since(seen.last) <= LOOK_GAP_MAX => {
                 seen.times += 1;
+                seen.last = now;
                 if seen.times < LOOKS || now.duration_since(seen.since) < POLL_MAX {
                     return None;
                 }
@@ -124,12 +166,49 @@ impl Lane {
                     count,
                     times: 1,
                     since: now,
+                    last: now,
                 });
                 return None;
             }
         }
+        let busy = serving.busy.take()?;
+        note(&busy);
         // It finds that the lane is not its own any more when it comes back.
         serving.thread.0 += 1;
-        serving.busy.take()
+        Some(busy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn busy() -> Busy {
+        Busy {
+            workflow_type: WorkflowType::known("blocks"),
+            doing: Doing::Drop {
+                workflow_id: WorkflowId::known("w"),
+                run_id: RunId(uuid::Uuid::from_u128(1)),
+            },
+        }
+    }
+
+    #[test]
+    fn a_freeze_between_two_looks_is_no_time_that_code_took() {
+        let lane = Lane::default();
+        let (thread, _pulse) = lane.begin();
+        lane.work(busy());
+        let start = Instant::now();
+        let took = |millis| {
+            lane.look(start + Duration::from_millis(millis), |_| {})
+                .is_some()
+        };
+        assert!(!took(0));
+        assert!(!took(500));
+        // It was frozen for a minute, and looks first of all.
+        assert!(!took(60_500));
+        assert!(!took(61_000));
+        assert!(took(61_500));
+        assert!(lane.done(thread).is_none());
     }
 }

@@ -1,11 +1,12 @@
 //! The threads that run workflow code: workflow tasks in, commands out.
 //!
-//! One thread runs the workflow code of a worker, outside any async runtime, so that nothing but the engine's events
+//! A thread of its own runs the workflow code of a worker, outside any async runtime, so that nothing but the engine's events
 //! can make it go on. A run's code is kept between its tasks; a task that continues a run which is not kept here fails
 //! with `ResetStickyTaskQueue`, and the engine sends the whole history at once.
 //!
 //! Code that keeps the thread for longer than [`POLL_MAX`] loses it: its task fails, and another thread serves the other
-//! runs, which are built again there from their histories. From then on all runs of that workflow have a thread of their own.
+//! runs, which are built again there from their histories. From then on a second thread runs that workflow, and all that have
+//! done the same.
 
 use std::{collections::HashMap, convert::Infallible, io, sync::Arc, time::Instant};
 
@@ -67,6 +68,11 @@ impl Driver {
             looks.tick().await;
             self.0.look(Instant::now());
         }
+    }
+
+    /// Names the runs whose code is under way, if there are any.
+    pub(crate) fn names(&self) -> Option<String> {
+        self.0.names()
     }
 
     /// Takes no new tasks and waits until those that have come are worked off.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use history::{
-    Command, Event, EventId, EventKind, Failure, Namespace, RunId, WorkflowType,
+    Command, Event, EventId, EventKind, Failure, Namespace, RunId, WorkflowId, WorkflowType,
     event::{WorkflowTaskFailedCause, WorkflowTaskStarted},
     replay::NonDeterminism,
     task::{FromWorker, UnreadSignals, WorkflowTaskToken},
@@ -68,10 +68,10 @@ impl TaskFailure {
         )
     }
 
-    /// The code has kept its thread for too long.
+    /// The code has not given its thread back in time.
     pub(super) fn blocks() -> Self {
         Self::keeps_its_thread(
-            "workflow code has kept its thread for over a second without waiting: it loops or blocks. \
+            "workflow code has not given its thread back for over a second: it loops or blocks. \
              Move long work and blocking calls into an activity"
                 .to_owned(),
         )
@@ -194,6 +194,17 @@ impl Run {
             coroutine,
             next: EventId::FIRST,
         })
+    }
+
+    /// Returns what its code and itself are called.
+    pub(super) fn names(&self) -> (WorkflowType, WorkflowId, RunId) {
+        let started = self.state.facts.started();
+        let workflow_type = started.workflow_type.clone();
+        (
+            workflow_type,
+            started.workflow_id.clone(),
+            self.state.facts.run_id,
+        )
     }
 
     /// Says whether these events follow what the run has seen.

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use super::{
     Workflows,
-    lane::{Busy, Lane},
+    lane::{Busy, Doing, Lane},
     run::TaskFailure,
     turns::{self, Duty},
 };
@@ -79,8 +79,8 @@ impl Threads {
             state: Mutex::default(),
             ended: Notify::new(),
         });
-        threads.start(Speed::Fast)?;
         threads.state().served = 1;
+        threads.start(Speed::Fast)?;
         Ok(threads)
     }
 
@@ -95,23 +95,30 @@ impl Threads {
         }
     }
 
+    /// Starts a thread for a lane that counts as served; if there is none to have, it does not any more.
     fn start(self: &Arc<Self>, speed: Speed) -> io::Result<()> {
-        turns::spawn(Duty {
+        let slow = self.state().slow.clone();
+        let started = turns::spawn(Duty {
             speed,
             lane: self.lane(speed).clone(),
             slow_lane: self.slow.clone(),
-            slow: self.state().slow.clone(),
+            slow,
             workflows: self.workflows.clone(),
             cached_runs: self.cached_runs,
             threads: Arc::downgrade(self),
-        })
+        });
+        started.inspect_err(|_| self.left(speed))
     }
 
     /// Looks whether workflow code keeps a thread; then another one takes over.
     pub(super) fn look(self: &Arc<Self>, now: Instant) {
         for speed in [Speed::Fast, Speed::Slow] {
-            if let Some(kept) = self.lane(speed).look(now)
-                && let Err(error) = self.replace(speed, kept, now)
+            // Code that comes back the moment after has to find itself among those that are kept.
+            let kept = self.lane(speed).look(now, |busy| {
+                self.state().kept.insert(busy.run_id(), now);
+            });
+            if let Some(kept) = kept
+                && let Err(error) = self.replace(speed, kept)
             {
                 tracing::error!(%error, "no thread can take over; the worker leaves its engine");
                 self.close();
@@ -119,28 +126,47 @@ impl Threads {
         }
     }
 
-    fn replace(self: &Arc<Self>, speed: Speed, kept: Busy, now: Instant) -> io::Result<()> {
+    fn replace(self: &Arc<Self>, speed: Speed, kept: Busy) -> io::Result<()> {
+        let (workflow_id, run_id) = (kept.workflow_id().clone(), kept.run_id());
         let Busy {
-            token,
             workflow_type,
+            doing,
         } = kept;
-        tracing::error!(
-            workflow_id = %token.workflow_id, run_id = %token.run_id, %workflow_type,
-            "workflow code has kept its thread for over a second without waiting: it loops or blocks. Its workflow task \
-             fails, the other runs go on on another thread. Move long work and blocking calls into an activity"
-        );
         let first = {
             let mut state = self.state();
-            state.kept.insert(token.run_id, now);
-            state.slow.insert(workflow_type);
-            speed == Speed::Fast && state.slow.len() == 1
+            state.slow.insert(workflow_type.clone());
+            let first = speed == Speed::Fast && state.slow.len() == 1;
+            state.served += usize::from(first);
+            first
         };
-        self.answers.send(TaskFailure::blocks().of(token));
-        if first {
-            self.state().served += 1;
-            self.start(Speed::Slow)?;
+        match doing {
+            Doing::Task(token) => {
+                tracing::error!(
+                    %workflow_id, %run_id, %workflow_type,
+                    "workflow code has not given its thread back for over a second: it loops or blocks. Its workflow task \
+                     fails, the other runs go on on another thread. Move long work and blocking calls into an activity"
+                );
+                self.answers.send(TaskFailure::blocks().of(token));
+            }
+            Doing::Drop { .. } => tracing::error!(
+                %workflow_id, %run_id, %workflow_type,
+                "a run that left the cache has not given its thread back for over a second: what its code drops blocks in \
+                 its destructor. The other runs go on on another thread"
+            ),
         }
-        self.start(speed)
+        let beside = if first {
+            self.start(Speed::Slow)
+        } else {
+            Ok(())
+        };
+        self.start(speed).and(beside)
+    }
+
+    /// Names the runs whose code is under way, if there are any.
+    pub(super) fn names(&self) -> Option<String> {
+        let lanes = [&self.fast, &self.slow].into_iter();
+        let names: Vec<String> = lanes.filter_map(|lane| lane.busy_with()).collect();
+        (!names.is_empty()).then(|| names.join(", "))
     }
 
     /// Says why the code of a slow workflow is not run now, if it is not.
@@ -157,7 +183,8 @@ impl Threads {
 
     /// Takes note that code which had kept its thread has returned it.
     pub(super) fn came_back(&self, run_id: RunId) {
-        if let Some(since) = self.state().kept.remove(&run_id) {
+        let kept = self.state().kept.remove(&run_id);
+        if let Some(since) = kept {
             tracing::warn!(%run_id, after = ?since.elapsed(), "workflow code that had kept its thread came back");
         }
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use history::{
-    EventId, WorkflowType,
+    EventId, RunId, WorkflowType,
     event::{SdkMetadata, WorkflowTaskFailedCause},
     task::{FromWorker, WorkflowTask},
 };
@@ -16,7 +16,7 @@ use history::{
 use super::{
     Workflows,
     cache::Cache,
-    lane::{Busy, Lane, Pulse, ThreadId},
+    lane::{Busy, Doing, Lane, Pulse, ThreadId},
     queue::{Next, Waiting},
     run::{Progress, Run, TaskFailure, panic_failure},
     threads::{Speed, Threads},
@@ -57,6 +57,7 @@ pub(super) fn spawn(duty: Duty) -> io::Result<()> {
             while let Some(next) = turns.duty.lane.queue.next()
                 && turns.take(next)
             {}
+            turns.forget_all();
         })?;
     Ok(())
 }
@@ -74,10 +75,11 @@ impl Turns {
     fn take(&mut self, next: Next) -> bool {
         match next {
             Next::Forget(run_id) => {
-                drop(self.cache.take(run_id));
                 if self.duty.speed == Speed::Fast && !self.duty.slow.is_empty() {
                     self.duty.slow_lane.queue.evict(run_id);
                 }
+                let cached = self.cache.take(run_id);
+                return cached.is_none_or(|(_, run)| self.forget(run));
             }
             Next::Work(waiting) if waiting.is_stale() => {
                 self.answer(TaskFailure::stale().of(waiting.task.token));
@@ -128,8 +130,8 @@ impl Turns {
         });
         self.pulse.beat();
         self.duty.lane.work(Busy {
-            token,
             workflow_type,
+            doing: Doing::Task(token),
         });
         // User code is guarded where it runs; this guard is for the driver itself.
         let outcome = panics::catch(
@@ -146,21 +148,19 @@ impl Turns {
                         .ok_or_else(TaskFailure::resend)?,
                 };
                 let progress = run.process(&events, &self.pulse)?;
-                Ok((run, progress))
+                // What is closed is dropped here, where somebody looks how long that takes.
+                Ok(((!progress.closed).then_some(run), progress))
             },
         )
         .unwrap_or_else(|panic| Err(TaskFailure::unhandled(Box::new(panic_failure(panic)))));
         let Some(Busy {
-            token,
             workflow_type,
-        }) = self.duty.lane.done(self.thread)
+            doing: Doing::Task(token),
+        }) = self.done(run_id)
         else {
-            // It was answered for, and the lane has another thread.
-            if let Some(threads) = self.duty.threads.upgrade() {
-                threads.came_back(run_id);
-            }
             return false;
         };
+        let mut left = None;
         let answer = match outcome {
             Ok((
                 run,
@@ -170,8 +170,8 @@ impl Turns {
                     unread_signals,
                 },
             )) => {
-                if !closed {
-                    self.cache.put(run_id, (incarnation, run));
+                if let Some(run) = run {
+                    left = self.cache.put(run_id, (incarnation, run));
                 }
                 FromWorker::WorkflowTaskCompleted {
                     token,
@@ -192,7 +192,42 @@ impl Turns {
             }
         };
         self.answer(answer);
-        true
+        left.is_none_or(|(_, run)| self.forget(run))
+    }
+
+    /// Takes note that code is done; returns it if the lane is still this thread's.
+    fn done(&self, run_id: RunId) -> Option<Busy> {
+        let done = self.duty.lane.done(self.thread);
+        if done.is_none()
+            && let Some(threads) = self.duty.threads.upgrade()
+        {
+            // It was answered for, and the lane has another thread.
+            threads.came_back(run_id);
+        }
+        done
+    }
+
+    /// Drops the code of a run, whose destructors may keep the thread like any code; says whether the lane is still this thread's.
+    fn forget(&self, run: Run) -> bool {
+        let (workflow_type, workflow_id, run_id) = run.names();
+        self.pulse.beat();
+        self.duty.lane.work(Busy {
+            workflow_type,
+            doing: Doing::Drop {
+                workflow_id,
+                run_id,
+            },
+        });
+        drop(run);
+        self.done(run_id).is_some()
+    }
+
+    /// Drops the code of all runs, as long as somebody waits for that.
+    fn forget_all(&mut self) {
+        while self.duty.lane.is_served_by(self.thread)
+            && let Some((_, run)) = self.cache.take_oldest()
+            && self.forget(run)
+        {}
     }
 
     fn unknown(&self, workflow_type: &WorkflowType) -> TaskFailure {
@@ -215,7 +250,6 @@ impl Turns {
 
 impl Drop for Turns {
     fn drop(&mut self) {
-        self.cache.clear();
         if self.duty.lane.is_served_by(self.thread)
             && let Some(threads) = self.duty.threads.upgrade()
         {

@@ -1,9 +1,11 @@
 //! Workflow code that keeps its thread, and tasks that wait behind it.
 
 use std::{
+    cell::RefCell,
     sync::{
-        Condvar, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicU32, Ordering},
+        mpsc,
     },
     time::{Duration, Instant},
 };
@@ -13,9 +15,10 @@ use history::{
     event::WorkflowTaskFailedCause as Cause,
     task::{FromWorker, ToWorker, WorkflowTask},
 };
+use tokio::sync::oneshot;
 use worker::prelude::*;
 
-use crate::support::{Hosted, first_task};
+use crate::support::{Hosted, OnLog, first_task};
 
 /// Blocks who comes until it opens.
 struct Gate {
@@ -54,6 +57,9 @@ impl Gate {
 static ONE: Gate = Gate::new();
 static SEVERAL: Gate = Gate::new();
 static BRIEF: Gate = Gate::new();
+static COMING: Gate = Gate::new();
+static DROPPING: Gate = Gate::new();
+static LEAVING: Gate = Gate::new();
 
 #[workflow]
 async fn blocks_once(_wf: Workflow) -> Result<()> {
@@ -73,19 +79,62 @@ async fn blocks_briefly(_wf: Workflow) -> Result<()> {
     Ok(())
 }
 
+/// Dropped by the first thread that runs `comes_back` when that thread ends.
+static LAST_BREATH: Mutex<Option<mpsc::Sender<()>>> = Mutex::new(None);
+
+thread_local! {
+    static OF_THREAD: RefCell<Option<mpsc::Sender<()>>> = const { RefCell::new(None) };
+}
+
+#[workflow]
+async fn comes_back(_wf: Workflow) -> Result<()> {
+    if let Some(sender) = LAST_BREATH.lock().unwrap().take() {
+        OF_THREAD.set(Some(sender));
+    }
+    COMING.pass();
+    Ok(())
+}
+
+struct DropsSlowly;
+
+impl Drop for DropsSlowly {
+    fn drop(&mut self) {
+        DROPPING.pass();
+    }
+}
+
+#[workflow]
+async fn drops_slowly(wf: Workflow) -> Result<()> {
+    let _kept = DropsSlowly;
+    wf.sleep(Duration::from_secs(1)).await?;
+    Ok(())
+}
+
+#[workflow]
+async fn never_ends(_wf: Workflow) -> Result<()> {
+    LEAVING.pass();
+    Ok(())
+}
+
 #[workflow]
 async fn healthy(wf: Workflow) -> Result<()> {
     wf.sleep(Duration::from_secs(1)).await?;
     Ok(())
 }
 
-fn hosted() -> Hosted {
-    let worker = Worker::new("q")
+fn worker() -> Worker {
+    Worker::new("q")
         .workflow(blocks_once)
         .workflow(blocks_often)
         .workflow(blocks_briefly)
-        .workflow(healthy);
-    Hosted::new(worker)
+        .workflow(comes_back)
+        .workflow(drops_slowly)
+        .workflow(never_ends)
+        .workflow(healthy)
+}
+
+fn hosted() -> Hosted {
+    Hosted::new(worker())
 }
 
 impl Hosted {
@@ -148,6 +197,61 @@ async fn code_that_blocks_costs_its_own_run_and_not_the_others() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn code_that_comes_back_the_moment_it_is_found_is_not_kept_for_ever() {
+    let (sender, ended) = mpsc::channel();
+    *LAST_BREATH.lock().unwrap() = Some(sender);
+    let ended = Mutex::new(ended);
+    // The first thing that anybody hears of it; by then the thread may have come back, and gone.
+    let _log = OnLog::set(move |level, _| {
+        if level == tracing::Level::ERROR {
+            COMING.open();
+            assert!(ended.lock().unwrap().recv().is_err());
+        }
+    });
+    let mut hosted = hosted();
+    hosted.task(first_task("comes_back", 1));
+    let (run, message) = hosted.failed().await;
+    assert_eq!(run, 1);
+    assert!(message.contains("it loops or blocks"), "{message}");
+    hosted.task(first_task("comes_back", 1));
+    assert_eq!(hosted.ended().await, (1, None));
+}
+
+#[tokio::test]
+async fn a_destructor_that_blocks_costs_its_own_run_and_not_the_others() {
+    let mut hosted = hosted();
+    hosted.task(first_task("drops_slowly", 1));
+    assert_eq!(hosted.ended().await, (1, None));
+    let evicted = first_task("", 1).token.run_id;
+    hosted.to.send(ToWorker::Evict(evicted)).unwrap();
+    hosted.task(first_task("healthy", 2));
+    assert_eq!(hosted.ended().await, (2, None));
+    hosted.task(first_task("drops_slowly", 1));
+    let (run, message) = hosted.failed().await;
+    assert_eq!(run, 1);
+    assert!(message.contains("still keeps the thread"), "{message}");
+    DROPPING.open();
+}
+
+#[tokio::test]
+async fn a_worker_that_leaves_names_the_workflow_code_that_it_gives_up() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let lines = log.clone();
+    let _log = OnLog::set(move |_, line| lines.lock().unwrap().push(line));
+    let (leave, told) = oneshot::channel::<()>();
+    let worker = worker().drain_timeout(Duration::ZERO);
+    let hosted = Hosted::until(worker, async move { told.await.unwrap() });
+    hosted.task(first_task("never_ends", 1));
+    LEAVING.somebody_came().await;
+    leave.send(()).unwrap();
+    hosted.running.await.unwrap();
+    LEAVING.open();
+    let log = log.lock().unwrap();
+    let given_up = "given up after the drain timeout: `never_ends` of workflow w1";
+    assert!(log.iter().any(|line| line == given_up), "{log:?}");
 }
 
 #[tokio::test]

@@ -16,6 +16,12 @@ use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::JoinHandle,
 };
+use tracing::{
+    Level, Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+    subscriber::DefaultGuard,
+};
 use worker::{BuildError, Worker, error::Error};
 
 pub(crate) const RUN: &str = "01890000-0000-7000-8000-0000abcdef01";
@@ -71,6 +77,50 @@ impl Hosted {
             .unwrap();
         token
     }
+}
+
+type OnLine = dyn Fn(Level, String) + Send + Sync;
+
+/// Hears what the worker logs on this thread, before it goes on.
+pub(crate) struct OnLog(Box<OnLine>);
+
+impl OnLog {
+    /// Calls `heard` with each line, until the guard is dropped.
+    pub(crate) fn set(heard: impl Fn(Level, String) + Send + Sync + 'static) -> DefaultGuard {
+        tracing::subscriber::set_default(Self(Box::new(heard)))
+    }
+}
+
+impl Subscriber for OnLog {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Message(String);
+        impl Visit for Message {
+            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+                if field.name() == "message" {
+                    self.0 = format!("{value:?}");
+                }
+            }
+        }
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        (self.0)(*event.metadata().level(), message.0);
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
 }
 
 /// The first workflow task of a run of its own.
