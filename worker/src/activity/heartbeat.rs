@@ -1,7 +1,7 @@
 //! Heartbeats, at most one to the engine in 0.8 of the timeout: what comes sooner waits, and the latest wins.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -76,22 +76,21 @@ impl Throttle {
         }
     }
 
-    fn state<T>(&self, with: impl FnOnce(&mut State) -> T) -> T {
-        with(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Whoever sends does so with this: what was taken to be sent is not overtaken by the answer that ends the attempt.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn beat(&self, running: &Arc<Running>, details: Payloads) {
-        let interval = self.interval;
-        match self.state(|state| state.beat(details, interval, Instant::now())) {
+        let mut state = self.state();
+        match state.beat(details, self.interval, Instant::now()) {
             Next::Send(details) => send(running, details),
             Next::After(wait) => {
                 let running = running.clone();
                 running.host.runtime.clone().spawn(async move {
                     tokio::time::sleep(wait).await;
-                    if let Some(details) = running
-                        .heartbeats
-                        .state(|state| state.timer(Instant::now()))
-                    {
+                    let mut state = running.heartbeats.state();
+                    if let Some(details) = state.timer(Instant::now()) {
                         send(&running, details);
                     }
                 });
@@ -102,7 +101,8 @@ impl Throttle {
 
     /// Sends what waits, before the attempt ends.
     pub(super) fn flush(&self, running: &Running) {
-        if let Some(details) = self.state(|state| state.waiting.take()) {
+        let mut state = self.state();
+        if let Some(details) = state.waiting.take() {
             send(running, details);
         }
     }
@@ -117,7 +117,20 @@ fn send(running: &Running, details: Payloads) {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        collections::{BTreeMap, HashMap},
+        sync::{OnceLock, Weak},
+    };
+
+    use history::{
+        ActivityId, ActivityType, EventId, Namespace, RetryPolicy, RunId, Timestamp, WorkflowId,
+        WorkflowType,
+        task::{ActivityTask, ActivityTaskToken, Answers},
+    };
+    use tokio::runtime::Handle;
+
     use super::*;
+    use crate::activity::{Dependencies, Host};
 
     fn details(n: u32) -> Payloads {
         Payloads::one(history::Payload::json(&n).unwrap())
@@ -144,5 +157,64 @@ mod tests {
             state.beat(details(4), interval, at(16)),
             Next::Send(details(4))
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_an_attempt_waits_for_a_heartbeat_on_its_way() {
+        let this = Arc::new(OnceLock::<Weak<Running>>::new());
+        let (sender, mut sent) = tokio::sync::mpsc::unbounded_channel();
+        let attempt = this.clone();
+        let answers = Answers::new(move |answer| {
+            let running = attempt.get().and_then(Weak::upgrade).unwrap();
+            // An attempt that fails now flushes first, and finds nothing to send.
+            let overtaken = running.heartbeats.state.try_lock().is_ok();
+            sender.send((answer, overtaken)).is_ok()
+        });
+        let host = Host::new(
+            HashMap::new(),
+            Dependencies::default(),
+            Handle::current(),
+            answers,
+        );
+        let running = Arc::new(Running::new(Box::new(task()), Arc::new(host)));
+        this.set(Arc::downgrade(&running)).unwrap();
+        // One goes out at once, one when its time has come.
+        for n in 1..=2 {
+            running.heartbeats.beat(&running, details(n));
+        }
+        for n in 1..=2 {
+            let (answer, overtaken) = sent.recv().await.unwrap();
+            assert!(
+                matches!(answer, FromWorker::ActivityHeartbeat { details: sent, .. } if sent == details(n))
+            );
+            assert!(!overtaken);
+        }
+    }
+
+    fn task() -> ActivityTask {
+        let started_at = Timestamp(1_000_000);
+        ActivityTask {
+            token: ActivityTaskToken {
+                namespace: Namespace::known("default"),
+                workflow_id: WorkflowId::known("w"),
+                run_id: RunId(uuid::Uuid::from_u128(1)),
+                scheduled_event_id: EventId(5),
+                attempt: 1,
+                incarnation: 1,
+            },
+            workflow_type: WorkflowType::known("w"),
+            activity_id: ActivityId::known("1"),
+            activity_type: ActivityType::known("a"),
+            header: BTreeMap::new(),
+            input: Payloads::default(),
+            heartbeat_details: Payloads::default(),
+            scheduled_at: started_at,
+            attempt_scheduled_at: started_at,
+            started_at,
+            schedule_to_close_timeout: Millis::ZERO,
+            start_to_close_timeout: Millis::ZERO,
+            heartbeat_timeout: Millis::seconds(10),
+            retry_policy: RetryPolicy::default(),
+        }
     }
 }
