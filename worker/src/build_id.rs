@@ -1,38 +1,32 @@
 //! Which code this program runs.
 
-use std::{
-    fs::File,
-    io::{self, Read as _, Seek as _, SeekFrom},
-    sync::OnceLock,
-    time::UNIX_EPOCH,
-};
+use std::{fs::File, io, sync::OnceLock};
 
 use history::BuildId;
 use sha2::{Digest as _, Sha256};
 
-/// So much is read of the beginning of the program's file and of its end.
-const READ_BYTES: u64 = 1024 * 1024;
-
-/// Returns what tells this program from other builds of it: a digest of its file's length, time of change, beginning and end.
+/// Returns what tells this program from other builds of it: a digest of its file, the same for every copy. A program whose file
+/// can't be read, because it is gone for example, is taken for one build with its like.
 pub(crate) fn own() -> BuildId {
     static OWN: OnceLock<BuildId> = OnceLock::new();
-    // A program whose file is gone is taken for one of its own.
     OWN.get_or_init(|| of_program().unwrap_or_else(|_| BuildId::known("unknown")))
         .clone()
 }
 
 fn of_program() -> io::Result<BuildId> {
-    let mut file = File::open(std::env::current_exe()?)?;
-    let about = file.metadata()?;
-    let changed = about.modified()?.duration_since(UNIX_EPOCH);
+    // What runs, even if its file has been replaced since.
+    of(File::open("/proc/self/exe").or_else(|_| File::open(std::env::current_exe()?))?)
+}
+
+fn of(mut file: impl io::Read) -> io::Result<BuildId> {
     let mut digest = Sha256::new();
-    digest.update(about.len().to_be_bytes());
-    digest.update(changed.unwrap_or_default().as_nanos().to_be_bytes());
-    let mut part = Vec::new();
-    file.by_ref().take(READ_BYTES).read_to_end(&mut part)?;
-    file.seek(SeekFrom::Start(about.len().saturating_sub(READ_BYTES)))?;
-    file.take(READ_BYTES).read_to_end(&mut part)?;
-    digest.update(&part);
+    let mut part = vec![0; 256 * 1024];
+    loop {
+        match file.read(&mut part)? {
+            0 => break,
+            read => digest.update(&part[..read]),
+        }
+    }
     let digest = digest.finalize();
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);
@@ -42,11 +36,19 @@ fn of_program() -> io::Result<BuildId> {
 
 #[cfg(test)]
 mod tests {
-    use super::own;
+    use super::{of, own};
 
     #[test]
     fn a_program_has_one_build_id() {
         assert_eq!(own(), own());
         assert_eq!(own().as_str().len(), 16);
+    }
+
+    #[test]
+    fn one_byte_in_the_middle_makes_another_build() {
+        let mut program = vec![7; 5_000_000];
+        let before = of(&program[..]).unwrap();
+        program[2_500_000] = 8;
+        assert_ne!(of(&program[..]).unwrap(), before);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use history::{
-    Identity, Namespace, TaskQueue,
+    BuildId, Identity, Namespace, TaskQueue,
     ids::InvalidId,
     task::{Answers, Tasks, WorkerHello},
 };
@@ -60,6 +60,7 @@ pub struct Worker {
     task_queue: String,
     namespace: String,
     identity: Option<String>,
+    build_id: Option<String>,
     workflows: Workflows,
     activities: Activities,
     dependencies: Dependencies,
@@ -103,6 +104,7 @@ impl Worker {
             task_queue: task_queue.into(),
             namespace: "default".to_owned(),
             identity: None,
+            build_id: None,
             workflows: HashMap::new(),
             activities: HashMap::new(),
             dependencies: Dependencies::default(),
@@ -164,6 +166,14 @@ impl Worker {
         self
     }
 
+    /// Is known as another build than by a digest of the program's file, of a release's name for example. Workflow tasks that
+    /// fail are tried again at once when a worker of another build connects.
+    #[must_use]
+    pub fn build_id(mut self, build_id: impl Into<String>) -> Self {
+        self.build_id = Some(build_id.into());
+        self
+    }
+
     /// Takes at most that many workflow tasks at once.
     #[must_use]
     pub fn workflow_slots(mut self, most: u32) -> Self {
@@ -185,11 +195,17 @@ impl Worker {
         self
     }
 
-    /// Waits that long for its activities when it leaves.
+    /// Waits that long for its activities when it leaves. The process that it runs in waits for it, and takes that much longer to
+    /// stop than [`DRAIN_TIMEOUT`] has it: whoever stops the process has to allow for that.
     #[must_use]
     pub fn drain_timeout(mut self, most: Duration) -> Self {
         self.drain_timeout = most;
         self
+    }
+
+    /// Returns how long it waits for its activities when it leaves.
+    pub fn drains_within(&self) -> Duration {
+        self.drain_timeout
     }
 
     /// Says what keeps the worker from running, if anything.
@@ -212,7 +228,12 @@ impl Worker {
                 });
             }
         }
+        self.build()?;
         self.names().map(|_| ())
+    }
+
+    fn build(&self) -> Result<Option<BuildId>, BuildError> {
+        Ok(self.build_id.as_ref().map(BuildId::new).transpose()?)
     }
 
     fn names(&self) -> Result<(Identity, Namespace, TaskQueue), BuildError> {
@@ -241,7 +262,7 @@ impl Worker {
             task_queue,
             workflow_slots: slots(self.workflow_slots, self.workflows.is_empty()),
             activity_slots: slots(self.activity_slots, self.activities.is_empty()),
-            build_id: build_id::own(),
+            build_id: self.build()?.unwrap_or_else(build_id::own),
         })
     }
 
