@@ -18,7 +18,7 @@ pub const LIST_PAGE_MAX: u32 = 1000;
 /// How many events a page of a history has unless told.
 pub const HISTORY_PAGE: usize = 200;
 /// How long a process may take to stop, without its embedded Postgres, which gets a minute more: the drain of the worker and of the
-/// engine, and of open requests.
+/// engine, and of open requests. A worker with a longer drain timeout than the engine's comes on top.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(25);
 /// How long open requests get to end at shutdown, once the engine has answered them.
 pub const HTTP_DRAIN: Duration = Duration::from_secs(5);

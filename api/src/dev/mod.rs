@@ -10,7 +10,7 @@ mod work;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use engine::{Config, Engine, Role};
+use engine::{Config, Engine, Role, limits::DRAIN};
 use tokio::{net::TcpListener, select, time::timeout};
 use worker::Worker;
 
@@ -120,6 +120,7 @@ async fn serve(
             return Err(error);
         }
     };
+    let drain = work::drain(&workers);
     let working = work::start(&engine, workers, &shutdown);
     select! {
         () = ready(&engine) => announce::ready(address, &database)?,
@@ -130,11 +131,13 @@ async fn serve(
     app.stopping();
     tracing::info!("stopping; a second signal ends the process at once");
     let closing = async {
-        work::drained(working).await;
+        work::drained(working, drain).await;
         engine.close().await;
         server.stop().await;
     };
-    if timeout(SHUTDOWN_MAX, closing).await.is_err() {
+    // The drain of a worker that takes longer than others comes on top.
+    let most = SHUTDOWN_MAX.saturating_add(drain.saturating_sub(DRAIN));
+    if timeout(most, closing).await.is_err() {
         tracing::warn!(
             "what was under way did not end in time; it is done again after the next start, or by the other processes"
         );

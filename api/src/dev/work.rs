@@ -57,13 +57,32 @@ async fn connect(engine: &Engine, worker: &Worker, shutdown: &Shutdown) -> Resul
         .await
 }
 
-/// Waits for the workers to finish what they have, as long as [`DRAIN`] allows.
-pub(super) async fn drained(mut working: JoinSet<()>) {
+/// Returns how long the workers may take to finish what they have: [`DRAIN`], or more if one of them says so.
+pub(super) fn drain(workers: &[Worker]) -> Duration {
+    let drains = workers.iter().map(Worker::drains_within);
+    drains.fold(DRAIN, Duration::max)
+}
+
+/// Waits so long for the workers to finish what they have.
+pub(super) async fn drained(mut working: JoinSet<()>, drain: Duration) {
     let all = async { while working.join_next().await.is_some() {} };
-    if timeout(DRAIN + GRACE, all).await.is_err() {
+    if timeout(drain.saturating_add(GRACE), all).await.is_err() {
         tracing::warn!(
             "a worker did not finish in time; what it had is done again after the next start"
         );
         working.abort_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_gets_the_time_that_it_says_it_takes() {
+        let usual = Worker::new("usual");
+        let slow = Worker::new("slow").drain_timeout(Duration::from_mins(1));
+        assert_eq!(drain(std::slice::from_ref(&usual)), DRAIN);
+        assert_eq!(drain(&[usual, slow]), Duration::from_mins(1));
     }
 }
