@@ -26,6 +26,7 @@ mod router;
 
 mod forward;
 mod hosts;
+mod patience;
 mod peers;
 
 mod extract;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep};
 
 use super::error::{Error, Refusal};
+use crate::patience::Patience;
 
 /// How long a connection may take to open.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -100,7 +101,7 @@ impl Client {
         query: &[(&str, String)],
         body: Option<&B>,
     ) -> Result<Answer, Error> {
-        let give_up_at = Instant::now() + self.patience;
+        let mut patience = Patience::new(self.patience);
         names(&self.namespace, path)?;
         loop {
             let ask = |address: Url| {
@@ -123,7 +124,7 @@ impl Client {
                     Err(other) => error = other,
                 }
             }
-            if !may_pass(&error) || Instant::now() >= give_up_at {
+            if !may_pass(&error) || !patience.lasts(Instant::now()) {
                 return Err(error);
             }
             sleep(AGAIN_AFTER).await;

@@ -8,13 +8,14 @@ use axum::{
     http::{Method, Request, StatusCode, header},
 };
 use engine::limits::LONG_POLL_MAX;
+use history::{InvalidId, WorkflowId};
 use reqwest::Url;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep};
 use tower::ServiceExt as _;
 
 use super::{Client, Error, error::Envelope};
-use crate::limits::CLIENT_PATIENCE;
+use crate::{limits::CLIENT_PATIENCE, patience::Patience};
 
 /// How long a connection may take to open.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -142,7 +143,11 @@ impl Answer {
 }
 
 impl Client {
-    fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
+    /// Refuses an id that no path can name, as the server does: a URL would leave it out and mean something else.
+    fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url, Error> {
+        if let [workflow_id, ..] = path {
+            WorkflowId::new(workflow_id).map_err(refused_here)?;
+        }
         let mut url = self.door.address();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments
@@ -153,7 +158,7 @@ impl Client {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        url
+        Ok(url)
     }
 
     /// Reads, again and again while that may pass.
@@ -162,8 +167,8 @@ impl Client {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<T, Error> {
-        self.patiently(Method::GET, self.url(path, query), &[])
-            .await
+        let url = self.url(path, query)?;
+        self.patiently(Method::GET, url, &[], Error::may_pass).await
     }
 
     /// Changes something, again and again while that may pass: what changes something names its request.
@@ -172,20 +177,20 @@ impl Client {
         path: &[&str],
         body: &impl Serialize,
     ) -> Result<T, Error> {
-        let body = written(body)?;
-        self.patiently(Method::POST, self.url(path, &[]), &body)
+        let (url, body) = (self.url(path, &[])?, written(body)?);
+        self.patiently(Method::POST, url, &body, Error::may_pass)
             .await
     }
 
-    /// Changes something whose repetition would be refused.
+    /// Changes something whose repetition would be refused: again only if it had no effect for sure.
     pub(super) async fn post_once<T: DeserializeOwned>(
         &self,
         path: &[&str],
         body: &impl Serialize,
     ) -> Result<T, Error> {
-        let body = written(body)?;
-        let url = self.url(path, &[]);
-        self.door.send(Method::POST, url, &body).await?.read()
+        let (url, body) = (self.url(path, &[])?, written(body)?);
+        self.patiently(Method::POST, url, &body, Error::was_before_its_time)
+            .await
     }
 
     async fn patiently<T: DeserializeOwned>(
@@ -193,15 +198,27 @@ impl Client {
         method: Method,
         url: Url,
         body: &[u8],
+        may_pass: fn(&Error) -> bool,
     ) -> Result<T, Error> {
-        let give_up_at = Instant::now() + CLIENT_PATIENCE;
+        let mut patience = Patience::new(CLIENT_PATIENCE);
         loop {
             let sent = self.door.send(method.clone(), url.clone(), body).await;
             match sent.and_then(Answer::read) {
-                Err(error) if error.may_pass() && Instant::now() < give_up_at => sleep(PAUSE).await,
+                Err(error) if may_pass(&error) && patience.lasts(Instant::now()) => {
+                    sleep(PAUSE).await;
+                }
                 answer => return answer,
             }
         }
+    }
+}
+
+fn refused_here(problem: InvalidId) -> Error {
+    let refusal = crate::error::Error::from(problem);
+    Error::Refused {
+        code: refusal.code().to_owned(),
+        message: refusal.to_string(),
+        advice: refusal.advice().map(str::to_owned),
     }
 }
 
@@ -215,4 +232,59 @@ fn innermost(error: &dyn std::error::Error) -> String {
         error = cause;
     }
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    use axum::response::IntoResponse as _;
+
+    use super::*;
+
+    /// A client of a server that refuses its first requests with this code; and how many came.
+    fn refusing(code: &'static str) -> (Client, Arc<AtomicU32>) {
+        let came = Arc::new(AtomicU32::new(0));
+        let count = came.clone();
+        let answer = move || async move {
+            if count.fetch_add(1, Ordering::Relaxed) == 0 {
+                let error = serde_json::json!({ "error": { "code": code, "message": "no" } });
+                (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response()
+            } else {
+                "{}".into_response()
+            }
+        };
+        let client = Client {
+            door: Door::Router(Router::new().fallback(answer)),
+            namespace: "default".to_owned(),
+        };
+        (client, came)
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Done {}
+
+    #[tokio::test]
+    async fn an_id_that_no_path_can_name_is_refused_and_names_no_other_workflow() {
+        for id in ["..", ".", ""] {
+            let (client, came) = refusing("STARTING");
+            let path = [id, "terminate"];
+            let error = client.post_once::<Done>(&path, &()).await.unwrap_err();
+            assert_eq!(error.code(), Some("INVALID_ID"), "{id:?}");
+            assert_eq!(came.load(Ordering::Relaxed), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_had_no_effect_for_sure_is_sent_again_whatever_it_is() {
+        for (code, comes) in [("STARTING", 2), ("NOT_OWNER", 2), ("DATABASE_FAILED", 1)] {
+            let (client, came) = refusing(code);
+            let done = client.post_once::<Done>(&["w", "terminate"], &()).await;
+            assert_eq!(done.is_ok(), comes == 2, "{code}");
+            assert_eq!(came.load(Ordering::Relaxed), comes, "{code}");
+        }
+    }
 }

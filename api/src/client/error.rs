@@ -58,6 +58,11 @@ impl Error {
         }
     }
 
+    /// Says whether it was refused by one who could not begin with it, so that it had no effect, and may work in a moment.
+    pub(super) fn was_before_its_time(&self) -> bool {
+        matches!(self.code(), Some("STARTING" | "NOT_OWNER"))
+    }
+
     /// Says whether the same request may work in a moment.
     pub(super) fn may_pass(&self) -> bool {
         match self {

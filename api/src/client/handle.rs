@@ -127,15 +127,10 @@ impl<W: WorkflowDefinition> Handle<W> {
                     let read = argument(&Payloads::one(result), 0).map_err(Error::Decode);
                     return Ok(read?);
                 }
-                Status::Failed => outcome.failure.map(Fault::failure),
-                Status::Canceled => Some(of(FailureInfo::Canceled {
-                    details: Payloads::default(),
-                })),
-                Status::Terminated => Some(of(FailureInfo::Terminated)),
-                Status::TimedOut => Some(Failure::timed_out(
-                    TimeoutType::StartToClose,
-                    Payloads::default(),
-                )),
+                status @ (Status::Failed
+                | Status::Canceled
+                | Status::Terminated
+                | Status::TimedOut) => cause(&status, outcome.failure),
             };
             let failure = self.around(outcome.run_id, cause);
             return Err(NoResult::Workflow(W::Error::at_child(failure)));
@@ -272,10 +267,53 @@ fn payload(raw: &RawValue) -> Payload {
     Payload::json_text(raw.get().to_owned())
 }
 
-fn of(info: FailureInfo) -> Failure {
-    let message = match &info {
-        FailureInfo::Terminated => "terminated",
-        _ => "canceled",
+/// Returns the failure of an end that is no result, with all that the answer says of it.
+fn cause(status: &Status, said: Option<Fault>) -> Option<Failure> {
+    let said = said.map(Fault::failure);
+    let details = said.as_ref().and_then(|said| match &said.info {
+        FailureInfo::Application { details, .. } | FailureInfo::Canceled { details } => {
+            Some(details.clone())
+        }
+        _ => None,
+    });
+    let details = details.unwrap_or_default();
+    let (info, message) = match status {
+        Status::Canceled => (FailureInfo::Canceled { details }, "canceled"),
+        Status::Terminated => (FailureInfo::Terminated, "terminated"),
+        Status::TimedOut => (
+            Failure::timed_out(TimeoutType::StartToClose, details).info,
+            "timed out",
+        ),
+        Status::Failed | Status::Running | Status::Completed | Status::ContinuedAsNew => {
+            return said;
+        }
     };
-    Failure::new(message, info)
+    let message = said.map_or_else(|| message.to_owned(), |said| said.message);
+    Some(Failure::new(message, info))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_says_what_the_answer_says() {
+        let said = |message: &str| -> Option<Fault> {
+            let fault = serde_json::json!({ "message": message, "details": { "n": 1 } });
+            Some(serde_json::from_value(fault).unwrap())
+        };
+        let canceled = cause(&Status::Canceled, said("canceled")).unwrap();
+        assert!(
+            matches!(&canceled.info, FailureInfo::Canceled { details } if details.0[0].data == r#"{"n":1}"#)
+        );
+        let terminated = cause(&Status::Terminated, said("superseded")).unwrap();
+        assert_eq!(terminated.message, "superseded");
+        let timed_out = cause(&Status::TimedOut, said("the run timeout passed")).unwrap();
+        assert_eq!(timed_out.message, "the run timeout passed");
+        assert!(matches!(timed_out.info, FailureInfo::TimedOut { .. }));
+        assert_eq!(
+            cause(&Status::Terminated, None).unwrap().message,
+            "terminated"
+        );
+    }
 }

@@ -36,7 +36,7 @@ pub use start::Start;
 /// ```
 ///
 /// A request whose answer is lost, or that meets an engine which starts or hands over, is sent again with the same
-/// request id for [`CLIENT_PATIENCE`](crate::limits::CLIENT_PATIENCE): it has one effect.
+/// request id for [`CLIENT_PATIENCE`](crate::limits::CLIENT_PATIENCE) from its first failure on: it has one effect.
 #[derive(Debug, Clone)]
 pub struct Client {
     door: Door,
