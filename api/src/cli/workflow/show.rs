@@ -61,14 +61,15 @@ impl Show {
     /// Prints the history in short, and what keeps the run from going on.
     async fn steps(&self, client: &Client) -> Result<(), Error> {
         let mut steps = Steps::default();
-        for event in self.all(client).await? {
+        let (run_id, events) = self.all(client).await?;
+        for event in events {
             steps.add(&Event::read(&event)?);
         }
         let mut problems = Vec::new();
-        if let Some(run_id) = steps.is_open().then_some(&self.run.run_id) {
-            let query: Vec<_> = run_id.iter().map(|id| ("runId", id.clone())).collect();
+        if steps.is_open() {
+            // Of this run: meanwhile the workflow may go on in another one.
             let run: State = client
-                .get(&["workflows", &self.run.workflow_id], &query)
+                .get(&["workflows", &self.run.workflow_id], &[("runId", run_id)])
                 .await?
                 .read()?;
             steps.pending(&run.pending_activities);
@@ -84,7 +85,7 @@ impl Show {
 
     /// Prints all events there are, in Temporal's form of an exported history.
     async fn whole(&self, client: &Client) -> Result<(), Error> {
-        let events = self.all(client).await?;
+        let (_, events) = self.all(client).await?;
         let texts: Vec<&str> = events.iter().map(|event| event.get()).collect();
         writeln!(io::stdout().lock(), "{{\"events\":[{}]}}", texts.join(","))?;
         Ok(())
@@ -93,7 +94,7 @@ impl Show {
     /// Prints a table of all events there are.
     async fn table(&self, client: &Client) -> Result<(), Error> {
         let mut table = Table::new(&["ID", "TIME", "EVENT", "DETAILS"]);
-        for event in self.all(client).await? {
+        for event in self.all(client).await?.1 {
             let event = Event::read(&event)?;
             table.row([
                 event.id().to_owned(),
@@ -106,19 +107,20 @@ impl Show {
         Ok(())
     }
 
-    async fn all(&self, client: &Client) -> Result<Vec<Box<RawValue>>, Error> {
+    /// Returns all events there are, and the run that they are of.
+    async fn all(&self, client: &Client) -> Result<(String, Vec<Box<RawValue>>), Error> {
         let mut events = Vec::new();
         let mut run_id = self.run.run_id.clone();
         let mut after = 0;
         loop {
             let page = self.page(client, run_id.as_deref(), after, None).await?;
             let done = page.closed || page.events.is_empty();
-            run_id = Some(page.run_id);
             after = page.last_event_id;
             events.extend(page.events);
             if done {
-                return Ok(events);
+                return Ok((page.run_id, events));
             }
+            run_id = Some(page.run_id);
         }
     }
 
