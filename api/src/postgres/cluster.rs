@@ -18,7 +18,7 @@ use super::{
     binaries::{self, Binaries},
     complaint::Complaint,
     data_dir::{DataDir, replace},
-    lock::{Lock, Turn, pause},
+    lock::{Lock, Running, Turn, pause},
     log::Log,
     postmaster::{Ended, Postmaster, clear_remains},
     process::{initialisers_of, postmasters_of, send},
@@ -27,6 +27,9 @@ use super::{
 
 /// How long a fast shutdown may take before an immediate one follows, which costs the next start a recovery.
 pub(super) const SHUTDOWN_MAX: Duration = Duration::from_mins(1);
+
+/// How long the processes of a Postgres that is gone, and that can't be seen from here, may take to end.
+const REMAINS_END: Duration = Duration::from_secs(30);
 
 /// What a folder is called in which a cluster is being initialised, up to a random end.
 const HALF_MADE: &str = "pgdata.new";
@@ -196,7 +199,7 @@ impl Cluster {
     }
 
     async fn launch(&self, port: impl FnOnce() -> Result<u16, Error>) -> Result<Postmaster, Error> {
-        let found = Postmaster::find(&self.pgdata).await;
+        let found = Postmaster::find(&self.pgdata, SHUTDOWN_MAX).await;
         if let Some(running) = found.map_err(Error::io("look for the Postgres of", &self.pgdata))? {
             tracing::info!(
                 pid = running.pid(),
@@ -206,7 +209,9 @@ impl Cluster {
             return Ok(running);
         }
         clear_remains(&self.pgdata)
+            .await
             .map_err(Error::io("clear the remains of a crash in", &self.pgdata))?;
+        let running = Running::take(self.data_dir.path(), REMAINS_END).await?;
         close(&self.pgdata)?;
         self.configure().await?;
         let log = self
@@ -223,8 +228,9 @@ impl Cluster {
             postgres.arg("-c").arg(setting);
         }
         // A group of its own, so that Ctrl-C in the terminal reaches us alone and we stop it in order.
+        // It reads nothing, but it and all its processes have the lock for as long as they live.
         postgres
-            .stdin(Stdio::null())
+            .stdin(running.into_file())
             .stdout(Stdio::null())
             .stderr(log)
             .process_group(0);
@@ -396,7 +402,7 @@ impl Leave {
 /// Shuts down the postmaster of a cluster that nobody uses, and returns its process id if one ran.
 pub(super) async fn shut_down(pgdata: &Path) -> Result<Option<u32>, Error> {
     let find = async {
-        let Some(mut postmaster) = Postmaster::find(pgdata).await? else {
+        let Some(mut postmaster) = Postmaster::find(pgdata, SHUTDOWN_MAX).await? else {
             return Ok(None);
         };
         postmaster.shut_down(SHUTDOWN_MAX).await?;

@@ -98,25 +98,35 @@ impl DataDir {
             .ok_or_else(|| damaged(&version, "does not say which version of Postgres wrote it"))
     }
 
-    /// Draws a password and writes it for initdb, which `account` runs.
+    /// Draws a password and writes it for initdb, which `account` runs. One that is there stays: it may be that of a cluster whose
+    /// volume is not mounted.
     pub(super) fn write_password(&self, account: &Account) -> Result<(), Error> {
         let path = self.password();
-        let password = draw_password().map_err(Error::io("read", Path::new("/dev/urandom")))?;
-        replace(&path, &password)?;
+        if self.known_password()?.is_none() {
+            let password = draw_password().map_err(Error::io("read", Path::new("/dev/urandom")))?;
+            replace(&path, &password)?;
+        }
         account.own(&path).map_err(Error::io("hand over", &path))
+    }
+
+    fn known_password(&self) -> Result<Option<String>, Error> {
+        let path = self.password();
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text.trim().to_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(Error::io("read", &path)(source)),
+        };
+        let usable = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        Ok(usable.then_some(text))
     }
 
     /// Reads the password, and writes it for psql.
     pub(super) fn read_password(&self) -> Result<String, Error> {
-        let path = self.password();
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text.trim().to_owned(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(source) => return Err(Error::io("read", &path)(source)),
+        let Some(text) = self.known_password()? else {
+            return Err(Error::PasswordMissing {
+                path: self.password(),
+            });
         };
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Err(Error::PasswordMissing { path });
-        }
         let line = format!("127.0.0.1:*:*:{NAME}:{text}\n");
         let passfile = self.passfile();
         if fs::read_to_string(&passfile).ok().as_deref() != Some(&line) {

@@ -127,6 +127,33 @@ impl Turn {
     }
 }
 
+/// The lock of a running Postgres: its processes inherit it, so that it is theirs until the last has ended, wherever it runs and
+/// whoever may see it.
+#[derive(Debug)]
+pub(super) struct Running(File);
+
+impl Running {
+    /// Takes the lock, for a Postgres that is about to start for example, or refuses: one that can't be seen from here, in another
+    /// container for example, still works on the cluster, and two would destroy it. What ends just now gets `patience`.
+    pub(super) async fn take(data_dir: &Path, patience: Duration) -> Result<Self, Error> {
+        let path = data_dir.join("running.lock");
+        let file = open(&path)?;
+        let give_up_at = Instant::now() + patience;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(file)),
+                Err(TryLockError::WouldBlock) if Instant::now() < give_up_at => pause().await,
+                Err(TryLockError::WouldBlock) => return Err(Error::UsedElsewhere { path }),
+                Err(TryLockError::Error(source)) => return Err(Error::io("lock", &path)(source)),
+            }
+        }
+    }
+
+    pub(super) fn into_file(self) -> File {
+        self.0
+    }
+}
+
 /// Waits until a lock may be tried again.
 pub(super) async fn pause() {
     sleep(POLL).await;

@@ -21,6 +21,9 @@ const POLL: Duration = Duration::from_millis(20);
 /// a minute, when it looks for the file.
 const YOUTH: Duration = Duration::from_secs(2);
 
+/// How long backends without a postmaster may take to end once they are told to.
+const BACKENDS_END: Duration = Duration::from_secs(2);
+
 /// How often a long recovery is reported.
 const REPORT: Duration = Duration::from_secs(5);
 
@@ -65,7 +68,8 @@ impl Postmaster {
 
     /// Finds the live postmaster of this very cluster, also while its `postmaster.pid` is not written yet. One whose file is
     /// lost or damaged is ended, because no other process can find it.
-    pub(super) async fn find(pgdata: &Path) -> io::Result<Option<Self>> {
+    /// It gets `patience` for each way to end it.
+    pub(super) async fn find(pgdata: &Path, patience: Duration) -> io::Result<Option<Self>> {
         let mut polls = polls();
         let young_until = Instant::now() + YOUTH;
         loop {
@@ -79,7 +83,13 @@ impl Postmaster {
             if Instant::now() >= young_until {
                 for pid in lost {
                     tracing::warn!(pid, "ending a Postgres whose postmaster.pid is damaged");
-                    send(pid, Signal::SIGINT)?;
+                    let mut lost = Self {
+                        pid,
+                        port: 0,
+                        pgdata: pgdata.to_owned(),
+                        child: None,
+                    };
+                    lost.shut_down(patience).await?;
                 }
             }
             polls.tick().await;
@@ -147,12 +157,28 @@ impl Postmaster {
 }
 
 /// Clears what a dead postmaster left in the way of the next one: its backends, which notice its death only when they next
-/// wait, and files that a loss of power has left empty or damaged, or whose process id now belongs to a stranger. Nobody else
-/// may be starting the cluster, and no postmaster of it may run.
-pub(super) fn clear_remains(pgdata: &Path) -> io::Result<()> {
-    for pid in backends_of(pgdata) {
-        tracing::info!(pid, "ending a backend whose postmaster is gone");
-        send(pid, Signal::SIGQUIT)?;
+/// wait, and files that a loss of power has left empty or damaged, or whose process id now belongs to a stranger. The files go
+/// last: they keep others out while a backend still writes. Nobody else may be starting the cluster, and no postmaster of it may run.
+pub(super) async fn clear_remains(pgdata: &Path) -> io::Result<()> {
+    for signal in [Signal::SIGQUIT, Signal::SIGKILL] {
+        for pid in backends_of(pgdata) {
+            tracing::info!(pid, %signal, "ending a backend whose postmaster is gone");
+            send(pid, signal)?;
+        }
+        let gone = async {
+            let mut polls = polls();
+            while !backends_of(pgdata).is_empty() {
+                polls.tick().await;
+            }
+        };
+        if timeout(BACKENDS_END, gone).await.is_ok() {
+            break;
+        }
+    }
+    if let Some(pid) = backends_of(pgdata).first() {
+        return Err(io::Error::other(format!(
+            "process {pid}, a backend whose postmaster is gone, does not end"
+        )));
     }
     // One of a dead process is left for Postgres, which finds its shared memory by it.
     if PidFile::read(pgdata).is_none_or(|file| is_alive(file.pid)) {
@@ -241,8 +267,8 @@ mod tests {
         pgdata
     }
 
-    #[test]
-    fn remains_are_cleared_away_but_for_what_postgres_reads_itself() {
+    #[tokio::test]
+    async fn remains_are_cleared_away_but_for_what_postgres_reads_itself() {
         let stranger = format!("{}\n/elsewhere\n0\n15433\n", std::process::id());
         let cut = format!("{}", std::process::id());
         for (text, kept) in [
@@ -256,10 +282,52 @@ mod tests {
             let pgdata = left("remains", text);
 
             assert!(Postmaster::running(&pgdata).is_none(), "{text:?}");
-            clear_remains(&pgdata).unwrap();
+            clear_remains(&pgdata).await.unwrap();
 
             assert_eq!(pgdata.join("postmaster.pid").exists(), kept, "{text:?}");
             fs::remove_dir_all(&pgdata).unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn files_stay_until_the_last_backend_is_gone() {
+        let pgdata = left("backend", "");
+        let pgdata = fs::canonicalize(pgdata).unwrap();
+        // It does not hear the first signal.
+        let mut backend = std::process::Command::new("bash")
+            .args(["-c", "trap '' QUIT; exec -a 'postgres: backend' sleep 600"])
+            .current_dir(&pgdata)
+            .spawn()
+            .unwrap();
+        while backends_of(&pgdata).is_empty() {
+            tokio::task::yield_now().await;
+        }
+
+        clear_remains(&pgdata).await.unwrap();
+
+        assert!(!is_alive(backend.id()));
+        assert!(!pgdata.join("postmaster.pid").exists());
+        backend.wait().unwrap();
+        fs::remove_dir_all(&pgdata).unwrap();
+    }
+
+    #[tokio::test]
+    async fn postmaster_without_a_pid_file_that_does_not_end_is_ended() {
+        let pgdata = fs::canonicalize(left("deaf", "")).unwrap();
+        let mut deaf = std::process::Command::new("bash")
+            .args(["-c", "trap '' INT QUIT; exec -a postgres sleep 600"])
+            .current_dir(&pgdata)
+            .spawn()
+            .unwrap();
+        while postmasters_of(&pgdata).is_empty() {
+            tokio::task::yield_now().await;
+        }
+
+        let found = Postmaster::find(&pgdata, Duration::from_millis(10)).await;
+
+        assert!(found.unwrap().is_none());
+        assert!(!is_alive(deaf.id()));
+        deaf.wait().unwrap();
+        fs::remove_dir_all(&pgdata).unwrap();
     }
 }

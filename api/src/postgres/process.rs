@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     fs, io,
-    os::unix::ffi::OsStrExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -24,8 +24,16 @@ pub(super) fn send(pid: u32, signal: Signal) -> io::Result<()> {
     }
 }
 
+/// Whether a process runs. A zombie, which waits for its parent to take note of its end, does not.
 pub(super) fn is_alive(pid: u32) -> bool {
-    signal::kill(process(pid), None) != Err(Errno::ESRCH)
+    signal::kill(process(pid), None) != Err(Errno::ESRCH) && !is_zombie(pid)
+}
+
+fn is_zombie(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Its name, in brackets, may have any characters.
+    stat.rsplit_once(')')
+        .is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
 }
 
 /// A number that is no process id becomes one that no process has.
@@ -72,23 +80,52 @@ pub(super) fn backends_of(pgdata: &Path) -> Vec<u32> {
     pids
 }
 
-/// The processes that fill a folder with a new cluster: `initdb`, and what it runs.
+/// The processes that fill a folder with a new cluster: `initdb`, and the Postgres that it runs. Whoever else looks into the
+/// folder is none.
 pub(super) fn initialisers_of(folder: &Path) -> Vec<u32> {
     let named = folder.as_os_str().as_bytes();
     let mut pids = all();
     pids.retain(|&pid| {
         let line = command_line(pid);
-        line.split(|byte| *byte == 0).any(|word| word == named)
-            || works_in(pid).is_ok_and(|at| at == folder)
+        let mut words = line.split(|byte| *byte == 0);
+        let program = Path::new(OsStr::from_bytes(words.next().unwrap_or_default())).file_name();
+        let initialises = [Some(OsStr::new("initdb")), Some(OsStr::new("postgres"))];
+        initialises.contains(&program)
+            && (words.any(|word| word == named) || works_in(pid).is_ok_and(|at| at == folder))
     });
     pids
 }
 
-/// The processes that hold a lock on a file, without this one; those that this user may look at.
+/// The processes that hold a lock on a file, without this one; those that this user may look at. Who has it open only, to read
+/// it or to wait for its lock, is none.
 pub(super) fn holders_of(file: &Path) -> Vec<u32> {
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+    let inode = fs::metadata(file).map(|found| found.ino());
+    let lockers = inode.map_or_else(|_| Vec::new(), |inode| lockers(&locks, inode));
     let mut pids = all();
-    pids.retain(|&pid| pid != std::process::id() && has_open(pid, file));
+    pids.retain(|&pid| {
+        pid != std::process::id()
+            && has_open(pid, file)
+            // A kernel that shows no locks at all is taken at its word for open files.
+            && (lockers.is_empty() || lockers.contains(&pid))
+    });
     pids
+}
+
+/// The processes that have a lock on the file of this number, as `/proc/locks` shows them: `1: FLOCK ADVISORY READ 4711 08:01:99 0 EOF`.
+/// One that waits has an arrow. The device is not compared: file systems in layers show another one there.
+fn lockers(locks: &str, inode: u64) -> Vec<u32> {
+    let inode = inode.to_string();
+    let holder = |line: &str| -> Option<u32> {
+        let mut words = line.split_whitespace().skip(1);
+        if words.next()? != "FLOCK" {
+            return None;
+        }
+        let pid = words.nth(2)?.parse().ok()?;
+        let file = words.next()?.rsplit(':').next()?;
+        (file == inode).then_some(pid)
+    };
+    locks.lines().filter_map(holder).collect()
 }
 
 fn has_open(pid: u32, file: &Path) -> bool {
@@ -120,7 +157,48 @@ fn works_in(pid: u32) -> io::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
+
+    #[test]
+    fn a_zombie_is_not_alive() {
+        let mut child = Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        // Nobody has taken note of its end, so its number is still its own.
+        while !is_zombie(pid) {
+            std::thread::yield_now();
+        }
+        assert!(!is_alive(pid));
+        assert!(is_alive(std::process::id()));
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn who_has_a_lock_is_told_from_who_waits_and_from_locks_on_other_files() {
+        let locks = "1: FLOCK  ADVISORY  READ 11 08:01:99 0 EOF\n\
+                     1: -> FLOCK  ADVISORY  WRITE 12 08:01:99 0 EOF\n\
+                     2: POSIX  ADVISORY  WRITE 13 08:01:99 0 EOF\n\
+                     3: FLOCK  ADVISORY  WRITE 14 08:01:991 0 EOF\n\
+                     4: FLOCK  ADVISORY  READ 15 00:2f:99 0 EOF\n";
+        assert_eq!(lockers(locks, 99), [11, 15]);
+    }
+
+    #[test]
+    fn who_only_has_a_file_open_does_not_hold_its_lock() {
+        let path = std::env::temp_dir().join(format!("coreason-open-{}", std::process::id()));
+        let file = fs::File::create(&path).unwrap();
+        let mut reader = Command::new("sleep")
+            .arg("600")
+            .stdin(fs::File::open(&path).unwrap())
+            .spawn()
+            .unwrap();
+        file.lock_shared().unwrap();
+        assert_eq!(holders_of(&path), Vec::<u32>::new());
+        reader.kill().unwrap();
+        reader.wait().unwrap();
+        fs::remove_file(&path).unwrap();
+    }
 
     #[test]
     fn postmaster_is_known_by_where_it_works_or_else_by_its_command_line() {

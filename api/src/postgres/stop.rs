@@ -9,12 +9,15 @@ use super::{
     Error, Missing,
     cluster::shut_down,
     data_dir::DataDir,
-    lock::{Lock, pause},
+    lock::{Lock, Running, pause},
     process::{holders_of, send},
 };
 
 /// How long its users may take to stop: longer than a server's own bound.
 const USERS_MAX: Duration = Duration::from_mins(2);
+
+/// How long processes of a Postgres that was not found may take to end.
+const REMAINS_END: Duration = Duration::from_secs(2);
 
 /// What was stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,6 +39,8 @@ pub async fn stop(data_dir: &Path) -> Result<Stopped, Error> {
     let mut stopped = Stopped::default();
     let give_up_at = Instant::now() + USERS_MAX;
     while !lock.is_alone()? {
+        // Those elsewhere can't be seen, nor stopped.
+        lock.check_here()?;
         let users = holders_of(lock.path());
         for &pid in &users {
             if !stopped.users.contains(&pid) {
@@ -51,8 +56,11 @@ pub async fn stop(data_dir: &Path) -> Result<Stopped, Error> {
         }
         pause().await;
     }
-    // Nobody begins to use it as long as this has the lock alone.
-    lock.check_here()?;
+    // Nobody begins to use it as long as this has the lock alone. What the file says is of users that are gone, before a reboot
+    // for example; a Postgres that they left elsewhere shows in its own lock.
     stopped.postmaster = shut_down(&data_dir.pgdata()).await?;
+    if stopped.postmaster.is_none() {
+        Running::take(data_dir.path(), REMAINS_END).await?;
+    }
     Ok(stopped)
 }

@@ -572,16 +572,30 @@ async fn first_start_that_was_killed_half_way_is_in_no_starts_way() {
         .unwrap()
         .join("pgdata.new-orphaned");
     fs::create_dir(&orphaned).unwrap();
-    let mut orphan = Command::new("sleep")
-        .arg("600")
-        .current_dir(&orphaned)
-        .spawn()
-        .unwrap();
+    let named = |name: &str| {
+        let sleep = format!("exec -a {name} sleep 600");
+        let mut command = Command::new("bash");
+        command.arg("-c").arg(sleep).current_dir(&orphaned);
+        command.spawn().unwrap()
+    };
+    let mut orphan = named("/bin/initdb");
+    // Somebody who only looks.
+    let mut stranger = named("less");
+    let line = |child: &Child| fs::read(format!("/proc/{}/cmdline", child.id())).unwrap();
+    until(|| {
+        [&orphan, &stranger]
+            .iter()
+            .all(|child| line(child).ends_with(b"\x00600\x00"))
+    })
+    .await;
 
     let server = Server::start(folder.options()).await.unwrap();
 
     assert_eq!(half(&folder), 0);
     assert!(!orphan.wait().unwrap().success(), "it was ended");
+    assert_eq!(stranger.try_wait().unwrap(), None, "it was not");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
     server.stop().await.unwrap();
 }
 
@@ -679,5 +693,51 @@ async fn password_is_in_a_file_for_psql_and_not_in_the_url_for_humans() {
     if let Ok(psql) = psql {
         assert_eq!(String::from_utf8_lossy(&psql.stdout), "in\n", "{psql:?}");
     }
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn postgres_itself_keeps_a_second_one_away_that_does_not_see_it() {
+    let folder = Folder::new("unseen");
+    let server = Server::start(folder.options()).await.unwrap();
+    let lock = || fs::File::open(folder.0.join("running.lock")).unwrap();
+
+    assert!(lock().try_lock().is_err(), "Postgres has it");
+
+    server.stop().await.unwrap();
+    until(|| lock().try_lock().is_ok()).await;
+}
+
+#[tokio::test]
+async fn stop_works_after_a_reboot_and_refuses_what_runs_elsewhere() {
+    let folder = Folder::new("rebooted");
+    Server::start(folder.options())
+        .await
+        .unwrap()
+        .stop()
+        .await
+        .unwrap();
+    // What the users wrote before the machine went down.
+    let said = "users run in another-boot pid:[4026531836]\n";
+    fs::write(folder.0.join("postgres.lock"), said).unwrap();
+
+    assert_eq!(stop(&folder.0).await.unwrap(), Stopped::default());
+
+    let elsewhere = fs::File::open(folder.0.join("running.lock")).unwrap();
+    elsewhere.lock().unwrap();
+    let refused = stop(&folder.0).await.unwrap_err();
+    assert_eq!(refused.code(), "POSTGRES_USED_ELSEWHERE");
+}
+
+#[tokio::test]
+async fn first_start_keeps_the_password_of_a_cluster_that_is_not_mounted() {
+    let folder = Folder::new("unmounted");
+    fs::write(folder.0.join("password"), "ofAnotherCluster1\n").unwrap();
+
+    let server = Server::start(folder.options()).await.unwrap();
+
+    let password = fs::read_to_string(folder.0.join("password")).unwrap();
+    assert_eq!(password, "ofAnotherCluster1\n");
+    assert_eq!(ask(server.url(), "SELECT 'in'").await.unwrap(), "in");
     server.stop().await.unwrap();
 }
