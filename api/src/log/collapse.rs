@@ -54,20 +54,27 @@ where
         self.format
             .format_event(context, Writer::new(&mut line), event)?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(left_out) = known.write(line.trim_end(), Instant::now()) else {
+        let Some(written) = known.write(line.trim_end(), Instant::now()) else {
             return Ok(());
         };
         drop(known);
-        SystemTime.format_time(&mut writer)?;
-        write!(writer, " {}", line.trim_end())?;
-        match left_out {
-            0 => writeln!(writer),
-            1 => writeln!(writer, " (and once more since the last of these lines)"),
-            n => writeln!(
-                writer,
-                " (and {n} times more since the last of these lines)"
-            ),
+        if let Some((forgotten, left_out)) = &written.forgotten {
+            write_line(&mut writer, forgotten, *left_out)?;
         }
+        write_line(&mut writer, line.trim_end(), written.left_out)
+    }
+}
+
+fn write_line(writer: &mut Writer<'_>, line: &str, left_out: u64) -> fmt::Result {
+    SystemTime.format_time(writer)?;
+    write!(writer, " {line}")?;
+    match left_out {
+        0 => writeln!(writer),
+        1 => writeln!(writer, " (and once more since the last of these lines)"),
+        n => writeln!(
+            writer,
+            " (and {n} times more since the last of these lines)"
+        ),
     }
 }
 
@@ -81,29 +88,50 @@ struct Line {
     left_out: u64,
 }
 
+/// What is written of a line, and before it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Written {
+    /// How many equal lines were left out before.
+    left_out: u64,
+    /// A line that is forgotten now, whose number would never be told: written a last time, which counts as one of those left out.
+    forgotten: Option<(String, u64)>,
+}
+
 impl Known {
-    /// Says whether a line is to be written, and how many equal ones were left out before.
-    fn write(&mut self, line: &str, now: Instant) -> Option<u64> {
+    /// Says what is to be written of a line, if it is.
+    fn write(&mut self, line: &str, now: Instant) -> Option<Written> {
         if let Some(known) = self.0.get_mut(line) {
             if now.duration_since(known.written_at) < WINDOW {
                 known.left_out += 1;
                 return None;
             }
             known.written_at = now;
-            return Some(std::mem::take(&mut known.left_out));
+            let left_out = std::mem::take(&mut known.left_out);
+            return Some(Written {
+                left_out,
+                forgotten: None,
+            });
         }
-        if self.0.len() >= LINES_MAX {
-            let oldest = self.0.iter().min_by_key(|(_, line)| line.written_at);
-            if let Some(oldest) = oldest.map(|(text, _)| text.clone()) {
-                self.0.remove(&oldest);
-            }
-        }
+        let forgotten = (self.0.len() >= LINES_MAX)
+            .then(|| self.forget_oldest())
+            .flatten();
         let line_now = Line {
             written_at: now,
             left_out: 0,
         };
         self.0.insert(line.to_owned(), line_now);
-        Some(0)
+        Some(Written {
+            left_out: 0,
+            forgotten,
+        })
+    }
+
+    /// Forgets the line that was written first; returns it if equal ones were left out since.
+    fn forget_oldest(&mut self) -> Option<(String, u64)> {
+        let oldest = self.0.iter().min_by_key(|(_, line)| line.written_at)?;
+        let oldest = oldest.0.clone();
+        let left_out = self.0.remove(&oldest)?.left_out;
+        (left_out > 0).then(|| (oldest, left_out - 1))
     }
 }
 
@@ -115,15 +143,19 @@ mod tests {
     fn equal_lines_become_one_with_their_number() {
         let mut known = Known::default();
         let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut left_out = |line, second| {
+            let written = known.write(line, start + Duration::from_secs(second))?;
+            assert_eq!(written.forgotten, None);
+            Some(written.left_out)
+        };
 
-        assert_eq!(known.write("refused", at(0)), Some(0));
+        assert_eq!(left_out("refused", 0), Some(0));
         for second in 1..30 {
-            assert_eq!(known.write("refused", at(second)), None);
+            assert_eq!(left_out("refused", second), None);
         }
-        assert_eq!(known.write("another", at(29)), Some(0));
-        assert_eq!(known.write("refused", at(30)), Some(29));
-        assert_eq!(known.write("refused", at(61)), Some(0));
+        assert_eq!(left_out("another", 29), Some(0));
+        assert_eq!(left_out("refused", 30), Some(29));
+        assert_eq!(left_out("refused", 61), Some(0));
     }
 
     #[test]
@@ -133,12 +165,28 @@ mod tests {
         for n in 0..1000_u64 {
             assert_eq!(
                 known.write(&n.to_string(), start + Duration::from_millis(n)),
-                Some(0)
+                Some(Written::default())
             );
         }
 
         assert_eq!(known.0.len(), LINES_MAX);
         assert_eq!(known.write("999", start + Duration::from_secs(1)), None);
+    }
+
+    #[test]
+    fn number_of_a_line_that_is_forgotten_is_told() {
+        let mut known = Known::default();
+        let start = Instant::now();
+        for _ in 0..4 {
+            known.write("often", start);
+        }
+        let mut told = Vec::new();
+        for n in 1..1000_u64 {
+            let written = known.write(&n.to_string(), start + Duration::from_millis(n));
+            told.extend(written.unwrap().forgotten);
+        }
+        // Once first, once now, and two times more.
+        assert_eq!(told, [("often".to_owned(), 2)]);
     }
 
     #[test]
