@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{error::Error, hosts::Hosts};
 
-/// How long this process may take to answer itself at the address that it gives the others.
+/// How long this process may take to answer itself at the address that it gives the others, before it is taken for not ready.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 /// The engine of this process, once it has opened its database. Cheap to clone.
@@ -97,17 +97,18 @@ impl App {
             if engine.shares_its_address() {
                 return Err(elsewhere("another process gives the same".to_owned()));
             }
-            self.is_at(address).await.map_err(elsewhere)?;
+            let asked = self.is_at(address, ANSWER_MAX).await;
+            asked.map_err(elsewhere)?;
         }
         Ok(engine.role())
     }
 
     /// Asks at an address whether this process answers there; if not, says what does.
-    pub(crate) async fn is_at(&self, address: &str) -> Result<(), String> {
+    pub(crate) async fn is_at(&self, address: &str, within: Duration) -> Result<(), String> {
         let asked = self
             .http
             .get(format!("{address}{}", crate::peers::IDENTITY))
-            .timeout(ANSWER_MAX)
+            .timeout(within)
             .send()
             .await;
         let answer = asked.map_err(|error| crate::reason(&error))?;

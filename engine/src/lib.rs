@@ -215,6 +215,15 @@ impl Engine {
         })
     }
 
+    /// Asks whether a database can be reached, and nothing more of it.
+    ///
+    /// # Errors
+    /// When it can't be.
+    pub async fn reach(database_url: &str) -> Result<(), Error> {
+        store::connect::Address::find(database_url).await?;
+        Ok(())
+    }
+
     /// Says whether this process is the only member of its database: all workflows are here.
     pub fn is_alone(&self) -> bool {
         match &*self.inner.role.borrow() {

@@ -3,14 +3,19 @@
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     str::FromStr as _,
+    time::Duration,
 };
 
+use engine::Engine;
 use reqwest::Url;
 use tokio::net::lookup_host;
 use tokio_postgres::config::Host;
 
 use super::{Error, Options};
 use crate::app::App;
+
+/// How long this process may take to answer itself while it starts, on a machine that is busy with that.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// Returns the address: as `--advertise` says, or the one that is listened on. Where that is all of this host's, the one from which
 /// it reaches the database, because the others come from there too; it must lead here.
@@ -19,9 +24,18 @@ pub(super) async fn address(
     listening: SocketAddr,
     app: &App,
 ) -> Result<String, Error> {
+    let found = find(options, listening, app).await;
+    if let (Err(Error::NoAddress { .. }), Some(url)) = (&found, &options.database_url) {
+        // Nothing leads to a database that is not there; then that is what to mend.
+        Engine::reach(url).await?;
+    }
+    found
+}
+
+async fn find(options: &Options, listening: SocketAddr, app: &App) -> Result<String, Error> {
     if let Some(given) = &options.advertise {
         let address = checked(given)?;
-        if let Err(problem) = app.is_at(&address).await {
+        if let Err(problem) = app.is_at(&address, ANSWER_MAX).await {
             tracing::warn!(
                 address,
                 problem,
@@ -44,7 +58,7 @@ pub(super) async fn address(
         "http://{}",
         SocketAddr::new(ip.to_canonical(), listening.port())
     );
-    match app.is_at(&address).await {
+    match app.is_at(&address, ANSWER_MAX).await {
         Ok(()) => Ok(address),
         Err(problem) => Err(unknown(format!("{address} does not lead here: {problem}"))),
     }
@@ -129,5 +143,22 @@ mod tests {
 
             assert_eq!(found, Some(Ipv4Addr::LOCALHOST.into()), "{url}");
         }
+    }
+
+    #[tokio::test]
+    async fn database_that_is_not_there_is_named_before_an_address_is_asked_for() {
+        #[derive(clap::Parser)]
+        struct Words {
+            #[command(flatten)]
+            options: Options,
+        }
+        let url = "postgres://u@nowhere.invalid/d";
+        let words = <Words as clap::Parser>::parse_from(["dev", "--database-url", url]);
+        let app = App::answering_to(crate::hosts::Hosts::new(Vec::new(), None));
+        let listening = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8000));
+
+        let error = address(&words.options, listening, &app).await.unwrap_err();
+
+        assert_eq!(error.code(), "DATABASE_UNREACHABLE");
     }
 }
