@@ -63,7 +63,7 @@ INSERT INTO shard_owner (shard) SELECT generate_series(0, 1023);
 -- and stops every later one.
 CREATE TABLE slot (
     member uuid NOT NULL,
-    n      smallint NOT NULL,  -- which committer connection
+    n      smallint NOT NULL CHECK (n BETWEEN 0 AND 7), -- which committer connection
     epoch  bigint NOT NULL,
     PRIMARY KEY (member, n)
 );
@@ -296,7 +296,7 @@ COMMENT ON FUNCTION commit_batch IS 'Writes a batch if its process is a member s
 CREATE FUNCTION last_batches(member_id uuid) RETURNS bigint[] LANGUAGE sql STABLE AS $$
     SELECT array_agg(coalesce((SELECT b.batch FROM batch_log b WHERE b.member = member_id AND b.slot = n
                                ORDER BY b.batch DESC LIMIT 1), 0) ORDER BY n)
-    FROM generate_series(0, 7) n
+    FROM generate_series(0, 7) n -- as many as "slot" has of a member
 $$;
 COMMENT ON FUNCTION last_batches IS 'The number of the last batch of each slot of a member.';
 
@@ -328,7 +328,8 @@ LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_terminate_backend(a.pid, 5000)
     FROM pg_stat_activity a
-    WHERE a.application_name = lost_session AND a.datname = current_database() AND a.pid <> pg_backend_pid();
+    WHERE a.application_name = lost_session AND a.datname = current_database() AND a.pid <> pg_backend_pid()
+      AND pg_has_role(a.usesysid, 'USAGE'); -- of another role it is a stranger's, and asking for its end would be an error
     PERFORM FROM slot s WHERE s.member = member_id AND s.n = slot_n AND s.epoch = member_epoch FOR UPDATE;
     member := FOUND;
     -- Each statement sees what was committed before it, and so what the lock has waited for.

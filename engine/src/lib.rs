@@ -44,7 +44,7 @@ pub use owner::describe::{
 use owner::{Message, Op};
 use peers::Peers;
 pub use store::list::{ListFilter, Summary};
-use store::postgres::Postgres;
+use store::{connect::Pool, postgres::Postgres};
 use world::World;
 
 /// How an engine is set up.
@@ -160,7 +160,7 @@ pub struct Engine {
 }
 
 struct Inner {
-    pool: sqlx::PgPool,
+    reads: sqlx::PgPool,
     lists: sqlx::PgPool,
     namespaces: store::load::Namespaces,
     secret: uuid::Uuid,
@@ -181,12 +181,14 @@ impl Engine {
     /// When the database can't be reached, is older than Postgres 15, or has a newer schema.
     pub async fn open(config: Config) -> Result<Self, Error> {
         let address = store::connect::Address::find(&config.database_url).await?;
-        let pool = store::connect::pool(&address).await?;
-        store::connect::migrate(&pool).await?;
-        let namespaces = store::load::Namespaces::load(&pool).await?;
+        let whole = store::connect::pool(&address).await?;
+        store::connect::migrate(&whole).await?;
+        whole.close().await;
+        let (reads, lists) = (address.pool(Pool::Read), address.pool(Pool::List));
+        let namespaces = store::load::Namespaces::load(&reads).await?;
         let (stop, stopping) = watch::channel(false);
         let (role_tx, role) = watch::channel(ownership::State::Outside);
-        let secret = store::ownership::select_secret(&pool).await?;
+        let secret = store::ownership::select_secret(&reads).await?;
         let post = Post {
             peers: Arc::clone(&config.peers),
             secret,
@@ -202,8 +204,8 @@ impl Engine {
         })?;
         Ok(Self {
             inner: Arc::new(Inner {
-                lists: store::list::pool(&pool),
-                pool,
+                reads,
+                lists,
                 namespaces,
                 secret,
                 role,
@@ -284,9 +286,9 @@ impl Engine {
         Ok(serde_json::to_string(&answer).unwrap_or_default())
     }
 
-    /// Returns the database's pool, for what only reads: histories and audits.
+    /// Returns the pool for what only reads, and takes its time at most so long: histories.
     pub fn pool(&self) -> &sqlx::PgPool {
-        &self.inner.pool
+        &self.inner.reads
     }
 
     /// Lets go of the shards after everything under way is committed, so that another process may take over at once.
@@ -423,7 +425,7 @@ impl Engine {
         let shard = shard::of(&address.namespace, &address.workflow_id);
         let (run_id, limit) = (reached.run_id, limit.min(limits::HISTORY_PAGE_MAX));
         let events =
-            store::load::history_page(&self.inner.pool, shard, run_id, after, limit).await?;
+            store::load::history_page(&self.inner.reads, shard, run_id, after, limit).await?;
         let last = events.last().map_or(after, |event| event.id);
         Ok(HistoryPage {
             run_id,

@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const SHARDS: u16 = 1024;
 /// How many committer connections there are: two, so that the flush of one batch overlaps the gathering and execution of the next.
 pub const COMMITTERS: usize = 2;
+/// How many slots a member has, each for one committer connection: as many as [`COMMITTERS`], and some for more of them.
+pub const SLOTS: u16 = 8;
 /// The most rows of one batch: beyond some hundreds a batch only grows in latency.
 pub const BATCH_ROWS_MAX: usize = 512;
 /// The most stored bytes of one batch.
@@ -75,25 +77,46 @@ pub const HISTORY_PAGE_MAX: usize = 1000;
 pub const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many lists are read at once, on connections of their own.
 pub const LIST_CONNECTIONS: u32 = 2;
+/// How many connections a process has at most for reads of its owner, and as many for histories that it shows.
+pub const READ_CONNECTIONS: u32 = 8;
+/// How many for changes of members, and of who owns what.
+pub const CONTROL_CONNECTIONS: u32 = 3;
+/// How many an audit has.
+pub const AUDIT_CONNECTIONS: u32 = 8;
+/// How long a read or a change waits for one of its connections.
+pub const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(30);
+/// A connection that does not answer for so long is half gone; another is taken.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long one server of the database's address may take to answer a new connection.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a server may take that says that it is starting, as after a crash.
+pub const SERVER_START_MAX: Duration = Duration::from_mins(1);
 /// How often a failed batch is tried again when the database says that trying again may help.
 pub const BATCH_ATTEMPTS_MAX: u32 = 5;
-/// How often a batch of several items is sent again that fails without a reason of its own, or whose answer is lost each time; then it is
-/// cut in two.
+/// How often a batch of several items is sent whose answer is lost each time; then it is cut in two. One at which the server fails
+/// without a reason of its own is cut at once.
 pub const BATCH_RESENDS_MAX: u32 = 3;
-/// How often an item that fails so alone is sent again, at most, before it counts as the culprit.
+/// How often an item of which either is so is sent alone, at most, before it counts as the culprit.
 pub const ITEM_RESENDS_MAX: u32 = 8;
+/// The most workflows whose items go alone, because the database failed at one of them; of more the first is forgotten.
+pub const SUSPECTS_MAX: usize = 1024;
 /// How long the owner waits before it reads again what could not be read, or folds again a run whose data was refused.
 pub const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// The most rows of `batch_log` kept per slot.
+/// How many of the latest numbers are kept in `batch_log`, per slot.
 pub const BATCH_LOG_KEPT: i64 = 10_000;
 /// How long workers get to finish at shutdown.
 pub const DRAIN: Duration = Duration::from_secs(10);
 /// How many of those that were members are remembered, so that each can see whether the database holds what it was told.
 pub const FORMER_MEMBERS_KEPT: i64 = 1000;
-/// How long a change of members, or of who owns what, waits for a lock of another one; then it is tried again.
-pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long to wait until sessions have ended that were told to.
+pub const SESSION_END_MAX: Duration = Duration::from_secs(5);
+/// How long a change of members, or of who owns what, waits for a lock of another one; then it is tried again. Less than a member's
+/// row is good for, and more than [`IDLE_IN_TRANSACTION_MAX`]: whoever waits for a process that is frozen gets what that one had.
+pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long a transaction may lie idle; a process that is frozen in the middle of one holds up the others until then.
 pub const IDLE_IN_TRANSACTION_MAX: Duration = Duration::from_secs(2);
+/// The same of an audit, or of a migration.
+pub const AUDIT_IDLE_IN_TRANSACTION_MAX: Duration = Duration::from_secs(10);
 /// How long a statement about members, or about who owns what, may take.
 pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a read of the owner may take: the runs of many shards, at a takeover.

@@ -15,10 +15,12 @@ use super::{
     dial::Way,
     pooler, reach,
 };
-use crate::limits::{CONTROL_TIMEOUT, IDLE_IN_TRANSACTION_MAX, LOCK_WAIT_MAX, READ_TIMEOUT};
+use crate::limits::{
+    AUDIT_CONNECTIONS, AUDIT_IDLE_IN_TRANSACTION_MAX, CONNECTION_WAIT_MAX, CONTROL_CONNECTIONS,
+    CONTROL_TIMEOUT, IDLE_IN_TRANSACTION_MAX, LIST_CONNECTIONS, LIST_TIMEOUT, LOCK_WAIT_MAX,
+    PING_TIMEOUT, READ_CONNECTIONS, READ_TIMEOUT,
+};
 
-/// A pooled connection that does not answer for so long is half gone; another is taken.
-const PING: Duration = Duration::from_secs(1);
 /// The oldest supported server.
 const OLDEST: i32 = 150_000;
 
@@ -37,19 +39,20 @@ pub(crate) enum Session {
     /// Looks for the fate of a batch of a slot.
     Fate(Uuid, i16),
     /// Of a pool, and of no member.
-    Pool(Purpose),
+    Pooled(Pool),
 }
 
 impl Session {
     pub(crate) fn name(self) -> String {
-        let all = |member| all_of(member);
         match self {
-            Self::Lease(member) => format!("{} lease", all(member)),
-            Self::Watch(member) => format!("{} watch", all(member)),
-            Self::Commit(member, slot) => format!("{} commit {slot}", all(member)),
-            Self::Fate(member, slot) => format!("{} fate {slot}", all(member)),
-            Self::Pool(Purpose::Control) => "coreason control".to_owned(),
-            Self::Pool(_) => "coreason".to_owned(),
+            Self::Lease(member) => format!("{} lease", all_of(member)),
+            Self::Watch(member) => format!("{} watch", all_of(member)),
+            Self::Commit(member, slot) => format!("{} commit {slot}", all_of(member)),
+            Self::Fate(member, slot) => format!("{} fate {slot}", all_of(member)),
+            Self::Pooled(Pool::Control) => "coreason control".to_owned(),
+            Self::Pooled(Pool::Read) => "coreason read".to_owned(),
+            Self::Pooled(Pool::List) => "coreason list".to_owned(),
+            Self::Pooled(Pool::Whole) => "coreason".to_owned(),
         }
     }
 }
@@ -64,14 +67,45 @@ pub(crate) fn all_of(member: Uuid) -> String {
 pub(crate) enum Purpose {
     /// Batches, each within a lease: its client asks for the fate of one before that.
     Commit(Duration),
-    /// Who owns what: short changes, for which the other members wait.
-    Control,
+    /// What became of a batch: one statement, for which a lane waits.
+    Fate,
     /// A lock that is held or waited for as long as it takes, and the lease.
     Lock,
-    /// Whatever only reads.
+    /// What several share.
+    Pooled(Pool),
+}
+
+/// What the connections of a pool are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pool {
+    /// Who owns what: short changes, for which the other members wait.
+    Control,
+    /// Runs and their histories.
     Read,
+    /// Lists of runs, which give up soon: what one reads may be much.
+    List,
     /// Migrations and audits, which take as long as they do.
     Whole,
+}
+
+impl Pool {
+    /// Returns how many connections it may have. Few: they wait for each other rather than load the server.
+    fn connections(self) -> u32 {
+        match self {
+            Self::Control => CONTROL_CONNECTIONS,
+            Self::Read => READ_CONNECTIONS,
+            Self::List => LIST_CONNECTIONS,
+            Self::Whole => AUDIT_CONNECTIONS,
+        }
+    }
+
+    /// Returns how long to wait for one of them.
+    fn patience(self) -> Duration {
+        match self {
+            Self::List => LIST_TIMEOUT,
+            Self::Control | Self::Read | Self::Whole => CONNECTION_WAIT_MAX,
+        }
+    }
 }
 
 impl Purpose {
@@ -80,38 +114,48 @@ impl Purpose {
     fn settings(self) -> String {
         let (statement, lock, idle) = match self {
             Self::Commit(lease) => (lease, Duration::ZERO, IDLE_IN_TRANSACTION_MAX),
-            Self::Control => (CONTROL_TIMEOUT, LOCK_WAIT_MAX, IDLE_IN_TRANSACTION_MAX),
+            Self::Fate | Self::Pooled(Pool::Control) => {
+                (CONTROL_TIMEOUT, LOCK_WAIT_MAX, IDLE_IN_TRANSACTION_MAX)
+            }
             Self::Lock => (Duration::ZERO, Duration::ZERO, IDLE_IN_TRANSACTION_MAX),
-            Self::Read => (READ_TIMEOUT, LOCK_WAIT_MAX, IDLE_IN_TRANSACTION_MAX),
-            Self::Whole => (Duration::ZERO, Duration::ZERO, CONTROL_TIMEOUT),
+            Self::Pooled(Pool::Read) => (READ_TIMEOUT, LOCK_WAIT_MAX, IDLE_IN_TRANSACTION_MAX),
+            Self::Pooled(Pool::List) => (LIST_TIMEOUT, LOCK_WAIT_MAX, IDLE_IN_TRANSACTION_MAX),
+            Self::Pooled(Pool::Whole) => (
+                Duration::ZERO,
+                Duration::ZERO,
+                AUDIT_IDLE_IN_TRANSACTION_MAX,
+            ),
         };
         let common = format!(
             "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {};
-             SET idle_session_timeout = 0; SET client_connection_check_interval = 1000;
+             SET idle_session_timeout = 0; SET synchronous_commit = on;
              SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
-             SET default_transaction_deferrable = off;
-             SELECT set_config('transaction_timeout', '0', false) WHERE current_setting('server_version_num')::integer >= 170000",
+             SET default_transaction_deferrable = off; {}; {}",
             statement.as_millis(),
             lock.as_millis(),
             idle.as_millis(),
+            // Since Postgres 17.
+            where_known("transaction_timeout", "0"),
+            // A server notices a client that is gone where its system can tell.
+            where_known("client_connection_check_interval", "1000"),
         );
         match self {
             // Without row estimates for `unnest`, a generic plan would turn joins into scans of whole tables.
             Self::Commit(_) => format!(
                 "{common}; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
-                 SET plan_cache_mode = force_generic_plan; SET jit = off; SET synchronous_commit = on"
+                 SET plan_cache_mode = force_generic_plan; SET jit = off"
             ),
-            Self::Control | Self::Lock | Self::Read | Self::Whole => common,
+            Self::Fate | Self::Lock | Self::Pooled(_) => common,
         }
     }
+}
 
-    /// Returns how many connections a pool for this may have. Few: they wait for each other rather than load the server.
-    fn connections(self) -> u32 {
-        match self {
-            Self::Control | Self::Commit(_) | Self::Lock => 3,
-            Self::Read | Self::Whole => 8,
-        }
-    }
+/// Returns the statement that sets what not every server has, or not with this value.
+fn where_known(name: &str, value: &str) -> String {
+    format!(
+        "DO $$ BEGIN PERFORM set_config('{name}', '{value}', false);
+         EXCEPTION WHEN undefined_object OR invalid_parameter_value THEN NULL; END $$"
+    )
 }
 
 /// A database, and the way to it.
@@ -140,25 +184,29 @@ impl Address {
     }
 
     /// Returns a pool, which opens its connections when they are needed.
-    pub(crate) fn pool(&self, purpose: Purpose) -> sqlx::PgPool {
+    pub(crate) fn pool(&self, pool: Pool) -> sqlx::PgPool {
+        let settings: Arc<str> = self.settings(Purpose::Pooled(pool)).into();
         PgPoolOptions::new()
-            .max_connections(purpose.connections())
-            .acquire_timeout(Duration::from_secs(30))
+            .max_connections(pool.connections())
+            .acquire_timeout(pool.patience())
             .test_before_acquire(false)
-            .after_connect(move |connection, _| Box::pin(settle(connection, purpose)))
+            .after_connect(move |connection, _| {
+                let settings = Arc::clone(&settings);
+                Box::pin(async move { settle(connection, &settings).await })
+            })
             .before_acquire(|connection, _| {
                 Box::pin(async move {
-                    let answered = tokio::time::timeout(PING, connection.ping()).await;
+                    let answered = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
                     Ok(matches!(answered, Ok(Ok(()))))
                 })
             })
-            .connect_lazy_with(self.options(Session::Pool(purpose)))
+            .connect_lazy_with(self.options(Session::Pooled(pool)))
     }
 
     /// Opens a session of sqlx.
     pub(crate) async fn session(&self, session: Session) -> Result<PgConnection, Error> {
         let mut connection = PgConnection::connect_with(&self.options(session)).await?;
-        settle(&mut connection, Purpose::Lock).await?;
+        settle(&mut connection, &self.settings(Purpose::Lock)).await?;
         Ok(connection)
     }
 
@@ -169,8 +217,18 @@ impl Address {
         purpose: Purpose,
     ) -> Result<tokio_postgres::Client, Error> {
         let client = self.way.log_in(&session.name()).await?;
-        client.batch_execute(&purpose.settings()).await?;
+        client.batch_execute(&self.settings(purpose)).await?;
         Ok(client)
+    }
+
+    /// Returns the statements that make a session ours, with the schema of our tables: what a role calls its own is another's.
+    fn settings(&self, purpose: Purpose) -> String {
+        let settings = purpose.settings();
+        let mut told = self.way.target.options.iter();
+        if told.any(|(name, _)| name == "search_path") {
+            return settings;
+        }
+        format!("{settings}; SET search_path = public")
     }
 
     fn options(&self, session: Session) -> PgConnectOptions {
@@ -195,16 +253,16 @@ impl Address {
     }
 }
 
-async fn settle(connection: &mut PgConnection, purpose: Purpose) -> Result<(), sqlx::Error> {
-    // Numbers of our own are all that is put into it.
-    let settings = sqlx::raw_sql(AssertSqlSafe(purpose.settings()));
+async fn settle(connection: &mut PgConnection, settings: &str) -> Result<(), sqlx::Error> {
+    // Numbers of our own are all that was put into it.
+    let settings = sqlx::raw_sql(AssertSqlSafe(settings.to_owned()));
     connection.execute(settings).await?;
     Ok(())
 }
 
-/// Opens the pool for everything but what the owner does, and sees that the server is new enough.
+/// Opens the pool for what takes as long as it does, and sees that the server is new enough.
 pub(crate) async fn pool(address: &Address) -> Result<sqlx::PgPool, Error> {
-    let pool = address.pool(Purpose::Whole);
+    let pool = address.pool(Pool::Whole);
     let version = sqlx::query_scalar!(
         r#"SELECT current_setting('server_version_num')::integer AS "version!""#
     )
@@ -227,5 +285,34 @@ pub(crate) async fn migrate(pool: &sqlx::PgPool) -> Result<(), Error> {
             Err(Error::NewerSchema(version))
         }
         Err(error) => Err(Error::Migrate(Box::new(error))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_server_does_not_have_is_not_set_and_the_rest_is() {
+        let server = std::env::var("COREASON_TEST_DATABASE_URL")
+            .expect("./test sets COREASON_TEST_DATABASE_URL");
+        let address = Address::find(&server).await.unwrap();
+        let client = address
+            .client(Session::Pooled(Pool::Read), Purpose::Pooled(Pool::Read))
+            .await
+            .unwrap();
+        for (name, value) in [
+            ("there_is_no_such_setting", "1"),
+            ("client_connection_check_interval", "-7"),
+            ("client_connection_check_interval", "2000"),
+        ] {
+            client
+                .batch_execute(&where_known(name, value))
+                .await
+                .unwrap();
+        }
+        let show = "SELECT current_setting('client_connection_check_interval')";
+        let row = client.query_one(show, &[]).await.unwrap();
+        assert_eq!(row.get::<_, String>(0), "2s");
     }
 }

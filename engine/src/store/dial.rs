@@ -1,11 +1,8 @@
 //! The way to a database of one or several servers, encrypted or not: all sessions take it, whichever library speaks on them.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use tokio::{
@@ -20,9 +17,7 @@ use super::{
     address::{Host, Target},
     tls::{Encryption, Negotiated, Refused},
 };
-
-/// How long to wait for one server.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::limits::CONNECT_TIMEOUT;
 
 /// A connection to a server, before anything was said on it.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -104,7 +99,7 @@ impl Way {
             config.options(settings.join(" "));
         }
         let wire = self.dial_at(n).await?;
-        let connected = timeout(PATIENCE, config.connect_raw(wire, NoTls)).await;
+        let connected = timeout(CONNECT_TIMEOUT, config.connect_raw(wire, NoTls)).await;
         let (client, connection) = connected.map_err(|_elapsed| unanswered(&target.hosts[n]))??;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -125,7 +120,7 @@ impl Way {
 
     async fn dial_at(&self, n: usize) -> Result<Box<dyn Wire>, Error> {
         let host = &self.target.hosts[n];
-        match timeout(PATIENCE, self.connect(host)).await {
+        match timeout(CONNECT_TIMEOUT, self.connect(host)).await {
             Ok(Ok(wire)) => Ok(wire),
             Ok(Err(Refused::Io(error))) => Err(Error::Unreachable {
                 server: host.to_string(),
@@ -168,7 +163,7 @@ impl Way {
 fn unanswered(host: &Host) -> Error {
     Error::Unreachable {
         server: host.to_string(),
-        problem: format!("no answer within {} s", PATIENCE.as_secs()),
+        problem: format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()),
     }
 }
 

@@ -3,35 +3,18 @@
 use history::{
     Namespace, RunId, Status, TaskQueue, Timestamp, WorkflowExecution, WorkflowId, WorkflowType,
 };
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::limits::{LIST_CONNECTIONS, LIST_TIMEOUT};
+use crate::limits::LIST_CONNECTIONS;
 
 /// The most runs in one answer.
 pub const PAGE_SIZE_MAX: u32 = 1000;
 
-/// What a server says of a statement that took too long. Postgres: `query_canceled`.
-const CANCELED: &str = "57014";
-
-/// Returns the pool for lists of the database of another pool. It is small, and what it reads takes a while at most: a list for which
-/// a whole index is walked keeps no history waiting.
-pub(crate) fn pool(of: &PgPool) -> PgPool {
-    let timeout = LIST_TIMEOUT.as_millis().to_string();
-    let options = (*of.connect_options())
-        .clone()
-        .application_name("coreason-list")
-        .options([("statement_timeout", timeout)]);
-    PgPoolOptions::new()
-        .max_connections(LIST_CONNECTIONS)
-        .acquire_timeout(LIST_TIMEOUT)
-        .connect_lazy_with(options)
-}
-
 /// Says what a list that failed is answered with.
 pub(crate) fn failed(error: sqlx::Error, pool: &PgPool) -> crate::Error {
     match error {
-        sqlx::Error::Database(error) if error.code().as_deref() == Some(CANCELED) => {
+        sqlx::Error::Database(error) if error.code().as_deref() == Some(super::QUERY_CANCELED) => {
             crate::Error::ListTooSlow
         }
         // The database answers, but to others.

@@ -31,6 +31,9 @@ use fate::Fate;
 use load::{Due, Loaded, Ns, Part, Window};
 use ownership::View;
 
+/// What a server says of a statement that took too long. Postgres: `query_canceled`.
+const QUERY_CANCELED: &str = "57014";
+
 /// What a store answers, in time.
 pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
@@ -234,6 +237,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Says whether the server has answered that it did nothing, for a reason that passes: a lock that another one keeps, say.
+    pub(crate) fn passes(&self) -> bool {
+        let Self::Sqlx(sqlx::Error::Database(answer)) = self else {
+            return false;
+        };
+        let code = answer.code().unwrap_or_default();
+        code == QUERY_CANCELED || matches!(code.get(..2), Some("40" | "53" | "55"))
+    }
+
     /// Returns the stable code.
     pub fn code(&self) -> &'static str {
         match self {

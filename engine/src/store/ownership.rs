@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use history::Timestamp;
 use sqlx::{PgConnection, PgTransaction};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Error, Term, acknowledged::Held, connect};
-use crate::{limits::FORMER_MEMBERS_KEPT, placement};
+use crate::{
+    limits::{FORMER_MEMBERS_KEPT, SESSION_END_MAX, SLOTS},
+    placement,
+};
 
 /// A member, as the others see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,17 +130,26 @@ pub(crate) async fn unlock(connection: &mut PgConnection, lock: i64) -> Result<(
     Ok(())
 }
 
-/// Ends the sessions of a member, so that nothing of it is still under way, and waits until they are gone.
+/// Ends the sessions of a member, so that nothing of it is still under way, and waits until they are gone: all are told before any is
+/// waited for. Those of other roles are none of a member, whatever they call themselves, and asking for their end would be an error.
 pub(crate) async fn end_sessions(connection: &mut PgConnection, member: Uuid) -> Result<(), Error> {
-    sqlx::query!(
-        r#"SELECT pg_terminate_backend(a.pid, 5000) AS "ended!"
-           FROM pg_stat_activity a
-           WHERE starts_with(a.application_name, $1) AND a.datname = current_database() AND a.pid <> pg_backend_pid()"#,
-        connect::all_of(member),
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(())
+    let give_up_at = Instant::now() + SESSION_END_MAX;
+    loop {
+        // One that is told again while it ends does not mind.
+        let told = sqlx::query_scalar!(
+            r#"SELECT count(pg_terminate_backend(a.pid)) AS "told!"
+               FROM pg_stat_activity a
+               WHERE starts_with(a.application_name, $1) AND a.datname = current_database() AND a.pid <> pg_backend_pid()
+                 AND pg_has_role(a.usesysid, 'USAGE')"#,
+            connect::all_of(member),
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        if told == 0 || Instant::now() >= give_up_at {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Returns which database this is, and what it holds of a process that is or was a member.
@@ -168,7 +181,7 @@ pub(crate) async fn end_idle_lock_holder(
            JOIN pg_stat_activity a ON a.pid = l.pid
            WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
              AND (l.classid::bigint << 32) + l.objid::bigint = $1
-             AND a.application_name LIKE 'coreason%'
+             AND a.application_name LIKE 'coreason%' AND pg_has_role(a.usesysid, 'USAGE')
              AND a.state = 'idle' AND a.state_change < clock_timestamp() - $2 * interval '1 second'"#,
         lock,
         idle.as_secs_f64(),
@@ -204,10 +217,12 @@ pub(crate) async fn join(
     )
     .fetch_one(&mut *transaction)
     .await?;
+    // After "cluster", against the order of locks: nobody else knows these rows yet, so nobody waits for them.
     sqlx::query!(
-        "INSERT INTO slot (member, n, epoch) SELECT $1, generate_series(0, 7), $2",
+        "INSERT INTO slot (member, n, epoch) SELECT $1, generate_series(0, $3 - 1), $2",
         member,
-        epoch
+        epoch,
+        i32::from(SLOTS)
     )
     .execute(&mut *transaction)
     .await?;

@@ -11,7 +11,7 @@ use super::{
     Answer, Error, NotCommitted, Store, Term,
     acknowledged::{Acknowledged, Witness},
     commit::{self, Conflicts, Item, Settled},
-    connect::{self, Address, Purpose},
+    connect::{self, Address, Pool},
     fate::{self, Fate},
     load::{self, Due, Loaded, Namespaces, Ns, Part, Window},
     ownership::{self as table, View},
@@ -34,8 +34,8 @@ impl Postgres {
     /// Returns the store of a database.
     pub(crate) fn new(address: Address, namespaces: Namespaces, lease: Duration) -> Self {
         Self {
-            reads: address.pool(Purpose::Read),
-            control: address.pool(Purpose::Control),
+            reads: address.pool(Pool::Read),
+            control: address.pool(Pool::Control),
             address,
             namespaces,
             lease,
@@ -124,8 +124,19 @@ impl Store for Postgres {
     }
 
     fn delete_old_batches(&self, term: Term) -> Answer<'_, ()> {
-        async move { fate::delete_old(&mut *self.control.acquire().await?, term.owner).await }
-            .boxed()
+        async move {
+            let acknowledged = self.witness.acknowledged();
+            let Some(acknowledged) = acknowledged.filter(|told| told.term() == term) else {
+                return Ok(());
+            };
+            let mut connection = self.control.acquire().await?;
+            for (slot, old) in (0..).zip(acknowledged.old_batches()) {
+                fate::delete_old(&mut connection, term.owner, slot, &old).await?;
+                acknowledged.note_deleted(slot, &old);
+            }
+            Ok(())
+        }
+        .boxed()
     }
 
     fn session(&self, member: Uuid) -> Answer<'_, Box<dyn super::Session>> {

@@ -6,9 +6,9 @@ use tokio::time::{Instant, sleep};
 use tokio_postgres::error::SqlState;
 
 use super::{Error, dial::Way};
+use crate::limits::SERVER_START_MAX;
 
-/// How long a server may take that says that it is starting, as after a crash, and how often it is asked.
-const START_MAX: Duration = Duration::from_mins(1);
+/// How often a server is asked that says that it is starting.
 const START_LOOK: Duration = Duration::from_millis(200);
 
 /// Opens a session and closes it again. A server that is starting is waited for.
@@ -17,7 +17,7 @@ const START_LOOK: Duration = Duration::from_millis(200);
 /// [`Error::Unreachable`], [`Error::Refused`] and [`Error::Tls`], as soon as that is known.
 pub(super) async fn check(way: &Way) -> Result<(), Error> {
     let server = way.target.servers();
-    let give_up_at = Instant::now() + START_MAX;
+    let give_up_at = Instant::now() + SERVER_START_MAX;
     let mut said = false;
     loop {
         let error = match way.log_in("coreason").await {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use engine::{Config, Engine, Role};
+use futures::future::join_all;
 use uuid::Uuid;
 
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
 
 /// What an operator may have set for all that this role does: each of these would end sessions or statements of ours, or have them
 /// see or write less.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
     "statement_timeout = '40ms'",
     "lock_timeout = '10ms'",
     "idle_in_transaction_session_timeout = '10ms'",
@@ -23,6 +24,7 @@ const SETTINGS: [&str; 9] = [
     "default_transaction_deferrable = on",
     "synchronous_commit = off",
     "application_name = 'somebody'",
+    "search_path = 'elsewhere'",
 ];
 
 /// Makes a role with such settings and a database of its own on a server, and returns its URL.
@@ -76,4 +78,76 @@ async fn a_plain_role_whose_settings_are_not_made_for_the_engine_is_enough() {
     ledger.run(&heir, &Uuid::new_v4().to_string(), 2).await;
     // Not as that role: the audits of a test are as slow as any.
     ledger.check(&postgres.url_of("engine")).await;
+}
+
+/// Notes of each statement that writes what a member is or has done: whose it is, and whether its commit waits for the disk.
+const NOTES: &str = "
+    CREATE TABLE public.written (session text, durable text);
+    GRANT ALL ON public.written TO plain;
+    CREATE FUNCTION public.note_written() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO public.written
+        VALUES (regexp_replace(current_setting('application_name'), '[0-9a-f-]{36} ', ''), current_setting('synchronous_commit'));
+        RETURN NULL;
+    END $$;
+    DO $$ DECLARE name text; BEGIN
+        FOREACH name IN ARRAY ARRAY['cluster', 'member', 'shard_owner', 'slot', 'batch_log', 'history'] LOOP
+            EXECUTE format('CREATE TRIGGER noted AFTER INSERT OR UPDATE OR DELETE ON public.%I
+                            FOR EACH STATEMENT EXECUTE FUNCTION public.note_written()', name);
+        END LOOP;
+    END $$";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_a_member_writes_is_durable_whatever_its_role_says() {
+    let postgres = Instance::start().await;
+    let url = hostile(&postgres).await;
+    let superuser = postgres.url_of("engine");
+    let config = || Config {
+        lease: Duration::from_secs(1),
+        ..Config::new(&*url, "http://127.0.0.1:1")
+    };
+    let engine = owner_with(config()).await;
+    execute(&superuser, NOTES).await;
+    keep_working(&engine, sequence(2), echo());
+    Ledger::default().run(&engine, "w", 2).await;
+    let heir = Engine::open(config()).await.unwrap();
+    engine.close().await;
+    tokio::time::timeout(PATIENCE, heir.serving(1024))
+        .await
+        .expect("it takes over");
+    for session in ["coreason lease", "coreason control", "coreason commit %"] {
+        let noted = format!("EXISTS (SELECT FROM public.written WHERE session LIKE '{session}')");
+        until(&superuser, &noted).await;
+    }
+    let not = "SELECT count(*) FROM public.written WHERE durable <> 'on'";
+    assert_eq!(number(&superuser, not).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_of_another_role_is_none_of_a_members_whatever_it_calls_itself() {
+    let postgres = Instance::start().await;
+    let url = hostile(&postgres).await;
+    let superuser = postgres.url_of("engine");
+    let config = || Config {
+        lease: Duration::from_secs(1),
+        ..Config::new(&*url, "http://127.0.0.1:1")
+    };
+    let engines = [owner_with(config()).await, owner_with(config()).await];
+    let serving = join_all(engines.iter().map(|engine| engine.serving(300)));
+    tokio::time::timeout(PATIENCE, serving)
+        .await
+        .expect("they share the shards");
+    let stranger = connect(&superuser).await;
+    let called = "SELECT set_config('application_name', format('coreason %s commit 1', id), false) FROM member WHERE epoch = 1";
+    assert_eq!(stranger.query(called, &[]).await.unwrap().len(), 1);
+    // The member loses its lock, and is replaced.
+    let lost =
+        "SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN member m ON m.epoch = 1
+                WHERE a.application_name = format('coreason %s lease', m.id)";
+    execute(&superuser, lost).await;
+    until(
+        &superuser,
+        "EXISTS (SELECT FROM former_member WHERE epoch = 1)",
+    )
+    .await;
+    stranger.query("SELECT 1", &[]).await.expect("it goes on");
 }
