@@ -252,12 +252,27 @@ impl<'a> Members<'a> {
                 heirs.dedup();
                 tracing::info!(shards = moves.len(), "shards go to other members");
                 // Without an answer nobody knows whose they are: this member is fenced then, and that settles it.
-                answered(self.expiry, self.store.give(self.term, moves)).await??;
+                self.give(&moves).await?;
                 self.hold(&shards, Held::No);
                 self.known = None;
                 self.poke(&heirs);
                 self.look().await
             }
+        }
+    }
+
+    /// Gives shards to others. That somebody keeps a lock for a while ends no membership: it is asked for again as long as the lease is
+    /// renewed, which is done meanwhile.
+    async fn give(&mut self, moves: &[(i16, Uuid)]) -> Result<(), Ended> {
+        loop {
+            match answered(self.expiry, self.store.give(self.term, moves.to_vec())).await? {
+                Err(error) if error.passes() => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "shards can't be given away; trying again"
+                ),
+                given => return Ok(given?),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 

@@ -376,7 +376,7 @@ fn message(panic: &(dyn Any + Send)) -> String {
 }
 
 /// How many renewals lie between two looks at the partitions: some hours, and partitions are made weeks ahead.
-const RENEWALS_A_PARTITION_LOOK: u64 = 5000;
+pub(crate) const RENEWALS_A_PARTITION_LOOK: u64 = 5000;
 /// How many renewals lie between two deletions of old batch numbers.
 const RENEWALS_A_BATCH_LOG_LOOK: u64 = 10;
 
@@ -453,8 +453,8 @@ async fn keep_house(
             }
         }
         if count.is_multiple_of(RENEWALS_A_PARTITION_LOOK) {
-            let made = store.prepare(at).await;
-            done(Ok(made), "the next partitions can't be made; trying again");
+            let made = answered(expiry, store.prepare(at)).await;
+            done(made, "the next partitions can't be made; trying again");
         }
         if count.is_multiple_of(RENEWALS_A_BATCH_LOG_LOOK) {
             let deleted = answered(expiry, store.delete_old_batches(term)).await;

@@ -27,13 +27,16 @@ use std::time::{Duration, Instant};
 use curse::isolated;
 use failover::fail_over;
 use planted::Bug;
-use run::{Outcome, letters_to_nowhere, simulate, statements_while_idle, stopping_takes, storm};
+use run::{
+    Outcome, hand_over_beside, house_kept_beside_a_look_without_end, letters_to_nowhere, simulate,
+    statements_while_idle, stopping_takes, storm,
+};
 use scenario::Scenario;
 use store::Curse;
 
 use history::RunId;
 
-use crate::limits::{PARKED_PAGE, REDELIVER_AFTER_MAX};
+use crate::limits::{LOCK_WAIT_MAX, PARKED_PAGE, REDELIVER_AFTER_MAX};
 
 /// Returns a number from the environment.
 fn told(name: &str, otherwise: u64) -> u64 {
@@ -152,6 +155,21 @@ fn a_run_that_is_not_heard_sends_ever_more_rarely_and_does_not_give_up() {
     let at_most_every = minutes * 60 / REDELIVER_AFTER_MAX.as_secs();
     assert!((at_most_every / 2..at_most_every + 30).contains(&letters));
     assert!(heard < REDELIVER_AFTER_MAX + Duration::from_secs(1));
+}
+
+#[test]
+fn a_lock_that_somebody_keeps_beyond_its_time_ends_no_membership() {
+    let hand_over = hand_over_beside(LOCK_WAIT_MAX + Duration::from_secs(4));
+    assert_eq!(hand_over.epoch, 2, "both are what they were");
+    let served = hand_over.served;
+    assert!(served.iter().all(|shards| *shards > 300), "{served:?}");
+    assert_eq!(served.iter().sum::<usize>(), 1024, "{served:?}");
+}
+
+#[test]
+fn a_look_at_the_partitions_that_has_no_end_keeps_nothing_else_from_being_done() {
+    let kept = house_kept_beside_a_look_without_end(Duration::from_mins(1));
+    assert!(kept > 10, "{kept}");
 }
 
 #[test]

@@ -30,10 +30,10 @@ use super::{
     world::{self, Gate, Process, SIMULATED, chance, dawdle},
 };
 use crate::{
-    Closed, Config, Error, Started,
+    Closed, Config, Error, Role, Started,
     members::Post,
     owner::{Key, Message, Op, Reply, StartReply},
-    ownership::{self, State},
+    ownership::{self, RENEWALS_A_PARTITION_LOOK, State},
     store::load::Namespaces,
 };
 
@@ -161,6 +161,60 @@ pub(super) fn statements_while_idle(engines: usize, time: Duration) -> u64 {
             host.task.abort();
         }
         sent() - before
+    })
+}
+
+/// What became of a hand-over for which somebody keeps a lock.
+pub(super) struct HandOver {
+    /// The latest epoch: each process that gives up, and joins anew, adds one.
+    pub(super) epoch: i64,
+    /// How many shards each process serves.
+    pub(super) served: Vec<usize>,
+}
+
+/// Lets a second process join while somebody keeps the row for so long that hand-overs need.
+pub(super) fn hand_over_beside(time: Duration) -> HandOver {
+    runtime().block_on(async {
+        world::begin(0);
+        let outside = Outside::new(Odds::default(), (1, false), 0);
+        let first = Host::boot(&outside, Config::new("", ""), 0);
+        sleep(SHARED).await;
+        let second = Host::boot(&outside, Config::new("", ""), 1);
+        let memory = &outside.memory;
+        memory.until(|state| (state.epoch == 2).then_some(())).await;
+        memory.keep_cluster(time).await.unwrap();
+        sleep(SHARED).await;
+        let hosts = [first, second];
+        let served = hosts.iter().map(|host| match host.state.borrow().role() {
+            Role::Member { shards, .. } => shards,
+            Role::Outside => 0,
+        });
+        let hand_over = HandOver {
+            epoch: memory.state().epoch,
+            served: served.collect(),
+        };
+        for host in hosts {
+            host.task.abort();
+        }
+        hand_over
+    })
+}
+
+/// Returns how often old batch numbers are deleted in that time by a process whose last look at the partitions has no end.
+pub(super) fn house_kept_beside_a_look_without_end(time: Duration) -> u64 {
+    runtime().block_on(async {
+        world::begin(0);
+        let outside = Outside::new(Odds::default(), (1, false), 0);
+        let host = Host::boot(&outside, config(&Scenario::quiet()), 0);
+        sleep(SHARED).await;
+        outside.memory.state().partitions_kept = true;
+        // At the shortest of leases, the next look.
+        sleep(LEASE * u32::try_from(RENEWALS_A_PARTITION_LOOK).unwrap()).await;
+        let before = outside.memory.state().old_batches_deleted;
+        sleep(time).await;
+        host.task.abort();
+        let kept = outside.memory.state().old_batches_deleted;
+        kept - before
     })
 }
 

@@ -6,6 +6,7 @@ mod tables;
 mod transaction;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -82,6 +83,37 @@ impl fmt::Debug for Memory {
 }
 fn failed() -> Error {
     Error::Sqlx(sqlx::Error::PoolTimedOut)
+}
+
+/// What the server answers to one who has waited too long for a lock.
+#[derive(Debug, thiserror::Error)]
+#[error("canceling statement due to lock timeout")]
+struct LockTimeout;
+
+impl sqlx::error::DatabaseError for LockTimeout {
+    fn message(&self) -> &'static str {
+        "canceling statement due to lock timeout"
+    }
+
+    fn code(&self) -> Option<Cow<'_, str>> {
+        Some("55P03".into())
+    }
+
+    fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+
+    fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+
+    fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+        self
+    }
+
+    fn kind(&self) -> sqlx::error::ErrorKind {
+        sqlx::error::ErrorKind::Other
+    }
 }
 
 impl Memory {
@@ -182,7 +214,7 @@ impl Memory {
     }
 
     /// Waits until something that was asked of the state is so.
-    async fn until<T>(&self, mut ask: impl FnMut(&mut State) -> Option<T>) -> T {
+    pub(super) async fn until<T>(&self, mut ask: impl FnMut(&mut State) -> Option<T>) -> T {
         loop {
             let changed = self.changed.notified();
             if let Some(answer) = ask(&mut self.state()) {
@@ -190,6 +222,14 @@ impl Memory {
             }
             changed.await;
         }
+    }
+
+    /// Keeps the row that all changes of members need, for so long, and lies idle.
+    pub(super) async fn keep_cluster(&self, time: Duration) -> Result<(), Error> {
+        let transaction = self.begin_for_ever().await;
+        transaction.lock(Lock::Cluster).await?;
+        tokio::time::sleep(time).await;
+        Ok(())
     }
 
     /// Ends a membership once no batch of it holds its slot's row.
@@ -387,7 +427,13 @@ impl Store for Memory {
     }
 
     fn prepare(&self, _now: Timestamp) -> Answer<'_, ()> {
-        self.read(|_| Ok(()))
+        async move {
+            if self.state().partitions_kept {
+                std::future::pending::<()>().await;
+            }
+            self.read(|_| Ok(())).await
+        }
+        .boxed()
     }
 
     fn look(&self, known: Option<i64>) -> Answer<'_, View> {
@@ -477,7 +523,10 @@ impl Store for Memory {
     }
 
     fn delete_old_batches(&self, _term: Term) -> Answer<'_, ()> {
-        self.read(|_| Ok(()))
+        self.read(|state| {
+            state.old_batches_deleted += 1;
+            Ok(())
+        })
     }
 
     fn session(&self, member: Uuid) -> Answer<'_, Box<dyn Session>> {

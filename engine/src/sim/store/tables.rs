@@ -123,6 +123,11 @@ pub(in crate::sim) struct State {
     pub(in crate::sim) deadlines_read: Vec<RunId>,
     pub(in crate::sim) runs_read: Vec<RunId>,
 
+    /// Who looks for partitions to be made waits for ever.
+    pub(in crate::sim) partitions_kept: bool,
+    /// How often old batch numbers were deleted.
+    pub(in crate::sim) old_batches_deleted: u64,
+
     /// Which processes were told of which batches, and which have said that the database lacks something.
     pub(in crate::sim) told: BTreeSet<(usize, BatchKey)>,
     pub(in crate::sim) alarmed: BTreeSet<usize>,
@@ -184,7 +189,7 @@ impl State {
             | Session::Watch(of)
             | Session::Commit(of, _)
             | Session::Fate(of, _) => of == member,
-            Session::Pool(_) => false,
+            Session::Pooled(_) => false,
         });
     }
 

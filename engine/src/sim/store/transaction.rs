@@ -14,7 +14,7 @@ use super::{
         planted::{Bug, planted},
         world::{dawdle, now},
     },
-    Memory, State, failed,
+    LockTimeout, Memory, State, failed,
 };
 use crate::{
     limits::{IDLE_IN_TRANSACTION_MAX, LOCK_WAIT_MAX},
@@ -180,12 +180,14 @@ impl Memory {
                 Some(Err(failed()))
             }
         });
-        if let Ok(Ok(())) = timeout(limit, locked).await {
-            return Ok(());
+        let Ok(locked) = timeout(limit, locked).await else {
+            self.state().look_at_holder(lock);
+            return Err(Error::Sqlx(LockTimeout.into()));
+        };
+        if locked.is_err() {
+            self.state().look_at_holder(lock);
         }
-        // Too late, or its client did not wait any longer.
-        self.state().look_at_holder(lock);
-        Err(failed())
+        locked
     }
 
     /// Ends a session that gets no other statement for so long.
