@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::{
     limits::{
         BATCH_ATTEMPTS_MAX, BATCH_BYTES_MAX, BATCH_RESENDS_MAX, BATCH_ROWS_MAX, GATHER,
-        GATHER_ITEMS, ITEM_RESENDS_MAX,
+        GATHER_ITEMS, ITEM_RESENDS_MAX, SUSPECTS_MAX,
     },
     owner::{Answer, Message},
     store::{
@@ -194,7 +194,38 @@ struct Gathered {
     /// The foldings whose item was not written: what else they sent must not be.
     dead: HashSet<Folding>,
     /// The workflows at whose items the database failed: until one is written, they go alone.
-    suspects: HashSet<Workflow>,
+    suspects: Suspects,
+}
+
+/// The latest workflows at whose items the database failed.
+#[derive(Default)]
+struct Suspects {
+    all: HashSet<Workflow>,
+    /// The same, the first one first.
+    order: VecDeque<Workflow>,
+}
+
+impl Suspects {
+    fn has(&self, workflow: &Workflow) -> bool {
+        !self.all.is_empty() && self.all.contains(workflow)
+    }
+
+    fn add(&mut self, workflow: Workflow) {
+        if self.all.insert(workflow.clone()) {
+            self.order.push_back(workflow);
+        }
+        if self.order.len() > SUSPECTS_MAX
+            && let Some(first) = self.order.pop_front()
+        {
+            self.all.remove(&first);
+        }
+    }
+
+    fn remove(&mut self, workflow: &Workflow) {
+        if !self.all.is_empty() && self.all.remove(workflow) {
+            self.order.retain(|other| other != workflow);
+        }
+    }
 }
 
 impl Gathered {
@@ -210,10 +241,6 @@ impl Gathered {
                 self.dead.remove(&folding);
             }
         }
-    }
-
-    fn is_suspect(&self, workflow: &Workflow) -> bool {
-        !self.suspects.is_empty() && self.suspects.contains(workflow)
     }
 
     fn is_dead(&self, item: &Item) -> bool {
@@ -244,7 +271,7 @@ impl Gathered {
             };
             let workflow = workflow(&item);
             let starts_twice = !item.starts.is_empty() && taken.contains(&workflow);
-            let alone = self.is_suspect(&workflow);
+            let alone = self.suspects.has(&workflow);
             if starts_twice
                 || (alone && !items.is_empty())
                 || self.busy.contains(&workflow)
@@ -254,7 +281,7 @@ impl Gathered {
                 skipped.push_back(item);
                 continue;
             }
-            rows += item.rows.len().max(1);
+            rows += (item.rows.len() + item.attempts.len()).max(1);
             bytes += item.bytes();
             taken.insert(workflow);
             items.push(item);
@@ -278,13 +305,11 @@ impl Gathered {
         for item in &outcome.committed {
             let workflow = workflow(item);
             self.busy.remove(&workflow);
-            if !self.suspects.is_empty() {
-                self.suspects.remove(&workflow);
-            }
+            self.suspects.remove(&workflow);
         }
         for (item, refusal) in &outcome.refused {
             if let Refusal::Failing(_) = refusal {
-                self.suspects.insert(workflow(item));
+                self.suspects.add(workflow(item));
             }
         }
         for item in outcome
@@ -557,23 +582,64 @@ fn reason(error: &store::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::commit::AttemptRow;
+
+    fn item(n: usize) -> Item {
+        Item {
+            shard: 0,
+            namespace: 1,
+            workflow_id: WorkflowId::known(n.to_string()),
+            incarnation: 0,
+            parts: Vec::new(),
+            attempts: Vec::new(),
+            rows: Vec::new(),
+            starts: Vec::new(),
+            closes: Vec::new(),
+            open: None,
+            owes: None,
+        }
+    }
 
     fn gather(gathered: &mut Gathered, workflows: std::ops::Range<usize>) {
         for n in workflows {
+            gathered.take(Command::Commit(item(n)));
+        }
+    }
+
+    #[test]
+    fn rows_of_attempts_count_in_a_batch() {
+        let mut gathered = Gathered::default();
+        for n in 0..4 {
+            let attempts = (0..BATCH_ROWS_MAX / 2).map(|_| AttemptRow {
+                run_id: RunId(uuid::Uuid::nil()),
+                event_id: history::EventId::NONE,
+                note: None,
+            });
             gathered.take(Command::Commit(Item {
-                shard: 0,
-                namespace: 1,
-                workflow_id: WorkflowId::known(n.to_string()),
-                incarnation: 0,
-                parts: Vec::new(),
-                attempts: Vec::new(),
-                rows: Vec::new(),
-                starts: Vec::new(),
-                closes: Vec::new(),
-                open: None,
-                owes: None,
+                attempts: attempts.collect(),
+                ..item(n)
             }));
         }
+        assert_eq!(gathered.batch().items.len(), 2);
+    }
+
+    #[test]
+    fn workflows_at_which_the_database_failed_are_remembered_up_to_a_number() {
+        let mut gathered = Gathered::default();
+        let refused = |n| (item(n), Refusal::Failing("it fails".to_owned()));
+        gathered.finish(&Outcome {
+            refused: (0..=SUSPECTS_MAX).map(refused).collect(),
+            ..Outcome::default()
+        });
+        let suspects = &gathered.suspects;
+        assert_eq!(suspects.all.len(), SUSPECTS_MAX);
+        assert!(!suspects.has(&workflow(&item(0))));
+        assert!(suspects.has(&workflow(&item(SUSPECTS_MAX))));
+        gathered.finish(&Outcome {
+            committed: (1..=SUSPECTS_MAX).map(item).collect(),
+            ..Outcome::default()
+        });
+        assert!(gathered.suspects.order.is_empty());
     }
 
     #[test]
