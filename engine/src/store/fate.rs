@@ -148,7 +148,6 @@ mod tests {
 
     /// Returns how many pages of the table and its index this transaction has looked at.
     async fn looked_at(connection: &mut PgConnection) -> i64 {
-        #[expect(clippy::disallowed_methods, reason = "statistics of a test")]
         sqlx::query_scalar(
             "SELECT pg_stat_get_xact_blocks_fetched('batch_log'::regclass) + pg_stat_get_xact_blocks_fetched('batch_log_pkey'::regclass)",
         )

@@ -131,6 +131,9 @@ impl Store for Postgres {
             };
             let mut connection = self.control.acquire().await?;
             for (slot, old) in (0..).zip(acknowledged.old_batches()) {
+                if old.is_empty() {
+                    continue;
+                }
                 fate::delete_old(&mut connection, term.owner, slot, &old).await?;
                 acknowledged.note_deleted(slot, &old);
             }
