@@ -382,8 +382,11 @@ async fn a_timer_that_passed_while_nobody_was_there_fires_at_once() {
         .start_workflow(&namespace(), start("timer", "late"))
         .await
         .unwrap();
-    let running = async { while !names(&first, "late").await.contains(&"TimerStarted") {} };
-    tokio::time::timeout(PATIENCE, running).await.unwrap();
+    until(
+        &url,
+        "EXISTS (SELECT FROM history_event WHERE workflow_id = 'late' AND event_type = 'TimerStarted')",
+    )
+    .await;
     first.close().await;
     let second = owner(&url).await;
     work(&second, script, echo());
@@ -591,10 +594,8 @@ async fn a_closed_run_that_still_owes_its_result_pays_after_a_restart() {
         .start_workflow(&namespace(), start("parent", "creditor"))
         .await
         .unwrap();
-    let owed = async { while number(&url, "SELECT count(*) FROM outbox").await == 0 {} };
-    tokio::time::timeout(PATIENCE, owed)
-        .await
-        .expect("the child owes its result");
+    // The child owes its result.
+    until(&url, "EXISTS (SELECT FROM outbox)").await;
     first.close().await;
     execute(&url, "ALTER TABLE history DROP CONSTRAINT deaf").await;
     let second = owner(&url).await;
@@ -617,11 +618,11 @@ async fn a_backlog_that_memory_has_no_room_for_is_worked_off_after_a_restart() {
         let request = start("seq", id);
         engine.start_workflow(&namespace(), request).await.unwrap();
     }
-    let begun = tokio::time::Instant::now();
-    while number(&url, "SELECT count(*) FROM open_run WHERE NOT parked").await < 600 {
-        assert!(begun.elapsed() < PATIENCE, "each has a row by now");
-        tokio::task::yield_now().await;
-    }
+    until(
+        &url,
+        "(SELECT count(*) >= 600 FROM open_run WHERE NOT parked)",
+    )
+    .await;
     engine.close().await;
     let engine = owner_with(config).await;
     work(&engine, sequence(1), echo());

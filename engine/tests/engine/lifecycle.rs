@@ -205,11 +205,7 @@ async fn who_asked_for_an_end_and_hung_up_keeps_no_run_in_memory() {
         .unwrap();
     let open = engine.result(&address("waits"), Duration::ZERO).await;
     assert!(open.unwrap().closed().is_none());
-    let parked =
-        async { while number(&url, "SELECT count(*) FROM open_run WHERE parked").await == 0 {} };
-    tokio::time::timeout(PATIENCE, parked)
-        .await
-        .expect("it is parked");
+    until(&url, "EXISTS (SELECT FROM open_run WHERE parked)").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -403,10 +399,8 @@ async fn a_child_returns_its_result_to_its_parent() {
         .await
         .unwrap();
     assert_eq!(closed.unwrap().status, Status::Completed);
-    let debts = async { while number(&url, "SELECT count(*) FROM outbox").await > 0 {} };
-    tokio::time::timeout(PATIENCE, debts)
-        .await
-        .expect("the children's debts are settled");
+    // The children's debts are settled.
+    until(&url, "NOT EXISTS (SELECT FROM outbox)").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -534,11 +528,7 @@ async fn a_workflow_that_only_waits_leaves_memory_and_comes_back() {
         .start_workflow(&namespace(), start("wait", "sleeper"))
         .await
         .unwrap();
-    let parked =
-        async { while number(&url, "SELECT count(*) FROM open_run WHERE parked").await == 0 {} };
-    tokio::time::timeout(PATIENCE, parked)
-        .await
-        .expect("it is parked");
+    until(&url, "EXISTS (SELECT FROM open_run WHERE parked)").await;
     engine
         .signal(&address("sleeper"), signal("wake"))
         .await
@@ -594,11 +584,7 @@ async fn when_memory_is_short_runs_that_wait_leave_it_at_once() {
             .await
             .unwrap();
     }
-    let parked =
-        async { while number(&url, "SELECT count(*) FROM open_run WHERE parked").await < 20 {} };
-    tokio::time::timeout(PATIENCE, parked)
-        .await
-        .expect("all are parked long before they are idle");
+    until(&url, "(SELECT count(*) >= 20 FROM open_run WHERE parked)").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,9 +39,7 @@ async fn a_timer_behind_pages_of_others_that_are_due_at_one_moment_fires() {
             .await
             .unwrap();
     }
-    let parked =
-        async { while number(&url, "SELECT count(*) FROM open_run WHERE parked").await < 5 {} };
-    tokio::time::timeout(PATIENCE, parked).await.unwrap();
+    until(&url, "(SELECT count(*) = 5 FROM open_run WHERE parked)").await;
     engine.close().await;
     working.abort();
     // Some pages of runs before them that are gone, all due at one moment: what is stale costs a look, and is looked at once.
@@ -54,6 +52,9 @@ async fn a_timer_behind_pages_of_others_that_are_due_at_one_moment_fires() {
         ),
     )
     .await;
+    // They are parked still, each behind all of the others.
+    let behind = "SELECT count(*) FROM open_run WHERE parked AND due_at > (SELECT min(due_at) FROM open_run)";
+    assert_eq!(number(&url, behind).await, 5);
     let engine = owner(&url).await;
     work(&engine, nap(4000), echo());
     for n in 0..5 {

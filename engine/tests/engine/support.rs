@@ -62,6 +62,25 @@ pub(crate) async fn number(url: &str, sql: &str) -> i64 {
         .get(0)
 }
 
+/// Waits until something is true of the database.
+pub(crate) async fn until(url: &str, condition: &str) {
+    let postgres = connect(url).await;
+    let sql = format!("SELECT {condition}");
+    let holds = async {
+        while !postgres
+            .query_one(&sql, &[])
+            .await
+            .unwrap()
+            .get::<_, bool>(0)
+        {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, holds)
+        .await
+        .expect(condition);
+}
+
 /// Opens an engine that owns the database.
 pub(crate) async fn owner(url: &str) -> Engine {
     owner_with(Config::new(url, "http://127.0.0.1:1")).await

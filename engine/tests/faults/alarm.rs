@@ -1,6 +1,6 @@
 //! What the engine says of errors and of what is strange, for tests that wait for it.
 
-use std::{io, sync::Mutex, time::Duration};
+use std::{collections::BTreeSet, io, sync::Mutex, time::Duration};
 
 use crate::support::PATIENCE;
 
@@ -30,7 +30,12 @@ pub(crate) fn listen() {
 
 /// Waits until it is said.
 pub(crate) async fn heard(words: &str) {
-    heard_times(words, 1).await;
+    let heard = async {
+        while said(words) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, heard).await.expect(words);
 }
 
 /// Says how often it was said.
@@ -40,10 +45,23 @@ pub(crate) fn said(words: &str) -> usize {
         .count()
 }
 
-/// Waits until it is said so many times.
-pub(crate) async fn heard_times(words: &str, times: usize) {
+/// Returns the members of which it was said.
+fn said_of(words: &str) -> BTreeSet<String> {
+    let said = String::from_utf8_lossy(&SAID.lock().unwrap()).into_owned();
+    let member = |line: &str| {
+        let (_, named) = line.split_once("member=")?;
+        named.split_whitespace().next().map(str::to_owned)
+    };
+    said.lines()
+        .filter(|line| line.contains(words))
+        .filter_map(member)
+        .collect()
+}
+
+/// Waits until it is said of so many members: one may say it twice of itself, when an answer was lost and when it joins again.
+pub(crate) async fn heard_of(words: &str, members: usize) {
     let heard = async {
-        while said(words) < times {
+        while said_of(words).len() < members {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

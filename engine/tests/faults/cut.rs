@@ -4,7 +4,7 @@ use engine::Role;
 use futures::future::join_all;
 
 use crate::{
-    ledger::{Ledger, until},
+    ledger::Ledger,
     proxy::{Action, COMMIT, COMMITTED, LOOK_UP, Proxy},
     support::*,
 };

@@ -10,7 +10,7 @@ use nix::{
 
 use crate::{
     instance::Instance,
-    ledger::{Ledger, keep_working, until},
+    ledger::{Ledger, keep_working},
     support::*,
 };
 

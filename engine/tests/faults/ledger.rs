@@ -1,9 +1,6 @@
 //! What an engine acknowledged to a test, held against the rows in Postgres.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 use engine::{Engine, audit};
 use history::{RunId, Status};
@@ -141,23 +138,4 @@ pub(crate) fn keep_working(engine: &Engine, script: Script, act: Act) {
             tokio::task::yield_now().await;
         }
     });
-}
-
-/// Waits until something is true of the database.
-pub(crate) async fn until(url: &str, condition: &str) {
-    let postgres = support::connect(url).await;
-    let sql = format!("SELECT {condition}");
-    let holds = async {
-        while !postgres
-            .query_one(&sql, &[])
-            .await
-            .unwrap()
-            .get::<_, bool>(0)
-        {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, holds)
-        .await
-        .expect(condition);
 }

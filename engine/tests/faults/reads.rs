@@ -6,7 +6,7 @@ use engine::Config;
 use history::{Command, EventKind, TimerId, time::Millis};
 
 use crate::{
-    ledger::{Ledger, until},
+    ledger::Ledger,
     proxy::{Action, FOLD, PARKED, Point, Proxy},
     support::*,
 };

@@ -12,7 +12,7 @@ use history::{EventKind, RunId, Status};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
-    ledger::{Ledger, until},
+    ledger::Ledger,
     proxy::{Action, COMMIT, FOLD, Proxy, Trap, refusal},
     support::*,
 };

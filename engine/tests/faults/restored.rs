@@ -170,7 +170,7 @@ async fn each_member_misses_what_a_restore_took_from_it_whoever_comes_back_first
     postgres.stop();
     postgres.put_back();
     postgres.run().await;
-    alarm::heard_times("DATABASE_BEHIND", 2).await;
+    alarm::heard_of("DATABASE_BEHIND", 2).await;
     both_serve(&engines).await;
     for id in lost {
         for engine in &engines {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use engine::{Config, Engine, Role};
+use engine::{Config, Engine, ListFilter, Role};
 use futures::future::join_all;
 use uuid::Uuid;
 
 use crate::{
     instance::Instance,
-    ledger::{Ledger, keep_working, until},
+    ledger::{Ledger, keep_working},
     support::*,
 };
 
@@ -67,8 +67,19 @@ async fn a_plain_role_whose_settings_are_not_made_for_the_engine_is_enough() {
     };
     tokio::join!(ledger.run(&engine, "waits", 2), waits);
     ledger.run_many(&engine, 20, 2).await;
+    let five = ListFilter {
+        page_size: 5,
+        ..ListFilter::default()
+    };
+    let listed = engine.list(&namespace(), &five).await.unwrap();
+    assert_eq!(listed.len(), 5);
+    assert!(names(&engine, "w0").await.len() > 5);
+    // Histories are read by connections that wait for nothing without end.
+    let waits = sqlx::query_scalar("SELECT current_setting('lock_timeout')");
+    let waits: String = waits.fetch_one(engine.pool()).await.unwrap();
+    assert_eq!(waits, "5s");
     assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
-    // One that is replaced by a member of the same plain role: its sessions are ended, its batches stopped.
+    // It leaves, and another one of the same plain role takes over.
     let heir = Engine::open(config()).await.unwrap();
     engine.close().await;
     tokio::time::timeout(PATIENCE, heir.serving(1024))

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use engine::{Config, Engine, Role};
 
 use crate::{
-    ledger::{Ledger, keep_working, until},
+    ledger::{Ledger, keep_working},
     proxy::{Action, COMMITTED, GIVE, Proxy, Side},
     support::*,
 };
