@@ -14,7 +14,7 @@ pub(crate) fn note(line: &str) -> Result<()> {
 }
 
 /// Writes down which attempt of which activity this is.
-pub(crate) fn write_down(ctx: &ActivityContext) -> Result<()> {
+fn write_down(ctx: &ActivityContext) -> Result<()> {
     let info = ctx.info();
     note(&format!(
         "{} {} {} {}",
@@ -24,14 +24,14 @@ pub(crate) fn write_down(ctx: &ActivityContext) -> Result<()> {
 
 /// Does something that may be done again.
 #[activity(retry(initial = "50ms"))]
-fn effect(ctx: &ActivityContext, n: u32) -> Result<u32> {
+pub(crate) fn effect(ctx: &ActivityContext, n: u32) -> Result<u32> {
     write_down(ctx)?;
     Ok(n + 1)
 }
 
 /// Fails at first, and then does something that may be done again.
 #[activity(retry(initial = "20ms"))]
-fn late_effect(ctx: &ActivityContext, n: u32) -> Result<u32> {
+pub(crate) fn late_effect(ctx: &ActivityContext, n: u32) -> Result<u32> {
     if ctx.attempt() == 1 {
         return Err(Error::new("not yet"));
     }
@@ -41,8 +41,14 @@ fn late_effect(ctx: &ActivityContext, n: u32) -> Result<u32> {
 
 /// Does something that must not be done twice.
 #[activity(retry(max_attempts = 1))]
-fn effect_once(ctx: &ActivityContext) -> Result<()> {
+pub(crate) fn effect_once(ctx: &ActivityContext) -> Result<()> {
     write_down(ctx)
+}
+
+/// Says whether nobody knows what came of an attempt: its process was killed or frozen.
+pub(crate) fn has_no_answer(error: &Error) -> bool {
+    let cause = error.failure().cause.as_ref();
+    cause.is_some_and(|cause| cause.message.contains("timeout"))
 }
 
 /// Does one thing after another, two at once, something that must not be done twice, and leaves the rest to a child. Returns how
@@ -53,13 +59,8 @@ pub(crate) async fn effects(wf: Workflow, children: u32) -> Result<u32> {
     n = wf.call(effect, n).await?;
     let (one, two) = join!(wf.call(effect, n), wf.call(late_effect, n));
     n += (one? - n) + (two? - n);
-    // Without an answer: its process was killed or frozen.
     if let Err(error) = wf.call(effect_once, ()).await
-        && !error
-            .failure()
-            .cause
-            .as_ref()
-            .is_some_and(|cause| cause.message.contains("timeout"))
+        && !has_no_answer(&error)
     {
         return Err(error);
     }
