@@ -214,7 +214,7 @@ mod tests {
             for _ in 0..3 {
                 tracing::warn!(code = "UNREACHABLE", "no answer");
             }
-            tracing::warn!(code = "OTHER", "no answer");
+            tracing::warn!(code = "UNAVAILABLE", "no answer");
         });
 
         let text = String::from_utf8(text.0.lock().unwrap().clone()).unwrap();

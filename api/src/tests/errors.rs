@@ -98,7 +98,7 @@ fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Returns all codes: what every `fn code` of the checkout's sources names.
+/// Returns all codes: what every `fn code` of the checkout's sources names, and what is logged as `code`.
 fn codes() -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
     let mut folders: Vec<PathBuf> = ["api/src", "engine/src", "history/src", "worker/src"]
@@ -131,9 +131,18 @@ fn codes_of(source: &str) -> Vec<String> {
             .map(str::to_owned)
             .collect::<Vec<_>>()
     };
+    let logged = source
+        .split("code = \"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .map(str::to_owned);
     let is_code =
         |text: &String| text.len() > 2 && text.chars().all(|c| c.is_ascii_uppercase() || c == '_');
-    functions.flat_map(quoted).filter(is_code).collect()
+    functions
+        .flat_map(quoted)
+        .chain(logged)
+        .filter(is_code)
+        .collect()
 }
 
 #[test]
@@ -163,6 +172,15 @@ fn every_code_has_a_page_and_every_page_a_code() {
         stale.is_empty(),
         "no error has the code of docs/errors pages {stale:?}"
     );
+}
+
+#[test]
+fn the_list_of_pages_has_them_all() {
+    let list = fs::read_to_string(checkout().join("docs/errors/README.md")).unwrap();
+    for code in codes() {
+        let line = format!("| [{code}]({code}.md) |");
+        assert!(list.contains(&line), "docs/errors/README.md has no {code}");
+    }
 }
 
 #[test]
