@@ -63,6 +63,8 @@ pub const READ_BYTES_SHORT: u64 = 1024 * 1024;
 pub const PARKED_HORIZON: Duration = Duration::from_mins(1);
 /// The most deadlines of parked runs read at once; the next are read when half of these have come.
 pub const PARKED_PAGE: usize = 16_384;
+/// The most deadlines of parked runs that are known at once; of more the latest are forgotten, and read again in time.
+pub const PARKED_KNOWN_MAX: usize = 2 * PARKED_PAGE;
 /// The longest a request for a result or for new events is held open. Temporal: `history.longPollExpirationInterval`.
 pub const LONG_POLL_MAX: Duration = Duration::from_secs(20);
 /// The most requests that wait inside the engine; one more is answered `UNAVAILABLE`.

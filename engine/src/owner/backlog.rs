@@ -3,7 +3,9 @@
 //!
 //! Such a run leaves without a word to the database: `open_run` calls it hot, so a takeover folds it and lets it wait again.
 
-use foldhash::{HashMap, HashSet};
+use std::collections::BTreeSet;
+
+use foldhash::HashMap;
 use history::RunId;
 
 use super::{
@@ -28,8 +30,8 @@ struct Left {
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     left: HashMap<RunId, Left>,
-    /// The queues for which some are being read.
-    queues: HashSet<QueueKey>,
+    /// The queues whose first run is being read, for them or for another reason.
+    waiting: BTreeSet<QueueKey>,
 }
 
 impl Backlog {
@@ -78,27 +80,31 @@ impl Owner {
         true
     }
 
-    /// Says whether the first run of a queue has left, and then reads it.
+    /// Says whether the first run of a queue has left; then it is being read, and the queue goes on when some read has ended.
     pub(super) fn must_read(&mut self, queue: &QueueKey, kind: Kind) -> bool {
         let first = self.queues.waiting(queue, kind).next();
-        let left = first.is_some_and(|run_id| self.backlog.left.contains_key(&run_id));
-        if left {
+        let Some(first) = first.filter(|run_id| self.backlog.has(*run_id)) else {
+            return false;
+        };
+        if !self.reading.is_asked(first) {
             self.read_backlog(queue, kind);
         }
-        left
+        self.backlog.waiting.insert(queue.clone());
+        true
     }
 
-    /// Reads the next runs of a queue that have left, unless some are being read. Their places in the queue wait for them.
+    /// Reads the next runs of a queue that have left: those for which its workers have room, and as many behind them. Their places in the
+    /// queue wait for them.
     fn read_backlog(&mut self, queue: &QueueKey, kind: Kind) {
-        if !self.backlog.queues.insert(queue.clone()) {
-            return;
-        }
+        let most = self.queues.free_slots(queue, kind).saturating_mul(2);
         let left = &self.backlog.left;
         let asked = self
             .queues
             .waiting(queue, kind)
             .take(READ_BATCH)
             .filter_map(|run_id| Some((left.get(&run_id)?.shard, run_id)))
+            .filter(|(_, run_id)| !self.reading.is_asked(*run_id))
+            .take(most)
             .collect();
         // Its worker has room: that is how the memory comes free again. So it need not wait, but is little when memory is short.
         let bytes = if self.is_short() {
@@ -106,12 +112,13 @@ impl Owner {
         } else {
             READ_BYTES
         };
-        self.read_all(asked, Cause::Queue(queue.clone()), bytes);
+        self.read_all(asked, Cause::Queue, bytes);
     }
 
-    /// The next runs of a queue are back.
-    pub(super) fn backlog_read(&mut self, queue: &QueueKey) {
-        self.backlog.queues.remove(queue);
-        self.refill(queue);
+    /// A read has ended: the queues go on whose first run may be back.
+    pub(super) fn refill_waiting(&mut self) {
+        for queue in std::mem::take(&mut self.backlog.waiting) {
+            self.refill(&queue);
+        }
     }
 }

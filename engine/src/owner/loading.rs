@@ -193,7 +193,6 @@ impl Owner {
     /// Does what a crash may have left undone. A workflow task that was with a worker is lost: what it asks for
     /// would be built on another folding.
     pub(super) fn put_to_work(&mut self, run_id: RunId) {
-        self.shards.take_from_fold(run_id);
         self.lose_attempts(run_id);
         let now = self.now();
         let Some(run) = self.runs.get(&run_id) else {

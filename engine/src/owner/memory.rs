@@ -47,9 +47,6 @@ pub(super) struct Memory {
     next_round: Instant,
     /// When a little may be read again while memory is short.
     next_little: Instant,
-    /// Runs that are not in memory and have a wake in a heap, with its moment, until they are read: a wake of another moment wakes
-    /// nobody.
-    left: HashMap<RunId, Left>,
     /// Who waits for runs that are not in memory: a long poll costs its own bytes, not the run's.
     waiting: HashMap<RunId, Waiting>,
     /// Runs that may be open without a row in `open_run`. Looked at from the oldest on, and let go only there.
@@ -63,12 +60,6 @@ struct Waiting {
     waiters: Waiters,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Left {
-    shard: i16,
-    at: Timestamp,
-}
-
 impl Memory {
     pub(super) fn new() -> Self {
         let now = Instant::now();
@@ -78,7 +69,6 @@ impl Memory {
             last_round: now,
             next_round: now + ROUND,
             next_little: now,
-            left: HashMap::default(),
             waiting: HashMap::default(),
             young: BTreeSet::new(),
         }
@@ -90,29 +80,6 @@ impl Memory {
 
     pub(super) fn remove(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_sub(bytes);
-    }
-
-    /// Takes note that a run is not here and is to be read when it is due. Says whether that is news.
-    pub(super) fn leave(&mut self, Due { at, shard, run_id }: Due) -> bool {
-        let before = self.left.insert(run_id, Left { shard, at });
-        before.is_none_or(|before| before.at != at)
-    }
-
-    /// Says whether a run that is not here is to be read at this moment.
-    pub(super) fn awaits(&self, due: &Due) -> bool {
-        let left = self.left.get(&due.run_id);
-        left.is_some_and(|left| left.at == due.at)
-    }
-
-    /// Returns when a run is due that is not here.
-    pub(super) fn due(&self, run_id: RunId) -> Option<Due> {
-        let Left { shard, at } = *self.left.get(&run_id)?;
-        Some(Due { at, shard, run_id })
-    }
-
-    /// Forgets a run that is not there any more.
-    pub(super) fn forget(&mut self, run_id: RunId) {
-        self.left.remove(&run_id);
     }
 
     /// Keeps those who wait for a run that leaves.
@@ -133,9 +100,8 @@ impl Memory {
         self.waiting.remove(&run_id).map(|waiting| waiting.waiters)
     }
 
-    /// Forgets the runs of other shards, and returns those who wait for them.
+    /// Returns those who wait for runs of other shards, and forgets them.
     pub(super) fn keep(&mut self, is_here: impl Fn(i16) -> bool) -> Vec<Waiters> {
-        self.left.retain(|_, left| is_here(left.shard));
         let gone = self
             .waiting
             .extract_if(|_, waiting| !is_here(waiting.shard));
@@ -146,7 +112,7 @@ impl Memory {
 impl Owner {
     /// Takes a run into the round.
     pub(super) fn remember(&mut self, run_id: RunId, now: Instant) {
-        self.memory.left.remove(&run_id);
+        self.parked.forget(run_id);
         self.memory.round.push(Reverse((now, run_id)));
         self.memory.young.insert(run_id);
     }

@@ -331,6 +331,7 @@ pub(crate) enum Message {
     },
     /// Deadlines of parked runs, read ahead.
     Parked {
+        window: store::load::Window,
         page: Vec<store::load::Due>,
     },
     HistoryRead {
@@ -528,7 +529,7 @@ impl Owner {
                 number,
                 receipt,
             } => self.posted(member, number, receipt),
-            Message::Parked { page } => self.page_read(page),
+            Message::Parked { window, page } => self.page_read(window, page),
             Message::HistoryRead {
                 run_id,
                 incarnation,

@@ -350,6 +350,16 @@ impl Queues {
         u32::try_from(here.filter(polls).count()).unwrap_or(u32::MAX)
     }
 
+    /// Returns how many tasks of that kind the workers of a queue can take now.
+    pub(crate) fn free_slots(&self, queue: &QueueKey, kind: Kind) -> usize {
+        let workers = self.by_name.get(queue).into_iter();
+        let workers = workers.flat_map(|queue| queue.here.iter().chain(&queue.elsewhere));
+        let sessions = workers.filter_map(|id| self.sessions.get(id));
+        let free = sessions.filter(|session| session.has_slot(kind));
+        let slots = free.map(|session| usize::try_from(session.free(kind)).unwrap_or(usize::MAX));
+        slots.fold(0, usize::saturating_add)
+    }
+
     fn queue(&mut self, key: QueueKey) -> &mut Queue {
         self.by_name.entry(key).or_insert_with_key(|key| {
             self.round.push_back(key.clone());
@@ -414,9 +424,7 @@ impl Queues {
                 queues.map(move |(name, _)| (name.clone(), kind))
             })
             .collect();
-        waited_for.sort_by(|((one, queue), kind), ((other, next), last)| {
-            (one.id, queue, kind).cmp(&(other.id, next, last))
-        });
+        waited_for.sort();
         waited_for
     }
 

@@ -1,13 +1,13 @@
 //! Runs that are read by their ids, many at a time: because their deadline came, or because a worker takes from the queue in
 //! which a task of theirs waits.
 
-use std::sync::Arc;
+use std::{collections::hash_map::Entry, sync::Arc};
 
 use foldhash::HashMap;
 use futures::FutureExt as _;
 use history::RunId;
 
-use super::{Key, Message, Owner, loading::is_passing, queues::QueueKey};
+use super::{Key, Message, Owner, loading::is_passing};
 use crate::{
     limits::{READ_AGAIN_AFTER, READ_BATCH},
     store::{
@@ -17,12 +17,12 @@ use crate::{
 };
 
 /// What runs are read for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Cause {
     /// Their deadlines came.
     Due,
-    /// A worker of the queue has room.
-    Queue(QueueKey),
+    /// A worker of a queue in which they wait has room.
+    Queue,
     /// The owner before had them in memory.
     TakeOver,
     /// One of many that could not be read together.
@@ -63,6 +63,11 @@ impl Reading {
         self.asked.retain(|_, asked| is_here(asked.shard));
     }
 
+    /// Says whether a run is being read.
+    pub(super) fn is_asked(&self, run_id: RunId) -> bool {
+        self.asked.contains_key(&run_id)
+    }
+
     /// Says whether the runs that are due next are being read, or have to wait.
     pub(super) fn holds_due_back(&self) -> bool {
         self.reads_due || self.due_waits
@@ -95,17 +100,9 @@ impl Owner {
             self.reading.due_waits = true;
             return;
         };
-        let mut asked = Vec::new();
-        while asked.len() < READ_BATCH
-            && let Some(due) = self.parked.next_due(now)
-        {
-            if self.memory.awaits(&due) && self.shards.has(due.shard) {
-                asked.push((due.shard, due.run_id));
-            }
-        }
-        if !asked.is_empty() {
-            self.reading.reads_due = true;
-            self.read_all(asked, Cause::Due, bytes);
+        while !self.reading.reads_due && self.parked.is_due(now) {
+            let due = self.parked.next_due(now, READ_BATCH);
+            self.reading.reads_due = self.read_all(due, Cause::Due, bytes);
         }
     }
 
@@ -114,22 +111,36 @@ impl Owner {
         if self.reading.takes_over || self.stopping || !self.shards.is_folding() {
             return;
         }
-        while let Some(shards) = self.shards.folded() {
-            self.shards_folded(shards);
-        }
+        self.tell_folded();
         if !self.shards.is_folding() {
             return;
         }
         let Some(bytes) = self.read_allowance() else {
             return;
         };
-        let asked = self.shards.next_to_fold(READ_BATCH);
-        self.reading.takes_over = true;
-        self.read_all(asked, Cause::TakeOver, bytes);
+        while !self.reading.takes_over && self.shards.is_folding() {
+            let next = self.shards.next_to_fold(READ_BATCH);
+            self.reading.takes_over = self.read_all(next, Cause::TakeOver, bytes);
+            if !self.reading.takes_over {
+                self.tell_folded();
+            }
+        }
     }
 
-    /// Reads runs of shards that are here, which are not in memory and not being read, up to so many stored bytes.
-    pub(super) fn read_all(&mut self, mut asked: Vec<(i16, RunId)>, cause: Cause, bytes: u64) {
+    fn tell_folded(&mut self) {
+        while let Some(shards) = self.shards.folded() {
+            self.shards_folded(shards);
+        }
+    }
+
+    /// Reads runs of shards that are here, which are not in memory and not being read, up to so many stored bytes; says whether there are
+    /// any. Nobody reads nothing: that is answered at once, and whoever asked again then would never end.
+    pub(super) fn read_all(
+        &mut self,
+        mut asked: Vec<(i16, RunId)>,
+        cause: Cause,
+        bytes: u64,
+    ) -> bool {
         let Reading {
             asked: reading,
             latest,
@@ -140,8 +151,17 @@ impl Owner {
         asked.retain(|(shard, run_id)| {
             let shard = *shard;
             let wanted = self.shards.has(shard) && !self.runs.contains_key(run_id);
-            wanted && reading.entry(*run_id).or_insert(Asked { shard, read }).read == read
+            match reading.entry(*run_id) {
+                Entry::Vacant(entry) if wanted => {
+                    entry.insert(Asked { shard, read });
+                    true
+                }
+                Entry::Vacant(_) | Entry::Occupied(_) => false,
+            }
         });
+        if asked.is_empty() {
+            return false;
+        }
         let store = Arc::clone(&self.setup.store);
         self.elsewhere.push(
             async move {
@@ -166,6 +186,7 @@ impl Owner {
             }
             .boxed(),
         );
+        true
     }
 
     pub(super) fn all_read(
@@ -178,14 +199,14 @@ impl Owner {
         match part {
             Ok(Part { runs, read: looked }) => {
                 let rest = asked.split_off(looked.min(asked.len()));
-                self.come_in(read, &cause, runs);
+                self.come_in(read, cause, runs);
                 // Those are gone, or can't be folded.
                 for (_, run_id) in asked {
                     if self.reading.is_done(read, run_id) {
                         self.is_not_there(run_id);
                     }
                 }
-                self.ask_later(read, &cause, rest);
+                self.ask_later(read, cause, rest);
             }
             Err(error) => {
                 tracing::error!(
@@ -206,14 +227,14 @@ impl Owner {
         }
         match cause {
             Cause::Due => self.reading.reads_due = false,
-            Cause::Queue(queue) => self.backlog_read(&queue),
             Cause::TakeOver => self.reading.takes_over = false,
-            Cause::Alone => {}
+            Cause::Queue | Cause::Alone => {}
         }
+        self.refill_waiting();
     }
 
     /// Takes in runs that were read. At a takeover, while memory is short, those that only wait for workers leave it again.
-    fn come_in(&mut self, read: u64, cause: &Cause, runs: Vec<(Ns, Loaded)>) {
+    fn come_in(&mut self, read: u64, cause: Cause, runs: Vec<(Ns, Loaded)>) {
         for (namespace, loaded) in runs {
             let run_id = loaded.execution.run_id();
             if !self.reading.is_done(read, run_id) {
@@ -238,24 +259,22 @@ impl Owner {
     /// A run that was asked for is gone, or can't be folded.
     fn is_not_there(&mut self, run_id: RunId) {
         self.backlog.back(run_id);
-        self.memory.forget(run_id);
-        self.shards.take_from_fold(run_id);
+        self.parked.forget(run_id);
     }
 
-    /// Runs that were asked for had no room in one read: they are asked for again.
-    fn ask_later(&mut self, read: u64, cause: &Cause, mut rest: Vec<(i16, RunId)>) {
+    /// Runs that were asked for had no room in one read: they are asked for again. Whatever they were read for, one may have come to be due
+    /// meanwhile; the places of others in their queues wait for them.
+    fn ask_later(&mut self, read: u64, cause: Cause, mut rest: Vec<(i16, RunId)>) {
         rest.retain(|(_, run_id)| self.reading.is_done(read, *run_id));
-        match cause {
-            Cause::Due => {
-                for (_, run_id) in rest {
-                    if let Some(due) = self.memory.due(run_id) {
-                        self.parked.wake(due);
-                    }
-                }
-            }
-            Cause::TakeOver => self.shards.fold_later(rest),
-            // Their places in the queue wait for them; one that was asked for alone has had all the room.
-            Cause::Queue(_) | Cause::Alone => {}
+        #[cfg(test)]
+        if matches!(cause, Cause::Queue) && crate::sim::planted::forgets_deadlines() {
+            return;
+        }
+        for (_, run_id) in &rest {
+            self.parked.wake(*run_id);
+        }
+        if matches!(cause, Cause::TakeOver) {
+            self.shards.fold_later(rest);
         }
     }
 }

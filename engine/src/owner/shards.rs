@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
 use futures::FutureExt as _;
 use history::{RunId, Timestamp, execution::AttemptState};
 use tokio::{sync::oneshot, time::Instant};
@@ -43,8 +43,6 @@ pub(super) struct Shards {
     coming: VecDeque<(Vec<i16>, Timestamp)>,
     /// Those that are here and not folded yet, some at a time.
     folding: VecDeque<Folding>,
-    /// The runs of those that are not folded yet, whose attempts are lost with the owner before.
-    unfolded: HashSet<RunId>,
     /// Who waits until no shard is coming.
     ready: Vec<oneshot::Sender<()>>,
     /// What waits until a shard is here, or elsewhere.
@@ -85,7 +83,6 @@ impl Shards {
             generations: vec![0; usize::from(SHARDS)],
             coming: VecDeque::new(),
             folding: VecDeque::new(),
-            unfolded: HashSet::default(),
             ready: Vec::new(),
             waiting: HashMap::default(),
             leaving: None,
@@ -167,11 +164,6 @@ impl Shards {
                 folding.runs.push_front(run);
             }
         }
-    }
-
-    /// Says whether a run was still to be folded, and takes note that it is.
-    pub(super) fn take_from_fold(&mut self, run_id: RunId) -> bool {
-        self.unfolded.remove(&run_id)
     }
 
     /// Returns the next shards whose runs are all folded.
@@ -297,8 +289,6 @@ impl Owner {
         for shard in &shards {
             self.shards.put(*shard, Place::Here);
         }
-        let unfolded = runs.iter().map(|(_, run_id)| *run_id);
-        self.shards.unfolded.extend(unfolded);
         self.parked.catch_up(&shards);
         self.shards.coming.pop_front();
         self.ask_what_is_hot();
@@ -426,6 +416,7 @@ impl Owner {
         }
         self.backlog.keep(|shard| self.shards.has(shard));
         self.reading.keep(|shard| self.shards.has(shard));
+        self.parked.keep(|shard| self.shards.has(shard));
         for mut waiters in self.memory.keep(|shard| self.shards.has(shard)) {
             waiters.turn_away(&|| Error::NotOwner { owner: None });
         }

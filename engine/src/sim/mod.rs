@@ -10,6 +10,7 @@
     reason = "what a request leaves to its default is of no matter here"
 )]
 
+mod backlog;
 mod checks;
 mod curse;
 mod failover;
@@ -24,6 +25,7 @@ mod world;
 
 use std::time::{Duration, Instant};
 
+use backlog::queued;
 use curse::isolated;
 use failover::fail_over;
 use planted::Bug;
@@ -36,7 +38,7 @@ use store::Curse;
 
 use history::RunId;
 
-use crate::limits::{LOCK_WAIT_MAX, PARKED_PAGE, REDELIVER_AFTER_MAX};
+use crate::limits::{LOCK_WAIT_MAX, PARKED_KNOWN_MAX, PARKED_PAGE, REDELIVER_AFTER_MAX};
 
 /// Returns a number from the environment.
 fn told(name: &str, otherwise: u64) -> u64 {
@@ -175,7 +177,7 @@ fn a_look_at_the_partitions_that_has_no_end_keeps_nothing_else_from_being_done()
 #[test]
 fn timers_due_in_one_second_are_read_once_each_by_their_owner_and_in_order() {
     for (engines, runs) in [(1, PARKED_PAGE + 4000), (3, 6000)] {
-        let storm = storm(engines, runs);
+        let storm = storm(engines, runs, Duration::from_mins(10));
         assert_eq!(storm.due.len(), runs, "all are parked");
         assert_eq!(storm.open, 0, "all have fired");
         let once = |mut read: Vec<RunId>| {
@@ -192,6 +194,32 @@ fn timers_due_in_one_second_are_read_once_each_by_their_owner_and_in_order() {
             assert!(due.is_sorted(), "in the order of time");
         }
     }
+}
+
+#[test]
+fn timers_of_runs_that_leave_memory_shortly_before_are_all_read() {
+    let runs = PARKED_KNOWN_MAX + 4000;
+    let storm = storm(1, runs, Duration::from_secs(50));
+    assert_eq!(storm.due.len(), runs, "all are parked");
+    assert!(!storm.deadlines_read.is_empty(), "some were forgotten");
+    assert_eq!(storm.open, 0, "all have fired");
+    let due = storm.runs_read.iter().map(|run_id| storm.due[run_id]);
+    assert!(due.is_sorted(), "in the order of time");
+}
+
+#[test]
+fn a_worker_with_one_slot_has_two_runs_read_and_the_timers_of_all_fire() {
+    for seed in 0..20 {
+        let queued = queued(seed, None);
+        assert!((1..=2).contains(&queued.most_asked), "seed {seed}");
+        assert_eq!(queued.asleep, [], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_timer_that_a_short_read_loses_is_found() {
+    let lost = |seed| !queued(seed, Some(Bug::LostDeadline)).asleep.is_empty();
+    assert!((0..20).any(lost));
 }
 
 /// Plants a bug and returns the first seed from this one on that finds it by a violation that says so, and that.

@@ -43,6 +43,8 @@ pub(super) enum Bug {
     DoubledRequest,
     /// A run comes into memory as it was read before it was there and left again.
     OldRead,
+    /// A run that was read because a worker has room, and had none in what was read, is not read when it is due.
+    LostDeadline,
     /// A run is folded from its log alone, so that its attempts are counted anew.
     LostAttemptCount,
     /// What a heartbeat said is not kept when the attempt fails.
@@ -100,6 +102,11 @@ pub(crate) fn overtakes_starts() -> bool {
 /// Says whether the owner does not mind that a run was in memory while it was read.
 pub(crate) fn trusts_old_reads() -> bool {
     planted(Bug::OldRead)
+}
+
+/// Says whether the owner forgets that a run is due for which there was no room in a read.
+pub(crate) fn forgets_deadlines() -> bool {
+    planted(Bug::LostDeadline)
 }
 
 /// Says whether a member does not hear what others want of its workers.

@@ -13,10 +13,11 @@ use history::{
     WorkflowId, WorkflowType,
     decide::{Parent, Rejection, Signal, StartWorkflow, Terminate},
     event::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
+    task::{Tasks, WorkerHello},
 };
 use tokio::{
     runtime::{Builder, Runtime},
-    sync::{oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -32,7 +33,7 @@ use super::{
 use crate::{
     Closed, Config, Error, Role, Started,
     members::Post,
-    owner::{Key, Message, Op, Reply, StartReply},
+    owner::{Key, Message, Op, Reply, SessionId, StartReply},
     ownership::{self, RENEWALS_A_PARTITION_LOOK, State},
     store::load::Namespaces,
 };
@@ -285,7 +286,7 @@ pub(super) struct Storm {
 }
 
 /// Lets so many runs sleep until the same second, parked, and lets it come.
-pub(super) fn storm(engines: usize, runs: usize) -> Storm {
+pub(super) fn storm(engines: usize, runs: usize, ahead: Duration) -> Storm {
     let config = Config {
         park_after: Duration::from_secs(1),
         ..Config::new("", "")
@@ -303,7 +304,7 @@ pub(super) fn storm(engines: usize, runs: usize) -> Storm {
         };
         let state = || simulation.outside.memory.state();
         sleep(SHARED).await;
-        let at = Instant::now() + Duration::from_mins(10);
+        let at = Instant::now() + ahead;
         for some in (0..runs).collect::<Vec<_>>().chunks(1000) {
             join_all(some.iter().map(|n| {
                 let left = at.saturating_duration_since(Instant::now()).as_millis();
@@ -319,7 +320,7 @@ pub(super) fn storm(engines: usize, runs: usize) -> Storm {
             }))
             .await;
         }
-        sleep_until(at - Duration::from_mins(2)).await;
+        sleep_until(at - ahead / 5).await;
         let due = state().due();
         state().runs_read.clear();
         sleep_until(at + Duration::from_mins(5)).await;
@@ -355,12 +356,17 @@ pub(super) fn waiting(step: Step) -> Workflow {
 
 impl<'a> Simulation<'a> {
     pub(super) fn new(scenario: &'a Scenario) -> Self {
+        Self::of(scenario, PROCESSES)
+    }
+
+    /// Returns one of so many processes.
+    pub(super) fn of(scenario: &'a Scenario, processes: usize) -> Self {
         let outside = Outside::new(
             scenario.odds,
             (scenario.slots, scenario.apart),
             scenario.leaves_after,
         );
-        let hosts = (0..PROCESSES)
+        let hosts = (0..processes)
             .map(|n| Host::boot(&outside, config(scenario), n))
             .map(|host| Arc::new(Mutex::new(host)))
             .collect();
@@ -461,6 +467,26 @@ impl<'a> Simulation<'a> {
             },
         })
         .await
+    }
+
+    /// Returns the way to the owner of a process, if it is a member.
+    fn owner(&self, process: usize) -> Option<mpsc::UnboundedSender<Message>> {
+        match &*self.hosts[process].lock().unwrap().state.borrow() {
+            State::Member { sender, .. } => Some(sender.clone()),
+            State::Leaving { .. } | State::Outside => None,
+        }
+    }
+
+    /// Connects a worker to the first process that never answers.
+    pub(super) fn connect(&self, hello: WorkerHello) {
+        let connect = Message::Connect {
+            session: SessionId::new(SIMULATED),
+            namespace: ns(),
+            hello,
+            tasks: Tasks::new(|_| true),
+        };
+        let owner = self.owner(0).expect("it is a member");
+        owner.send(connect).expect("it lives");
     }
 
     /// Waits for the first violation.
@@ -843,11 +869,7 @@ impl<'a> Simulation<'a> {
             let asked = told
                 .take()
                 .unwrap_or_else(|| chance(|rng| rng.usize(..self.hosts.len())));
-            let owner = match &*self.hosts[asked].lock().unwrap().state.borrow() {
-                State::Member { sender, .. } => Some(sender.clone()),
-                State::Leaving { .. } | State::Outside => None,
-            };
-            if let Some(owner) = owner {
+            if let Some(owner) = self.owner(asked) {
                 let (reply, answer) = oneshot::channel();
                 // Its answer may take as long as a workflow does.
                 if owner.send(message(reply)).is_ok()

@@ -83,6 +83,7 @@ impl Scenario {
                 slow: rng.u32(0..50),
                 read_fails: rng.u32(0..50),
                 lost_letters: rng.u32(0..100),
+                short_reads: 0,
             }
         };
         let mut drawn = Self {
@@ -104,6 +105,9 @@ impl Scenario {
                     .program
                     .spread(&mut || Some(rng.usize(0..PROCESSES)));
             }
+        }
+        if !calm {
+            drawn.odds.short_reads = rng.u32(0..200);
         }
         drawn
     }

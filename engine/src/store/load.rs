@@ -37,6 +37,18 @@ impl PartialEq for Ns {
 
 impl Eq for Ns {}
 
+impl Ord for Ns {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.id.cmp(&other.id)
+    }
+}
+
+impl PartialOrd for Ns {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl std::hash::Hash for Ns {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.id.hash(state);

@@ -61,6 +61,8 @@ pub(super) struct Odds {
     pub(super) slow: u32,
     /// A read fails.
     pub(super) read_fails: u32,
+    /// There is room for only some of the runs that are read at once.
+    pub(super) short_reads: u32,
     /// A letter between processes is lost, or its answer is.
     pub(super) lost_letters: u32,
 }
@@ -213,6 +215,22 @@ impl Memory {
         .boxed()
     }
 
+    /// Looks at what is asked for many runs at once. A read that is refused is never answered: whoever asks for nothing is answered at
+    /// once by Postgres, and who asks again then would never let the simulation end.
+    async fn look_at_read(&self, asked: &[(i16, RunId)]) {
+        let runs: BTreeSet<RunId> = asked.iter().map(|(_, run_id)| *run_id).collect();
+        let problem = if asked.is_empty() {
+            "a read of no run"
+        } else if runs.len() < asked.len() {
+            // The rows of such a run come twice, so that it can't be folded.
+            "a read that names a run twice"
+        } else {
+            return;
+        };
+        self.state().checks.violated(problem.to_owned());
+        std::future::pending::<()>().await;
+    }
+
     /// Waits until something that was asked of the state is so.
     pub(super) async fn until<T>(&self, mut ask: impl FnMut(&mut State) -> Option<T>) -> T {
         loop {
@@ -347,9 +365,16 @@ impl Store for Memory {
 
     fn load_all<'a>(&'a self, asked: &'a [(i16, RunId)], bytes: u64) -> Answer<'a, Part> {
         async move {
+            self.look_at_read(asked).await;
             let counted = self.read(move |state| {
                 let (mut headers, mut read, mut sum) = (Vec::new(), 0, 0);
-                for (_, run_id) in asked {
+                state.most_asked = state.most_asked.max(asked.len());
+                let most = if happens(state.odds.short_reads) {
+                    chance(|rng| rng.usize(1..=asked.len()))
+                } else {
+                    asked.len()
+                };
+                for (_, run_id) in &asked[..most] {
                     sum += state.records(*run_id).len() as u64;
                     if sum > bytes && read > 0 {
                         break;

@@ -122,6 +122,8 @@ pub(in crate::sim) struct State {
     /// The deadlines of parked runs that were read, and the runs that were read many at a time, in order.
     pub(in crate::sim) deadlines_read: Vec<RunId>,
     pub(in crate::sim) runs_read: Vec<RunId>,
+    /// The most runs that were asked for at once.
+    pub(in crate::sim) most_asked: usize,
 
     /// Who looks for partitions to be made waits for ever.
     pub(in crate::sim) partitions_kept: bool,
