@@ -13,6 +13,7 @@ mod debts;
 mod deliver;
 pub(crate) mod describe;
 mod durable;
+mod histories;
 mod loading;
 mod matching;
 mod memory;
@@ -337,6 +338,8 @@ pub(crate) enum Message {
     HistoryRead {
         run_id: RunId,
         incarnation: u64,
+        /// What the run was known to have stored when it was asked.
+        bytes: u64,
         events: Result<Vec<Arc<history::Event>>, store::Error>,
     },
     /// Runs that were asked for by their ids.
@@ -402,6 +405,7 @@ pub(crate) struct Owner {
     memory: memory::Memory,
     backlog: backlog::Backlog,
     reading: reading::Reading,
+    histories: histories::Histories,
     parked: parked::Parked,
     incarnations: u64,
     /// The moment in the latest run id.
@@ -436,6 +440,7 @@ pub(crate) async fn run(
         memory: memory::Memory::new(),
         backlog: backlog::Backlog::default(),
         reading: reading::Reading::default(),
+        histories: histories::Histories::default(),
         parked: parked::Parked::default(),
         // A run that is folded by several members one after the other has another number each time.
         incarnations: u64::try_from(setup.epoch).unwrap_or(0) << 32,
@@ -533,8 +538,9 @@ impl Owner {
             Message::HistoryRead {
                 run_id,
                 incarnation,
+                bytes,
                 events,
-            } => self.history_read(run_id, incarnation, events),
+            } => self.history_read(run_id, incarnation, bytes, events),
             Message::Read {
                 read,
                 cause,

@@ -2,7 +2,6 @@
 
 use std::{cmp::Reverse, sync::Arc, time::Duration};
 
-use futures::FutureExt as _;
 use history::{
     Event, RunId,
     decide::{self, Decision, Effect, StartWorkflowTask},
@@ -306,32 +305,14 @@ impl Owner {
         }
     }
 
-    /// Reads the whole history of a run, of which all but the tail is durable, to send it to a worker that has not cached it.
-    pub(super) fn read_history(&mut self, run_id: RunId) {
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
-        run.reading = true;
-        let (shard, incarnation) = (run.shard, run.incarnation);
-        let store = Arc::clone(&self.setup.store);
-        self.elsewhere.push(
-            async move {
-                Message::HistoryRead {
-                    run_id,
-                    incarnation,
-                    events: store.events(shard, run_id).await,
-                }
-            }
-            .boxed(),
-        );
-    }
-
     pub(super) fn history_read(
         &mut self,
         run_id: RunId,
         incarnation: u64,
+        bytes: u64,
         events: Result<Vec<Arc<Event>>, store::Error>,
     ) {
+        self.history_was_read(bytes);
         let Some(run) = self
             .runs
             .get_mut(&run_id)

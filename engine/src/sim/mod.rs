@@ -14,6 +14,7 @@ mod backlog;
 mod checks;
 mod curse;
 mod failover;
+mod histories;
 mod network;
 pub(crate) mod planted;
 mod program;
@@ -28,6 +29,7 @@ use std::time::{Duration, Instant};
 use backlog::queued;
 use curse::isolated;
 use failover::fail_over;
+use histories::most_histories_at_once;
 use planted::Bug;
 use run::{
     Outcome, hand_over_beside, house_kept_beside_a_look_without_end, letters_to_nowhere, simulate,
@@ -38,7 +40,9 @@ use store::Curse;
 
 use history::RunId;
 
-use crate::limits::{LOCK_WAIT_MAX, PARKED_KNOWN_MAX, PARKED_PAGE, REDELIVER_AFTER_MAX};
+use crate::limits::{
+    LOCK_WAIT_MAX, PARKED_KNOWN_MAX, PARKED_PAGE, READ_BYTES, REDELIVER_AFTER_MAX,
+};
 
 /// Returns a number from the environment.
 fn told(name: &str, otherwise: u64) -> u64 {
@@ -214,6 +218,12 @@ fn a_worker_with_one_slot_has_two_runs_read_and_the_timers_of_all_fire() {
         assert!((1..=2).contains(&queued.most_asked), "seed {seed}");
         assert_eq!(queued.asleep, [], "seed {seed}");
     }
+}
+
+#[test]
+fn whole_histories_are_read_as_many_at_once_as_there_is_room_for() {
+    let bytes = u64::try_from(most_histories_at_once()).unwrap();
+    assert!((READ_BYTES / 2..=READ_BYTES).contains(&bytes), "{bytes}");
 }
 
 #[test]

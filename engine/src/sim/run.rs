@@ -522,7 +522,7 @@ impl<'a> Simulation<'a> {
     }
 
     /// Waits until nothing is open and nothing is owed.
-    async fn settled(&self) {
+    pub(super) async fn settled(&self) {
         loop {
             {
                 let state = self.outside.memory.state();
@@ -761,7 +761,7 @@ impl<'a> Simulation<'a> {
     }
 
     /// Sends a signal, and says whether it was heard.
-    async fn signal(
+    pub(super) async fn signal(
         &self,
         workflow_id: &WorkflowId,
         workflow: &Workflow,

@@ -375,7 +375,7 @@ impl Store for Memory {
                     asked.len()
                 };
                 for (_, run_id) in &asked[..most] {
-                    sum += state.records(*run_id).len() as u64;
+                    sum += state.stored_bytes(*run_id);
                     if sum > bytes && read > 0 {
                         break;
                     }
@@ -394,13 +394,20 @@ impl Store for Memory {
     }
 
     fn events(&self, _shard: i16, run_id: RunId) -> Answer<'_, Vec<Arc<Event>>> {
-        self.read(move |state| {
-            let rows = state.history.get(&run_id).into_iter().flatten();
-            let records = rows.flat_map(|row| super::checks::parse(&row.records));
-            Ok(records
-                .filter_map(|record| record.event().cloned())
-                .collect())
-        })
+        async move {
+            let bytes = self.state().begin_history(run_id);
+            let events = self.read(move |state| {
+                let rows = state.history.get(&run_id).into_iter().flatten();
+                let records = rows.flat_map(|row| super::checks::parse(&row.records));
+                Ok(records
+                    .filter_map(|record| record.event().cloned())
+                    .collect())
+            });
+            let events = events.await;
+            self.state().history_bytes -= bytes;
+            events
+        }
+        .boxed()
     }
 
     fn hot<'a>(

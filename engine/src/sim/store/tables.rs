@@ -124,6 +124,9 @@ pub(in crate::sim) struct State {
     pub(in crate::sim) runs_read: Vec<RunId>,
     /// The most runs that were asked for at once.
     pub(in crate::sim) most_asked: usize,
+    /// The stored bytes of whole histories that are being read, and the most of them at once.
+    pub(super) history_bytes: usize,
+    pub(in crate::sim) most_history_bytes: usize,
 
     /// Who looks for partitions to be made waits for ever.
     pub(in crate::sim) partitions_kept: bool,
@@ -460,6 +463,21 @@ impl State {
     pub(in crate::sim) fn records(&self, run_id: RunId) -> String {
         let rows = self.history.get(&run_id).into_iter().flatten();
         rows.map(|row| row.records.as_str()).collect()
+    }
+
+    /// Takes note that a whole history is being read, and returns its bytes.
+    pub(super) fn begin_history(&mut self, run_id: RunId) -> usize {
+        let bytes = self.records(run_id).len();
+        self.history_bytes += bytes;
+        self.most_history_bytes = self.most_history_bytes.max(self.history_bytes);
+        bytes
+    }
+
+    /// Returns how many bytes a run has stored.
+    pub(super) fn stored_bytes(&self, run_id: RunId) -> u64 {
+        let attempts = (run_id, EventId::NONE)..=(run_id, EventId(i64::MAX));
+        let notes = self.attempts.range(attempts).map(|(_, note)| note.len());
+        (self.records(run_id).len() + notes.sum::<usize>()) as u64
     }
 
     /// Returns the run that an id means.
