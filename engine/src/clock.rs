@@ -1,6 +1,7 @@
 //! The engine's clock: Postgres's time, sampled at each renewal of the lease and carried on by the
 //! boot-time clock. So engines that follow each other agree, and a jump of this machine's clock changes nothing. Nor does a single
-//! sample that says something else: the next one has to say the same.
+//! sample that is a second away from the others: the next one has to say the same. Where the database's clock was set back, this one stands
+//! still until that has caught up.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 

@@ -42,12 +42,12 @@ impl Owner {
             }
             Ok(decision) => {
                 let about = token.scheduled_event_id;
-                let said = details_of(run, about);
+                let activity = run.execution.activity(about);
+                let is_news =
+                    activity.is_some_and(|known| known.heartbeat_details != request.details);
                 self.record(run_id, decision);
-                let Some(run) = self.runs.get(&run_id) else {
-                    return;
-                };
-                if details_of(run, about) != said {
+                if is_news {
+                    self.weigh(run_id);
                     self.note_heartbeat(run_id, about);
                 }
                 self.schedule_wake(run_id);
@@ -245,10 +245,4 @@ fn token(key: &Key, hand_out: HandOut) -> ActivityTaskToken {
         attempt: hand_out.attempt,
         incarnation: hand_out.incarnation,
     }
-}
-
-/// Returns what the last heartbeat of an activity said.
-fn details_of(run: &super::Run, scheduled_event_id: EventId) -> Option<history::Payloads> {
-    let activity = run.execution.activity(scheduled_event_id)?;
-    Some(activity.heartbeat_details.clone())
 }

@@ -343,11 +343,11 @@ impl Owner {
             } if is_current(run, session, &token) => {
                 run.task_out = None;
                 run.affinity = None;
-                run.failed_build = self.queues.build(session);
                 if cause == WorkflowTaskFailedCause::ResetStickyTaskQueue {
                     // The worker has evicted the run: somebody gets the same task again, in full. That is no failure.
                     return self.read_history(run_id);
                 }
+                run.failed_build = self.queues.build(session);
                 let request = FailWorkflowTask {
                     scheduled_event_id: token.scheduled_event_id,
                     started_event_id: token.started_event_id,
