@@ -154,8 +154,10 @@ impl Error {
             Self::ExportFailed(_)
             | Self::Engine(
                 E::HistoryCorrupt { .. }
+                | E::CorruptRow { .. }
                 | E::Store(
                     store::Error::Corrupt { .. }
+                    | store::Error::Altered { .. }
                     | store::Error::UnknownNamespace { .. }
                     | store::Error::NewerSchema(_)
                     | store::Error::Migrate(_)
@@ -190,6 +192,9 @@ impl Error {
             ),
             Self::Engine(E::HistoryCorrupt { .. }) => Some(
                 "the run is left alone until its history is restored; `coreason audit verify` names every row that was changed",
+            ),
+            Self::Engine(E::CorruptRow { .. }) => Some(
+                "if the message says so, run the newer binary; else restore the row from a backup. Nothing was done",
             ),
             Self::Engine(E::Store(_)) => {
                 Some("look at the engine's log for the cause; nothing is known to have been done")

@@ -41,6 +41,18 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A stored row of the run can't be read. Nothing was done; if a newer binary wrote it, that one can.
+    #[error("workflow {workflow_id}: table {table}, {row}: {problem}")]
+    CorruptRow {
+        /// The workflow.
+        workflow_id: WorkflowId,
+        /// Where the row is.
+        table: &'static str,
+        /// Which it is.
+        row: String,
+        /// Why it can't be read.
+        problem: String,
+    },
     /// The database refused this request's own data.
     #[error("the database refused this request's data: {0}")]
     DataRefused(String),
@@ -76,6 +88,7 @@ impl Error {
             Self::NotAMember => "NOT_A_MEMBER",
             Self::Unavailable(_) => "UNAVAILABLE",
             Self::HistoryCorrupt { .. } => "HISTORY_CORRUPT",
+            Self::CorruptRow { .. } => "CORRUPT_ROW",
             Self::DataRefused(_) => "DATA_REFUSED",
             Self::TooLarge { .. } => "TOO_LARGE",
             Self::ListTooSlow => "LIST_TOO_SLOW",

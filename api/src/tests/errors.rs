@@ -54,6 +54,15 @@ fn what_the_caller_did_is_a_4xx_and_what_we_did_a_5xx() {
             },
             500,
         ),
+        (
+            engine::Error::CorruptRow {
+                workflow_id: WorkflowId::known("w"),
+                table: "attempt",
+                row: "run x".to_owned(),
+                problem: "it has the stored form 2".to_owned(),
+            },
+            500,
+        ),
         (engine::Error::DataRefused("x".to_owned()), 400),
         (
             engine::Error::TooLarge {

@@ -49,12 +49,9 @@ impl Noting {
 
 impl Attempts {
     /// Returns what the database had of a run when it was read.
-    pub(crate) fn read(notes: &[Note]) -> Self {
-        let rows = notes
-            .iter()
-            .filter_map(|note| Some((note.about()?, said(note))));
+    pub(crate) fn read(rows: BTreeMap<EventId, Option<u32>>) -> Self {
         Self {
-            rows: rows.collect(),
+            rows,
             ..Self::default()
         }
     }
@@ -126,7 +123,7 @@ impl Attempts {
             self.beats.remove(&about);
             match execution.attempts(about) {
                 Some(noted) => {
-                    self.rows.insert(about, said(&noted.note));
+                    self.rows.insert(about, noted.note.started_attempt());
                     rows.push(written(run_id, about, noted));
                 }
                 None => self.ends(Some(about)),
@@ -172,28 +169,6 @@ impl Attempts {
                 self.changed.insert(about);
             }
         }
-    }
-}
-
-/// Returns the attempt that a note says has started.
-fn said(note: &Note) -> Option<u32> {
-    match note {
-        Note::ActivityAttempts {
-            attempt, started, ..
-        } => started.as_ref().map(|_| *attempt),
-        Note::WorkflowTaskAttempts {
-            attempt, started, ..
-        } => started.as_ref().map(|_| *attempt),
-        Note::ActivityAttemptStarted { .. }
-        | Note::ActivityAttemptScheduled { .. }
-        | Note::ActivityAttemptFailed { .. }
-        | Note::ActivityHeartbeat { .. }
-        | Note::Buffered { .. }
-        | Note::RequestsHeard { .. }
-        | Note::StartAttached { .. }
-        | Note::WorkflowTaskAttemptScheduled { .. }
-        | Note::WorkflowTaskAttemptStarted { .. }
-        | Note::WorkflowTaskAttemptFailed { .. } => None,
     }
 }
 

@@ -239,8 +239,18 @@ impl Owner {
 /// Returns what is answered about a run that could not be read: to send the request again helps only if that may pass.
 fn unread(key: &Key, error: &store::Error) -> Error {
     match error {
-        store::Error::Corrupt { row, problem, .. } => Error::HistoryCorrupt {
+        store::Error::Altered { row, problem } => Error::HistoryCorrupt {
             workflow_id: key.workflow_id.clone(),
+            row: row.clone(),
+            problem: problem.clone(),
+        },
+        store::Error::Corrupt {
+            table,
+            row,
+            problem,
+        } => Error::CorruptRow {
+            workflow_id: key.workflow_id.clone(),
+            table,
             row: row.clone(),
             problem: problem.clone(),
         },

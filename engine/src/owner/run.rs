@@ -261,7 +261,7 @@ impl Run {
         run.durable_event_id = EventId(next.0 - 1);
         run.staged_first = next;
         run.folded_from = next;
-        run.attempts = Attempts::read(&loaded.attempts);
+        run.attempts = Attempts::read(loaded.attempts);
         run.close_staged = !loaded.execution.is_open();
         run.execution = loaded.execution;
         run.next_seq = loaded.rows;
@@ -409,14 +409,20 @@ impl Run {
 
     /// Adds what is staged of this run to an item: records as one row, and what is kept of attempts.
     pub(crate) fn flush_into(&mut self, item: &mut Item) {
-        let bytes = if self.staged.is_empty() {
+        let mut bytes = if self.staged.is_empty() {
             0
         } else {
             self.flush_records(item)
         };
         let run_id = self.run_id();
+        let before = item.attempts.len();
         self.attempts
             .flush(run_id, &self.execution, &mut item.attempts);
+        let notes = item.attempts[before..].iter();
+        bytes += notes
+            .filter_map(|row| row.note.as_ref())
+            .map(String::len)
+            .sum::<usize>();
         let number = self.next_part;
         item.parts.push(Part { run_id, number });
         let last = EventId(self.staged_first.0 - 1);

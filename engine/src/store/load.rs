@@ -7,7 +7,7 @@ use std::{
 
 use futures::TryStreamExt as _;
 use history::{
-    Event, EventId, Execution, Namespace, Note, Record, RunId, Timestamp, WorkflowId,
+    Event, EventId, Execution, Namespace, Record, RunId, Timestamp, WorkflowId,
     chain::{self, Hash},
     record,
 };
@@ -124,8 +124,8 @@ pub(crate) struct Loaded {
     pub(crate) rows: i32,
     pub(crate) hash: Hash,
     pub(crate) bytes: u64,
-    /// What has a row in `attempt`.
-    pub(crate) attempts: Vec<Note>,
+    /// What has a row in `attempt`, with the attempt that it says has started.
+    pub(crate) attempts: BTreeMap<EventId, Option<u32>>,
     /// Whether its id means this run.
     pub(crate) current: bool,
     /// What `open_run` says of it.
@@ -199,48 +199,56 @@ pub(crate) async fn load_all(
     asked: &[(i16, RunId)],
     bytes: u64,
 ) -> Result<Part, Error> {
-    if asked.is_empty() {
-        return Ok(Part::default());
-    }
     let shards: Vec<i16> = asked.iter().map(|(shard, _)| *shard).collect();
     let run_ids: Vec<Uuid> = asked.iter().map(|(_, run_id)| run_id.0).collect();
-    // The length of a text is known without reading it, however long it is.
+    let most = i64::try_from(bytes).unwrap_or(i64::MAX);
     let mut rows = sqlx::query!(
-        r#"SELECT u.n - 1 AS "n!", e.shard, e.run_id, e.namespace, e.workflow_id, coalesce(c.run_id = e.run_id, false) AS "current!",
+        r#"WITH RECURSIVE part AS (
+               SELECT 0 AS n, 0::bigint AS bytes
+               UNION ALL
+               -- As far as they fit, and one more: what is behind that is not looked at. The length of a text is known without reading
+               -- it, however long it is.
+               SELECT p.n + 1,
+                      p.bytes
+                      + (SELECT coalesce(sum(octet_length(h.records)), 0)::bigint FROM history h
+                         WHERE h.shard = ($1::smallint[])[p.n + 1] AND h.run_id = ($2::uuid[])[p.n + 1])
+                      + (SELECT coalesce(sum(octet_length(a.note)), 0)::bigint FROM attempt a
+                         WHERE a.shard = ($1::smallint[])[p.n + 1] AND a.run_id = ($2::uuid[])[p.n + 1])
+               FROM part p
+               WHERE p.n < cardinality($2::uuid[]) AND p.bytes <= $3
+           )
+           SELECT p.bytes AS "bytes!", e.shard AS "shard?", e.run_id AS "run_id?", e.namespace AS "namespace?",
+                  e.workflow_id AS "workflow_id?", coalesce(c.run_id = e.run_id, false) AS "current!",
                   o.parked AS "parked?", (extract(epoch FROM o.due_at) * 1000000)::bigint AS due_at,
-                  EXISTS (SELECT FROM outbox o WHERE o.shard = e.shard AND o.run_id = e.run_id) AS "owes!",
-                  (SELECT coalesce(sum(octet_length(h.records)), 0) FROM history h
-                   WHERE h.shard = e.shard AND h.run_id = e.run_id)::bigint AS "bytes!"
-           FROM unnest($1::smallint[], $2::uuid[]) WITH ORDINALITY AS u (shard, run_id, n)
-           JOIN execution e ON e.shard = u.shard AND e.run_id = u.run_id
+                  EXISTS (SELECT FROM outbox o WHERE o.shard = e.shard AND o.run_id = e.run_id) AS "owes!"
+           FROM part p
+           LEFT JOIN execution e ON e.shard = ($1::smallint[])[p.n] AND e.run_id = ($2::uuid[])[p.n]
            LEFT JOIN current_run c ON c.shard = e.shard AND c.namespace = e.namespace AND c.workflow_id = e.workflow_id
-           LEFT JOIN open_run o ON o.shard = e.shard AND o.run_id = e.run_id"#,
+           LEFT JOIN open_run o ON o.shard = e.shard AND o.run_id = e.run_id
+           WHERE p.n > 0
+           ORDER BY p.n"#,
         &shards,
         &run_ids,
+        most,
     )
     .fetch_all(pool)
     .await?;
-    rows.sort_unstable_by_key(|row| row.n);
-    let mut sum = 0_u64;
-    let fit = rows.iter().position(|row| {
-        let first = sum == 0;
-        sum = sum.saturating_add(row.bytes.unsigned_abs().max(1));
-        sum > bytes && !first
-    });
-    let read = match fit {
-        Some(at) => usize::try_from(rows[at].n).unwrap_or(0),
-        None => asked.len(),
-    };
-    rows.truncate(fit.unwrap_or(rows.len()));
-    let headers = rows.into_iter().map(|row| Header {
-        shard: row.shard,
-        run_id: row.run_id,
-        namespace: row.namespace,
-        workflow_id: row.workflow_id,
-        current: row.current,
-        parked: row.parked,
-        due_at: row.due_at,
-        owes: row.owes,
+    let before = rows.len().checked_sub(2).map_or(0, |n| rows[n].bytes);
+    if rows.last().is_some_and(|last| last.bytes > most) && before > 0 {
+        rows.pop();
+    }
+    let read = rows.len();
+    let headers = rows.into_iter().filter_map(|row| {
+        Some(Header {
+            shard: row.shard?,
+            run_id: row.run_id?,
+            namespace: row.namespace?,
+            workflow_id: row.workflow_id?,
+            current: row.current,
+            parked: row.parked,
+            due_at: row.due_at,
+            owes: row.owes,
+        })
     });
     let runs = fold_all(pool, namespaces, headers.collect()).await?;
     Ok(Part { runs, read })
@@ -403,7 +411,7 @@ pub(crate) struct Folding {
     rows: i32,
     bytes: u64,
     hash: Hash,
-    attempts: Vec<Note>,
+    attempts: BTreeMap<EventId, Option<u32>>,
     /// What is wrong with the first row that is no good; those behind it are not looked at.
     corrupt: Option<Error>,
 }
@@ -417,7 +425,7 @@ impl Folding {
             rows: 0,
             bytes: 0,
             hash: chain::GENESIS,
-            attempts: Vec::new(),
+            attempts: BTreeMap::new(),
             corrupt: None,
         }
     }
@@ -428,9 +436,7 @@ impl Folding {
             return;
         }
         let applied = match (row.seq, &row.hash) {
-            (Some(seq), Some(hash)) => self
-                .apply(row, seq, hash)
-                .map_err(|(seq, problem)| self.error(seq, problem)),
+            (Some(seq), Some(hash)) => self.apply(row, seq, hash),
             _ => self.apply_attempts(row).map_err(|problem| Error::Corrupt {
                 table: "attempt",
                 row: format!("run {}", self.execution.run_id()),
@@ -449,15 +455,17 @@ impl Folding {
         self.execution
             .apply(&record)
             .map_err(|error| error.to_string())?;
-        if let Record::Note(noted) = record {
-            self.attempts.push(noted.note);
+        if let Record::Note(noted) = record
+            && let Some(about) = noted.note.about()
+        {
+            self.attempts.insert(about, noted.note.started_attempt());
         }
         Ok(())
     }
 
-    fn apply(&mut self, row: &Row, seq: i32, hash: &[u8]) -> Result<(), (i32, String)> {
+    fn apply(&mut self, row: &Row, seq: i32, hash: &[u8]) -> Result<(), Error> {
         if seq != self.rows {
-            return Err((self.rows, format!("missing; row {seq} follows")));
+            return Err(self.altered(self.rows, format!("missing; row {seq} follows")));
         }
         let chained = chain::Row {
             version: row.version,
@@ -470,14 +478,18 @@ impl Folding {
         self.hash = chain::hash(&self.hash, chained);
         if self.hash.as_slice() != hash {
             let problem = "not what was committed: its hash is another";
-            return Err((seq, problem.to_owned()));
+            return Err(self.altered(seq, problem.to_owned()));
         }
-        let records =
-            record::read(row.version, &row.records).map_err(|error| (seq, error.to_string()))?;
+        // What was committed, then; a newer binary may have done it.
+        let records = record::read(row.version, &row.records).map_err(|error| Error::Corrupt {
+            table: "history",
+            row: self.row_name(seq),
+            problem: error.to_string(),
+        })?;
         for record in &records {
-            self.execution
-                .apply(record)
-                .map_err(|error| (seq, error.to_string()))?;
+            if let Err(error) = self.execution.apply(record) {
+                return Err(self.altered(seq, error.to_string()));
+            }
             self.events.extend(record.event().cloned());
         }
         self.rows += 1;
@@ -491,7 +503,7 @@ impl Folding {
             return Err(corrupt);
         }
         if self.rows == 0 {
-            return Err(self.error(0, "missing: the run has no history".to_owned()));
+            return Err(self.altered(0, "missing: the run has no history".to_owned()));
         }
         if self.execution.workflow_task().is_none() {
             self.events = Vec::new();
@@ -516,12 +528,15 @@ impl Folding {
         })
     }
 
-    fn error(&self, seq: i32, problem: String) -> Error {
-        Error::Corrupt {
-            table: "history",
-            row: format!("run {} row {seq}", self.execution.run_id()),
+    fn altered(&self, seq: i32, problem: String) -> Error {
+        Error::Altered {
+            row: self.row_name(seq),
             problem,
         }
+    }
+
+    fn row_name(&self, seq: i32) -> String {
+        format!("run {} row {seq}", self.execution.run_id())
     }
 }
 
@@ -697,6 +712,7 @@ mod tests {
     #[test]
     fn a_row_of_another_form_is_named_as_such_and_not_as_tampered_with() {
         let error = fold_one(chain::VERSION + 1, &started()).unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
         let said = error.to_string();
         assert!(said.contains("stored form 2"), "{said}");
         assert!(!said.contains("not what was committed"), "{said}");

@@ -193,6 +193,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A row of history is not what was committed.
+    #[error("table history, {row}: {problem}")]
+    Altered {
+        /// Which row.
+        row: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A run is of a namespace that is not there.
     #[error(
         "table execution has runs of namespace {id}, which table namespace has not; put it back"
@@ -256,7 +264,9 @@ impl Error {
             Self::Refused { .. } => "DATABASE_REFUSED",
             Self::Tls { .. } => "DATABASE_TLS_FAILED",
             Self::Pooled => "DATABASE_POOLED",
-            Self::Corrupt { .. } | Self::UnknownNamespace { .. } => "CORRUPT_ROW",
+            Self::Corrupt { .. } | Self::Altered { .. } | Self::UnknownNamespace { .. } => {
+                "CORRUPT_ROW"
+            }
             Self::NewerSchema(_) => "SCHEMA_TOO_NEW",
             Self::Migrate(_) => "MIGRATION_FAILED",
             Self::OldServer(_) => "POSTGRES_TOO_OLD",

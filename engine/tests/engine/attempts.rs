@@ -275,6 +275,25 @@ fn said(task: &ActivityTask) -> (u32, i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_newer_binary_wrote_of_attempts_is_named_as_such() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    let mut hand = Hand::connect(&engine, "one");
+    one_activity(&engine, &mut hand, 0, Millis::seconds(600)).await;
+    let task = hand.activity().await;
+    hand.fail(&task);
+    until(&url, "SELECT count(*) FROM attempt").await;
+    engine.close().await;
+    execute(&url, "UPDATE attempt SET version = version + 1").await;
+    let engine = owner(&url).await;
+    let error = engine.describe(&address("w")).await.unwrap_err();
+    assert_eq!(error.code(), "CORRUPT_ROW");
+    let said = error.to_string();
+    assert!(said.contains("table attempt"), "{said}");
+    assert!(said.contains("run the newer binary"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_heartbeat_said_outlives_a_failure_and_a_parked_run() {
     let url = database().await;
     let mut config = Config::new(&*url, "http://127.0.0.1:1");

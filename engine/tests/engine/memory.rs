@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use engine::{Config, Engine};
 use history::{
-    Identity, Payload, Payloads, Status, TaskQueue,
+    Command, Failure, Identity, Payload, Payloads, RetryPolicy, Status, TaskQueue,
     decide::StartWorkflow,
     event::SdkMetadata,
     task::{FromWorker, ToWorker, WorkerHello},
+    time::Millis,
 };
 
 use crate::support::*;
@@ -19,8 +20,8 @@ const LIMIT: usize = 32 * MIB;
 /// Beside it: what is read and written at the moment, in text, folded, and on its way, and what the allocator keeps of that.
 const BESIDE: usize = 160 * MIB;
 
-/// A start of a run with an input of a mebibyte that no compression makes small.
-fn large(n: usize) -> StartWorkflow {
+/// A mebibyte that no compression makes small.
+fn mebibyte(n: usize) -> Payloads {
     let mut state = u64::try_from(n).unwrap() + 1;
     let mut text = String::with_capacity(MIB);
     while text.len() < MIB {
@@ -30,8 +31,13 @@ fn large(n: usize) -> StartWorkflow {
             .wrapping_add(1_442_695_040_888_963_407);
         write!(text, "{:016x}", state ^ (state >> 29)).unwrap();
     }
+    Payloads::one(Payload::json(&text).unwrap())
+}
+
+/// A start of a run with an input of a mebibyte.
+fn large(n: usize) -> StartWorkflow {
     StartWorkflow {
-        input: Payloads::one(Payload::json(&text).unwrap()),
+        input: mebibyte(n),
         ..start("seq", &format!("large-{n}"))
     }
 }
@@ -79,6 +85,88 @@ fn end_all(engine: &Engine) -> tokio::task::JoinHandle<()> {
             }
         }
     })
+}
+
+/// A worker whose attempts each say a mebibyte in a heartbeat, and fail. The next one is far away.
+fn beat_and_fail(engine: &Engine) -> tokio::task::JoinHandle<()> {
+    let hello = WorkerHello {
+        identity: Identity::known("failing"),
+        namespace: namespace(),
+        task_queue: TaskQueue::known("q"),
+        workflow_slots: 4,
+        activity_slots: 4,
+        build_id: history::BuildId::known("scripted"),
+    };
+    let (answers, mut tasks) = connect_worker(engine, hello);
+    tokio::spawn(async move {
+        let mut beats = 0;
+        while let Some(task) = tasks.recv().await {
+            match task {
+                ToWorker::WorkflowTask(task) => {
+                    let mut activity = activity("a");
+                    activity.retry_policy = Some(RetryPolicy {
+                        initial_interval: Millis::seconds(600),
+                        maximum_interval: Millis::seconds(600),
+                        ..RetryPolicy::default()
+                    });
+                    answers.send(FromWorker::WorkflowTaskCompleted {
+                        token: task.token,
+                        commands: vec![Command::ScheduleActivityTask(Box::new(activity))],
+                        sdk_metadata: SdkMetadata::default(),
+                        sticky: false,
+                        unread_signals: Vec::new(),
+                    });
+                }
+                ToWorker::ActivityTask(task) => {
+                    beats += 1;
+                    answers.send(FromWorker::ActivityHeartbeat {
+                        token: task.token.clone(),
+                        details: mebibyte(beats),
+                    });
+                    answers.send(FromWorker::ActivityTaskFailed {
+                        token: task.token,
+                        failure: Box::new(Failure::application("not yet", "Busy", false)),
+                    });
+                }
+                ToWorker::Evict(_)
+                | ToWorker::CancelActivity(_)
+                | ToWorker::ActivityRefused { .. } => {}
+            }
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_heartbeats_said_counts_when_runs_are_read() {
+    let url = database().await;
+    let engine = opened(&url).await;
+    let working = beat_and_fail(&engine);
+    for n in 0..RUNS {
+        let start = start("seq", &format!("beats-{n}"));
+        engine.start_workflow(&namespace(), start).await.unwrap();
+    }
+    let written = "SELECT count(*) FROM attempt WHERE octet_length(note) > 1048576";
+    let all_written = async { while number(&url, written).await < i64::try_from(RUNS).unwrap() {} };
+    tokio::time::timeout(PATIENCE * 3, all_written)
+        .await
+        .expect("all have failed");
+    working.abort();
+    engine.close().await;
+    // As if none had been parked.
+    execute(&url, "UPDATE open_run SET parked = false, due_at = NULL").await;
+    let before = of_this_process("VmRSS:");
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let engine = opened(&url).await;
+    let all = usize::from(engine::limits::SHARDS);
+    tokio::time::timeout(PATIENCE * 3, engine.serving(all))
+        .await
+        .expect("it has folded what was open");
+    let most = of_this_process("VmHWM:") - before;
+    eprintln!(
+        "{RUNS} heartbeats of a mebibyte: at most {} MiB",
+        most / MIB
+    );
+    assert!(most < LIMIT + BESIDE, "{} MiB", most / MIB);
 }
 
 #[tokio::test(flavor = "multi_thread")]

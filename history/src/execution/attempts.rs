@@ -193,6 +193,28 @@ impl ActivityState {
 }
 
 impl Note {
+    /// Returns the attempt of which a note that stands beside the log says that it has started.
+    pub fn started_attempt(&self) -> Option<u32> {
+        match self {
+            Self::ActivityAttempts {
+                attempt, started, ..
+            } => started.as_ref().map(|_| *attempt),
+            Self::WorkflowTaskAttempts {
+                attempt, started, ..
+            } => started.as_ref().map(|_| *attempt),
+            Self::ActivityAttemptStarted { .. }
+            | Self::ActivityAttemptScheduled { .. }
+            | Self::ActivityAttemptFailed { .. }
+            | Self::ActivityHeartbeat { .. }
+            | Self::Buffered { .. }
+            | Self::RequestsHeard { .. }
+            | Self::StartAttached { .. }
+            | Self::WorkflowTaskAttemptScheduled { .. }
+            | Self::WorkflowTaskAttemptStarted { .. }
+            | Self::WorkflowTaskAttemptFailed { .. } => None,
+        }
+    }
+
     /// Returns what a note of attempts is about: an `ActivityTaskScheduled` event, or [`EventId::NONE`] for the workflow
     /// task. `None` of what is about neither.
     pub fn about(&self) -> Option<EventId> {
