@@ -136,6 +136,16 @@ impl Scenario {
                 fault.kind = FaultKind::Killed { back_after: 100 };
             }
         }
+        if bug == Bug::StaleAnswer {
+            // A member is frozen until another one has its shards, and goes on with what it knew while somebody asks all the time.
+            for fault in &mut drawn.faults {
+                fault.kind = FaultKind::Frozen { for_millis: 2000 };
+            }
+            for workflow in &mut drawn.workflows {
+                let wanted = (1..20).map(|n| workflow.starts_at + 200 * n);
+                workflow.wanted_at = wanted.collect();
+            }
+        }
         if matches!(bug, Bug::HeldFate | Bug::NoTimeouts) {
             // Answers to batches get lost, and who looks for their fate is gone in the middle of it.
             drawn.odds.cut_before = 200;
