@@ -55,7 +55,7 @@ pub const REGISTER_AFTER: u32 = 3;
 pub const PARK_BATCH: usize = 100;
 /// The most runs read at once by their ids: at a takeover, whose deadlines came, or in whose queue a worker has room.
 pub const READ_BATCH: usize = 256;
-/// The most stored bytes of the runs read at once, but for a single run that has more.
+/// The most stored bytes of the runs read at once, but for a single run that has more; and of the whole histories read at once.
 pub const READ_BYTES: u64 = 16 * 1024 * 1024;
 /// The same while memory is short.
 pub const READ_BYTES_SHORT: u64 = 1024 * 1024;
