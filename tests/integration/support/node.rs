@@ -82,7 +82,12 @@ impl Node {
         .unwrap();
     }
 
-    /// Returns the most memory that it has ever had resident, in bytes.
+    /// Begins to look anew at how much memory it has resident.
+    pub(crate) fn forget_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+    }
+
+    /// Returns the most memory that it has had resident since then, or ever, in bytes.
     pub(crate) fn peak(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
