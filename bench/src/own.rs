@@ -101,7 +101,7 @@ impl load::Client for Client {
                 Duration::from_mins(1),
             )
             .await?;
-        let closed = closed.context("a workflow did not end in time")?;
+        let closed = closed.closed().context("a workflow did not end in time")?;
         anyhow::ensure!(
             closed.status == history::Status::Completed,
             "a workflow ended as {:?}",

@@ -312,13 +312,13 @@ impl Engine {
             .map_err(|_| Error::Unavailable("the engine lost its ownership"))?
     }
 
-    /// Starts a workflow and waits for its end, at most for `wait`. Answers with `None` when it is still open then.
+    /// Starts a workflow and waits for its end, and of the runs that follow it, at most for `wait` in all.
     pub async fn execute_workflow(
         &self,
         namespace: &Namespace,
         request: StartWorkflow,
         wait: Duration,
-    ) -> Result<(Started, Option<Closed>), Error> {
+    ) -> Result<(Started, Waited), Error> {
         let mut admitted = self.admit(&request)?;
         let workflow_id = request.workflow_id.clone();
         let (reply, answer) = oneshot::channel();
@@ -332,11 +332,13 @@ impl Engine {
         let closed = tokio::time::timeout_at(until, closed).await;
         let run_id = match closed {
             // It is open still; or its shard went elsewhere, where its end can be asked for.
-            Err(_) | Ok(Ok(Err(Error::NotOwner { .. }))) => return Ok((started, None)),
+            Err(_) | Ok(Ok(Err(Error::NotOwner { .. }))) => {
+                return Ok((started, Waited::Open(started.run_id)));
+            }
             Ok(Ok(closed)) => {
                 let closed = closed?;
                 match new_run(&closed.event) {
-                    None => return Ok((started, Some(closed))),
+                    None => return Ok((started, Waited::Closed(closed))),
                     Some(run_id) => run_id,
                 }
             }
@@ -349,7 +351,7 @@ impl Engine {
             run_id: Some(run_id),
         };
         let left = until.saturating_duration_since(tokio::time::Instant::now());
-        Ok((started, self.result(&address, left).await?.closed()))
+        Ok((started, self.result(&address, left).await?))
     }
 
     fn start(

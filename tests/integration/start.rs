@@ -155,3 +155,19 @@ async fn ids_with_odd_characters_are_addressable() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_wait_for_a_chain_names_the_run_that_is_open() {
+    let server = Server::start().await;
+    let body = json!({"workflowType": "relay", "workflowId": "w", "input": 2});
+    let go_on = async {
+        let signal = json!({"signalName": "approve", "input": "go"});
+        while server.client.post("/w/signal", signal.clone()).await.0 != 200 {}
+    };
+    let ((status, waited), ()) = tokio::join!(server.client.post("?wait=5s", body), go_on);
+    assert_eq!(status, 202, "{waited}");
+    let (_, open) = server.client.get("/w").await;
+    assert_ne!(open["runId"], open["firstRunId"]);
+    assert_eq!(waited["runId"], open["runId"]);
+    server.stop().await;
+}

@@ -1,7 +1,7 @@
 //! How a run ended, as the routes that wait for it say it.
 
 use axum::{http::StatusCode, response::Response};
-use engine::{Address, Closed, Description, Engine};
+use engine::{Address, Closed, Description, Engine, Waited};
 use history::{EventKind, Failure, FailureInfo, Payloads, RunId, Status, WorkflowId};
 use serde::Serialize;
 
@@ -12,11 +12,11 @@ use crate::reply::{self, Returned};
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Outcome<'a> {
-    pub(crate) workflow_id: &'a WorkflowId,
-    pub(crate) run_id: Option<RunId>,
+    workflow_id: &'a WorkflowId,
+    run_id: RunId,
     /// Whether the request started the run; only in the answer to a start.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) started: Option<bool>,
+    started: Option<bool>,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<Returned<'a>>,
@@ -29,11 +29,7 @@ pub(crate) struct Outcome<'a> {
 
 impl<'a> Outcome<'a> {
     /// Returns the outcome of a run that is still open, as far as its state is known.
-    pub(crate) fn open(
-        workflow_id: &'a WorkflowId,
-        run_id: Option<RunId>,
-        run: Option<&Description>,
-    ) -> Self {
+    fn open(workflow_id: &'a WorkflowId, run_id: RunId, run: Option<&Description>) -> Self {
         Self {
             workflow_id,
             run_id,
@@ -46,11 +42,11 @@ impl<'a> Outcome<'a> {
     }
 
     /// Returns the outcome of a closed run.
-    pub(crate) fn closed(workflow_id: &'a WorkflowId, closed: &'a Closed) -> Self {
+    fn closed(workflow_id: &'a WorkflowId, closed: &'a Closed) -> Self {
         let (result, failure) = ending(&closed.event.kind);
         Self {
             workflow_id,
-            run_id: Some(closed.run_id),
+            run_id: closed.run_id,
             started: None,
             status: closed.status.as_str(),
             result,
@@ -60,7 +56,7 @@ impl<'a> Outcome<'a> {
     }
 
     /// Returns the answer: 200 for a closed run, 202 for an open one.
-    pub(crate) fn reply(&self) -> Response {
+    fn reply(&self) -> Response {
         let open = self.status == Status::Running.as_str();
         reply::json(
             if open {
@@ -73,9 +69,33 @@ impl<'a> Outcome<'a> {
     }
 }
 
-/// Returns the state of a run that was waited for in vain. That it is open is known, whatever keeps its state from being read.
-pub(crate) async fn state(engine: &Engine, run: &Address) -> Option<Description> {
-    engine.describe(run).await.ok()
+/// Returns the answer to a wait for a workflow, with what keeps it from going on when it is open; `started` when the wait began with a start.
+pub(crate) async fn reply_waited(
+    engine: &Engine,
+    workflow: Address,
+    waited: &Waited,
+    started: Option<bool>,
+) -> Response {
+    match waited {
+        Waited::Closed(closed) => Outcome {
+            started,
+            ..Outcome::closed(&workflow.workflow_id, closed)
+        }
+        .reply(),
+        Waited::Open(run_id) => {
+            let open = Address {
+                run_id: Some(*run_id),
+                ..workflow
+            };
+            // That it is open is known, whatever keeps its state from being read.
+            let run = engine.describe(&open).await.ok();
+            Outcome {
+                started,
+                ..Outcome::open(&open.workflow_id, *run_id, run.as_ref())
+            }
+            .reply()
+        }
+    }
 }
 
 fn ending(kind: &EventKind) -> (Option<Returned<'_>>, Option<FailureBody<'_>>) {

@@ -1,10 +1,9 @@
 //! `GET …/workflows/{id}/result`: how a workflow ended, once it has.
 
 use axum::{extract::State, response::Response};
-use engine::Waited;
 use serde::Deserialize;
 
-use super::outcome::{Outcome, state};
+use super::outcome::reply_waited;
 use crate::{
     app::App,
     error::Error,
@@ -28,15 +27,6 @@ pub(crate) async fn result(
 ) -> Result<Response, Error> {
     let address = of.run(run_id(query.run_id.as_deref())?);
     let (engine, wait) = (app.engine()?, query.wait.or_not());
-    Ok(match engine.result(&address, wait).await? {
-        Waited::Closed(closed) => Outcome::closed(&address.workflow_id, &closed).reply(),
-        Waited::Open(run_id) => {
-            let open = engine::Address {
-                run_id: Some(run_id),
-                ..address
-            };
-            let run = state(engine, &open).await;
-            Outcome::open(&open.workflow_id, Some(run_id), run.as_ref()).reply()
-        }
-    })
+    let waited = engine.result(&address, wait).await?;
+    Ok(reply_waited(engine, address, &waited, None).await)
 }

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::{
     input::{Facts, arguments, facts, identity, present},
-    outcome::{Outcome, state},
+    outcome::reply_waited,
 };
 use crate::{
     app::App,
@@ -51,23 +51,13 @@ pub(crate) async fn start(
         let started = engine.start_workflow(&namespace, request).await?;
         return Ok(reply_started(&workflow_id, started));
     };
-    let (started, closed) = engine.execute_workflow(&namespace, request, wait).await?;
-    let open = if closed.is_none() {
-        let run = Address {
-            namespace,
-            workflow_id: workflow_id.clone(),
-            run_id: None,
-        };
-        state(engine, &run).await
-    } else {
-        None
+    let (started, waited) = engine.execute_workflow(&namespace, request, wait).await?;
+    let run = Address {
+        namespace,
+        workflow_id,
+        run_id: None,
     };
-    let mut outcome = match &closed {
-        Some(closed) => Outcome::closed(&workflow_id, closed),
-        None => Outcome::open(&workflow_id, Some(started.run_id), open.as_ref()),
-    };
-    outcome.started = Some(started.started);
-    Ok(outcome.reply())
+    Ok(reply_waited(engine, run, &waited, Some(started.started)).await)
 }
 
 #[derive(Serialize)]

@@ -29,7 +29,7 @@ pub(super) async fn measure(url: &str, most: usize) -> Result<String> {
                     Duration::from_mins(2),
                 )
                 .await?;
-            let closed = closed.context("it did not end in two minutes")?;
+            let closed = closed.closed().context("it did not end in two minutes")?;
             anyhow::ensure!(
                 closed.status == history::Status::Completed,
                 "it ended as {:?}",

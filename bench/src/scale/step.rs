@@ -39,7 +39,7 @@ impl load::Client for Client {
                 Duration::from_mins(1),
             )
             .await?;
-        closed.context("a workflow did not end in time")?;
+        closed.closed().context("a workflow did not end in time")?;
         Ok(())
     }
 }

@@ -228,7 +228,7 @@ async fn short_attempts_that_end_well_write_nothing_beside_the_log() {
         .execute_workflow(&namespace(), start("seq", "short"), PATIENCE)
         .await
         .unwrap();
-    assert_eq!(closed.unwrap().status, history::Status::Completed);
+    assert_eq!(closed.closed().unwrap().status, history::Status::Completed);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -325,7 +325,7 @@ async fn busy() -> String {
             .execute_workflow(&namespace(), start(closing, closing), PATIENCE)
             .await
             .unwrap();
-        closed.expect("it ends in time");
+        closed.closed().expect("it ends in time");
     }
     terminate(&engine, "idle").await;
     let at_rest = async {

@@ -128,7 +128,7 @@ async fn a_lost_answer_is_looked_up_and_nothing_is_lost_or_doubled() {
     }
     for run in runs {
         assert_eq!(
-            run.await.unwrap().unwrap().1.unwrap().status,
+            run.await.unwrap().unwrap().1.closed().unwrap().status,
             Status::Completed
         );
     }
@@ -175,7 +175,7 @@ async fn a_poison_row_is_refused_and_its_neighbours_are_not() {
     assert_eq!(poison.code(), "DATA_REFUSED");
     for run in good {
         assert_eq!(
-            run.await.unwrap().unwrap().1.unwrap().status,
+            run.await.unwrap().unwrap().1.closed().unwrap().status,
             Status::Completed
         );
     }
@@ -185,7 +185,7 @@ async fn a_poison_row_is_refused_and_its_neighbours_are_not() {
         .await
         .unwrap();
     assert_eq!(
-        closed.unwrap().status,
+        closed.closed().unwrap().status,
         Status::Completed,
         "the id is good again when its data is"
     );
@@ -265,7 +265,7 @@ async fn a_start_known_to_the_database_alone_is_found() {
         .await
         .unwrap();
     assert_ne!(again.run_id, started.run_id);
-    assert_eq!(closed.unwrap().status, Status::Completed);
+    assert_eq!(closed.closed().unwrap().status, Status::Completed);
     assert_eq!(number(&url, "SELECT count(*) FROM execution").await, 2);
 }
 
@@ -425,6 +425,7 @@ async fn an_activity_with_one_attempt_is_noted_before_it_starts() {
         .await
         .unwrap()
         .1
+        .closed()
         .unwrap();
     assert_eq!(seen.load(std::sync::atomic::Ordering::SeqCst), 1);
 }
@@ -497,7 +498,7 @@ async fn a_batch_that_failed_for_a_passing_reason_is_tried_again() {
         .execute_workflow(&namespace(), start("seq", "retried"), PATIENCE)
         .await
         .unwrap();
-    assert_eq!(closed.unwrap().status, Status::Completed);
+    assert_eq!(closed.closed().unwrap().status, Status::Completed);
     assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     assert_eq!(
         number(

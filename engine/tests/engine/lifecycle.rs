@@ -22,7 +22,7 @@ async fn a_workflow_of_one_activity_costs_two_commits() {
         .execute_workflow(&namespace(), start("seq", "one"), PATIENCE)
         .await
         .unwrap();
-    assert_eq!(closed.unwrap().status, Status::Completed);
+    assert_eq!(closed.closed().unwrap().status, Status::Completed);
     assert_eq!(
         names(&engine, "one").await,
         [
@@ -54,7 +54,7 @@ async fn fewest_commits(engine: &engine::Engine, url: &str, expected: i64) -> i6
             .execute_workflow(&namespace(), start("seq", &workflow_id), PATIENCE)
             .await
             .expect("it runs");
-        assert_eq!(closed.expect("it ends").status, Status::Completed);
+        assert_eq!(closed.closed().expect("it ends").status, Status::Completed);
         let commits = number(url, "SELECT count(*) FROM batch_log").await - before;
         fewest = fewest.min(commits);
         if fewest <= expected {
@@ -87,7 +87,7 @@ async fn many_workflows_share_commits() {
     });
     for run in runs.collect::<Vec<_>>() {
         let (_, closed) = run.await.unwrap().unwrap();
-        assert_eq!(closed.unwrap().status, Status::Completed);
+        assert_eq!(closed.closed().unwrap().status, Status::Completed);
     }
     let rows = number(&url, "SELECT count(*) FROM history").await;
     let batches = number(&url, "SELECT count(*) FROM batch_log").await;
@@ -142,7 +142,7 @@ async fn a_start_sent_again_after_the_end_is_answered_with_the_end() {
             .execute_workflow(&namespace(), request.clone(), PATIENCE)
             .await
             .unwrap();
-        let closed = closed.unwrap();
+        let closed = closed.closed().unwrap();
         assert_eq!(closed.status, Status::Completed);
         assert_eq!(closed.run_id, started.run_id);
     }
@@ -222,7 +222,7 @@ async fn an_id_may_be_used_again_after_its_run_closed_unless_its_policy_forbids_
         .await
         .unwrap();
     assert_ne!(first.run_id, second.run_id);
-    assert_eq!(closed.unwrap().run_id, second.run_id);
+    assert_eq!(closed.closed().unwrap().run_id, second.run_id);
     let mut strict = start("seq", "again");
     strict.reuse_policy = WorkflowIdReusePolicy::RejectDuplicate;
     let refused = engine
@@ -305,6 +305,7 @@ async fn a_timer_fires_not_before_its_time() {
         .await
         .unwrap()
         .1
+        .closed()
         .unwrap();
     let events = engine
         .history(&address("t"), history::EventId::NONE, 100, Duration::ZERO)
@@ -348,6 +349,7 @@ async fn a_failed_attempt_is_retried_and_leaves_no_event() {
         .await
         .unwrap()
         .1
+        .closed()
         .unwrap();
     let names = names(&engine, "f").await;
     assert_eq!(
@@ -398,7 +400,7 @@ async fn a_child_returns_its_result_to_its_parent() {
         .execute_workflow(&namespace(), start("parent", "p"), PATIENCE)
         .await
         .unwrap();
-    assert_eq!(closed.unwrap().status, Status::Completed);
+    assert_eq!(closed.closed().unwrap().status, Status::Completed);
     // The children's debts are settled.
     until(&url, "NOT EXISTS (SELECT FROM outbox)").await;
 }
@@ -425,6 +427,7 @@ async fn children_are_terminated_with_their_parent() {
         .await
         .unwrap()
         .1
+        .closed()
         .unwrap();
     assert_eq!(end(&engine, "orphan").await.status, Status::Terminated);
 }
@@ -467,7 +470,7 @@ async fn continue_as_new_goes_on_in_a_new_run_and_the_result_is_that_of_the_last
         .execute_workflow(&namespace(), start("can", "chain"), PATIENCE)
         .await
         .unwrap();
-    let closed = closed.unwrap();
+    let closed = closed.closed().unwrap();
     assert_eq!(closed.status, Status::Completed);
     assert_ne!(closed.run_id, first.run_id);
     assert_eq!(
@@ -568,7 +571,7 @@ async fn one_thread_is_enough() {
         .execute_workflow(&namespace(), start("seq", "alone"), PATIENCE)
         .await
         .unwrap();
-    assert_eq!(closed.unwrap().status, Status::Completed);
+    assert_eq!(closed.closed().unwrap().status, Status::Completed);
 }
 
 #[tokio::test(flavor = "multi_thread")]

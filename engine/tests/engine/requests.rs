@@ -49,7 +49,7 @@ async fn two_starts_that_are_each_sent_twice_give_two_runs() {
             .await
             .unwrap();
         assert!(started.started);
-        assert_eq!(closed.unwrap().run_id, started.run_id);
+        assert_eq!(closed.closed().unwrap().run_id, started.run_id);
         runs.push(started.run_id);
         worker.abort();
     }

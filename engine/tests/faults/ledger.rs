@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use engine::{Engine, audit};
+use engine::{Engine, Waited, audit};
 use history::{RunId, Status};
 
 use crate::support::{self, Act, PATIENCE, Script};
@@ -53,12 +53,12 @@ impl Ledger {
                     .execute_workflow(&namespace, request.clone(), PATIENCE)
                     .await
                 {
-                    Ok((started, Some(closed))) => {
+                    Ok((started, Waited::Closed(closed))) => {
                         assert_eq!(closed.status, Status::Completed);
                         self.completed(workflow_id, started.run_id, activities);
                         return;
                     }
-                    Ok((started, None)) => self.started(workflow_id, started.run_id),
+                    Ok((started, Waited::Open(_))) => self.started(workflow_id, started.run_id),
                     Err(error) => {
                         assert!(is_passing(&error), "{error}");
                         engine.owning().await;

@@ -54,7 +54,7 @@ async fn a_stall_hands_over(lease: Duration) {
         .execute_workflow(&namespace(), request, PATIENCE)
         .await
         .unwrap();
-    assert!(closed.is_some());
+    assert!(closed.closed().is_some());
     ledger.completed("during", during.run_id, 2);
     assert!(end(&other, "before").await.run_id == started.run_id);
     ledger.completed("before", started.run_id, 2);
