@@ -17,6 +17,7 @@ mod owner;
 mod ownership;
 pub mod peers;
 mod placement;
+mod untaken;
 mod world;
 
 pub mod audit;
@@ -38,10 +39,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use admission::{Admission, Admitted, Bytes};
 pub use error::Error;
 use members::Post;
-pub use owner::describe::{
-    Description, PendingActivity, PendingChild, PendingTimer, PendingWorkflowTask,
-};
 use owner::{Message, Op};
+pub use owner::{
+    Unpolled, Unreadable,
+    describe::{Description, PendingActivity, PendingChild, PendingTimer, PendingWorkflowTask},
+    untaken::{UntakenActivity, UntakenTask},
+};
 use peers::Peers;
 pub use store::list::{ListFilter, Summary};
 use store::{connect::Pool, postgres::Postgres};
@@ -163,7 +166,7 @@ struct Inner {
     reads: sqlx::PgPool,
     lists: sqlx::PgPool,
     namespaces: store::load::Namespaces,
-    secret: uuid::Uuid,
+    post: Post,
     role: watch::Receiver<ownership::State>,
     /// How many requests wait for an answer.
     admission: Arc<Admission>,
@@ -194,11 +197,12 @@ impl Engine {
             secret,
         };
         let (running, ended) = watch::channel(());
-        let known = namespaces.clone();
+        let (known, members_post) = (namespaces.clone(), post.clone());
         on_own_thread(async move {
             // What the owner reads with belongs to its thread, as its connections do.
             let store = Arc::new(Postgres::new(address, known.clone(), config.lease));
-            ownership::run(config, store, known, (post, World::REAL), role_tx, stopping).await;
+            let post = (members_post, World::REAL);
+            ownership::run(config, store, known, post, role_tx, stopping).await;
             drop(running);
             Ok(())
         })?;
@@ -207,7 +211,7 @@ impl Engine {
                 reads,
                 lists,
                 namespaces,
-                secret,
+                post,
                 role,
                 admission: Arc::default(),
                 letters: Arc::default(),
@@ -276,7 +280,7 @@ impl Engine {
     pub async fn deliver(&self, letter: &str) -> Result<String, Error> {
         let letter_bytes = letter.len();
         let letter: peers::Letter = serde_json::from_str(letter).map_err(|_| Error::NotAMember)?;
-        if letter.secret != self.inner.secret {
+        if letter.secret != self.inner.post.secret {
             return Err(Error::NotAMember);
         }
         let _waits = self.inner.letters.admit(letter_bytes)?;
@@ -471,7 +475,7 @@ impl Engine {
         .await
     }
 
-    /// Lists runs, the newest first.
+    /// Lists runs, the newest first. A member that does not answer in time is not waited for: what its runs wait for is then not known.
     pub async fn list(
         &self,
         namespace: &Namespace,
@@ -479,9 +483,12 @@ impl Engine {
     ) -> Result<Vec<Summary>, Error> {
         let namespace = self.inner.namespaces.get(namespace)?;
         let lists = &self.inner.lists;
-        store::list::list(lists, namespace.id, filter)
+        let mut runs = store::list::list(lists, namespace.id, filter)
             .await
-            .map_err(|error| store::list::failed(error, lists))
+            .map_err(|error| store::list::failed(error, lists))?;
+        let state = self.inner.role.borrow().clone();
+        untaken::name(state, &self.inner.post, &namespace, &mut runs).await;
+        Ok(runs)
     }
 
     /// Connects a worker: its tasks go straight to it from the owner, what it answers straight to the owner. `tasks` is dropped

@@ -15,7 +15,10 @@ use uuid::Uuid;
 
 use crate::{
     Error, Started,
-    owner::{Batch, Key, Message, Op, Reply, StartReply},
+    owner::{
+        Batch, Key, Message, Op, Reply, StartReply,
+        untaken::{Asked, UntakenTask},
+    },
     ownership::State,
     store::load::Namespaces,
 };
@@ -74,6 +77,11 @@ pub(crate) enum Request {
     },
     /// Tells of tasks and workers.
     Exchange(Box<Batch>),
+    /// Asks which of these runs have a task that no worker takes.
+    Untaken {
+        namespace: Namespace,
+        asked: Vec<Asked>,
+    },
 }
 
 /// What is done to a workflow.
@@ -86,7 +94,7 @@ pub(crate) enum What {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
     /// It is done and durable.
     Done,
@@ -104,6 +112,8 @@ pub(crate) enum Answer {
     Again,
     /// What became of a batch.
     Exchanged(Receipt),
+    /// The tasks that no worker takes.
+    Untaken(Vec<(RunId, UntakenTask)>),
 }
 
 /// What became of a batch of what members tell each other of tasks and workers.
@@ -118,11 +128,11 @@ pub(crate) enum Receipt {
 }
 
 impl Answer {
-    fn of(answer: &Result<Self, Error>) -> Self {
+    fn of(answer: Result<Self, Error>) -> Self {
         match answer {
-            Ok(answer) => *answer,
+            Ok(answer) => answer,
             Err(Error::NamespaceNotFound(_)) => Self::NoNamespace,
-            Err(Error::Rejected(Rejection::TooManySignals(most))) => Self::TooManySignals(*most),
+            Err(Error::Rejected(Rejection::TooManySignals(most))) => Self::TooManySignals(most),
             Err(Error::Rejected(
                 Rejection::WorkflowAlreadyStarted { .. } | Rejection::WorkflowIdReuseRefused { .. },
             )) => Self::Taken,
@@ -132,7 +142,7 @@ impl Answer {
     }
 
     /// Returns what it says of a request on a workflow; `None` when it is to be sent again.
-    pub(crate) fn to_operation(self, key: &Key) -> Option<Result<(), Error>> {
+    pub(crate) fn into_operation(self, key: &Key) -> Option<Result<(), Error>> {
         match self {
             Self::Done => Some(Ok(())),
             other => other.problem(key).map(Err),
@@ -140,7 +150,7 @@ impl Answer {
     }
 
     /// Returns what it says of a start; `None` when it is to be sent again.
-    pub(crate) fn to_start(self, key: &Key) -> Option<Result<Started, Error>> {
+    pub(crate) fn into_start(self, key: &Key) -> Option<Result<Started, Error>> {
         match self {
             Self::Started { run_id, started } => Some(Ok(Started { run_id, started })),
             other => other.problem(key).map(Err),
@@ -163,7 +173,11 @@ impl Answer {
                 }
                 .into(),
             ),
-            Self::Done | Self::Started { .. } | Self::Again | Self::Exchanged(_) => None,
+            Self::Done
+            | Self::Started { .. }
+            | Self::Again
+            | Self::Exchanged(_)
+            | Self::Untaken(_) => None,
         }
     }
 }
@@ -186,6 +200,21 @@ pub(crate) async fn receive(state: State, namespaces: &Namespaces, request: Requ
             // When the owner has ended, the answer fails as well.
             let _ = sender.send(Message::Exchange { batch, reply });
             receipt.await.map(Answer::Exchanged).map_err(|_| lost(()))
+        }
+        Request::Untaken { namespace, asked } => {
+            async {
+                let namespace = namespaces.get(&namespace)?;
+                let (reply, answer) = oneshot::channel();
+                // When the owner has ended, the answer fails as well.
+                let _ = sender.send(Message::Untaken {
+                    namespace,
+                    asked,
+                    reply,
+                });
+                let untaken = answer.await.map_err(|_| lost(()))?;
+                Ok(Answer::Untaken(untaken.found))
+            }
+            .await
         }
         Request::Start { namespace, start } => {
             async {
@@ -239,5 +268,5 @@ pub(crate) async fn receive(state: State, namespaces: &Namespaces, request: Requ
             .await
         }
     };
-    Answer::of(&answer)
+    Answer::of(answer)
 }

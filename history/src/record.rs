@@ -178,11 +178,21 @@ pub struct AttemptFailed {
     pub started_at: Option<Timestamp>,
     /// When it failed.
     pub ended_at: Timestamp,
+    /// When the first of the attempts failed, if this is not the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_ended_at: Option<Timestamp>,
     /// The worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// How, at most [`crate::limits::KEPT_FAILURE_BYTES_MAX`].
     pub failure: Failure,
+}
+
+impl AttemptFailed {
+    /// Returns since when the activity fails.
+    pub fn failing_since(&self) -> Timestamp {
+        self.first_ended_at.unwrap_or(self.ended_at)
+    }
 }
 
 /// A workflow task beyond the first attempt is with a worker.

@@ -64,8 +64,17 @@ pub struct UnreadSignals {
     pub first_event_id: EventId,
     /// How many of them code tried to read as something that they are not.
     pub misfits: u32,
-    /// Why the oldest of those does not fit.
-    pub problem: Option<String>,
+    /// The oldest of those.
+    pub first_misfit: Option<Misfit>,
+}
+
+/// A signal that is not what code tried to read it as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Misfit {
+    /// Its event.
+    pub event_id: EventId,
+    /// Why it does not fit.
+    pub problem: String,
 }
 
 /// Names one hand-out of an attempt of an activity. The same attempt is handed out again when its start was not durable before its

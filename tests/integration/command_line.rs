@@ -280,5 +280,13 @@ async fn a_command_that_waits_for_a_stuck_run_says_why() {
         out.contains("\nproblem       workflow task failing since "),
         "{out}"
     );
+    // That its first attempt failed is an event, which a list does not read.
+    let listed = loop {
+        let (_, out, _) = workflow(&server, &["list"]).await;
+        if out.contains("workflow task failed at ") {
+            break out;
+        }
+    };
+    assert!(listed.contains("  PROBLEM\n"), "{listed}");
     server.stop().await;
 }

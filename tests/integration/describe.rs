@@ -61,6 +61,7 @@ async fn a_signal_that_nobody_reads_and_one_that_does_not_fit_are_shown_with_the
     );
     let problem = unread[0]["problem"].as_str().unwrap();
     assert!(problem.contains("invalid type: integer"), "{problem}");
+    assert_eq!(unread[0]["firstMisfitEventId"], unread[0]["firstEventId"]);
     assert_eq!(unread[1]["signalName"], "other");
     assert_eq!(
         (&unread[1]["count"], &unread[1]["misfits"]),
@@ -128,7 +129,7 @@ async fn a_failing_activity_is_a_problem_of_its_run() {
     let run = stuck(&server, "w", start).await;
     let message = message(&run);
     assert!(
-        message.starts_with("activity `declined` (1) failed at ")
+        message.starts_with("activity `declined` (1) failing since ")
             && message.contains(", attempt 2 next in ")
             && message.ends_with(": the card was declined"),
         "{message}"
@@ -147,8 +148,63 @@ async fn a_task_queue_that_nobody_polls_is_a_problem_of_its_runs() {
     .await;
     let message = message(&run);
     assert!(
-        message.starts_with("no worker polls task queue `default` since "),
+        message.starts_with("no worker polls task queue `default` for workflow tasks since "),
         "{message}"
     );
+    server.stop().await;
+}
+
+#[activity]
+async fn elsewhere() -> Result<()> {
+    Ok(())
+}
+
+/// Calls an activity that its worker does not have.
+#[workflow]
+async fn calls_elsewhere(wf: Workflow) -> Result<()> {
+    wf.call(elsewhere, ()).await
+}
+
+#[tokio::test]
+async fn a_worker_without_activities_is_not_taken_for_nobody() {
+    let mut server = Server::start_without_worker().await;
+    server.run(Worker::new("default").workflow(calls_elsewhere));
+    let start = json!({"workflowType": "calls_elsewhere", "workflowId": "w"});
+    let run = stuck(&server, "w", start).await;
+    let message = message(&run);
+    assert!(
+        message.starts_with("the workers of task queue `default` take no activities since ")
+            && message.ends_with(", and its activity `elsewhere` (1) waits for one that does"),
+        "{message}"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_fails_is_described_in_fields_as_well() {
+    let server = Server::start().await;
+    let run = stuck(
+        &server,
+        "t",
+        json!({"workflowType": "stumbles", "workflowId": "t"}),
+    )
+    .await;
+    let task = &run["pendingWorkflowTask"];
+    assert_eq!(task["cause"], "WorkflowWorkerUnhandledFailure", "{task}");
+    let message = task["lastFailure"]["message"].as_str().unwrap();
+    assert!(message.contains("no more chairs"), "{task}");
+    for time in ["scheduledAt", "failingSince", "lastFailedAt"] {
+        let time = &task[time];
+        assert!(time.as_str() >= run["startedAt"].as_str(), "{task}");
+    }
+
+    let start = json!({"workflowType": "persistent", "workflowId": "a"});
+    let run = stuck(&server, "a", start).await;
+    let activity = &run["pendingActivities"][0];
+    assert_eq!(activity["lastFailure"]["type"], "CardDeclined");
+    assert_eq!(activity["taskQueue"], "default");
+    for time in [&activity["failingSince"], &activity["lastFailedAt"]] {
+        assert!(time.as_str() >= run["startedAt"].as_str(), "{activity}");
+    }
     server.stop().await;
 }

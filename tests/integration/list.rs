@@ -61,3 +61,53 @@ async fn filters_hold_for_type_and_status() {
     }
     server.stop().await;
 }
+
+/// Returns what a list says that keeps a run from going on.
+async fn problem(server: &Server, workflow_id: &str) -> Option<String> {
+    let (status, page) = server.client.get("").await;
+    assert_eq!(status, 200, "{page}");
+    let mut rows = page["workflows"].as_array().unwrap().iter();
+    let row = rows.find(|row| row["workflowId"] == workflow_id).unwrap();
+    Some(row.get("problem")?["message"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn stuck_runs_are_named_with_what_keeps_them() {
+    let server = Server::start().await;
+    server.client.start("patient", "well").await;
+    for (workflow_type, begins, ends) in [
+        ("stumbles", "workflow task failed at ", ": no more chairs"),
+        (
+            "persistent",
+            "activity of event 5 failing since ",
+            ", attempt 2 next in 1h: the card was declined",
+        ),
+    ] {
+        server.client.start(workflow_type, workflow_type).await;
+        let message = loop {
+            if let Some(message) = problem(&server, workflow_type).await {
+                break message;
+            }
+        };
+        assert!(
+            message.starts_with(begins) && message.contains(ends),
+            "{message}"
+        );
+    }
+    assert_eq!(problem(&server, "well").await, None);
+    server.client.post("/persistent/terminate", json!({})).await;
+    assert_eq!(problem(&server, "persistent").await, None);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn runs_on_a_queue_that_nobody_polls_are_named() {
+    let server = Server::start_without_worker().await;
+    server.client.start("greet", "w").await;
+    let message = problem(&server, "w").await.unwrap();
+    assert!(
+        message.starts_with("no worker polls task queue `default` for workflow tasks since "),
+        "{message}"
+    );
+    server.stop().await;
+}

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use axum::{extract::State, http::StatusCode, response::Response};
-use engine::{Description, PendingActivity, PendingChild, PendingTimer};
-use history::{Payload, RunId, Timestamp, task::UnreadSignals};
+use engine::{Description, PendingActivity, PendingChild, PendingTimer, PendingWorkflowTask};
+use history::{Payload, RunId, Timestamp, record::WorkflowTaskAttemptCause, task::UnreadSignals};
 use serde::Serialize;
 
 use super::{
@@ -56,7 +56,7 @@ struct Body<'a> {
     search_attributes: BTreeMap<&'a str, Value<'a>>,
     cancel_requested: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pending_workflow_task: Option<WorkflowTask>,
+    pending_workflow_task: Option<WorkflowTask<'a>>,
     pending_activities: Vec<Activity<'a>>,
     pending_timers: Vec<Timer<'a>>,
     pending_children: Vec<Child<'a>>,
@@ -72,12 +72,46 @@ struct Unread<'a> {
     first_event_id: i64,
     misfits: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
+    first_misfit_event_id: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<&'a str>,
 }
 
 #[derive(Serialize)]
-struct WorkflowTask {
+#[serde(rename_all = "camelCase")]
+struct WorkflowTask<'a> {
     attempt: u32,
+    #[serde(serialize_with = "reply::time")]
+    scheduled_at: Timestamp,
+    #[serde(
+        serialize_with = "reply::time_if_any",
+        skip_serializing_if = "Option::is_none"
+    )]
+    started_at: Option<Timestamp>,
+    #[serde(
+        serialize_with = "reply::time_if_any",
+        skip_serializing_if = "Option::is_none"
+    )]
+    next_attempt_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker: Option<&'a str>,
+    #[serde(flatten)]
+    failing: Option<Failures<'a>>,
+}
+
+/// Since when attempts fail, and how the last one did.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failures<'a> {
+    #[serde(serialize_with = "reply::time")]
+    failing_since: Timestamp,
+    #[serde(serialize_with = "reply::time")]
+    last_failed_at: Timestamp,
+    /// Of a workflow task: in Temporal's words, or that it was not answered in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure: Option<FailureBody<'a>>,
 }
 
 #[derive(Serialize)]
@@ -86,6 +120,7 @@ struct WorkflowTask {
 struct Activity<'a> {
     activity_id: &'a str,
     activity_type: &'a str,
+    task_queue: &'a str,
     state: &'static str,
     attempt: u32,
     #[serde(serialize_with = "reply::time")]
@@ -102,8 +137,8 @@ struct Activity<'a> {
     next_attempt_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     worker: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_failure: Option<FailureBody<'a>>,
+    #[serde(flatten)]
+    failing: Option<Failures<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     heartbeat_details: Option<Returned<'a>>,
 }
@@ -144,9 +179,7 @@ impl<'a> Body<'a> {
             memo: values(&run.memo),
             search_attributes: values(&run.search_attributes),
             cancel_requested: run.cancel_requested,
-            pending_workflow_task: run.pending_workflow_task.as_ref().map(|task| WorkflowTask {
-                attempt: task.attempt,
-            }),
+            pending_workflow_task: run.pending_workflow_task.as_ref().map(WorkflowTask::new),
             pending_activities: run.pending_activities.iter().map(Activity::new).collect(),
             pending_timers: run.pending_timers.iter().map(Timer::new).collect(),
             pending_children: run.pending_children.iter().map(Child::new).collect(),
@@ -162,21 +195,45 @@ fn values(facts: &BTreeMap<String, Payload>) -> BTreeMap<&str, Value<'_>> {
         .collect()
 }
 
+impl<'a> WorkflowTask<'a> {
+    fn new(task: &'a PendingWorkflowTask) -> Self {
+        Self {
+            attempt: task.attempt,
+            scheduled_at: task.scheduled_at,
+            started_at: task.started_at,
+            next_attempt_at: task.next_attempt_at,
+            worker: task.worker.as_ref().map(history::Identity::as_str),
+            failing: task.failing.as_ref().map(|failing| Failures {
+                failing_since: failing.since,
+                last_failed_at: failing.last.at,
+                cause: Some(match failing.last.cause {
+                    WorkflowTaskAttemptCause::Failed(cause) => format!("{cause:?}"),
+                    WorkflowTaskAttemptCause::TimedOut(_) => "TimedOut".to_owned(),
+                }),
+                last_failure: failing.last.failure.as_ref().map(FailureBody::of),
+            }),
+        }
+    }
+}
+
 impl<'a> Activity<'a> {
     fn new(activity: &'a PendingActivity) -> Self {
         Self {
             activity_id: activity.activity_id.as_str(),
             activity_type: activity.activity_type.as_str(),
+            task_queue: activity.task_queue.as_str(),
             state: activity.state,
             attempt: activity.attempt,
             scheduled_at: activity.scheduled_at,
             started_at: activity.started_at,
             next_attempt_at: activity.next_attempt_at,
             worker: activity.worker.as_ref().map(history::Identity::as_str),
-            last_failure: activity
-                .last_failure
-                .as_ref()
-                .map(|last| FailureBody::of(&last.failure)),
+            failing: activity.last_failure.as_ref().map(|last| Failures {
+                failing_since: last.failing_since(),
+                last_failed_at: last.ended_at,
+                cause: None,
+                last_failure: Some(FailureBody::of(&last.failure)),
+            }),
             heartbeat_details: (!activity.heartbeat_details.is_empty())
                 .then_some(Returned(&activity.heartbeat_details)),
         }
@@ -185,12 +242,14 @@ impl<'a> Activity<'a> {
 
 impl<'a> Unread<'a> {
     fn new(unread: &'a UnreadSignals) -> Self {
+        let misfit = unread.first_misfit.as_ref();
         Self {
             signal_name: unread.signal_name.as_str(),
             count: unread.count,
             first_event_id: unread.first_event_id.0,
             misfits: unread.misfits,
-            problem: unread.problem.as_deref(),
+            first_misfit_event_id: misfit.map(|misfit| misfit.event_id.0),
+            problem: misfit.map(|misfit| misfit.problem.as_str()),
         }
     }
 }

@@ -5,6 +5,7 @@ use engine::{ListFilter, Summary};
 use history::{InvalidId, RunId, Status, Timestamp, WorkflowId, WorkflowType};
 use serde::{Deserialize, Serialize};
 
+use super::problem::{Problem, listed};
 use crate::{
     app::App,
     error::Error,
@@ -119,6 +120,9 @@ struct Row<'a> {
     history_length: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<reply::Execution<'a>>,
+    /// What keeps it from going on; its description says more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<Problem>,
 }
 
 impl<'a> Row<'a> {
@@ -133,6 +137,7 @@ impl<'a> Row<'a> {
             closed_at: run.closed_at,
             history_length: run.history_length,
             parent: run.parent.as_ref().map(reply::Execution::of),
+            problem: listed(run),
         }
     }
 }

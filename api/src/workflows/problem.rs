@@ -1,9 +1,12 @@
 //! What keeps a run from going on, in sentences: the one place where they are made. The description, the answer to a wait and the
 //! command line show them.
 
-use engine::{Description, PendingActivity, PendingWorkflowTask};
+use engine::{
+    Description, PendingActivity, PendingWorkflowTask, Summary, Unpolled, Unreadable,
+    UntakenActivity, UntakenTask,
+};
 use history::{
-    Timestamp,
+    Note, TaskQueue, Timestamp,
     record::{TaskFailed, WorkflowTaskAttemptCause},
     task::UnreadSignals,
 };
@@ -26,14 +29,25 @@ pub(crate) struct Problem {
     pub(crate) message: String,
 }
 
-/// Returns what keeps a run from going on: nothing for one that is well.
+impl Problem {
+    /// Says whether it is of the same thing for the same reason.
+    fn is_same(&self, other: &Self) -> bool {
+        (&self.about, &self.reason) == (&other.about, &other.reason)
+    }
+}
+
+/// Returns what keeps a run from going on: nothing for one that is well, or closed.
 pub(crate) fn problems(run: &Description) -> Vec<Problem> {
+    if !run.status.is_open() {
+        return Vec::new();
+    }
     let now = run.described_at;
     let task = run.pending_workflow_task.as_ref();
     let failing = task.and_then(|task| workflow_task(task, now));
     let activities = run.pending_activities.iter();
     failing
         .into_iter()
+        .chain(run.unreadable.as_ref().map(|why| unreadable(why, now)))
         .chain(unpolled(run))
         .chain(run.unread_signals.iter().filter_map(misfits))
         .chain(activities.filter_map(|activity| failing_activity(activity, now)))
@@ -41,17 +55,127 @@ pub(crate) fn problems(run: &Description) -> Vec<Problem> {
         .collect()
 }
 
+/// Returns what keeps a run in a list from going on, as far as a list knows.
+pub(crate) fn listed(run: &Summary) -> Option<Problem> {
+    if !run.status.is_open() {
+        return None;
+    }
+    let now = run.listed_at;
+    let failing = run.failing.as_ref();
+    let task = failing.and_then(|note| kept_workflow_task(note, now));
+    task.or_else(|| run.untaken.as_ref().map(|task| untaken(task, now)))
+        .or_else(|| failing.and_then(|note| kept_activity(note, now)))
+}
+
+/// What fails and is tried again.
+struct Attempts {
+    about: String,
+    fails: Fails,
+    /// The attempt that is under way or comes next.
+    attempt: u32,
+    started_at: Option<Timestamp>,
+    next_attempt_at: Option<Timestamp>,
+    reason: String,
+}
+
+/// What is known of when it failed.
+enum Fails {
+    Since(Timestamp),
+    LastAt(Timestamp),
+}
+
+impl Attempts {
+    fn problem(self, now: Timestamp) -> Problem {
+        let Self { about, attempt, .. } = self;
+        let fails = match self.fails {
+            Fails::Since(since) => format!("failing since {}", moment(since, now)),
+            Fails::LastAt(at) => format!("failed at {}", moment(at, now)),
+        };
+        let standing = match (self.started_at, self.next_attempt_at) {
+            (Some(at), _) => format!("attempt {attempt} under way for {}", seconds(now, at)),
+            (None, Some(at)) if at > now => {
+                format!("attempt {attempt} next in {}", seconds(at, now))
+            }
+            (None, _) => format!("attempt {attempt} waits for a worker"),
+        };
+        let reason = cut(&self.reason);
+        Problem {
+            message: format!("{about} {fails}, {standing}: {reason}"),
+            about,
+            reason,
+        }
+    }
+}
+
+/// Reads what is kept of the attempts of a workflow task.
+fn kept_workflow_task(note: &Note, now: Timestamp) -> Option<Problem> {
+    let Note::WorkflowTaskAttempts {
+        attempt,
+        started,
+        next_attempt_at,
+        last_failure,
+    } = note
+    else {
+        return None;
+    };
+    let attempts = Attempts {
+        about: "workflow task".to_owned(),
+        fails: Fails::LastAt(last_failure.at),
+        attempt: *attempt,
+        started_at: started.as_ref().map(|start| start.at),
+        next_attempt_at: *next_attempt_at,
+        reason: task_reason(last_failure),
+    };
+    Some(attempts.problem(now))
+}
+
+/// Reads what is kept of the attempts of an activity. It has no name there.
+fn kept_activity(note: &Note, now: Timestamp) -> Option<Problem> {
+    let Note::ActivityAttempts {
+        scheduled_event_id,
+        attempt,
+        started,
+        next_attempt_at,
+        last_failure: Some(last),
+        ..
+    } = note
+    else {
+        return None;
+    };
+    let attempts = Attempts {
+        about: format!("activity of event {scheduled_event_id}"),
+        fails: Fails::Since(last.failing_since()),
+        attempt: *attempt,
+        started_at: started.as_ref().map(|start| start.at),
+        next_attempt_at: *next_attempt_at,
+        reason: last.failure.line(),
+    };
+    Some(attempts.problem(now))
+}
+
 fn workflow_task(task: &PendingWorkflowTask, now: Timestamp) -> Option<Problem> {
     let failing = task.failing.as_ref()?;
-    let about = "workflow task".to_owned();
-    let since = moment(failing.since, now);
-    let standing = standing(task.attempt, task.started_at, task.next_attempt_at, now);
-    let reason = cut(&task_reason(&failing.last));
-    Some(Problem {
-        message: format!("{about} failing since {since}, {standing}: {reason}"),
-        about,
+    let attempts = Attempts {
+        about: "workflow task".to_owned(),
+        fails: Fails::Since(failing.since),
+        attempt: task.attempt,
+        started_at: task.started_at,
+        next_attempt_at: task.next_attempt_at,
+        reason: task_reason(&failing.last),
+    };
+    Some(attempts.problem(now))
+}
+
+fn unreadable(unreadable: &Unreadable, now: Timestamp) -> Problem {
+    let since = moment(unreadable.since, now);
+    let reason = cut(&unreadable.problem);
+    Problem {
+        message: format!(
+            "workflow task waits since {since}, because the history can't be read for its worker: {reason}"
+        ),
+        about: "history".to_owned(),
         reason,
-    })
+    }
 }
 
 fn task_reason(last: &TaskFailed) -> String {
@@ -66,79 +190,96 @@ fn task_reason(last: &TaskFailed) -> String {
 
 fn failing_activity(activity: &PendingActivity, now: Timestamp) -> Option<Problem> {
     let last = activity.last_failure.as_ref()?;
-    let about = format!(
-        "activity `{}` ({})",
-        activity.activity_type, activity.activity_id
-    );
-    let at = moment(last.ended_at, now);
-    let standing = standing(
-        activity.attempt,
-        activity.started_at,
-        activity.next_attempt_at,
-        now,
-    );
-    let reason = cut(&last.failure.line());
-    Some(Problem {
-        message: format!("{about} failed at {at}, {standing}: {reason}"),
-        about,
-        reason,
-    })
+    let attempts = Attempts {
+        about: format!(
+            "activity `{}` ({})",
+            activity.activity_type, activity.activity_id
+        ),
+        fails: Fails::Since(last.failing_since()),
+        attempt: activity.attempt,
+        started_at: activity.started_at,
+        next_attempt_at: activity.next_attempt_at,
+        reason: last.failure.line(),
+    };
+    Some(attempts.problem(now))
 }
 
-/// Returns the task queues for whose tasks of this run nobody is there, each once.
+/// Returns the task queues for whose tasks of this run nobody is there, each once for each kind of tasks.
 fn unpolled(run: &Description) -> Vec<Problem> {
-    let workflow_task = run
-        .workflow_task_unpolled_since
-        .map(|since| (&run.task_queue, since, "its workflow task".to_owned()));
+    let now = run.described_at;
+    let task = run.workflow_task_unpolled;
+    let task = task.map(|unpolled| waits(&run.task_queue, None, unpolled, now));
     let activities = run.pending_activities.iter().filter_map(|activity| {
-        let what = format!(
-            "its activity `{}` ({})",
-            activity.activity_type, activity.activity_id
-        );
-        Some((&activity.task_queue, activity.unpolled_since?, what))
+        let name = UntakenActivity {
+            activity_type: activity.activity_type.clone(),
+            activity_id: activity.activity_id.clone(),
+        };
+        let unpolled = activity.unpolled?;
+        Some(waits(&activity.task_queue, Some(&name), unpolled, now))
     });
     let mut problems: Vec<Problem> = Vec::new();
-    for (queue, since, what) in workflow_task.into_iter().chain(activities) {
-        let about = format!("task queue `{queue}`");
-        if problems.iter().any(|problem| problem.about == about) {
-            continue;
+    for problem in task.into_iter().chain(activities) {
+        let is_same = |other: &Problem| other.is_same(&problem);
+        if !problems.iter().any(is_same) {
+            problems.push(problem);
         }
-        let time = seconds(run.described_at, since);
-        problems.push(Problem {
-            message: format!("no worker polls {about} since {time}, and {what} waits for one"),
-            about,
-            reason: "no worker polls it".to_owned(),
-        });
     }
     problems
 }
 
+fn untaken(task: &UntakenTask, now: Timestamp) -> Problem {
+    waits(&task.task_queue, task.activity.as_ref(), task.unpolled, now)
+}
+
+/// Says that an activity, or the workflow task, waits in a queue for a worker that takes such tasks.
+fn waits(
+    queue: &TaskQueue,
+    activity: Option<&UntakenActivity>,
+    unpolled: Unpolled,
+    now: Timestamp,
+) -> Problem {
+    let about = format!("task queue `{queue}`");
+    let since = seconds(now, unpolled.since);
+    let (kind, what) = match activity {
+        None => ("workflow tasks", "its workflow task".to_owned()),
+        Some(activity) => (
+            "activities",
+            format!(
+                "its activity `{}` ({})",
+                activity.activity_type, activity.activity_id
+            ),
+        ),
+    };
+    if unpolled.by_others {
+        return Problem {
+            message: format!(
+                "the workers of {about} take no {kind} since {since}, and {what} waits for one that does"
+            ),
+            about,
+            reason: format!("its workers take no {kind}"),
+        };
+    }
+    Problem {
+        message: format!(
+            "no worker polls {about} for {kind} since {since}, and {what} waits for one"
+        ),
+        about,
+        reason: format!("no worker polls it for {kind}"),
+    }
+}
+
 fn misfits(unread: &UnreadSignals) -> Option<Problem> {
-    let problem = unread.problem.as_deref().filter(|_| unread.misfits > 0)?;
+    let misfit = unread.first_misfit.as_ref()?;
     let about = format!("signal `{}`", unread.signal_name);
-    let reason = cut(problem);
+    let reason = cut(&misfit.problem);
     Some(Problem {
         message: format!(
-            "{about}: {} of {} unread are not what the code reads them as: {reason}",
-            unread.misfits, unread.count
+            "{about}: {} of {} unread are not what the code reads them as, first that of event {}: {reason}",
+            unread.misfits, unread.count, misfit.event_id
         ),
         about,
         reason,
     })
-}
-
-/// Says where an attempt stands: the one that is under way or comes next.
-fn standing(
-    attempt: u32,
-    started_at: Option<Timestamp>,
-    next_attempt_at: Option<Timestamp>,
-    now: Timestamp,
-) -> String {
-    match (started_at, next_attempt_at) {
-        (Some(at), _) => format!("attempt {attempt} under way for {}", seconds(now, at)),
-        (None, Some(at)) if at > now => format!("attempt {attempt} next in {}", seconds(at, now)),
-        (None, _) => format!("attempt {attempt} waits for a worker"),
-    }
 }
 
 /// Returns a time of day in UTC, with its day when that is another one.
@@ -179,6 +320,7 @@ mod tests {
         execution::TaskFailing,
         failure::TimeoutType,
         record::AttemptFailed,
+        task::Misfit,
     };
 
     use super::*;
@@ -208,7 +350,8 @@ mod tests {
             search_attributes: SearchAttributes::default(),
             cancel_requested: false,
             pending_workflow_task: None,
-            workflow_task_unpolled_since: None,
+            workflow_task_unpolled: None,
+            unreadable: None,
             pending_activities: Vec::new(),
             pending_timers: Vec::new(),
             pending_children: Vec::new(),
@@ -253,7 +396,7 @@ mod tests {
             activity_id: ActivityId::known("3"),
             activity_type: ActivityType::known("charge"),
             task_queue: TaskQueue::known("cards"),
-            unpolled_since: None,
+            unpolled: None,
             state: "Backoff",
             attempt,
             scheduled_at: at(-86_400),
@@ -262,7 +405,8 @@ mod tests {
             last_failure: last_failure.map(|message| AttemptFailed {
                 attempt: attempt - 1,
                 started_at: None,
-                ended_at: at(-86_400),
+                ended_at: at(-86_300),
+                first_ended_at: Some(at(-86_400)),
                 identity: None,
                 failure: Failure::application(message, "", false),
             }),
@@ -346,25 +490,48 @@ mod tests {
         assert_eq!(
             messages(&run),
             [
-                "activity `charge` (3) failed at 2026-11-27 12:03:20Z, attempt 4 next in 1m30s: card declined"
+                "activity `charge` (3) failing since 2026-11-27 12:03:20Z, attempt 4 next in 1m30s: card declined"
             ]
         );
+    }
+
+    fn unpolled(since: i64, by_others: bool) -> Unpolled {
+        let since = at(since);
+        Unpolled { since, by_others }
     }
 
     #[test]
     fn a_task_queue_that_nobody_polls_is_named_once() {
         let mut run = run();
-        run.workflow_task_unpolled_since = Some(at(-240));
+        run.workflow_task_unpolled = Some(unpolled(-240, false));
         let waits = PendingActivity {
-            unpolled_since: Some(at(-5)),
+            unpolled: Some(unpolled(-5, false)),
             ..activity(1, None)
         };
         run.pending_activities = vec![waits.clone(), waits];
         assert_eq!(
             messages(&run),
             [
-                "no worker polls task queue `orders` since 4m, and its workflow task waits for one",
-                "no worker polls task queue `cards` since 5s, and its activity `charge` (3) waits for one",
+                "no worker polls task queue `orders` for workflow tasks since 4m, and its workflow task waits for one",
+                "no worker polls task queue `cards` for activities since 5s, and its activity `charge` (3) waits for one",
+            ]
+        );
+    }
+
+    #[test]
+    fn workers_that_take_other_tasks_are_not_taken_for_nobody() {
+        let mut run = run();
+        run.workflow_task_unpolled = Some(unpolled(-240, true));
+        run.pending_activities = vec![PendingActivity {
+            unpolled: Some(unpolled(-5, true)),
+            task_queue: TaskQueue::known("orders"),
+            ..activity(1, None)
+        }];
+        assert_eq!(
+            messages(&run),
+            [
+                "the workers of task queue `orders` take no workflow tasks since 4m, and its workflow task waits for one that does",
+                "the workers of task queue `orders` take no activities since 5s, and its activity `charge` (3) waits for one that does",
             ]
         );
     }
@@ -372,22 +539,109 @@ mod tests {
     #[test]
     fn signals_that_do_not_fit_are_a_problem_and_unread_ones_are_not() {
         let mut run = run();
-        let unread = |misfits, problem: Option<&str>| UnreadSignals {
+        let unread = |misfits, first_misfit| UnreadSignals {
             signal_name: SignalName::known("approve"),
             count: 3,
             first_event_id: EventId(7),
             misfits,
-            problem: problem.map(str::to_owned),
+            first_misfit,
         };
         run.unread_signals = vec![unread(0, None)];
         assert_eq!(problems(&run), []);
-        run.unread_signals = vec![unread(2, Some("expected a string"))];
+        let misfit = Misfit {
+            event_id: EventId(8),
+            problem: "expected a string".to_owned(),
+        };
+        run.unread_signals = vec![unread(2, Some(misfit))];
         assert_eq!(
             messages(&run),
             [
-                "signal `approve`: 2 of 3 unread are not what the code reads them as: expected a string"
+                "signal `approve`: 2 of 3 unread are not what the code reads them as, first that of event 8: expected a string"
             ]
         );
+        run.status = Status::Terminated;
+        assert_eq!(problems(&run), []);
+    }
+
+    #[test]
+    fn a_history_that_cannot_be_read_is_a_problem() {
+        let mut run = run();
+        run.pending_workflow_task = Some(task(1));
+        run.unreadable = Some(Unreadable {
+            since: at(-10),
+            problem: "the database failed: connection refused".to_owned(),
+        });
+        assert_eq!(
+            messages(&run),
+            [
+                "workflow task waits since 12:03:10Z, because the history can't be read for its worker: the database failed: connection refused"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_list_names_a_failing_workflow_task_then_a_task_that_nobody_takes_then_a_failing_activity()
+    {
+        let mut listed_run = Summary {
+            workflow_id: WorkflowId::known("w"),
+            run_id: RunId(uuid::Uuid::nil()),
+            workflow_type: WorkflowType::known("order"),
+            task_queue: TaskQueue::known("orders"),
+            status: Status::Running,
+            started_at: at(-100),
+            closed_at: None,
+            history_length: None,
+            parent: None,
+            failing: None,
+            untaken: None,
+            listed_at: at(0),
+        };
+        let says = |run: &Summary, message: &str| {
+            assert_eq!(
+                listed(run).map(|problem| problem.message).as_deref(),
+                Some(message)
+            );
+        };
+        assert_eq!(listed(&listed_run), None);
+        let declined = activity(4, Some("card declined"));
+        listed_run.failing = Some(Note::ActivityAttempts {
+            scheduled_event_id: EventId(5),
+            attempt: 4,
+            started: None,
+            next_attempt_at: declined.next_attempt_at,
+            last_failure: declined.last_failure.map(Box::new),
+            heartbeat_details: Payloads::default(),
+        });
+        says(
+            &listed_run,
+            "activity of event 5 failing since 2026-11-27 12:03:20Z, attempt 4 next in 1m30s: card declined",
+        );
+        listed_run.untaken = Some(UntakenTask {
+            task_queue: TaskQueue::known("cards"),
+            activity: Some(UntakenActivity {
+                activity_type: declined.activity_type,
+                activity_id: declined.activity_id,
+            }),
+            unpolled: unpolled(-5, false),
+        });
+        says(
+            &listed_run,
+            "no worker polls task queue `cards` for activities since 5s, and its activity `charge` (3) waits for one",
+        );
+        let timed_out = WorkflowTaskAttemptCause::TimedOut(TimeoutType::StartToClose);
+        let failing = failing(timed_out, None, task(3)).failing.unwrap();
+        listed_run.failing = Some(Note::WorkflowTaskAttempts {
+            attempt: 3,
+            started: None,
+            next_attempt_at: Some(at(8)),
+            last_failure: Box::new(failing.last),
+        });
+        says(
+            &listed_run,
+            "workflow task failed at 12:03:16Z, attempt 3 next in 8s: no answer in time: its code keeps its thread busy, or its worker is gone",
+        );
+        listed_run.status = Status::Completed;
+        assert_eq!(listed(&listed_run), None);
     }
 
     #[test]

@@ -47,6 +47,11 @@ impl Backlog {
         self.left.contains_key(&run_id)
     }
 
+    /// Says whether a run has left while its workflow task waits.
+    pub(super) fn has_workflow_task(&self, run_id: RunId) -> bool {
+        self.left.get(&run_id).is_some_and(|left| left.in_backlog)
+    }
+
     /// Forgets the runs of other shards.
     pub(super) fn keep(&mut self, is_here: impl Fn(i16) -> bool) {
         self.left.retain(|_, left| is_here(left.shard));

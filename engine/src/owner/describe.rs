@@ -4,14 +4,15 @@ use history::{
     ActivityId, ActivityType, EventId, Execution, Identity, Payloads, RunId, Status, TaskQueue,
     TimerId, Timestamp, WorkflowExecution, WorkflowId, WorkflowType,
     event::{Memo, SearchAttributes},
-    execution::{AttemptState, TaskFailing},
+    execution::{ActivityState, AttemptState, TaskFailing},
     record::AttemptFailed,
     task::UnreadSignals,
 };
 
 use super::{
     Run,
-    queues::{Kind, Queues},
+    queues::{Kind, Queues, Unpolled},
+    run::Unreadable,
 };
 
 /// The durable state of a run. Temporal: `DescribeWorkflowExecutionResponse`.
@@ -49,8 +50,10 @@ pub struct Description {
     pub cancel_requested: bool,
     /// The workflow task that waits or is with a worker.
     pub pending_workflow_task: Option<PendingWorkflowTask>,
-    /// Since when its workflow task waits although no worker of any member polls its task queue, as far as the owner knows.
-    pub workflow_task_unpolled_since: Option<Timestamp>,
+    /// Its workflow task waits although no worker of any member takes it, as far as the owner knows.
+    pub workflow_task_unpolled: Option<Unpolled>,
+    /// Its workflow task waits because its history can't be read for a worker that does not have it.
+    pub unreadable: Option<Unreadable>,
     /// Activities that are not over.
     pub pending_activities: Vec<PendingActivity>,
     /// Timers that run.
@@ -87,8 +90,8 @@ pub struct PendingActivity {
     pub activity_type: ActivityType,
     /// Where its attempts go.
     pub task_queue: TaskQueue,
-    /// Since when an attempt waits although no worker of any member polls that queue, as far as the owner knows.
-    pub unpolled_since: Option<Timestamp>,
+    /// An attempt waits although no worker of any member takes it, as far as the owner knows.
+    pub unpolled: Option<Unpolled>,
     /// `Scheduled`, `Backoff`, `Started` or `Ended` (its event waits for the workflow task under way).
     pub state: &'static str,
     /// Which attempt, from 1.
@@ -150,11 +153,10 @@ pub(super) fn describe(run: &Run, queues: &Queues, now: Timestamp) -> Descriptio
         search_attributes: execution.search_attributes(),
         cancel_requested: execution.cancel_requested(),
         pending_workflow_task: pending_workflow_task(execution),
-        workflow_task_unpolled_since: execution.workflow_task().and_then(|task| {
-            let queue = (run.key.namespace.clone(), task.task_queue.clone());
-            let waits = run.in_backlog.then_some(queue)?;
-            queues.unpolled_since(&waits, Kind::Workflow)
-        }),
+        workflow_task_unpolled: workflow_task_unpolled(run, queues),
+        unreadable: execution
+            .workflow_task()
+            .and_then(|_| run.unreadable.clone()),
         pending_activities: execution
             .activities()
             .map(|activity| pending_activity(activity, run, queues))
@@ -179,6 +181,28 @@ pub(super) fn describe(run: &Run, queues: &Queues, now: Timestamp) -> Descriptio
     }
 }
 
+/// Says whether the workflow task of a run waits although no worker takes it.
+pub(super) fn workflow_task_unpolled(run: &Run, queues: &Queues) -> Option<Unpolled> {
+    let task = run.execution.workflow_task().filter(|_| run.in_backlog)?;
+    let queue = (run.key.namespace.clone(), task.task_queue.clone());
+    queues.unpolled(&queue, Kind::Workflow)
+}
+
+/// Says whether an attempt of an activity waits although no worker takes it.
+pub(super) fn activity_unpolled(
+    activity: &ActivityState,
+    run: &Run,
+    queues: &Queues,
+) -> Option<Unpolled> {
+    match activity.state {
+        AttemptState::Scheduled { .. } => {
+            let task_queue = activity.attributes().task_queue.clone();
+            queues.unpolled(&(run.key.namespace.clone(), task_queue), Kind::Activity)
+        }
+        AttemptState::Backoff { .. } | AttemptState::Started { .. } | AttemptState::Ended => None,
+    }
+}
+
 fn pending_workflow_task(execution: &Execution) -> Option<PendingWorkflowTask> {
     let task = execution.workflow_task()?;
     let started = task.started.as_ref();
@@ -192,11 +216,7 @@ fn pending_workflow_task(execution: &Execution) -> Option<PendingWorkflowTask> {
     })
 }
 
-fn pending_activity(
-    activity: &history::execution::ActivityState,
-    run: &Run,
-    queues: &Queues,
-) -> PendingActivity {
+fn pending_activity(activity: &ActivityState, run: &Run, queues: &Queues) -> PendingActivity {
     let attributes = activity.attributes();
     let (state, started_at, next_attempt_at, worker) = match &activity.state {
         AttemptState::Scheduled { .. } => ("Scheduled", None, None, None),
@@ -210,15 +230,7 @@ fn pending_activity(
         activity_id: attributes.activity_id.clone(),
         activity_type: attributes.activity_type.clone(),
         task_queue: attributes.task_queue.clone(),
-        unpolled_since: match activity.state {
-            AttemptState::Scheduled { .. } => {
-                let queue = (run.key.namespace.clone(), attributes.task_queue.clone());
-                queues.unpolled_since(&queue, Kind::Activity)
-            }
-            AttemptState::Backoff { .. } | AttemptState::Started { .. } | AttemptState::Ended => {
-                None
-            }
-        },
+        unpolled: activity_unpolled(activity, run, queues),
         state,
         attempt: activity.attempt,
         scheduled_at: activity.scheduled.at,

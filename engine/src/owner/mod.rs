@@ -28,6 +28,7 @@ mod shards;
 mod start;
 mod tell;
 mod timers;
+pub(crate) mod untaken;
 
 use std::{
     cmp::Reverse,
@@ -55,7 +56,9 @@ use uuid::Uuid;
 pub(crate) use debts::Debt;
 pub(crate) use matching::Batch;
 pub(crate) use queues::SessionId;
+pub use queues::Unpolled;
 use run::Run;
+pub use run::Unreadable;
 
 use crate::{
     Closed, Description, Error, Started,
@@ -349,6 +352,12 @@ pub(crate) enum Message {
         asked: Vec<(i16, RunId)>,
         part: Result<store::load::Part, store::Error>,
     },
+    /// Asks which runs have a task that no worker takes.
+    Untaken {
+        namespace: Ns,
+        asked: Vec<untaken::Asked>,
+        reply: oneshot::Sender<untaken::Untaken>,
+    },
     /// Answer when all shards that were there to begin with are served.
     Ready {
         reply: oneshot::Sender<()>,
@@ -547,6 +556,12 @@ impl Owner {
                 asked,
                 part,
             } => self.all_read(read, cause, asked, part),
+            // Whoever hung up does not want to know.
+            Message::Untaken {
+                namespace,
+                asked,
+                reply,
+            } => drop(reply.send(self.untaken(&namespace, asked))),
             Message::Ready { reply } => self.shards.when_ready(reply),
             Message::Stop => {
                 self.stopping = true;

@@ -86,6 +86,13 @@ impl Kind {
     /// Both.
     pub(crate) const ALL: [Self; 2] = [Self::Workflow, Self::Activity];
 
+    fn other(self) -> Self {
+        match self {
+            Self::Workflow => Self::Activity,
+            Self::Activity => Self::Workflow,
+        }
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Workflow => "workflow tasks",
@@ -135,6 +142,15 @@ impl Slots {
         *of -= taken;
         taken
     }
+}
+
+/// No worker takes what waits in a task queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unpolled {
+    /// Since when tasks wait.
+    pub since: Timestamp,
+    /// Whether it has workers that take only the other kind of tasks.
+    pub by_others: bool,
 }
 
 /// An activity that waits for a worker.
@@ -474,6 +490,26 @@ impl Queues {
     /// Returns since when tasks wait in a queue that no worker anywhere takes from.
     pub(crate) fn unpolled_since(&self, queue: &QueueKey, kind: Kind) -> Option<Timestamp> {
         self.by_name.get(queue)?.unpolled_since[kind as usize]
+    }
+
+    /// Says the same, and whether workers of the queue are known that take the other kind.
+    pub(crate) fn unpolled(&self, queue: &QueueKey, kind: Kind) -> Option<Unpolled> {
+        let queue = self.by_name.get(queue)?;
+        let since = queue.unpolled_since[kind as usize]?;
+        let other = kind.other();
+        let polls = |id: &SessionId| self.sessions.get(id).is_some_and(|s| s.polls(other));
+        let told = |told: &Slots| told.of(other) > 0;
+        Some(Unpolled {
+            since,
+            by_others: queue.here.iter().chain(&queue.elsewhere).any(polls)
+                || queue.told.values().any(told),
+        })
+    }
+
+    /// Says whether tasks wait anywhere that no worker takes.
+    pub(crate) fn has_unpolled(&self) -> bool {
+        let mut queues = self.by_name.values();
+        queues.any(|queue| queue.unpolled_since.iter().any(Option::is_some))
     }
 
     /// Returns the runs whose tasks wait, the one that has waited longest first.

@@ -67,7 +67,7 @@ impl Owner {
                     namespace: namespace.clone(),
                     workflow_id: request.workflow_id.clone(),
                 };
-                if let Some(answer) = answer.to_start(&key) {
+                if let Some(answer) = answer.into_start(&key) {
                     return self.answer_start(reply, answer);
                 }
                 let message = Message::Start {
@@ -77,7 +77,7 @@ impl Owner {
                 };
                 self.later(sender, message);
             }
-            Message::On { key, run_id, op } => match answer.to_operation(&key) {
+            Message::On { key, run_id, op } => match answer.into_operation(&key) {
                 Some(answer) => {
                     if let Some(reply) = op.reply() {
                         self.answer(reply, answer);

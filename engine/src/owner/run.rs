@@ -104,6 +104,15 @@ struct Flight {
     bytes: usize,
 }
 
+/// A history can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why.
+    pub problem: String,
+}
+
 /// One run in the owner's memory.
 #[derive(Debug)]
 #[expect(
@@ -132,6 +141,8 @@ pub(crate) struct Run {
     pub(crate) in_backlog: bool,
     /// Its history is being read, to be sent to a worker in full.
     pub(crate) reading: bool,
+    /// That it could not be read, when it last was.
+    pub(crate) unreadable: Option<Unreadable>,
     /// Until when what is staged waits for the workflow task's commands.
     pub(crate) hold_until: Option<Instant>,
 
@@ -205,6 +216,7 @@ impl Run {
             unread_signals: Vec::new(),
             in_backlog: false,
             reading: false,
+            unreadable: None,
             hold_until: None,
             staged: Vec::new(),
             staged_first: EventId::FIRST,

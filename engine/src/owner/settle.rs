@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     Message, Owner,
     queues::{Kind, SessionId},
-    run::After,
+    run::{After, Unreadable},
 };
 use crate::{
     committer::Command,
@@ -294,6 +294,7 @@ impl Owner {
             start_to_close_timeout: task.start_to_close_timeout,
         };
         run.task_out = Some(session);
+        run.unreadable = None;
         let until = Instant::now() + hold(out);
         run.hold_until = Some(until);
         self.holds.push(Reverse((until, run_id)));
@@ -313,6 +314,7 @@ impl Owner {
         events: Result<Vec<Arc<Event>>, store::Error>,
     ) {
         self.history_was_read(bytes);
+        let now = self.now();
         let Some(run) = self
             .runs
             .get_mut(&run_id)
@@ -323,12 +325,18 @@ impl Owner {
         run.reading = false;
         match events {
             Ok(events) => {
+                run.unreadable = None;
                 run.complete_tail(events);
                 self.post_again(run_id);
                 self.settle(run_id);
             }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, %run_id, "a history can't be read; trying again");
+                let unreadable = run.unreadable.get_or_insert(Unreadable {
+                    since: now,
+                    problem: String::new(),
+                });
+                unreadable.problem = error.with_causes();
                 let key = run.key.clone();
                 let look = Message::On {
                     key,

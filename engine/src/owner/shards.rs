@@ -105,6 +105,14 @@ impl Shards {
         matches!(self.place(shard), Place::Here | Place::Leaving)
     }
 
+    /// Returns where a shard is that is not here, if that is known.
+    pub(super) fn address(&self, shard: i16) -> Option<&Arc<str>> {
+        match self.place(shard) {
+            Place::Elsewhere(address) => address.as_ref(),
+            Place::Coming | Place::Here | Place::Leaving | Place::Left => None,
+        }
+    }
+
     /// Says whether all shards are here, and none of them is to go.
     pub(super) fn has_all(&self) -> bool {
         self.away == 0

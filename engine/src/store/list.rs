@@ -1,12 +1,16 @@
 //! Lists of runs, from `execution`.
 
 use history::{
-    Namespace, RunId, Status, TaskQueue, Timestamp, WorkflowExecution, WorkflowId, WorkflowType,
+    Namespace, Note, RunId, Status, TaskQueue, Timestamp, WorkflowExecution, WorkflowId,
+    WorkflowType, record::Noted,
 };
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::limits::LIST_CONNECTIONS;
+use crate::{
+    UntakenTask,
+    limits::{LIST_ATTEMPT_BYTES_MAX, LIST_ATTEMPTS_MAX, LIST_CONNECTIONS},
+};
 
 /// The most runs in one answer.
 pub const PAGE_SIZE_MAX: u32 = 1000;
@@ -41,7 +45,7 @@ pub struct ListFilter {
 }
 
 /// A run in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     /// The workflow's id.
     pub workflow_id: WorkflowId,
@@ -61,6 +65,12 @@ pub struct Summary {
     pub history_length: Option<i64>,
     /// The parent, if it is a child.
     pub parent: Option<WorkflowExecution>,
+    /// Where the attempts of a workflow task stand that fails, or else those of the first activity that does.
+    pub failing: Option<Note>,
+    /// A task of it that no worker takes.
+    pub untaken: Option<UntakenTask>,
+    /// When it was read.
+    pub listed_at: Timestamp,
 }
 
 /// Returns runs of a namespace, the newest first.
@@ -88,7 +98,14 @@ async fn select_by_start(
         Row,
         r#"SELECT run_id, workflow_id, workflow_type, task_queue, status, history_length, parent_run_id, parent_workflow_id,
                   (extract(epoch FROM started_at) * 1000000)::bigint AS "started_at!",
-                  (extract(epoch FROM closed_at) * 1000000)::bigint AS closed_at
+                  (extract(epoch FROM closed_at) * 1000000)::bigint AS closed_at,
+                  (SELECT a.note
+                   FROM (SELECT note, event_id FROM attempt
+                         WHERE shard = execution.shard AND run_id = execution.run_id AND octet_length(note) <= $6
+                         ORDER BY event_id LIMIT $7) a
+                   WHERE a.note LIKE '%"last_failure":{%'
+                   ORDER BY a.event_id LIMIT 1) AS failing,
+                  (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS "listed_at!"
            FROM execution
            WHERE namespace = $1 AND run_id < $2
              AND ($3::text IS NULL OR workflow_type = $3)
@@ -100,6 +117,8 @@ async fn select_by_start(
         filter.workflow_type.as_deref(),
         status(filter),
         limit(filter),
+        LIST_ATTEMPT_BYTES_MAX,
+        i64::from(LIST_ATTEMPTS_MAX),
     )
     .fetch_all(pool)
     .await
@@ -122,7 +141,14 @@ async fn select_by_workflow_id(
         Row,
         r#"SELECT run_id, workflow_id, workflow_type, task_queue, status, history_length, parent_run_id, parent_workflow_id,
                   (extract(epoch FROM started_at) * 1000000)::bigint AS "started_at!",
-                  (extract(epoch FROM closed_at) * 1000000)::bigint AS closed_at
+                  (extract(epoch FROM closed_at) * 1000000)::bigint AS closed_at,
+                  (SELECT a.note
+                   FROM (SELECT note, event_id FROM attempt
+                         WHERE shard = execution.shard AND run_id = execution.run_id AND octet_length(note) <= $8
+                         ORDER BY event_id LIMIT $9) a
+                   WHERE a.note LIKE '%"last_failure":{%'
+                   ORDER BY a.event_id LIMIT 1) AS failing,
+                  (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS "listed_at!"
            FROM execution
            WHERE shard = $1 AND namespace = $2 AND workflow_id = $3 AND run_id < $4
              AND ($5::text IS NULL OR workflow_type = $5)
@@ -136,6 +162,8 @@ async fn select_by_workflow_id(
         filter.workflow_type.as_deref(),
         status(filter),
         limit(filter),
+        LIST_ATTEMPT_BYTES_MAX,
+        i64::from(LIST_ATTEMPTS_MAX),
     )
     .fetch_all(pool)
     .await
@@ -156,6 +184,12 @@ fn limit(filter: &ListFilter) -> i64 {
     i64::from(filter.page_size.clamp(1, PAGE_SIZE_MAX))
 }
 
+/// Reads where attempts stand. What another version has written in other words is left to the run's description.
+fn failing(note: &str) -> Option<Note> {
+    let noted: Noted = serde_json::from_str(note).ok()?;
+    Some(noted.note)
+}
+
 struct Row {
     run_id: Uuid,
     workflow_id: String,
@@ -167,6 +201,8 @@ struct Row {
     parent_workflow_id: Option<String>,
     started_at: i64,
     closed_at: Option<i64>,
+    failing: Option<String>,
+    listed_at: i64,
 }
 
 impl Row {
@@ -198,6 +234,9 @@ impl Row {
             closed_at: self.closed_at.map(Timestamp),
             history_length: self.history_length,
             parent,
+            failing: self.failing.as_deref().and_then(failing),
+            untaken: None,
+            listed_at: Timestamp(self.listed_at),
         })
     }
 }

@@ -254,6 +254,17 @@ impl Error {
         code == QUERY_CANCELED || matches!(code.get(..2), Some("40" | "53" | "55"))
     }
 
+    /// Returns what it says and what its causes do, in one line.
+    pub(crate) fn with_causes(&self) -> String {
+        let mut said = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            said = format!("{said}: {error}");
+            cause = error.source();
+        }
+        said
+    }
+
     /// Returns the stable code.
     pub fn code(&self) -> &'static str {
         match self {

@@ -631,3 +631,56 @@ async fn a_backlog_that_memory_has_no_room_for_is_worked_off_after_a_restart() {
         assert_eq!(end(&engine, id).await.status, Status::Completed, "{id}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_that_cannot_be_read_for_a_worker_is_described_until_it_can() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    let script: Script = Arc::new(|_, events| {
+        let went = count(events, |kind| {
+            matches!(kind, EventKind::WorkflowExecutionSignaled(_))
+        });
+        if went > 0 {
+            vec![complete("gone")]
+        } else {
+            Vec::new()
+        }
+    });
+    let first = work(&engine, script.clone(), echo());
+    engine
+        .start_workflow(&namespace(), start("waiter", "w"))
+        .await
+        .unwrap();
+    let waiter = address("w");
+    let begun = engine.history(&waiter, EventId(3), 1, PATIENCE);
+    assert_eq!(begun.await.unwrap().events.len(), 1);
+    // Only the worker that goes has the whole run.
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    engine.signal(&address("w"), signal("go")).await.unwrap();
+    let described = async || engine.describe(&address("w")).await.unwrap();
+    while described().await.workflow_task_unpolled.is_none() {}
+    execute(
+        &url,
+        "CREATE TABLE kept AS TABLE history; UPDATE history SET records = '[{}]'",
+    )
+    .await;
+
+    let _second = work(&engine, script, echo());
+    let unreadable = loop {
+        if let Some(unreadable) = described().await.unreadable {
+            break unreadable;
+        }
+    };
+    assert!(
+        unreadable.problem.starts_with("table history, run "),
+        "{unreadable:?}"
+    );
+    execute(
+        &url,
+        "UPDATE history h SET records = k.records FROM kept k WHERE k.run_id = h.run_id AND k.seq = h.seq",
+    )
+    .await;
+    assert_eq!(end(&engine, "w").await.status, Status::Completed);
+    assert_eq!(described().await.unreadable, None);
+}

@@ -10,7 +10,7 @@ use std::{
 };
 
 use engine::{
-    Config, Engine,
+    Config, Engine, ListFilter, Unpolled,
     peers::{Peers, Unreached},
 };
 use futures::{FutureExt as _, future::BoxFuture, future::join_all};
@@ -187,19 +187,24 @@ async fn a_task_that_nobody_polls_for_is_named_until_a_worker_comes() {
         .await
         .unwrap();
     let described = engine.describe(&address("alone")).await.unwrap();
-    let since = described.workflow_task_unpolled_since.unwrap();
-    assert!(since >= described.started_at, "{since:?}");
+    let unpolled = described.workflow_task_unpolled.unwrap();
+    assert!(unpolled.since >= described.started_at, "{unpolled:?}");
+    assert!(!unpolled.by_others);
     // One that takes only activities is no help.
     let _only_activities = connect_worker(&engine, hello(0, 1));
     let described = engine.describe(&address("alone")).await.unwrap();
-    assert_eq!(described.workflow_task_unpolled_since, Some(since));
+    let by_others = Unpolled {
+        by_others: true,
+        ..unpolled
+    };
+    assert_eq!(described.workflow_task_unpolled, Some(by_others));
 
     let (answers, mut tasks) = connect_worker(&engine, hello(1, 0));
     let Some(ToWorker::WorkflowTask(task)) = tasks.recv().await else {
         panic!("a worker of that queue gets the task");
     };
     let described = engine.describe(&address("alone")).await.unwrap();
-    assert_eq!(described.workflow_task_unpolled_since, None);
+    assert_eq!(described.workflow_task_unpolled, None);
     answers.send(FromWorker::WorkflowTaskCompleted {
         token: task.token,
         commands: sequence(1)(&task.workflow_type, &task.events),
@@ -210,7 +215,38 @@ async fn a_task_that_nobody_polls_for_is_named_until_a_worker_comes() {
     end_of_schedule(&engine).await;
     let described = engine.describe(&address("alone")).await.unwrap();
     // The worker of activities has it.
-    assert_eq!(described.pending_activities[0].unpolled_since, None);
+    assert_eq!(described.pending_activities[0].unpolled, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_names_what_no_worker_takes_on_any_member() {
+    let (first, second) = two_members().await;
+    let mut owners = [0; 2];
+    for n in 0..16 {
+        owners[start_anywhere([&first, &second], start("seq", &format!("w{n}"))).await] += 1;
+    }
+    assert!(owners.iter().all(|owned| *owned > 0), "{owners:?}");
+    let filter = ListFilter {
+        page_size: 100,
+        ..ListFilter::default()
+    };
+    for engine in [&first, &second] {
+        let runs = engine.list(&namespace(), &filter).await.unwrap();
+        assert_eq!(runs.len(), 16);
+        for run in runs {
+            let task = run.untaken.expect("no worker is there");
+            assert_eq!((task.task_queue, task.activity), (run.task_queue, None));
+            assert!(!task.unpolled.by_others);
+        }
+    }
+    let _worker = work(&first, sequence(1), echo());
+    for n in 0..16 {
+        let id = format!("w{n}");
+        tokio::select! { _ = end(&first, &id) => {}, _ = end(&second, &id) => {} }
+    }
+    for run in first.list(&namespace(), &filter).await.unwrap() {
+        assert_eq!(run.untaken, None);
+    }
 }
 
 /// Waits until an activity is scheduled.
@@ -266,7 +302,7 @@ async fn a_worker_that_is_busy_elsewhere_still_polls() {
             .describe(&address(&id))
             .await
             .unwrap()
-            .workflow_task_unpolled_since
+            .workflow_task_unpolled
             .is_some()
         {
             tokio::task::yield_now().await;

@@ -221,10 +221,12 @@ impl Execution {
                     return Err("the activity is not at that attempt");
                 }
                 activity.attempt = activity.attempt.saturating_add(1);
+                let before = activity.last_failure.as_deref();
                 activity.last_failure = Some(Box::new(AttemptFailed {
                     attempt: *attempt,
                     started_at: *started_at,
                     ended_at: at,
+                    first_ended_at: before.map(AttemptFailed::failing_since),
                     identity: identity.clone(),
                     failure: failure.as_ref().clone(),
                 }));

@@ -361,6 +361,7 @@ fn million_attempts_take_no_more_room_than_a_few() {
     let execution = &mut story.execution;
     let scheduled_event_id = execution.activities().next().unwrap().scheduled_event_id();
     let mut now = story.now;
+    let first_failed_at = now;
     let mut memory_bytes = 0;
     for attempt in 1..=1_000_000 {
         let start = StartActivityTask {
@@ -408,6 +409,8 @@ fn million_attempts_take_no_more_room_than_a_few() {
     let read = story.read_back([kept]);
     let activity = read.activities().next().unwrap();
     assert_eq!(activity.attempt, 1_000_001);
+    let last = activity.last_failure.as_ref().unwrap();
+    assert_eq!(last.failing_since(), first_failed_at);
     assert_eq!(
         activity.heartbeat_details.0[0].read::<u32>().unwrap(),
         1_000_000

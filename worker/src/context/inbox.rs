@@ -6,7 +6,9 @@ use std::{
 };
 
 use history::{
-    Event, EventId, EventKind, SignalName, event::WorkflowExecutionSignaled, task::UnreadSignals,
+    Event, EventId, EventKind, SignalName,
+    event::WorkflowExecutionSignaled,
+    task::{Misfit, UnreadSignals},
 };
 
 /// The most names in a report of what is unread.
@@ -146,13 +148,18 @@ impl Inbox {
             .iter()
             .filter_map(|(name, channel)| {
                 let unread = &channel.unread;
-                let misfits = || unread.iter().filter_map(|unread| unread.misfit.as_ref());
+                let misfits = || unread.iter().filter(|unread| unread.misfit.is_some());
                 Some(UnreadSignals {
                     signal_name: SignalName::known(name),
                     count: u32::try_from(unread.len()).unwrap_or(u32::MAX),
                     first_event_id: unread.front()?.event.id,
                     misfits: u32::try_from(misfits().count()).unwrap_or(u32::MAX),
-                    problem: misfits().next().cloned(),
+                    first_misfit: misfits().find_map(|unread| {
+                        Some(Misfit {
+                            event_id: unread.event.id,
+                            problem: unread.misfit.clone()?,
+                        })
+                    }),
                 })
             })
             .take(NAMES_MAX)

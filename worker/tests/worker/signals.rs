@@ -122,7 +122,8 @@ async fn a_signal_that_does_not_fit_stays_unread_with_the_reason() {
         run.unread
             .iter()
             .map(|unread| {
-                let problem = unread.problem.as_deref().unwrap_or("none");
+                let misfit = unread.first_misfit.as_ref();
+                let problem = misfit.map_or("none", |misfit| misfit.problem.as_str());
                 format!(
                     "{} {} from {}, {} misfit: {problem}",
                     unread.count, unread.signal_name, unread.first_event_id, unread.misfits

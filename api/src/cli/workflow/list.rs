@@ -5,7 +5,7 @@ use std::io::Write as _;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use serde::Deserialize;
 
-use super::Session;
+use super::{Session, ending::Problem};
 use crate::cli::{
     Error,
     table::Table,
@@ -65,6 +65,7 @@ struct Row {
     status: String,
     started_at: String,
     closed_at: Option<String>,
+    problem: Option<Problem>,
 }
 
 impl List {
@@ -94,6 +95,7 @@ impl List {
             "RUN ID",
             "STARTED",
             "CLOSED",
+            "PROBLEM",
         ];
         let mut table = Table::new(&heading).coloured(0, of_state);
         for row in page.workflows {
@@ -105,6 +107,9 @@ impl List {
                 row.run_id,
                 seconds(&row.started_at),
                 closed_at,
+                row.problem
+                    .map(|problem| problem.message)
+                    .unwrap_or_default(),
             ]);
         }
         table.write(&mut out, Screen::stdout())?;

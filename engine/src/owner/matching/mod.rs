@@ -380,7 +380,7 @@ impl Owner {
             let waiting = self.queues.waiting_count(&queue.0, *kind);
             tracing::warn!(
                 namespace = %namespace.name, %task_queue, waiting, tasks = kind.name(),
-                "no worker polls this task queue, and tasks wait in it"
+                "no worker takes these tasks of this task queue, and some wait"
             );
             named.insert(queue);
         }
