@@ -5,6 +5,10 @@ use coreason::{
     client::{Error, NoResult},
     prelude::*,
 };
+use history::{
+    FailureInfo,
+    failure::{RetryState, TimeoutType},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::support::Server;
@@ -54,6 +58,21 @@ async fn counts_down(wf: Workflow, n: u32) -> Result<String> {
     wf.continue_as_new(counts_down, n - 1).await
 }
 
+#[activity(start_to_close = "20ms", retry(max_attempts = 1))]
+async fn dawdles() -> Result<(), Short> {
+    std::future::pending().await
+}
+
+#[workflow]
+async fn hurries(wf: Workflow) -> Result<()> {
+    Ok(wf.call(dawdles, ()).await?)
+}
+
+#[workflow]
+async fn says_canceled(_: Workflow) -> Result<()> {
+    Err(coreason::prelude::Error::new("no").of_kind("Canceled"))
+}
+
 async fn server() -> Server {
     let mut server = Server::start_without_worker().await;
     server.run(
@@ -61,7 +80,10 @@ async fn server() -> Server {
             .workflow(join_texts)
             .workflow(waits)
             .workflow(measures)
-            .workflow(counts_down),
+            .workflow(counts_down)
+            .workflow(hurries)
+            .workflow(says_canceled)
+            .activity(dawdles),
     );
     server
 }
@@ -131,6 +153,44 @@ async fn a_workflow_that_fails_gives_the_error_that_its_code_returned() {
         Err(NoResult::Workflow(ChildError::Failed(short, _))) => assert_eq!(short, Short { of: 2 }),
         other => panic!("{other:?}"),
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_inside_a_workflow_keeps_its_kind() {
+    let server = server().await;
+    let client = Client::connect(&server.address).unwrap();
+    let Err(NoResult::Workflow(error)) = client.execute(hurries, ()).await else {
+        panic!("its activity takes too long");
+    };
+    assert!(error.is_timeout(), "{error}");
+    let chain = std::iter::successors(Some(error.failure()), |failure| failure.cause.as_deref());
+    let kinds: Vec<&FailureInfo> = chain.map(|failure| &failure.info).collect();
+    let [
+        FailureInfo::ChildWorkflowExecution { .. },
+        inner @ ..,
+        FailureInfo::TimedOut {
+            timeout_type: TimeoutType::StartToClose,
+            ..
+        },
+    ] = kinds.as_slice()
+    else {
+        panic!("{kinds:?}");
+    };
+    let of_activity = inner.iter().any(|info| {
+        matches!(info, FailureInfo::Activity { activity_type, activity_id, retry_state: RetryState::MaximumAttemptsReached, .. }
+            if activity_type.as_str() == "dawdles" && activity_id.as_str() == "1")
+    });
+    assert!(of_activity, "{kinds:?}");
+
+    // An error of that name is no cancellation.
+    let Err(NoResult::Workflow(error)) = client.execute(says_canceled, ()).await else {
+        panic!("it fails");
+    };
+    assert_eq!(
+        (error.is_canceled(), error.kind()),
+        (false, Some("Canceled"))
+    );
     server.stop().await;
 }
 

@@ -17,6 +17,7 @@ use worker::{
 };
 
 use super::{Client, Error, NoResult, start::raw};
+use crate::workflows::failure_info::{Beside, Info};
 
 /// A workflow that was started; see [`Client::start`] and [`Client::handle`].
 pub struct Handle<W> {
@@ -57,6 +58,10 @@ struct Fault {
     details: Option<Box<RawValue>>,
     #[serde(default)]
     stack_trace: String,
+    /// Absent where a workflow was canceled, terminated or out of time: its status says so.
+    info: Option<Info>,
+    #[serde(default)]
+    source: String,
     cause: Option<Box<Fault>>,
 }
 
@@ -239,22 +244,25 @@ impl<W> std::fmt::Debug for Handle<W> {
 }
 
 impl Fault {
-    fn failure(self) -> Failure {
+    fn details(&self) -> Payloads {
         let details = self.details.as_deref().map(payload);
-        let details = details.map_or_else(Payloads::default, Payloads::one);
+        details.map_or_else(Payloads::default, Payloads::one)
+    }
+
+    fn failure(self) -> Failure {
+        let details = self.details();
+        let info = self.info.unwrap_or(Info::Application {
+            next_retry_delay_ms: None,
+        });
         let mut failure = Failure::new(
             self.message,
-            if self.kind == "Canceled" {
-                FailureInfo::Canceled { details }
-            } else {
-                FailureInfo::Application {
-                    kind: self.kind,
-                    non_retryable: self.non_retryable,
-                    details,
-                    next_retry_delay: None,
-                }
-            },
+            info.with(Beside {
+                name: self.kind,
+                non_retryable: self.non_retryable,
+                details,
+            }),
         );
+        failure.source = self.source;
         failure.stack_trace = self.stack_trace;
         match self.cause {
             Some(cause) => failure.because(cause.failure()),

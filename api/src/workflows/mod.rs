@@ -9,6 +9,7 @@ pub(crate) mod signal;
 pub(crate) mod start;
 pub(crate) mod terminate;
 
+pub(crate) mod failure_info;
 mod input;
 mod outcome;
 mod problem;

@@ -5,7 +5,10 @@ use engine::{Address, Closed, Description, Engine, Waited};
 use history::{EventKind, Failure, FailureInfo, Payloads, RunId, Status, WorkflowId};
 use serde::Serialize;
 
-use super::problem::{Problem, problems};
+use super::{
+    failure_info::Info,
+    problem::{Problem, problems},
+};
 use crate::reply::{self, Returned};
 
 /// The state of a workflow that was waited for.
@@ -146,6 +149,10 @@ pub(crate) struct FailureBody<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     stack_trace: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    info: Option<Info>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    source: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<Box<FailureBody<'a>>>,
 }
 
@@ -154,6 +161,8 @@ impl<'a> FailureBody<'a> {
     pub(crate) fn of(failure: &'a Failure) -> Self {
         let mut body = Self::said(&failure.message, NOTHING);
         body.stack_trace = &failure.stack_trace;
+        body.source = &failure.source;
+        body.info = Some(Info::of(&failure.info));
         body.cause = failure
             .cause
             .as_deref()
@@ -181,8 +190,16 @@ impl<'a> FailureBody<'a> {
                 body.details = some(details);
             }
             FailureInfo::Terminated => body.kind = "Terminated",
-            FailureInfo::Server { .. } => body.kind = "Server",
-            FailureInfo::ResetWorkflow { .. } => body.kind = "ResetWorkflow",
+            FailureInfo::Server { non_retryable } => {
+                body.kind = "Server";
+                body.non_retryable = *non_retryable;
+            }
+            FailureInfo::ResetWorkflow {
+                last_heartbeat_details,
+            } => {
+                body.kind = "ResetWorkflow";
+                body.details = some(last_heartbeat_details);
+            }
             FailureInfo::Activity { activity_type, .. } => body.kind = activity_type.as_str(),
             FailureInfo::ChildWorkflowExecution { workflow_type, .. } => {
                 body.kind = workflow_type.as_str();
@@ -200,6 +217,8 @@ impl<'a> FailureBody<'a> {
             non_retryable: false,
             details: some(details),
             stack_trace: "",
+            info: None,
+            source: "",
             cause: None,
         }
     }
