@@ -221,9 +221,12 @@ async fn a_task_that_nobody_polls_for_is_named_until_a_worker_comes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_names_what_no_worker_takes_on_any_member() {
     let (first, second) = two_members().await;
-    let mut owners = [0; 2];
+    let (mut owners, mut ends) = ([0; 2], Vec::new());
     for n in 0..16 {
-        owners[start_anywhere([&first, &second], start("seq", &format!("w{n}"))).await] += 1;
+        let id = format!("w{n}");
+        let owner = start_anywhere([&first, &second], start("seq", &id)).await;
+        owners[owner] += 1;
+        ends.push((owner, id));
     }
     assert!(owners.iter().all(|owned| *owned > 0), "{owners:?}");
     let filter = ListFilter {
@@ -240,9 +243,8 @@ async fn a_list_names_what_no_worker_takes_on_any_member() {
         }
     }
     let _worker = work(&first, sequence(1), echo());
-    for n in 0..16 {
-        let id = format!("w{n}");
-        tokio::select! { _ = end(&first, &id) => {}, _ = end(&second, &id) => {} }
+    for (owner, id) in ends {
+        end([&first, &second][owner], &id).await;
     }
     for run in first.list(&namespace(), &filter).await.unwrap() {
         assert_eq!(run.untaken, None);
