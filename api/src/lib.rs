@@ -43,6 +43,7 @@ mod cli;
 mod demo;
 mod dev;
 mod log;
+mod place;
 
 #[cfg(test)]
 mod tests;

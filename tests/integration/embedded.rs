@@ -15,6 +15,9 @@ use nix::{
 
 use crate::support::PATIENCE;
 
+/// What the shell has for another program: an option on the command line goes before it.
+const ELSEWHERE: &str = "postgres://app@127.0.0.1:1/app";
+
 /// A data directory that its test removes.
 struct Folder(PathBuf);
 
@@ -30,7 +33,7 @@ impl Folder {
             .args(words)
             .arg("--data-dir")
             .arg(&self.0)
-            .env_remove("DATABASE_URL")
+            .env("DATABASE_URL", ELSEWHERE)
             .stdin(Stdio::null());
         command
     }
@@ -187,6 +190,13 @@ fn stop_ends_a_server_and_the_postgres_that_a_kill_has_left() {
 #[test]
 fn audit_and_stop_make_no_database_where_there_is_none() {
     let folder = Folder::new();
+
+    let (code, out, err) = folder.run(&["dev", "--database-url", ELSEWHERE]);
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    assert!(
+        err.contains("--database-url") && err.contains("--data-dir"),
+        "{err}"
+    );
 
     for (words, status) in [
         (["audit", "verify"].as_slice(), 1),

@@ -1,9 +1,6 @@
 //! `coreason audit verify`: recomputes the hash chain of every run. `check.rs` beside it checks the rules.
 
-use std::{
-    io::{self, Write as _},
-    path::PathBuf,
-};
+use std::io::{self, Write as _};
 
 use clap::Subcommand;
 use engine::audit::{Report, Scope};
@@ -11,7 +8,7 @@ use history::RunId;
 use tokio::select;
 
 use super::{Error, check::Check};
-use crate::{dev::Shutdown, postgres};
+use crate::{dev::Shutdown, place::Place, postgres};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -23,25 +20,14 @@ pub(crate) struct Args {
 enum Verb {
     /// Recompute the hash chain of every run and name each row that was changed, inserted, moved or removed.
     Verify(Verify),
-    /// Check what must always hold: twenty-one rules, on a live database.
+    /// Check what must always hold, on a live database, and name what breaks it.
     Check(Check),
-}
-
-/// The database to be looked at.
-#[derive(clap::Args)]
-pub(super) struct Database {
-    /// Where Postgres is; the embedded one of the data directory unless given.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    database_url: Option<String>,
-    /// The folder of the embedded Postgres.
-    #[arg(long, env = "COREASON_DATA_DIR", conflicts_with = "database_url")]
-    data_dir: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
 struct Verify {
     #[command(flatten)]
-    database: Database,
+    place: Place,
     /// Only this run.
     #[arg(long)]
     run_id: Option<RunId>,
@@ -62,7 +48,7 @@ impl Args {
 impl Verify {
     async fn run(self) -> Result<(), Error> {
         let scope = self.run_id.map_or(Scope::Everything, Scope::Run);
-        let report = verify(self.database.database_url, self.database.data_dir, scope).await?;
+        let report = verify(self.place, scope).await?;
         let mut out = io::stdout().lock();
         if self.json {
             serde_json::to_writer(&mut out, &as_json(&report)).map_err(io::Error::from)?;
@@ -89,45 +75,33 @@ impl Verify {
 }
 
 /// Audits a database: of that URL, or the embedded one of a data directory, which is started for it if need be.
-pub(crate) async fn verify(
-    database_url: Option<String>,
-    data_dir: Option<PathBuf>,
-    scope: Scope,
-) -> Result<Report, Error> {
-    let database = Database {
-        database_url,
-        data_dir,
-    };
-    database
-        .with(|url| async move { audited(&url, scope).await })
-        .await
+pub(crate) async fn verify(place: Place, scope: Scope) -> Result<Report, Error> {
+    on(place, |url| async move { audited(&url, scope).await }).await
 }
 
-impl Database {
-    /// Does something with it; the embedded one is started for that if need be, and is there already.
-    pub(super) async fn with<T, F>(self, work: impl FnOnce(String) -> F) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        if let Some(url) = self.database_url {
-            return work(url).await;
-        }
-        let options = postgres::Options {
-            data_dir: self.data_dir.unwrap_or_else(postgres::default_data_dir),
-            missing: postgres::Missing::Refuse,
-            bin_dir: None,
-            port: None,
-        };
-        let mut shutdown = Shutdown::on_signals()?;
-        let started = postgres::Server::start_unless(options, shutdown.clone().into_asked());
-        let server = started.await?.ok_or(Error::Interrupted)?;
-        let done = select! {
-            done = Box::pin(work(server.url().to_owned())) => done,
-            () = shutdown.asked() => Err(Error::Interrupted),
-        };
-        server.stop().await?;
-        done
+/// Does something with a database; the embedded one is started for that if need be, and is there already.
+pub(super) async fn on<T, F>(place: Place, work: impl FnOnce(String) -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    if let Some(url) = place.url() {
+        return work(url.to_owned()).await;
     }
+    let options = postgres::Options {
+        data_dir: place.data_dir(),
+        missing: postgres::Missing::Refuse,
+        bin_dir: None,
+        port: None,
+    };
+    let mut shutdown = Shutdown::on_signals()?;
+    let started = postgres::Server::start_unless(options, shutdown.clone().into_asked());
+    let server = started.await?.ok_or(Error::Interrupted)?;
+    let done = select! {
+        done = Box::pin(work(server.url().to_owned())) => done,
+        () = shutdown.asked() => Err(Error::Interrupted),
+    };
+    server.stop().await?;
+    done
 }
 
 async fn audited(url: &str, scope: Scope) -> Result<Report, Error> {

@@ -5,12 +5,13 @@ use std::io::{self, Write};
 use engine::audit::{Breach, Rule};
 use serde_json::{Value, json};
 
-use super::{Error, audit::Database, table::Table, terminal::Screen};
+use super::{Error, audit, table::Table, terminal::Screen};
+use crate::place::Place;
 
 #[derive(clap::Args)]
 pub(super) struct Check {
     #[command(flatten)]
-    database: Database,
+    place: Place,
     /// Only runs that were open then or later: a moment as Postgres reads it, such as `yesterday` or `2026-11-23 04:00Z`.
     #[arg(long)]
     since: Option<String>,
@@ -47,7 +48,7 @@ impl Check {
     async fn rules(self) -> Result<Vec<Rule>, Error> {
         let (since, show) = (self.since, self.show);
         let work = |url: String| async move { rules(&url, since.as_deref(), show).await };
-        self.database.with(work).await
+        audit::on(self.place, work).await
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::{ffi::OsString, os::unix::ffi::OsStringExt as _};
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 use fuzz::{Dice, text};
 
-use super::{Cli, OK, USAGE, with_command};
+use super::{Cli, OK, USAGE, parse, with_command};
 
 const VALUES: [&str; 14] = [
     "127.0.0.1:0",
@@ -64,7 +64,7 @@ fn any_words_are_understood_or_refused_with_a_sentence() {
         for _ in 0..dice.below(7) {
             words.push(word(&mut dice, &known));
         }
-        match Cli::try_parse_from(with_command(words)) {
+        match parse(with_command(words)) {
             Ok(_) => understood += 1,
             Err(error) => {
                 let code = if error.use_stderr() { USAGE } else { OK };

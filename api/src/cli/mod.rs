@@ -13,12 +13,12 @@ mod terminal;
 mod workflow;
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::{self, Write as _},
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use worker::Worker;
 
 use crate::{demo, dev};
@@ -101,7 +101,7 @@ enum Command {
 
 /// Reads the command line of this process and does what it says.
 pub(crate) fn run(workers: Vec<Worker>) -> ExitCode {
-    let cli = match Cli::try_parse_from(with_command(std::env::args_os().collect())) {
+    let cli = match parse(with_command(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) => {
             if error.use_stderr() && wants_json() {
@@ -130,6 +130,33 @@ pub(crate) fn run(workers: Vec<Worker>) -> ExitCode {
 
 /// Says whether this command was asked to answer in JSON: then its error is JSON too.
 fn wants_json() -> bool {
+/// Reads words. A variable of the environment that is empty is none.
+fn parse(words: Vec<OsString>) -> Result<Cli, clap::Error> {
+    let mut command = without_empty(Cli::command(), |name| std::env::var_os(name));
+    let mut matches = command.try_get_matches_from_mut(words)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// Takes what it looks for in the environment away where that is empty.
+fn without_empty(
+    command: clap::Command,
+    variable: fn(&OsStr) -> Option<OsString>,
+) -> clap::Command {
+    let is_empty = |arg: &clap::Arg| {
+        let value = arg.get_env().and_then(variable);
+        value.is_some_and(|value| value.is_empty())
+    };
+    command
+        .mut_args(|arg| {
+            if is_empty(&arg) {
+                arg.env(None::<&str>)
+            } else {
+                arg
+            }
+        })
+        .mut_subcommands(|command| without_empty(command, variable))
+}
+
     std::env::args_os()
         .take_while(|word| word != "--")
         .any(|word| word == "--json")
@@ -191,8 +218,6 @@ fn report(error: &Error, json: bool) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     fn words(line: &str) -> Vec<OsString> {
@@ -201,6 +226,22 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
+    #[test]
+    fn an_empty_variable_is_none() {
+        // It is set, and not empty, wherever tests run.
+        let line = || clap::Command::new("x").arg(clap::Arg::new("path").long("path").env("PATH"));
+        let path = |command: clap::Command| {
+            let matches = command.get_matches_from(["x"]);
+            matches.get_one::<String>("path").cloned()
+        };
+        assert!(path(line()).is_some());
+        assert!(path(without_empty(line(), |_| Some(OsString::new()))).is_none());
+        let inner = clap::Command::new("y").subcommand(line());
+        let inner = without_empty(inner, |_| Some(OsString::new()));
+        let inner = inner.find_subcommand("x").unwrap();
+        assert!(inner.get_arguments().all(|arg| arg.get_env().is_none()));
+    }
+
         Cli::command().debug_assert();
     }
 
@@ -225,7 +266,7 @@ mod tests {
             ("coreason workflow list --staus Running", "'--status'"),
             ("coreason workflow list --status Complted", "'Completed'"),
         ] {
-            let Err(error) = Cli::try_parse_from(words(line)) else {
+            let Err(error) = parse(words(line)) else {
                 panic!("{line} is understood");
             };
             let said = usage(&error);
@@ -244,7 +285,7 @@ mod tests {
             "coreason help workflow start",
             "coreason workflow help start",
         ] {
-            let Err(error) = Cli::try_parse_from(words(line)) else {
+            let Err(error) = parse(words(line)) else {
                 panic!("{line} does something");
             };
             assert!(!error.use_stderr(), "{error}");

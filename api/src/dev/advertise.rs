@@ -47,7 +47,7 @@ async fn find(options: &Options, listening: SocketAddr, app: &App) -> Result<Str
     if !listening.ip().is_unspecified() {
         return Ok(format!("http://{listening}"));
     }
-    let ip = match &options.database_url {
+    let ip = match options.place.url() {
         None => Some(Ipv4Addr::LOCALHOST.into()),
         Some(url) => towards_database(url).await,
     };

@@ -28,7 +28,11 @@ fn write(address: SocketAddr, database: &Database) -> io::Result<()> {
             let (version, folder) = (server.version(), server.bin_dir().display());
             writeln!(out, "  Postgres  {version} from {folder}")?;
         }
-        Database::External(_) => writeln!(out, "  database  as DATABASE_URL says")?,
+        // It could be opened, so its address can be read.
+        Database::External(url) => {
+            let place = engine::store::named(url).unwrap_or_default();
+            writeln!(out, "  database  {place}")?;
+        }
     }
     writeln!(out, "  stop      Ctrl-C")?;
     out.flush()

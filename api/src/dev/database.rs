@@ -18,15 +18,11 @@ impl Database {
         options: &Options,
         stopped: impl Future<Output = ()>,
     ) -> Result<Option<Self>, Error> {
-        if let Some(url) = &options.database_url {
-            return Ok(Some(Self::External(url.clone())));
+        if let Some(url) = options.place.url() {
+            return Ok(Some(Self::External(url.to_owned())));
         }
-        let data_dir = options
-            .data_dir
-            .clone()
-            .unwrap_or_else(postgres::default_data_dir);
         let options = postgres::Options {
-            data_dir,
+            data_dir: options.place.data_dir(),
             missing: postgres::Missing::Create,
             bin_dir: options.postgres.clone(),
             port: None,

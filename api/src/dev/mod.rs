@@ -20,6 +20,7 @@ use crate::{
     hosts::{Host, Hosts},
     limits::SHUTDOWN_MAX,
     peers::{Http, http},
+    place::Place,
 };
 
 use database::Database;
@@ -48,12 +49,8 @@ pub(crate) struct Options {
         value_delimiter = ','
     )]
     allowed_hosts: Vec<Host>,
-    /// The folder of the embedded Postgres; `~/.local/share/coreason`, or `/var/lib/coreason` for root, unless given.
-    #[arg(long, env = "COREASON_DATA_DIR", value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// A Postgres that runs already; none is embedded then.
-    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
-    database_url: Option<String>,
+    #[command(flatten)]
+    place: Place,
     /// The folder with the Postgres binaries to embed; one is looked for unless given.
     #[arg(long, value_name = "BIN_DIR")]
     postgres: Option<PathBuf>,

@@ -20,6 +20,14 @@ pub(crate) struct Target {
     pub(crate) options: Vec<(String, String)>,
 }
 
+impl std::fmt::Display for Target {
+    /// For people; without the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (database, servers, user) = (&self.database, self.servers(), &self.user);
+        write!(f, "{database} on {servers}, as {user}")
+    }
+}
+
 impl std::fmt::Debug for Target {
     /// Without the password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -282,6 +290,22 @@ mod tests {
 
     fn problem(url: &str) -> String {
         Target::parse(url).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_people_read_of_it_has_no_password() {
+        for (url, read) in [
+            (
+                "postgres://ann:secret@a,b:7/work?sslmode=disable",
+                "work on a:5432, b:7, as ann",
+            ),
+            (
+                "postgres://ann@/?host=/run/pg&password=secret",
+                "ann on /run/pg/.s.PGSQL.5432, as ann",
+            ),
+        ] {
+            assert_eq!(Target::parse(url).unwrap().to_string(), read);
+        }
     }
 
     #[test]

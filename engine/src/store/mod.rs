@@ -34,6 +34,14 @@ use ownership::View;
 /// What a server says of a statement that took too long. Postgres: `query_canceled`.
 const QUERY_CANCELED: &str = "57014";
 
+/// Says in words which database a URL means: its name, its servers and the user, not the password.
+///
+/// # Errors
+/// When it is no URL of a database.
+pub fn named(url: &str) -> Result<String, Error> {
+    Ok(address::Target::parse(url)?.to_string())
+}
+
 /// What a store answers, in time.
 pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
