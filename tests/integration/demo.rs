@@ -65,6 +65,28 @@ async fn a_folder_is_indexed_exactly() {
 }
 
 #[tokio::test]
+async fn a_program_with_workflows_of_its_own_has_a_demo_too() {
+    let folder = Folder::new();
+    let output = Command::new(env!("CARGO_BIN_EXE_node"))
+        .arg("demo")
+        .arg(&folder.0)
+        .env("PROGRAM", "alpha")
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("indexed 158 files"), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_not_waited_for() {
+    let words = ["--address", "http://127.0.0.1:1"];
+    let (code, said) = demo(&Folder::new(), &words).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("[UNREACHABLE]"), "{said}");
+}
+
+#[tokio::test]
 async fn the_index_is_exact_whatever_is_killed() {
     let (code, said) = demo(&Folder::new(), &["--crash"]).await;
     assert_eq!(code, Some(0), "{said}");

@@ -82,7 +82,14 @@ async fn on_server(
             .map(|server| server.address())
             .unwrap_or_default(),
     };
-    let client = Client::new(&address, "default")?.patient(PATIENCE);
+    let client = Client::new(&address, "default")?.waits_for_start(PATIENCE);
+    if server.is_none() {
+        // One that is not there is not waited for.
+        client
+            .get(&["workflows"], &[("pageSize", "1".to_owned())])
+            .await?;
+    }
+    let client = client.patient(PATIENCE);
     let plan = if options.crash {
         Plan::draw(chance)
     } else {

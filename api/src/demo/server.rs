@@ -181,7 +181,7 @@ fn launch(data_dir: &Path, port: u16, activity_slots: Option<u32>) -> Result<Chi
         .map_err(Error::io("open the engine's log"))?;
     let mut command = Command::new(program);
     command
-        .arg("dev")
+        .args(["dev", "--built-in"])
         .args(["--listen", &format!("{}:{port}", Ipv4Addr::LOCALHOST)])
         .arg("--data-dir")
         .arg(data_dir)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{
     Error, Files,
@@ -11,8 +11,10 @@ use super::{
     progress::Progress,
     server::Server,
 };
-use crate::cli::Client;
+use crate::cli::{Client, Waits};
 
+/// How often it is asked what keeps the workflow from going on, on a server that is not the demo's own.
+const ASK: Duration = Duration::from_secs(2);
 /// How often the histories are read on.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -23,6 +25,7 @@ pub(super) struct Watch {
     pub(super) kills: Vec<(Victim, usize)>,
     progress: Progress,
     plan: Plan,
+    stuck: Stuck,
 }
 
 impl Watch {
@@ -33,6 +36,7 @@ impl Watch {
             kills: Vec::new(),
             progress: Progress::new(files.len()),
             plan,
+            stuck: Stuck::new(client, workflow_id),
         }
     }
 
@@ -49,6 +53,10 @@ impl Watch {
             match (self.plan.due(share), &mut server) {
                 (Some(victim), Some(server)) => self.kill(victim, server).await?,
                 _ if self.histories.awaits_approval() => return self.progress.end(),
+                (_, None) => {
+                    self.stuck.look(&mut self.progress).await?;
+                    sleep(LOOK).await;
+                }
                 _ => sleep(LOOK).await,
             }
         }
@@ -66,5 +74,36 @@ impl Watch {
                 server.kill_postgres()
             }
         }
+    }
+}
+
+/// What keeps the workflow from going on, on a server of somebody else: nobody serves it there, or its code fails.
+struct Stuck {
+    client: Client,
+    workflow_id: String,
+    waits: Waits,
+    ask_at: Instant,
+}
+
+impl Stuck {
+    fn new(client: &Client, workflow_id: &str) -> Self {
+        Self {
+            client: client.clone(),
+            workflow_id: workflow_id.to_owned(),
+            waits: Waits::default(),
+            ask_at: Instant::now() + ASK,
+        }
+    }
+
+    async fn look(&mut self, progress: &mut Progress) -> Result<(), Error> {
+        if Instant::now() < self.ask_at {
+            return Ok(());
+        }
+        self.ask_at = Instant::now() + ASK;
+        let news = self.waits.news(&self.client, &self.workflow_id, None);
+        for said in news.await? {
+            progress.say(&format!("still waiting: {said}"))?;
+        }
+        Ok(())
     }
 }

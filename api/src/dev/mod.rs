@@ -60,6 +60,9 @@ pub(crate) struct Options {
     /// How many activities the worker runs at once; as many as its program says unless given.
     #[arg(long, value_name = "N")]
     activity_slots: Option<u32>,
+    /// Serve the built-in workflows, not those of the program: what `demo` runs on.
+    #[arg(long, hide = true)]
+    built_in: bool,
     /// How long this process may be silent before another one on the same database takes over; 10s unless given.
     #[arg(long, env = "COREASON_LEASE", value_name = "DURATION")]
     lease: Option<Human>,
@@ -82,7 +85,8 @@ async fn serve(
     workers: Vec<Worker>,
     mut shutdown: Shutdown,
 ) -> Result<(), Error> {
-    let workers: Vec<Worker> = workers
+    let workers: Vec<Worker> = options
+        .served(workers)
         .into_iter()
         .map(|worker| options.applied_to(worker))
         .collect();
@@ -154,6 +158,15 @@ async fn ready(engine: &Engine) {
 }
 
 impl Options {
+    /// Returns the workers that are meant: the program's own, unless told otherwise.
+    fn served(&self, own: Vec<Worker>) -> Vec<Worker> {
+        if self.built_in {
+            vec![worker::workflows::register(Worker::new("default"))]
+        } else {
+            own
+        }
+    }
+
     fn applied_to(&self, mut worker: Worker) -> Worker {
         if let Some(namespace) = &self.namespace {
             worker = worker.namespace(namespace.as_str());
