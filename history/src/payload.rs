@@ -86,7 +86,7 @@ pub enum ReadError {
     #[error("payload has encoding {0}, not json/plain")]
     Encoding(String),
     /// The JSON is of another shape.
-    #[error("payload is not of the expected shape: {0}")]
+    #[error("payload is not of the expected shape")]
     Shape(#[source] serde_json::Error),
 }
 

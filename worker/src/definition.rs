@@ -2,7 +2,9 @@
 
 use std::{any::TypeId, future::Future, pin::Pin, time::Duration};
 
-use history::{ActivityType, Failure, Payload, Payloads, RetryPolicy, WorkflowType};
+use history::{
+    ActivityType, Failure, Payload, Payloads, RetryPolicy, WorkflowType, payload::ReadError,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{activity::Attempt, context::Workflow, error::Fails, options::Retry};
@@ -197,12 +199,25 @@ pub struct WorkflowDefaults {
 #[error("the value can't be written as JSON")]
 pub struct EncodeError(#[from] serde_json::Error);
 
-/// Why the payloads are not the arguments that the code takes.
+/// Why payloads are not what the code takes.
 #[derive(Debug, thiserror::Error)]
-#[error("argument {} is not what the code takes", at + 1)]
+#[error("{what}")]
 pub struct DecodeError {
-    at: usize,
-    source: history::payload::ReadError,
+    what: Misfit,
+    source: Option<ReadError>,
+}
+
+/// What is not what the code takes.
+#[derive(Debug, thiserror::Error)]
+enum Misfit {
+    #[error("argument {} is not what the code takes", .0 + 1)]
+    Argument(usize),
+    #[error("the code takes an argument, and none was given")]
+    None,
+    #[error("the code takes {} arguments or more, and {given} {} given", given + 1, if *given == 1 { "was" } else { "were" })]
+    TooFew { given: usize },
+    #[error("the result is not what the code takes")]
+    Result,
 }
 
 /// Returns a value as a payload: JSON, or none for what JSON calls null.
@@ -219,11 +234,83 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Payload, EncodeError> 
 /// Returns one argument. One that was not given is null, or the struct of which nothing must be given.
 #[doc(hidden)]
 pub fn argument<T: DeserializeOwned>(payloads: &Payloads, at: usize) -> Result<T, DecodeError> {
+    let given = payloads.0.len();
+    value(payloads, at).map_err(|source| match given {
+        // What the code misses in nothing at all helps nobody.
+        0 => DecodeError {
+            what: Misfit::None,
+            source: None,
+        },
+        given if given <= at => DecodeError {
+            what: Misfit::TooFew { given },
+            source: None,
+        },
+        _ => DecodeError {
+            what: Misfit::Argument(at),
+            source: Some(source),
+        },
+    })
+}
+
+/// Returns what an activity or a workflow returned.
+#[doc(hidden)]
+pub fn result<T: DeserializeOwned>(payloads: &Payloads) -> Result<T, DecodeError> {
+    value(payloads, 0).map_err(|source| DecodeError {
+        what: Misfit::Result,
+        source: Some(source),
+    })
+}
+
+fn value<T: DeserializeOwned>(payloads: &Payloads, at: usize) -> Result<T, ReadError> {
     match payloads.0.get(at) {
         Some(payload) => payload.read(),
         None => Payload::null()
             .read()
             .or_else(|_| Payload::json_text("{}").read()),
     }
-    .map_err(|source| DecodeError { at, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Order {
+        #[expect(dead_code, reason = "it is only asked for")]
+        id: u32,
+    }
+
+    #[test]
+    fn what_was_not_given_is_not_read_as_something() {
+        let given = |count: usize| Payloads(vec![Payload::json_text("5"); count]);
+        for (payloads, at, says) in [
+            (
+                given(0),
+                0,
+                "the code takes an argument, and none was given",
+            ),
+            (
+                given(0),
+                1,
+                "the code takes an argument, and none was given",
+            ),
+            (
+                given(1),
+                1,
+                "the code takes 2 arguments or more, and 1 was given",
+            ),
+            (
+                given(2),
+                3,
+                "the code takes 3 arguments or more, and 2 were given",
+            ),
+            (given(1), 0, "argument 1 is not what the code takes"),
+        ] {
+            let error = argument::<Order>(&payloads, at).unwrap_err();
+            assert_eq!(error.to_string(), says);
+        }
+        assert_eq!(argument::<Option<u32>>(&given(0), 0).unwrap(), None);
+        let result = result::<Order>(&given(1)).unwrap_err();
+        assert_eq!(result.to_string(), "the result is not what the code takes");
+    }
 }

@@ -87,8 +87,17 @@ pub enum BuildError {
         dependency: &'static str,
     },
     /// Two workflows or two activities have one name.
-    #[error("{0} is registered twice; give one of them another name: #[activity(name = \"..\")]")]
+    #[error(
+        "{what} is registered twice; give one of them another name: #[{kind}(name = \"..\")]",
+        what = .0, kind = .0.split(' ').next().unwrap_or_default()
+    )]
     NameTwice(String),
+    /// It has workflows or activities, and no slots for any of them.
+    #[error(
+        "the worker of task queue `{0}` has no slots for what it can run, so that it would run nothing; give it some: \
+         Worker::activity_slots(..), Worker::workflow_slots(..) or --activity-slots"
+    )]
+    NoSlots(String),
     /// A name is not legal.
     #[error("{0}")]
     InvalidName(#[from] InvalidId),
@@ -208,6 +217,11 @@ impl Worker {
         self.drain_timeout
     }
 
+    /// Returns the namespace that it serves.
+    pub fn served_namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// Says what keeps the worker from running, if anything.
     ///
     /// # Errors
@@ -228,8 +242,22 @@ impl Worker {
                 });
             }
         }
+        let (workflows, activities) = self.slots();
+        let has_any = !self.workflows.is_empty() || !self.activities.is_empty();
+        if has_any && workflows == 0 && activities == 0 {
+            return Err(BuildError::NoSlots(self.task_queue.clone()));
+        }
         self.build()?;
         self.names().map(|_| ())
+    }
+
+    /// Returns how many tasks of workflows and of activities it takes at once.
+    fn slots(&self) -> (u32, u32) {
+        let slots = |most: u32, none: bool| if none { 0 } else { most };
+        (
+            slots(self.workflow_slots, self.workflows.is_empty()),
+            slots(self.activity_slots, self.activities.is_empty()),
+        )
     }
 
     fn build(&self) -> Result<Option<BuildId>, BuildError> {
@@ -255,13 +283,13 @@ impl Worker {
     pub fn hello(&self) -> Result<WorkerHello, BuildError> {
         self.check()?;
         let (identity, namespace, task_queue) = self.names()?;
-        let slots = |most: u32, none: bool| if none { 0 } else { most };
+        let (workflow_slots, activity_slots) = self.slots();
         Ok(WorkerHello {
             identity,
             namespace,
             task_queue,
-            workflow_slots: slots(self.workflow_slots, self.workflows.is_empty()),
-            activity_slots: slots(self.activity_slots, self.activities.is_empty()),
+            workflow_slots,
+            activity_slots,
             build_id: self.build()?.unwrap_or_else(build_id::own),
         })
     }

@@ -146,7 +146,7 @@ impl<A: ActivityDefinition> Call<A> {
             Done::Canceled => canceled_failure(Payloads::default()),
             Done::Event(event) => match &event.kind {
                 EventKind::ActivityTaskCompleted(completed) => {
-                    return match definition::argument(&completed.result, 0) {
+                    return match definition::result(&completed.result) {
                         Ok(output) => Some(Ok(output)),
                         Err(error) => {
                             self.state.halt(Halt::Fail(names::misfit(&error, A::NAME)));

@@ -65,5 +65,8 @@ async fn a_result_of_another_shape_fails_the_task_so_that_nothing_is_lost() {
     run.turn().await;
     run.activity_completed("1", json!(["not", "text"]));
     let (_, message) = run.failing_turn().await;
-    assert!(message.starts_with("`greet`: argument 1"), "{message}");
+    assert!(
+        message.starts_with("`greet`: the result is not what the code takes"),
+        "{message}"
+    );
 }

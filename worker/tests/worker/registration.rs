@@ -38,10 +38,23 @@ fn two_of_one_name_and_illegal_names_are_refused() {
         twice.check(),
         Err(BuildError::NameTwice("activity `query`".to_owned()))
     );
+    let twice = BuildError::NameTwice("workflow `order`".to_owned());
+    assert!(
+        twice.to_string().ends_with("#[workflow(name = \"..\")]"),
+        "{twice}"
+    );
     assert!(matches!(
         Worker::new("").check(),
         Err(BuildError::InvalidName(_))
     ));
+}
+
+#[test]
+fn a_worker_that_would_run_nothing_is_refused() {
+    let worker = Worker::new("q").activity(other_query);
+    let without = worker.clone().activity_slots(0);
+    assert_eq!(without.check(), Err(BuildError::NoSlots("q".to_owned())));
+    assert_eq!(worker.check(), Ok(()));
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(super) fn end<W: WorkflowDefinition>(
         Done::Canceled => canceled_failure(Payloads::default()),
         Done::Event(event) => match &event.kind {
             EventKind::ChildWorkflowExecutionCompleted(completed) => {
-                return match definition::argument(&completed.result, 0) {
+                return match definition::result(&completed.result) {
                     Ok(output) => Some(Ok(output)),
                     Err(error) => {
                         state.halt(Halt::Fail(names::misfit(&error, W::NAME)));
