@@ -160,6 +160,7 @@ impl Error {
                     | store::Error::Altered { .. }
                     | store::Error::UnknownNamespace { .. }
                     | store::Error::NewerSchema(_)
+                    | store::Error::OtherSchema(_)
                     | store::Error::Migrate(_)
                     | store::Error::OldServer(_)
                     | store::Error::Address(_)
@@ -174,7 +175,8 @@ impl Error {
     pub(crate) fn advice(&self) -> Option<&'static str> {
         use engine::Error as E;
         match self {
-            Self::Starting | Self::Engine(E::Unavailable(_)) => {
+            Self::Starting => Some("send the same request again in a moment"),
+            Self::Engine(E::Unavailable(_)) => {
                 Some("send the same request again, with the same requestId, in a moment")
             }
             Self::Engine(E::NotOwner { .. }) => {

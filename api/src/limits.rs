@@ -11,6 +11,8 @@ pub const LETTER_BYTES_MAX: usize = 4 * REQUEST_BYTES_MAX;
 pub const FORWARD_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a client in Rust sends a request again that nobody answers, or that an engine in transition refuses.
 pub const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
+/// The shortest lease of a member that can be told: below that it is over before it could be renewed.
+pub const LEASE_MIN: Duration = Duration::from_millis(200);
 /// How many runs a page of a list has unless told.
 pub const LIST_PAGE: u32 = 100;
 /// The most runs in a page of a list.

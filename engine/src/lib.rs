@@ -230,6 +230,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Says whether the database has a namespace of that name.
+    pub fn has_namespace(&self, name: &Namespace) -> bool {
+        self.inner.namespaces.get(name).is_ok()
+    }
+
     /// Says whether this process is the only member of its database: all workflows are here.
     pub fn is_alone(&self) -> bool {
         match &*self.inner.role.borrow() {

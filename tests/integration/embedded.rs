@@ -198,6 +198,11 @@ fn audit_and_stop_make_no_database_where_there_is_none() {
         "{err}"
     );
 
+    let (code, _, err) = folder.run(&["dev", "--postgres", "/nowhere"]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("[POSTGRES_WRONG_BINARIES]"), "{err}");
+    assert!(!folder.0.exists());
+
     for (words, status) in [
         (["audit", "verify"].as_slice(), 1),
         (&["audit", "check"], 3),

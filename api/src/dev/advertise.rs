@@ -25,7 +25,7 @@ pub(super) async fn address(
     app: &App,
 ) -> Result<String, Error> {
     let found = find(options, listening, app).await;
-    if let (Err(Error::NoAddress { .. }), Some(url)) = (&found, &options.database_url) {
+    if let (Err(Error::NoAddress { .. }), Some(url)) = (&found, options.place.url()) {
         // Nothing leads to a database that is not there; then that is what to mend.
         Engine::reach(url).await?;
     }

@@ -28,6 +28,12 @@ pub(crate) enum Error {
         listening: SocketAddr,
         problem: String,
     },
+    /// A worker serves what the database does not have.
+    #[error(
+        "there is no namespace {0} in this database, so that no work would ever come for a worker of it; leave --namespace, \
+         COREASON_NAMESPACE and Worker::namespace(..) out for `default`, or name one that is there"
+    )]
+    Namespace(String),
     /// The machine gives no signals, or the terminal is gone.
     #[error("cannot {doing}")]
     Io {
@@ -55,6 +61,7 @@ impl Error {
             Self::Listen { .. } => "LISTEN_FAILED",
             Self::Advertise { .. } => "ADVERTISE_INVALID",
             Self::NoAddress { .. } => "ADVERTISE_NEEDED",
+            Self::Namespace(_) => "NAMESPACE_NOT_FOUND",
             Self::Io { .. } => "IO_FAILED",
             Self::Interrupted => "INTERRUPTED",
             Self::Worker(_) => "WORKER_INVALID",

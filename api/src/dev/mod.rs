@@ -16,9 +16,9 @@ use worker::Worker;
 
 use crate::{
     app::App,
-    duration::Human,
+    duration::{Human, Invalid},
     hosts::{Host, Hosts},
-    limits::SHUTDOWN_MAX,
+    limits::{LEASE_MIN, SHUTDOWN_MAX},
     peers::{Http, http},
     place::Place,
 };
@@ -64,8 +64,25 @@ pub(crate) struct Options {
     #[arg(long, hide = true)]
     built_in: bool,
     /// How long this process may be silent before another one on the same database takes over; 10s unless given.
-    #[arg(long, env = "COREASON_LEASE", value_name = "DURATION")]
+    #[arg(
+        long,
+        env = "COREASON_LEASE",
+        value_name = "DURATION",
+        value_parser = lease
+    )]
     lease: Option<Human>,
+}
+
+/// Reads a lease that can be kept.
+fn lease(text: &str) -> Result<Human, String> {
+    let lease: Human = text.parse().map_err(|error: Invalid| error.to_string())?;
+    if lease.0 < LEASE_MIN {
+        let shortest = LEASE_MIN.as_millis();
+        return Err(format!(
+            "nobody could renew it in time; the shortest is {shortest}ms"
+        ));
+    }
+    Ok(lease)
 }
 
 /// Runs until SIGTERM or SIGINT; a second one ends the process at once, and Postgres shuts down by itself.
@@ -109,7 +126,7 @@ async fn serve(
     let hosts = Hosts::new(options.allowed_hosts.clone(), options.advertise.as_deref());
     let app = App::answering_to(hosts);
     let server = Server::start(listener, app.clone());
-    let started = Box::pin(start(&options, address, &app, shutdown.clone())).await;
+    let started = Box::pin(start(&options, address, &app, &workers, shutdown.clone())).await;
     let (database, engine) = match started {
         Ok(Some(started)) => started,
         Ok(None) => {
@@ -183,6 +200,7 @@ async fn start(
     options: &Options,
     address: SocketAddr,
     app: &App,
+    workers: &[Worker],
     mut shutdown: Shutdown,
 ) -> Result<Option<(Database, Engine)>, Error> {
     let advertised = advertise::address(options, address, app).await?;
@@ -204,6 +222,11 @@ async fn start(
     };
     match opened {
         Ok(engine) => {
+            if let Err(error) = work::served(&engine, workers) {
+                engine.close().await;
+                database.stop().await?;
+                return Err(error);
+            }
             app.opened(engine.clone());
             Ok(Some((database, engine)))
         }

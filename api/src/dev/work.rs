@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use engine::{Engine, limits::DRAIN};
+use history::Namespace;
 use tokio::{
     select,
     task::JoinSet,
@@ -16,6 +17,19 @@ use super::{Error, Shutdown};
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// What the worker gets beyond its own drain before it is dropped.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Says whether the database has the namespaces that the workers serve: one of another would wait for work for ever.
+pub(super) fn served(engine: &Engine, workers: &[Worker]) -> Result<(), Error> {
+    let is_unknown = |name: &&str| {
+        let name = Namespace::new(*name);
+        name.is_ok_and(|name| !engine.has_namespace(&name))
+    };
+    let mut names = workers.iter().map(Worker::served_namespace);
+    match names.find(is_unknown) {
+        Some(unknown) => Err(Error::Namespace(unknown.to_owned())),
+        None => Ok(()),
+    }
+}
 
 /// Runs the workers until the shutdown.
 pub(super) fn start(engine: &Engine, workers: Vec<Worker>, shutdown: &Shutdown) -> JoinSet<()> {

@@ -39,11 +39,8 @@ pub(super) fn find(
     wanted: Option<u32>,
     data_dir: &Path,
 ) -> Result<Binaries, Error> {
-    let named = given
-        .map(Path::to_owned)
-        .or_else(|| folder_in("COREASON_POSTGRES"));
-    if let Some(dir) = named {
-        return inspect(&dir).map_err(|reason| Error::WrongBinaries { path: dir, reason });
+    if let Some(named) = named(given)? {
+        return Ok(named);
     }
     if let Some(packed) = packed(wanted, data_dir)? {
         return Ok(packed);
@@ -53,6 +50,15 @@ pub(super) fn find(
         .filter_map(|dir| inspect(&dir).ok())
         .find(|binaries| wanted.is_none_or(|major| major == binaries.major))
         .ok_or(Error::NotFound)
+}
+
+/// Returns those of the folder that was named, if one was.
+pub(super) fn named(given: Option<&Path>) -> Result<Option<Binaries>, Error> {
+    let dir = given
+        .map(Path::to_owned)
+        .or_else(|| folder_in("COREASON_POSTGRES"));
+    dir.map(|dir| inspect(&dir).map_err(|reason| Error::WrongBinaries { path: dir, reason }))
+        .transpose()
 }
 
 /// Returns the Postgres in this program, unpacked, if it has one of the wanted version: below `COREASON_CACHE` where that is

@@ -70,6 +70,10 @@ impl From<Error> for NotStarted {
 impl Cluster {
     /// Opens the cluster of a data directory and initialises it when there is none.
     pub(super) async fn open(options: &Options) -> Result<Self, Error> {
+        if options.missing == Missing::Create && !options.data_dir.exists() {
+            // Before a folder is made that nobody will use.
+            binaries::named(options.bin_dir.as_deref())?;
+        }
         let data_dir = DataDir::open(&options.data_dir, options.missing)?;
         let pgdata = data_dir.pgdata();
         let account = Account::choose(&pgdata)?;

@@ -73,6 +73,7 @@ fn what_the_caller_did_is_a_4xx_and_what_we_did_a_5xx() {
             413,
         ),
         (engine::Error::Store(store::Error::NewerSchema(9)), 500),
+        (engine::Error::Store(store::Error::OtherSchema(3)), 500),
     ] {
         let shown = format!("{error:?}");
         assert_eq!(status_of(error), status, "{shown}");

@@ -284,6 +284,9 @@ pub(crate) async fn migrate(pool: &sqlx::PgPool) -> Result<(), Error> {
         Err(sqlx::migrate::MigrateError::VersionMissing(version)) => {
             Err(Error::NewerSchema(version))
         }
+        Err(sqlx::migrate::MigrateError::VersionMismatch(version)) => {
+            Err(Error::OtherSchema(version))
+        }
         Err(error) => Err(Error::Migrate(Box::new(error))),
     }
 }

@@ -222,6 +222,12 @@ pub enum Error {
         "the database has migration {0}, which this binary does not know; run the newer binary"
     )]
     NewerSchema(i64),
+    /// A migration of the same number made something else.
+    #[error(
+        "migration {0} of this database was made by another build of this program, which had another schema; open it with that build, or \
+         take another database: a data directory (--data-dir), or an address (--database-url)"
+    )]
+    OtherSchema(i64),
     /// A migration failed.
     #[error("migration failed")]
     Migrate(#[source] Box<sqlx::migrate::MigrateError>),
@@ -287,7 +293,7 @@ impl Error {
                 "CORRUPT_ROW"
             }
             Self::NewerSchema(_) => "SCHEMA_TOO_NEW",
-            Self::Migrate(_) => "MIGRATION_FAILED",
+            Self::OtherSchema(_) | Self::Migrate(_) => "MIGRATION_FAILED",
             Self::OldServer(_) => "POSTGRES_TOO_OLD",
             Self::Address(_) => "DATABASE_ADDRESS_INVALID",
         }
