@@ -148,7 +148,9 @@ async fn a_task_queue_that_nobody_polls_is_a_problem_of_its_runs() {
     .await;
     let message = message(&run);
     assert!(
-        message.starts_with("no worker polls task queue `default` for workflow tasks since "),
+        message.starts_with(
+            "no worker has polled task queue `default` for workflow tasks in the last "
+        ),
         "{message}"
     );
     server.stop().await;
@@ -173,7 +175,7 @@ async fn a_worker_without_activities_is_not_taken_for_nobody() {
     let run = stuck(&server, "w", start).await;
     let message = message(&run);
     assert!(
-        message.starts_with("the workers of task queue `default` take no activities since ")
+        message.starts_with("the workers of task queue `default` have taken no activities for ")
             && message.ends_with(", and its activity `elsewhere` (1) waits for one that does"),
         "{message}"
     );

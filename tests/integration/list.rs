@@ -106,7 +106,9 @@ async fn runs_on_a_queue_that_nobody_polls_are_named() {
     server.client.start("greet", "w").await;
     let message = problem(&server, "w").await.unwrap();
     assert!(
-        message.starts_with("no worker polls task queue `default` for workflow tasks since "),
+        message.starts_with(
+            "no worker has polled task queue `default` for workflow tasks in the last "
+        ),
         "{message}"
     );
     server.stop().await;

@@ -253,7 +253,7 @@ fn waits(
     if unpolled.by_others {
         return Problem {
             message: format!(
-                "the workers of {about} take no {kind} since {since}, and {what} waits for one that does"
+                "the workers of {about} have taken no {kind} for {since}, and {what} waits for one that does"
             ),
             about,
             reason: format!("its workers take no {kind}"),
@@ -261,7 +261,7 @@ fn waits(
     }
     Problem {
         message: format!(
-            "no worker polls {about} for {kind} since {since}, and {what} waits for one"
+            "no worker has polled {about} for {kind} in the last {since}, and {what} waits for one"
         ),
         about,
         reason: format!("no worker polls it for {kind}"),
@@ -512,8 +512,8 @@ mod tests {
         assert_eq!(
             messages(&run),
             [
-                "no worker polls task queue `orders` for workflow tasks since 4m, and its workflow task waits for one",
-                "no worker polls task queue `cards` for activities since 5s, and its activity `charge` (3) waits for one",
+                "no worker has polled task queue `orders` for workflow tasks in the last 4m, and its workflow task waits for one",
+                "no worker has polled task queue `cards` for activities in the last 5s, and its activity `charge` (3) waits for one",
             ]
         );
     }
@@ -530,8 +530,8 @@ mod tests {
         assert_eq!(
             messages(&run),
             [
-                "the workers of task queue `orders` take no workflow tasks since 4m, and its workflow task waits for one that does",
-                "the workers of task queue `orders` take no activities since 5s, and its activity `charge` (3) waits for one that does",
+                "the workers of task queue `orders` have taken no workflow tasks for 4m, and its workflow task waits for one that does",
+                "the workers of task queue `orders` have taken no activities for 5s, and its activity `charge` (3) waits for one that does",
             ]
         );
     }
@@ -626,7 +626,7 @@ mod tests {
         });
         says(
             &listed_run,
-            "no worker polls task queue `cards` for activities since 5s, and its activity `charge` (3) waits for one",
+            "no worker has polled task queue `cards` for activities in the last 5s, and its activity `charge` (3) waits for one",
         );
         let timed_out = WorkflowTaskAttemptCause::TimedOut(TimeoutType::StartToClose);
         let failing = failing(timed_out, None, task(3)).failing.unwrap();
