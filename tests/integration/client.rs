@@ -1,5 +1,10 @@
 //! The client in Rust, through a socket and in the engine's process.
 
+use std::{
+    future::IntoFuture as _,
+    sync::{Arc, Mutex},
+};
+
 use coreason::{
     Client,
     client::{Error, NoResult},
@@ -212,4 +217,81 @@ async fn an_address_that_is_none_and_one_where_nobody_is_are_told_apart() {
     let client = Client::connect(&format!("http://127.0.0.1:{port}")).unwrap();
     let lost = client.handle(waits, "w").terminate("why not").await;
     assert!(matches!(lost, Err(Error::Unreachable { .. })), "{lost:?}");
+}
+
+/// What is logged on a thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_keeps_a_result_from_coming_is_logged_where_it_is_waited_for() {
+    let mut server = Server::start_without_worker().await;
+    let client = Client::connect(&server.address).unwrap();
+    let log = Log::default();
+    let writer = log.clone();
+    let logging = tracing_subscriber::fmt().with_writer(move || writer.clone());
+    let _logs_here = tracing::subscriber::set_default(logging.finish());
+
+    let input = ("a".to_owned(), None);
+    let executed = client.execute(join_texts, input).task_queue("texts");
+    let mut executed = executed.into_future();
+    let explained = async {
+        while !log
+            .text()
+            .contains("no worker has polled task queue `texts`")
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        done = &mut executed => panic!("{done:?}"),
+        () = explained => {}
+    }
+    server.run(Worker::new("texts").workflow(join_texts));
+
+    assert_eq!(executed.await.unwrap(), "a None");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_of_another_type_is_called_the_result() {
+    #[workflow(name = "join_texts")]
+    async fn join_numbers(_: Workflow, a: String, b: Option<u32>) -> Result<u32> {
+        let _ = (a, b);
+        Ok(0)
+    }
+
+    let server = server().await;
+    let client = Client::connect(&server.address).unwrap();
+    let input = ("a".to_owned(), None);
+    let error = client.execute(join_numbers, input).await.unwrap_err();
+    let mut said = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        said = format!("{said}: {error}");
+        cause = error.source();
+    }
+    assert!(
+        said.starts_with("the result is not what the code takes: "),
+        "{said}"
+    );
+    assert_eq!(said.matches("invalid type").count(), 1, "{said}");
+    server.stop().await;
 }

@@ -39,14 +39,17 @@ pub enum Error {
         problem: String,
     },
     /// The text is no address.
-    #[error("`{0}` is no address of an engine; write it as http://host:port")]
+    #[error(
+        "`{given}` is no address of an engine; write it as http://host:port{tls}",
+        given = .0, tls = if .0.starts_with("https:") { ", without TLS" } else { "" }
+    )]
     Address(String),
     /// An argument or a message can't be written.
     #[error(transparent)]
     Encode(#[from] EncodeError),
     /// The result is not what the workflow's type says.
-    #[error("the result is not what the workflow's type says")]
-    Decode(#[source] DecodeError),
+    #[error(transparent)]
+    Decode(DecodeError),
 }
 
 impl Error {

@@ -1,6 +1,6 @@
 //! A workflow that was started.
 
-use std::marker::PhantomData;
+use std::{collections::HashSet, marker::PhantomData, time::Duration};
 
 use engine::limits::LONG_POLL_MAX;
 use history::{
@@ -12,12 +12,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 use worker::{
-    definition::{SignalDefinition, WorkflowDefinition, argument, encode},
+    definition::{SignalDefinition, WorkflowDefinition, encode, result},
     error::Fails as _,
 };
 
 use super::{Client, Error, NoResult, start::raw};
 use crate::workflows::failure_info::{Beside, Info};
+
+/// How long it is waited for a result before it is asked, at first, what keeps it from coming; each time twice as long.
+const LOOK_AFTER: Duration = Duration::from_secs(2);
 
 /// A workflow that was started; see [`Client::start`] and [`Client::handle`].
 pub struct Handle<W> {
@@ -34,6 +37,16 @@ struct Outcome {
     status: Status,
     result: Option<Box<RawValue>>,
     failure: Option<Fault>,
+    #[serde(default)]
+    problems: Vec<Problem>,
+}
+
+/// What keeps the run from going on.
+#[derive(Deserialize)]
+struct Problem {
+    about: String,
+    reason: String,
+    message: String,
 }
 
 #[derive(Deserialize)]
@@ -109,27 +122,34 @@ impl<W: WorkflowDefinition> Handle<W> {
         self.run_id
     }
 
-    /// Waits for its result, and of the runs that follow it, as long as that takes.
+    /// Waits for its result, and of the runs that follow it, as long as that takes. What keeps it from going on is a warning in the log,
+    /// once for each reason.
     ///
     /// # Errors
     /// When it did not return, or nobody could be asked.
     pub async fn result(&self) -> Result<W::Output, NoResult<W>> {
-        let wait = format!("{}ms", LONG_POLL_MAX.as_millis());
         let run_id = self.run_id.map(|run_id| run_id.to_string());
-        let mut query = vec![("wait", wait.as_str())];
-        query.extend(run_id.as_deref().map(|run_id| ("runId", run_id)));
+        let mut said = HashSet::new();
+        let mut look_after = LOOK_AFTER;
         loop {
+            let wait = format!("{}ms", look_after.as_millis());
+            look_after = (2 * look_after).min(LONG_POLL_MAX);
+            let mut query = vec![("wait", wait.as_str())];
+            query.extend(run_id.as_deref().map(|run_id| ("runId", run_id)));
             let path = [self.workflow_id.as_str(), "result"];
             let outcome: Outcome = self.client.get(&path, &query).await?;
             let cause = match outcome.status {
                 // The last of a chain that was read while the next one began.
-                Status::Running | Status::ContinuedAsNew => continue,
+                Status::Running | Status::ContinuedAsNew => {
+                    self.tell(outcome.problems, &mut said);
+                    continue;
+                }
                 Status::Completed => {
-                    let result = outcome
+                    let returned = outcome
                         .result
                         .as_deref()
                         .map_or_else(Payload::null, payload);
-                    let read = argument(&Payloads::one(result), 0).map_err(Error::Decode);
+                    let read = result(&Payloads::one(returned)).map_err(Error::Decode);
                     return Ok(read?);
                 }
                 status @ (Status::Failed
@@ -139,6 +159,20 @@ impl<W: WorkflowDefinition> Handle<W> {
             };
             let failure = self.around(outcome.run_id, cause);
             return Err(NoResult::Workflow(W::Error::at_child(failure)));
+        }
+    }
+
+    /// Says why the result does not come, each reason once.
+    fn tell(&self, problems: Vec<Problem>, said: &mut HashSet<(String, String)>) {
+        for problem in problems {
+            if said.insert((problem.about, problem.reason)) {
+                let (workflow_id, problem) = (&self.workflow_id, problem.message);
+                tracing::warn!(
+                    workflow_id,
+                    problem,
+                    "still waiting for the result of a workflow"
+                );
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use door::Door;
 
 pub use error::{Error, NoResult};
 pub use handle::Handle;
-pub use start::Start;
+pub use start::{Start, ToHandle, ToResult};
 
 /// A client of the engines of one database. Cheap to clone.
 ///
@@ -74,21 +74,27 @@ impl Client {
     /// Starts a workflow: awaited, it returns a handle to the run. Options go before the `await`.
     ///
     /// Several arguments are a tuple, none are `()`.
-    pub fn start<W: WorkflowDefinition>(&self, workflow: fn() -> W, input: W::Input) -> Start<W> {
+    pub fn start<W: WorkflowDefinition>(
+        &self,
+        workflow: fn() -> W,
+        input: W::Input,
+    ) -> Start<W, ToHandle> {
         let _ = workflow;
         Start::new(self.clone(), input)
     }
 
-    /// Starts a workflow and waits for its result. With options it is `start(..).id(..).result()`.
+    /// Starts a workflow and waits for its result: awaited, it returns that. Options go before the `await`, as with
+    /// [`start`](Self::start): `execute(index, text).task_queue("gpu").await`.
     ///
-    /// # Errors
-    /// When it was not started, or did not return.
-    pub async fn execute<W: WorkflowDefinition>(
+    /// It fails when the workflow was not started, or did not return. What keeps the workflow from going on, such as that no worker
+    /// polls its task queue, is a warning in the log (`tracing`) of the program that waits.
+    pub fn execute<W: WorkflowDefinition>(
         &self,
         workflow: fn() -> W,
         input: W::Input,
-    ) -> Result<W::Output, NoResult<W>> {
-        self.start(workflow, input).result().await
+    ) -> Start<W, ToResult> {
+        let _ = workflow;
+        Start::new(self.clone(), input)
     }
 
     /// Returns a handle to a workflow that was started before, here or elsewhere.

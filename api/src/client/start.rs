@@ -20,12 +20,20 @@ use super::{Client, Error, Handle, NoResult};
 
 /// A workflow about to be started; see [`Client::start`]. Options given here win over the definition's.
 #[must_use = "nothing is started before it is awaited"]
-pub struct Start<W: WorkflowDefinition> {
+pub struct Start<W: WorkflowDefinition, A = ToHandle> {
     client: Client,
     input: Result<Payloads, EncodeError>,
     body: Body,
-    workflow: PhantomData<fn() -> W>,
+    workflow: PhantomData<fn() -> (W, A)>,
 }
+
+/// A [`Start`] that returns a handle to the run once it is started.
+#[derive(Debug)]
+pub enum ToHandle {}
+
+/// A [`Start`] that returns the result once the workflow has ended.
+#[derive(Debug)]
+pub enum ToResult {}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -67,7 +75,7 @@ struct Started {
     run_id: RunId,
 }
 
-impl<W: WorkflowDefinition> Start<W> {
+impl<W: WorkflowDefinition, A> Start<W, A> {
     pub(super) fn new(client: Client, input: W::Input) -> Self {
         let defaults = &W::DEFAULTS;
         Self {
@@ -177,12 +185,21 @@ impl<W: WorkflowDefinition> Start<W> {
     }
 }
 
-impl<W: WorkflowDefinition> IntoFuture for Start<W> {
+impl<W: WorkflowDefinition> IntoFuture for Start<W, ToHandle> {
     type Output = Result<Handle<W>, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.send())
+    }
+}
+
+impl<W: WorkflowDefinition> IntoFuture for Start<W, ToResult> {
+    type Output = Result<W::Output, NoResult<W>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.result())
     }
 }
 
