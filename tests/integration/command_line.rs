@@ -1,10 +1,18 @@
 //! The command line against a server.
 
-use std::process::{Output, Stdio};
+use std::{
+    process::{Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
-use serde_json::Value;
+use axum::{Json, Router, http::StatusCode};
+use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpListener,
     process::Command,
 };
 
@@ -234,10 +242,10 @@ async fn audit_check_tells_a_sound_database_from_a_broken_one_and_from_none() {
 }
 
 /// Starts a command that waits for ever, and returns the first line of its stderr that has this text.
-async fn waits_and_says(server: &Server, words: &[&str], text: &str) -> String {
+async fn waits_and_says(address: &str, words: &[&str], text: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
     command
-        .args(["workflow", "--address", &server.address])
+        .args(["workflow", "--address", address])
         .args(words)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -259,7 +267,7 @@ async fn a_command_that_waits_for_a_stuck_run_says_why() {
         "start", "--id", "w", "--type", "greet", "--input", "5", "--wait",
     ];
     let said = waits_and_says(
-        &server,
+        &server.address,
         start,
         "still waiting: workflow task failing since ",
     )
@@ -268,7 +276,14 @@ async fn a_command_that_waits_for_a_stuck_run_says_why() {
         said.contains("invalid type: integer `5`, expected a string"),
         "{said}"
     );
-    let said = waits_and_says(&server, &["result", "w", "--json"], "problem").await;
+    let follow = &["show", "w", "--follow"];
+    waits_and_says(
+        &server.address,
+        follow,
+        "still waiting: workflow task failing",
+    )
+    .await;
+    let said = waits_and_says(&server.address, &["result", "w", "--json"], "problem").await;
     let said: Value = serde_json::from_str(&said).unwrap();
     assert!(
         said["problem"].as_str().unwrap().contains("invalid type"),
@@ -288,5 +303,177 @@ async fn a_command_that_waits_for_a_stuck_run_says_why() {
         }
     };
     assert!(listed.contains("  PROBLEM\n"), "{listed}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_waits_for_a_parent_names_the_child_and_what_it_waits_for() {
+    let server = Server::start().await;
+    let start = &[
+        "start", "--id", "p", "--type", "parent", "--input", "\"c\"", "--wait",
+    ];
+    waits_and_says(
+        &server.address,
+        start,
+        "still waiting: it waits for child c, ",
+    )
+    .await;
+    let said = waits_and_says(&server.address, &["result", "p"], "child c: workflow task").await;
+    assert!(said.contains("no more chairs"), "{said}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_away_is_waited_for_and_one_that_starts_by_every_verb() {
+    let address = "http://127.0.0.1:1";
+    let said = waits_and_says(address, &["result", "w"], "still trying: ").await;
+    assert!(said.contains("[UNREACHABLE]"), "{said}");
+
+    let asked = Arc::new(AtomicU32::new(0));
+    let answer = move || {
+        let starts = asked.fetch_add(1, Ordering::Relaxed) < 40;
+        let starting = json!({"error": {"code": "STARTING", "message": "the engine starts"}});
+        async move {
+            if starts {
+                (StatusCode::SERVICE_UNAVAILABLE, Json(starting))
+            } else {
+                (StatusCode::OK, Json(json!({"workflows": []})))
+            }
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().fallback(answer);
+    let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
+    command.args(["workflow", "--address", &address, "list"]);
+    let (code, out, err) = run(command).await;
+    assert_eq!(code, 0, "{err}");
+    assert!(out.starts_with("STATUS"), "{out}");
+    assert_eq!(err, "still trying: the engine starts [STARTING]\n");
+    serving.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn describe_says_how_a_run_ended_and_which_signals_nobody_reads() {
+    let server = Server::start().await;
+    for (words, says) in [
+        (
+            &["--type", "greet", "--input", "\"you\""] as &[&str],
+            "result        \"Hello, you!\"",
+        ),
+        (
+            &["--type", "refusal"],
+            "failure       the card was declined (CardDeclined)",
+        ),
+    ] {
+        let start = [&["start", "--id", "w", "--wait"], words].concat();
+        workflow(&server, &start).await;
+        let (_, out, _) = workflow(&server, &["describe", "w"]).await;
+        assert!(out.contains(says), "{out}");
+    }
+
+    workflow(&server, &["start", "--id", "a", "--type", "approval"]).await;
+    workflow(&server, &["signal", "a", "--name", "aprove"]).await;
+    let since = std::time::Instant::now();
+    let out = loop {
+        let (_, out, _) = workflow(&server, &["describe", "a"]).await;
+        if out.contains("UNREAD SIGNAL") {
+            break out;
+        }
+        assert!(since.elapsed() < crate::support::PATIENCE, "{out}");
+    };
+    let line = out.lines().last().unwrap();
+    let cells: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(cells[..2], ["aprove", "1"], "{out}");
+    assert!(
+        cells[2].starts_with("20") && cells[2].ends_with('Z'),
+        "{out}"
+    );
+
+    workflow(&server, &["cancel", "a", "--reason", "customer called"]).await;
+    let (code, _, err) = workflow(&server, &["result", "a"]).await;
+    assert_eq!(code, 1);
+    assert!(
+        err.contains("ended as Canceled: customer called ["),
+        "{err}"
+    );
+    let (_, _, err) = workflow(&server, &["terminate", "a"]).await;
+    assert!(
+        err.contains("workflow a: ") && err.contains("[WORKFLOW_CLOSED]"),
+        "{err}"
+    );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_input_comes_from_the_line_a_file_or_stdin_and_one_that_is_missing_is_missed() {
+    let server = Server::start().await;
+    let file = std::env::temp_dir().join(format!("input-{}.json", uuid::Uuid::new_v4().simple()));
+    std::fs::write(&file, "\"file\"\n").unwrap();
+    let at_file = format!("@{}", file.display());
+    for (input, greeted) in [
+        ("\"line\"", "line"),
+        (at_file.as_str(), "file"),
+        ("-", "stdin"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
+        command
+            .args(["workflow", "--address", &server.address, "start", "--wait"])
+            .args(["--type", "greet", "--input", input])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // Who reads a file or the line has ended without it.
+        let _ = stdin.write_all(b"\"stdin\"").await;
+        drop(stdin);
+        let out = child.wait_with_output().await.unwrap().stdout;
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            format!("\"Hello, {greeted}!\"\n")
+        );
+    }
+    std::fs::remove_file(file).unwrap();
+
+    let start = &["start", "--id", "w", "--type", "takes_order", "--wait"];
+    let text = "still waiting: ";
+    let said = waits_and_says(&server.address, start, text).await;
+    assert!(
+        said.contains("takes an argument, and none was given"),
+        "{said}"
+    );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_that_no_server_can_make_right_have_status_2() {
+    let server = Server::start().await;
+    for (words, says) in [
+        (&["list", "--limit", "0"] as &[&str], "--limit"),
+        (&["describe", "w", "--run-id", "banana"], "[INVALID_RUN_ID]"),
+        (&["start", "--type", "greet", "--id", ""], "[INVALID_ID]"),
+        (
+            &["start", "--type", "greet", "--input", "@/nowhere"],
+            "/nowhere",
+        ),
+    ] {
+        let (code, _, err) = workflow(&server, words).await;
+        assert_eq!(code, 2, "{words:?}: {err}");
+        assert!(err.contains(says), "{words:?}: {err}");
+    }
+    let url = server.database_url();
+    for (words, status, says) in [
+        (["--lease", "1ms"], 2, "--lease"),
+        (["--namespace", "nowhere"], 1, "[NAMESPACE_NOT_FOUND]"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
+        command
+            .args(["dev", "--listen", "127.0.0.1:0", "--database-url", &url])
+            .args(words);
+        let (code, out, err) = run(command).await;
+        assert_eq!((code, out.as_str()), (status, ""), "{words:?}: {err}");
+        assert!(err.contains(says), "{words:?}: {err}");
+    }
     server.stop().await;
 }

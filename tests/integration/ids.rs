@@ -90,7 +90,7 @@ async fn the_command_line_refuses_what_the_server_refuses() {
             &["--namespace", id, "list"],
         ] {
             let (code, out, err) = workflow(&server, verb).await;
-            assert_eq!((code, out.as_str()), (1, ""), "{verb:?}");
+            assert_eq!((code, out.as_str()), (2, ""), "{verb:?}");
             assert!(err.contains("[INVALID_ID]; "), "{verb:?}: {err}");
         }
     }

@@ -7,13 +7,17 @@ use reqwest::{Method, StatusCode, Url};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep};
 
-use super::error::{Error, Refusal};
-use crate::patience::Patience;
+use super::{
+    error::{Error, Refusal},
+    waits::say,
+};
 
 /// How long a connection may take to open.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// How long an answer may take: the longest wait of a request, and time for the work.
 const ANSWER_MAX: Duration = Duration::from_mins(1);
+/// How long it tries again before it says so.
+const SAY_AFTER: Duration = Duration::from_secs(1);
 /// How long a patient client waits before it tries again.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
 
@@ -23,7 +27,12 @@ pub(crate) struct Client {
     http: reqwest::Client,
     address: Url,
     namespace: String,
+    /// With what may pass.
     patience: Duration,
+    /// With a server that has done nothing yet.
+    start: Duration,
+    /// Whether it says on stderr that it tries again, and whether in JSON.
+    tells: Option<bool>,
 }
 
 /// The JSON text of an answer, and where it came from.
@@ -49,10 +58,14 @@ impl Client {
         let unusable = |problem: String| {
             Error::Usage(format!("`{address}` is no address of a server: {problem}"))
         };
-        let url = Url::parse(address).map_err(|error| unusable(error.to_string()))?;
-        if url.scheme() != "http" {
-            return Err(unusable("write it as http://host:port".to_owned()));
-        }
+        let url = match Url::parse(address) {
+            Ok(url) if url.scheme() == "http" => url,
+            Ok(url) if url.scheme() == "https" => {
+                let problem = "coreason speaks no TLS; write it as http://host:port";
+                return Err(unusable(problem.to_owned()));
+            }
+            _ => return Err(unusable("write it as http://host:port".to_owned())),
+        };
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_MAX)
             .timeout(ANSWER_MAX)
@@ -64,6 +77,8 @@ impl Client {
             address: url,
             namespace: namespace.to_owned(),
             patience: Duration::ZERO,
+            start: Duration::ZERO,
+            tells: None,
         })
     }
 
@@ -72,6 +87,20 @@ impl Client {
     #[must_use]
     pub(crate) fn patient(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// Returns a client that goes on trying for that long while a server that answers is starting, or has no owner for the workflow.
+    #[must_use]
+    pub(crate) fn waits_for_start(mut self, patience: Duration) -> Self {
+        self.start = patience;
+        self
+    }
+
+    /// Returns a client that says so on stderr when it has to try again for longer than a moment, in JSON or not.
+    #[must_use]
+    pub(crate) fn tells(mut self, json: bool) -> Self {
+        self.tells = Some(json);
         self
     }
 
@@ -94,6 +123,20 @@ impl Client {
         self.send(Method::POST, path, query, Some(body)).await
     }
 
+    fn patience_with(&self, error: &Error) -> Duration {
+        let passing = if may_pass(error) {
+            self.patience
+        } else {
+            Duration::ZERO
+        };
+        let early = if is_early(error) {
+            self.start
+        } else {
+            Duration::ZERO
+        };
+        passing.max(early)
+    }
+
     async fn send<B: Serialize + Sync>(
         &self,
         method: Method,
@@ -101,7 +144,8 @@ impl Client {
         query: &[(&str, String)],
         body: Option<&B>,
     ) -> Result<Answer, Error> {
-        let mut patience = Patience::new(self.patience);
+        let mut failing_since = None;
+        let mut is_said = self.tells.is_none();
         names(&self.namespace, path)?;
         loop {
             let ask = |address: Url| {
@@ -114,18 +158,25 @@ impl Client {
             };
             let mut error = match ask(self.address.clone()).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) => error,
+                Err(error) => error.of(path),
             };
             if let Some(owner) = owner_elsewhere(&error, &self.address) {
                 match ask(owner).await {
                     Ok(answer) => return Ok(answer),
                     // It has just ended: what the first one said is still true.
                     Err(Error::Unreachable { .. }) => {}
-                    Err(other) => error = other,
+                    Err(other) => error = other.of(path),
                 }
             }
-            if !may_pass(&error) || !patience.lasts(Instant::now()) {
+            let now = Instant::now();
+            let failing = now - *failing_since.get_or_insert(now);
+            if failing >= self.patience_with(&error) {
                 return Err(error);
+            }
+            if failing >= SAY_AFTER && !is_said {
+                is_said = true;
+                let message = format!("{error} [{}]", error.code());
+                say("still trying", &message, self.tells == Some(true));
             }
             sleep(AGAIN_AFTER).await;
         }
@@ -207,6 +258,11 @@ fn may_pass(error: &Error) -> bool {
     }
 }
 
+/// Says whether the server has done nothing, and may do it in a moment.
+fn is_early(error: &Error) -> bool {
+    matches!(error.code(), "STARTING" | "NOT_OWNER")
+}
+
 /// Returns the owner's address when another server is it.
 fn owner_elsewhere(error: &Error, address: &Url) -> Option<Url> {
     let Error::Refused(Refusal {
@@ -238,11 +294,18 @@ mod tests {
 
     #[test]
     fn addresses_that_make_no_sense_are_usage_errors() {
-        for address in ["", "localhost", "ftp://x", "https://x"] {
-            assert!(
-                matches!(Client::new(address, "default"), Err(Error::Usage(_))),
-                "{address}"
-            );
+        for (address, says) in [
+            ("", "http://host:port"),
+            ("localhost", "http://host:port"),
+            ("127.0.0.1:8000", "http://host:port"),
+            ("localhost:8000", "http://host:port"),
+            ("ftp://x", "http://host:port"),
+            ("https://x", "no TLS"),
+        ] {
+            let Err(Error::Usage(problem)) = Client::new(address, "default") else {
+                panic!("{address} is taken");
+            };
+            assert!(problem.contains(says), "{problem}");
         }
     }
 }

@@ -60,7 +60,27 @@ pub(crate) struct Refusal {
     pub(crate) owner: Option<String>,
 }
 
+impl Refusal {
+    /// Says whether the words of the command make no sense: no state of the server makes them right.
+    fn is_of_words(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "INVALID_ID" | "INVALID_RUN_ID" | "INVALID_QUERY"
+        )
+    }
+}
+
 impl Error {
+    /// Says which workflow it is about, where the server's words are about a run that was named.
+    pub(super) fn of(mut self, path: &[&str]) -> Self {
+        if let (Self::Refused(refusal), [_, workflow_id, ..]) = (&mut self, path)
+            && refusal.code == "WORKFLOW_CLOSED"
+        {
+            refusal.message = format!("workflow {workflow_id}: {}", refusal.message);
+        }
+        self
+    }
+
     /// Returns the stable code, if there is one.
     pub(crate) fn code(&self) -> &str {
         match self {
@@ -136,6 +156,7 @@ impl Error {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => USAGE,
+            Self::Refused(refusal) if refusal.is_of_words() => USAGE,
             Self::Interrupted | Self::Dev(dev::Error::Interrupted) => dev::ENDED,
             Self::Unchecked(_) => UNCHECKED,
             Self::Output(_) if self.is_silent() => OK,

@@ -10,6 +10,7 @@ mod fuzz;
 mod stop;
 mod table;
 mod terminal;
+mod waits;
 mod workflow;
 
 use std::{
@@ -30,6 +31,7 @@ pub(crate) use event::Event;
 pub(crate) use table::one_line;
 use terminal::Colour;
 pub(crate) use terminal::Screen;
+pub(crate) use waits::Waits;
 
 /// Success.
 const OK: u8 = 0;
@@ -128,8 +130,6 @@ pub(crate) fn run(workers: Vec<Worker>) -> ExitCode {
     }
 }
 
-/// Says whether this command was asked to answer in JSON: then its error is JSON too.
-fn wants_json() -> bool {
 /// Reads words. A variable of the environment that is empty is none.
 fn parse(words: Vec<OsString>) -> Result<Cli, clap::Error> {
     let mut command = without_empty(Cli::command(), |name| std::env::var_os(name));
@@ -157,6 +157,8 @@ fn without_empty(
         .mut_subcommands(|command| without_empty(command, variable))
 }
 
+/// Says whether this command was asked to answer in JSON: then its error is JSON too.
+fn wants_json() -> bool {
     std::env::args_os()
         .take_while(|word| word != "--")
         .any(|word| word == "--json")
@@ -225,8 +227,6 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_consistent() {
-    #[test]
     fn an_empty_variable_is_none() {
         // It is set, and not empty, wherever tests run.
         let line = || clap::Command::new("x").arg(clap::Arg::new("path").long("path").env("PATH"));
@@ -242,6 +242,8 @@ mod tests {
         assert!(inner.get_arguments().all(|arg| arg.get_env().is_none()));
     }
 
+    #[test]
+    fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 

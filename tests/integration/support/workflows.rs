@@ -13,6 +13,8 @@ pub(crate) fn worker() -> Worker {
         .workflow(patient)
         .workflow(stumbles)
         .workflow(persistent)
+        .workflow(parent)
+        .workflow(takes_order)
         .activity(greeting)
         .activity(declined)
 }
@@ -70,6 +72,23 @@ async fn patient(wf: Workflow) -> Result<()> {
 async fn stumbles(_: Workflow) -> Result<()> {
     std::env::var_os("CHAIRS_LEFT").expect("no more chairs");
     Ok(())
+}
+
+/// Has a child that panics.
+#[workflow]
+async fn parent(wf: Workflow, child: String) -> Result<()> {
+    wf.child(stumbles, ()).id(child).await
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Order {
+    id: u32,
+}
+
+/// Takes an argument that must be given.
+#[workflow]
+async fn takes_order(_: Workflow, order: Order) -> Result<u32> {
+    Ok(order.id)
 }
 
 #[activity(retry(initial = "1h"))]

@@ -6,12 +6,13 @@ use serde::Deserialize;
 
 use super::{
     Run, Session,
-    ending::{Failure, Problem},
+    ending::{Failure, Outcome},
 };
 use crate::cli::{
-    Error,
+    Client, Error,
     table::{Table, one_line},
     terminal::{Colour, Screen, of_state},
+    waits::Problem,
 };
 
 #[derive(clap::Args)]
@@ -40,6 +41,8 @@ struct Description {
     pending_activities: Vec<Activity>,
     pending_timers: Vec<Timer>,
     pending_children: Vec<Child>,
+    #[serde(default)]
+    unread_signals: Vec<Unread>,
 }
 
 #[derive(Deserialize)]
@@ -81,27 +84,85 @@ struct Child {
     workflow_type: String,
 }
 
+/// Signals of one name that the code has not read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Unread {
+    signal_name: String,
+    count: u64,
+    first_event_id: i64,
+}
+
+/// What a history says of a run beside its description.
+#[derive(Default)]
+struct Beside {
+    result: Option<String>,
+    failure: Option<String>,
+    /// When the first of the unread signals of each name came.
+    unread_since: Vec<String>,
+}
+
 impl Describe {
     pub(super) async fn run(self, session: Session) -> Result<(), Error> {
         let answer = session
             .client
             .get(&["workflows", &self.run.workflow_id], &self.run.query())
             .await?;
-        let mut out = io::stdout().lock();
         if session.json {
-            writeln!(out, "{}", answer.text)?;
+            writeln!(io::stdout().lock(), "{}", answer.text)?;
             return Ok(());
         }
         let run: Description = answer.read()?;
+        let beside = run.beside(&session.client).await?;
+        let mut out = io::stdout().lock();
         let screen = Screen::stdout();
-        run.write_facts(&mut out, screen)?;
-        run.write_pending(&mut out, screen)?;
+        run.write_facts(&beside, &mut out, screen)?;
+        run.write_pending(&beside, &mut out, screen)?;
         Ok(())
     }
 }
 
 impl Description {
-    fn write_facts(&self, out: &mut impl Write, screen: Screen) -> io::Result<()> {
+    async fn beside(&self, client: &Client) -> Result<Beside, Error> {
+        #[derive(Deserialize)]
+        struct Page {
+            events: Vec<Event>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Event {
+            event_time: String,
+        }
+        let mut beside = Beside::default();
+        let of_run = ("runId", self.run_id.clone());
+        if self.closed_at.is_some() {
+            let path = ["workflows", &self.workflow_id, "result"];
+            let outcome: Outcome = client
+                .get(&path, std::slice::from_ref(&of_run))
+                .await?
+                .read()?;
+            // It may be that of a run that follows.
+            if outcome.run_id.as_ref() == Some(&self.run_id) {
+                beside.result = outcome.result.map(|result| result.get().to_owned());
+                beside.failure = outcome.failure.as_ref().map(Failure::line);
+            }
+        }
+        for unread in &self.unread_signals {
+            let path = ["workflows", &self.workflow_id, "history"];
+            let query = [
+                of_run.clone(),
+                ("after", (unread.first_event_id - 1).to_string()),
+                ("pageSize", "1".to_owned()),
+            ];
+            let page: Page = client.get(&path, &query).await?.read()?;
+            let first = page.events.into_iter().next();
+            let since = first.map(|event| event.event_time);
+            beside.unread_since.push(since.unwrap_or_default());
+        }
+        Ok(beside)
+    }
+
+    fn write_facts(&self, beside: &Beside, out: &mut impl Write, screen: Screen) -> io::Result<()> {
         let facts = [
             ("workflow id", Some(one_line(&self.workflow_id))),
             ("run id", Some(one_line(&self.run_id))),
@@ -113,6 +174,14 @@ impl Description {
             ),
             ("started", Some(self.started_at.clone())),
             ("closed", self.closed_at.clone()),
+            ("result", beside.result.as_deref().map(one_line)),
+            (
+                "failure",
+                beside
+                    .failure
+                    .as_deref()
+                    .map(|failure| screen.paint(&one_line(failure), Some(Colour::Bad))),
+            ),
             (
                 "history",
                 Some(format!(
@@ -149,7 +218,12 @@ impl Description {
         Ok(())
     }
 
-    fn write_pending(&self, out: &mut impl Write, screen: Screen) -> io::Result<()> {
+    fn write_pending(
+        &self,
+        beside: &Beside,
+        out: &mut impl Write,
+        screen: Screen,
+    ) -> io::Result<()> {
         let mut activities = Table::new(&[
             "ACTIVITY",
             "ID",
@@ -185,7 +259,12 @@ impl Description {
                 run_id,
             ]);
         }
-        for table in [activities, timers, children] {
+        let mut unread = Table::new(&["UNREAD SIGNAL", "COUNT", "SINCE"]);
+        for (signal, since) in self.unread_signals.iter().zip(&beside.unread_since) {
+            let (name, count) = (signal.signal_name.clone(), signal.count.to_string());
+            unread.row([name, count, since.clone()]);
+        }
+        for table in [activities, timers, children, unread] {
             if !table.is_empty() {
                 writeln!(out)?;
                 table.write(out, screen)?;

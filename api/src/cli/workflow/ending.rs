@@ -1,36 +1,25 @@
 //! Waiting for the end of a workflow, and saying how it ended.
 
-use std::{collections::HashSet, io::Write as _, time::Duration};
+use std::{io::Write as _, time::Duration};
 
 use engine::limits::LONG_POLL_MAX;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Session;
-use crate::cli::{Answer, Error, one_line};
+use super::{PATIENCE, Session};
+use crate::cli::{Answer, Client, Error, Event, Waits};
 
 /// How long a command waits before it looks, at first, for what keeps the workflow from ending; each time twice as long.
-const LOOK_AFTER: Duration = Duration::from_secs(2);
-/// How long a server may be away while a command waits: a takeover or a restart takes less.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const LOOK_AFTER: Duration = Duration::from_secs(2);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Outcome {
+pub(super) struct Outcome {
     workflow_id: String,
+    pub(super) run_id: Option<String>,
     status: String,
-    result: Option<Box<RawValue>>,
-    failure: Option<Failure>,
-    #[serde(default)]
-    problems: Vec<Problem>,
-}
-
-/// What keeps a run from going on.
-#[derive(Deserialize)]
-pub(super) struct Problem {
-    about: String,
-    reason: String,
-    pub(super) message: String,
+    pub(super) result: Option<Box<RawValue>>,
+    pub(super) failure: Option<Failure>,
 }
 
 #[derive(Deserialize)]
@@ -63,7 +52,7 @@ pub(super) async fn wait(
     run_id: Option<&str>,
 ) -> Result<(), Error> {
     let client = session.client.clone().patient(PATIENCE);
-    let mut told = Told::default();
+    let mut waits = Waits::default();
     let mut look_after = LOOK_AFTER;
     loop {
         let mut query = vec![("wait", format!("{}s", look_after.as_secs()))];
@@ -73,40 +62,54 @@ pub(super) async fn wait(
             .await?;
         let outcome: Outcome = answer.read()?;
         if outcome.status != "Running" {
-            return print(session.json, &answer, outcome);
+            let reason = match outcome.status.as_str() {
+                "Canceled" => cancel_reason(&client, &outcome).await?,
+                _ => None,
+            };
+            return print(session.json, &answer, outcome, reason);
         }
-        told.tell(outcome.problems, session.json);
+        let open = outcome.run_id.as_deref();
+        waits.tell(&client, workflow_id, open, session.json).await?;
         look_after = (look_after * 2).min(LONG_POLL_MAX);
     }
 }
 
-/// What was said about a wait: each reason is said once, not each attempt that it ends.
-#[derive(Default)]
-struct Told(HashSet<(String, String)>);
-
-impl Told {
-    fn tell(&mut self, problems: Vec<Problem>, json: bool) {
-        for Problem {
-            about,
-            reason,
-            message,
-        } in problems
-        {
-            if !self.0.insert((about, reason)) {
-                continue;
-            }
-            let line = if json {
-                serde_json::json!({ "problem": message }).to_string()
-            } else {
-                format!("still waiting: {}", one_line(&message))
-            };
-            // There is nowhere left to say that the terminal is gone.
-            let _ = writeln!(std::io::stderr(), "{line}");
+/// Returns why somebody asked the workflow to cancel, if he said so: its end does not say it.
+async fn cancel_reason(client: &Client, outcome: &Outcome) -> Result<Option<String>, Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Page {
+        events: Vec<Box<RawValue>>,
+        last_event_id: i64,
+    }
+    let path = ["workflows", &outcome.workflow_id, "history"];
+    let mut after = 0;
+    loop {
+        let mut query = vec![
+            ("after", after.to_string()),
+            ("pageSize", "1000".to_owned()),
+        ];
+        query.extend(outcome.run_id.clone().map(|run_id| ("runId", run_id)));
+        let page: Page = client.get(&path, &query).await?.read()?;
+        if page.events.is_empty() {
+            return Ok(None);
         }
+        for text in &page.events {
+            let event = Event::read(text)?;
+            if event.name() == "WorkflowExecutionCancelRequested" {
+                return Ok(event.attribute("cause"));
+            }
+        }
+        after = page.last_event_id;
     }
 }
 
-fn print(json: bool, answer: &Answer, outcome: Outcome) -> Result<(), Error> {
+fn print(
+    json: bool,
+    answer: &Answer,
+    outcome: Outcome,
+    reason: Option<String>,
+) -> Result<(), Error> {
     let completed = outcome.status == "Completed";
     let mut out = std::io::stdout().lock();
     if json {
@@ -121,10 +124,8 @@ fn print(json: bool, answer: &Answer, outcome: Outcome) -> Result<(), Error> {
     if completed {
         return Ok(());
     }
-    let why = outcome
-        .failure
-        .map(|failure| format!(": {}", failure.line()))
-        .unwrap_or_default();
+    let why = reason.or_else(|| outcome.failure.as_ref().map(Failure::line));
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     Err(Error::Workflow {
         workflow_id: outcome.workflow_id,
         ending: format!("ended as {}{why}", outcome.status),

@@ -2,15 +2,20 @@
 
 use std::io::Write as _;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
+use clap::{
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _},
+    value_parser,
+};
 use serde::Deserialize;
 
-use super::{Session, ending::Problem};
+use super::Session;
 use crate::cli::{
     Error,
     table::Table,
     terminal::{Screen, of_state},
+    waits::Problem,
 };
+use crate::limits::LIST_PAGE_MAX;
 
 /// Every status that a run can have, as it is written elsewhere too.
 fn statuses() -> PossibleValuesParser {
@@ -42,8 +47,8 @@ pub(super) struct List {
     #[arg(long, ignore_case = true, value_parser = statuses())]
     status: Option<String>,
     /// The most runs to show.
-    #[arg(long, default_value_t = 20)]
-    limit: usize,
+    #[arg(long, default_value_t = 20, value_parser = value_parser!(u32).range(1..=i64::from(LIST_PAGE_MAX)))]
+    limit: u32,
     /// Where the page before ended.
     #[arg(long)]
     cursor: Option<String>,

@@ -14,7 +14,12 @@ mod terminate;
 use clap::Subcommand;
 use serde_json::value::RawValue;
 
+use std::{io, time::Duration};
+
 use super::{Client, Error};
+
+/// How long a server may be away while a command waits, or be about to start while any asks: a takeover or a restart takes less.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Where the server is and how to answer.
 #[derive(clap::Args)]
@@ -91,7 +96,9 @@ struct Session {
 impl Args {
     pub(super) async fn run(self) -> Result<(), Error> {
         let session = Session {
-            client: Client::new(&self.address, &self.namespace)?,
+            client: Client::new(&self.address, &self.namespace)?
+                .waits_for_start(PATIENCE)
+                .tells(self.json),
             json: self.json,
         };
         match self.verb {
@@ -107,11 +114,27 @@ impl Args {
     }
 }
 
-/// Reads an argument that is JSON.
+/// Reads an argument that is JSON: the text itself, `@` and a file that has it, or `-` for what comes on stdin.
 fn json_argument(name: &str, text: &str) -> Result<Box<RawValue>, Error> {
-    serde_json::from_str(text).map_err(|error| {
-        Error::Usage(format!("{name} is not JSON: {error}; quote it for the shell, as in {name} '{{\"a\":1}}' or {name} '\"text\"'"))
-    })
+    let unread = |error: io::Error| Error::Usage(format!("{name} {text} can't be read: {error}"));
+    let (text, advice) = match text.strip_prefix('@') {
+        Some(file) => (
+            std::fs::read_to_string(file).map_err(unread)?,
+            format!("it is what the file {file} has"),
+        ),
+        None if text == "-" => (
+            io::read_to_string(io::stdin()).map_err(unread)?,
+            "it is what came on stdin".to_owned(),
+        ),
+        None => (
+            text.to_owned(),
+            format!(
+                "quote it for the shell, as in {name} '{{\"a\":1}}' or {name} '\"text\"'; {name} @FILE and {name} - read it from a file and from stdin"
+            ),
+        ),
+    };
+    serde_json::from_str(&text)
+        .map_err(|error| Error::Usage(format!("{name} is not JSON: {error}; {advice}")))
 }
 
 /// Returns who asks: `user@host`, as far as the machine tells.

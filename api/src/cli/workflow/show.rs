@@ -1,22 +1,19 @@
 //! `coreason workflow show`.
 
-use std::{
-    io::{self, Write as _},
-    time::Duration,
-};
+use std::io::{self, Write as _};
 
+use engine::limits::LONG_POLL_MAX;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Run, Session,
-    ending::Problem,
+    PATIENCE, Run, Session,
+    ending::LOOK_AFTER,
     steps::{Pending, Steps},
 };
-use crate::cli::{Client, Error, event::Event, one_line, table::Table, terminal::Screen};
-
-/// How long a server may be away while the history is followed.
-const PATIENCE: Duration = Duration::from_mins(1);
+use crate::cli::{
+    Client, Error, Waits, event::Event, one_line, table::Table, terminal::Screen, waits::Problem,
+};
 
 #[derive(clap::Args)]
 pub(super) struct Show {
@@ -128,10 +125,20 @@ impl Show {
     async fn following(&self, client: Client, json: bool) -> Result<(), Error> {
         let mut run_id = self.run.run_id.clone();
         let mut after = 0;
+        let mut waits = Waits::default();
+        let mut look_after = LOOK_AFTER;
         loop {
+            let wait = format!("{}s", look_after.as_secs());
             let page = self
-                .page(&client, run_id.as_deref(), after, Some("true"))
+                .page(&client, run_id.as_deref(), after, Some(&wait))
                 .await?;
+            if page.events.is_empty() && !page.closed {
+                let (id, run) = (&self.run.workflow_id, Some(page.run_id.as_str()));
+                waits.tell(&client, id, run, json).await?;
+                look_after = (look_after * 2).min(LONG_POLL_MAX);
+            } else {
+                look_after = LOOK_AFTER;
+            }
             let mut next = None;
             for text in &page.events {
                 let event = Event::read(text)?;

@@ -15,7 +15,7 @@ pub(super) struct Signal {
     /// The signal's name.
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// The message, as JSON; repeat it for several arguments.
+    /// The message, as JSON, or `@FILE`, or `-` for stdin; repeat it for several arguments.
     #[arg(long, value_name = "JSON")]
     input: Vec<String>,
     /// Names the request, so that its repetition has no second effect.

@@ -22,7 +22,7 @@ pub(super) struct Start {
     /// The queue whose workers run it.
     #[arg(long, default_value = "default")]
     task_queue: String,
-    /// An argument, as JSON; repeat it for several.
+    /// An argument, as JSON, or `@FILE`, or `-` for stdin; repeat it for several.
     #[arg(long, value_name = "JSON")]
     input: Vec<String>,
     /// Wait for the end and print the result.
