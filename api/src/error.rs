@@ -177,7 +177,7 @@ impl Error {
         match self {
             Self::Starting => Some("send the same request again in a moment"),
             Self::Engine(E::Unavailable(_)) => {
-                Some("send the same request again, with the same requestId, in a moment")
+                Some("send the same request again in a moment, with its requestId if it has one")
             }
             Self::Engine(E::NotOwner { .. }) => {
                 Some("send the same request to the owner, or again in a moment")

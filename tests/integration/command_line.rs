@@ -398,6 +398,8 @@ async fn describe_says_how_a_run_ended_and_which_signals_nobody_reads() {
         err.contains("ended as Canceled: customer called ["),
         "{err}"
     );
+    let (_, out, _) = workflow(&server, &["describe", "a"]).await;
+    assert!(out.contains("failure       customer called"), "{out}");
     let (_, _, err) = workflow(&server, &["terminate", "a"]).await;
     assert!(
         err.contains("workflow a: ") && err.contains("[WORKFLOW_CLOSED]"),

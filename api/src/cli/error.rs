@@ -111,7 +111,7 @@ impl Error {
                 Some("look at what runs there, or name another address with --address")
             }
             Self::AuditFailed(_) => Some("docs/audit.md says what each problem means"),
-            Self::Unchecked(error) => error.advice(),
+            Self::Unchecked(error) | Self::Demo(demo::Error::Client(error)) => error.advice(),
             _ => None,
         }
     }

@@ -45,7 +45,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Engine(#[from] engine::Error),
     /// The server refused or is gone.
-    #[error("{}", .0.line())]
+    #[error(transparent)]
     Client(#[from] Box<crate::cli::Error>),
 }
 

@@ -143,8 +143,8 @@ impl Description {
                 .read()?;
             // It may be that of a run that follows.
             if outcome.run_id.as_ref() == Some(&self.run_id) {
+                beside.failure = outcome.why(client).await?;
                 beside.result = outcome.result.map(|result| result.get().to_owned());
-                beside.failure = outcome.failure.as_ref().map(Failure::line);
             }
         }
         for unread in &self.unread_signals {

@@ -19,7 +19,7 @@ pub(super) struct Outcome {
     pub(super) run_id: Option<String>,
     status: String,
     pub(super) result: Option<Box<RawValue>>,
-    pub(super) failure: Option<Failure>,
+    failure: Option<Failure>,
 }
 
 #[derive(Deserialize)]
@@ -45,6 +45,17 @@ impl Failure {
     }
 }
 
+impl Outcome {
+    /// Returns why it did not complete: its failure, or why somebody asked it to cancel.
+    pub(super) async fn why(&self, client: &Client) -> Result<Option<String>, Error> {
+        let reason = match self.status.as_str() {
+            "Canceled" => cancel_reason(client, self).await?,
+            _ => None,
+        };
+        Ok(reason.or_else(|| self.failure.as_ref().map(Failure::line)))
+    }
+}
+
 /// Waits for the end and prints it; fails when the workflow did.
 pub(super) async fn wait(
     session: &Session,
@@ -62,11 +73,8 @@ pub(super) async fn wait(
             .await?;
         let outcome: Outcome = answer.read()?;
         if outcome.status != "Running" {
-            let reason = match outcome.status.as_str() {
-                "Canceled" => cancel_reason(&client, &outcome).await?,
-                _ => None,
-            };
-            return print(session.json, &answer, outcome, reason);
+            let why = outcome.why(&client).await?;
+            return print(session.json, &answer, &outcome, why);
         }
         let open = outcome.run_id.as_deref();
         waits.tell(&client, workflow_id, open, session.json).await?;
@@ -104,12 +112,7 @@ async fn cancel_reason(client: &Client, outcome: &Outcome) -> Result<Option<Stri
     }
 }
 
-fn print(
-    json: bool,
-    answer: &Answer,
-    outcome: Outcome,
-    reason: Option<String>,
-) -> Result<(), Error> {
+fn print(json: bool, answer: &Answer, outcome: &Outcome, why: Option<String>) -> Result<(), Error> {
     let completed = outcome.status == "Completed";
     let mut out = std::io::stdout().lock();
     if json {
@@ -124,10 +127,9 @@ fn print(
     if completed {
         return Ok(());
     }
-    let why = reason.or_else(|| outcome.failure.as_ref().map(Failure::line));
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     Err(Error::Workflow {
-        workflow_id: outcome.workflow_id,
+        workflow_id: outcome.workflow_id.clone(),
         ending: format!("ended as {}{why}", outcome.status),
     })
 }
