@@ -16,7 +16,7 @@ use tokio::{
     process::Command,
 };
 
-use crate::support::Server;
+use crate::support::{Database, Server};
 
 /// Runs `coreason workflow` against a server.
 pub(crate) async fn workflow(server: &Server, words: &[&str]) -> (i32, String, String) {
@@ -478,4 +478,37 @@ async fn words_that_no_server_can_make_right_have_status_2() {
         assert!(err.contains(says), "{words:?}: {err}");
     }
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dev_says_which_database_it_uses_and_not_the_password() {
+    let database = Database::create().await;
+    let url = database.url();
+    // postgres://USER:PASSWORD@SERVER/NAME
+    let (account, place) = url.rsplit_once('@').unwrap();
+    let (_, password) = account.rsplit_once(':').unwrap();
+    let (address, name) = place.split_once('/').unwrap();
+    let mut dev = Command::new(env!("CARGO_BIN_EXE_node"))
+        .args(["dev", "--listen", "127.0.0.1:0"])
+        .env("DATABASE_URL", &url)
+        .env("COREASON_DATA_DIR", "")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(dev.stdout.take().unwrap()).lines();
+    let mut printed = String::new();
+    while !printed.contains("Ctrl-C") {
+        printed.push_str(&lines.next_line().await.unwrap().unwrap());
+        printed.push('\n');
+    }
+
+    assert!(
+        printed.contains(&format!("\n  database  {name} on {address}, as ")),
+        "{printed}"
+    );
+    assert!(!printed.contains(password), "{printed}");
+    dev.kill().await.unwrap();
+    database.remove().await;
 }
