@@ -11,6 +11,9 @@ const FIRST_MONDAY_MS: i64 = 4 * 24 * 60 * 60 * 1000;
 const WEEKS: i64 = 5;
 /// Creating a partition locks the default one. A long audit may be reading it: then rows go there instead.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '1s'";
+/// Those who make partitions do so one after the other: several processes may begin on a new database at once. Locks with one key
+/// are members'.
+const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(1, 0)";
 /// Postgres: `lock_not_available`.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
@@ -65,7 +68,7 @@ pub(crate) async fn ensure_partitions(pool: &PgPool, now: Timestamp) -> Result<(
             {
                 tracing::warn!(
                     partition = week.table(),
-                    "not created, because history is being read; its rows go to history_default"
+                    "not created, because history is locked by a long read or another process; its rows go to history_default"
                 );
             }
             Err(error) => return Err(error),
@@ -95,8 +98,13 @@ async fn create(connection: &mut PgConnection, week: Week) -> Result<bool, sqlx:
     // A partition that is attached locks the parent against less than one that is created as a partition: commits go on.
     let (first, end) = (week.first(), week.end());
     let mut transaction = connection.begin().await?;
+    for statement in [LOCK_TIMEOUT, ONE_AT_A_TIME] {
+        sqlx::raw_sql(statement).execute(&mut *transaction).await?;
+    }
+    if exists(&mut transaction, &table).await? {
+        return Ok(false);
+    }
     for statement in [
-        LOCK_TIMEOUT.to_owned(),
         format!("CREATE TABLE {table} (LIKE history INCLUDING ALL)"),
         format!(
             "ALTER TABLE history ATTACH PARTITION {table} FOR VALUES FROM ('{first}') TO ('{end}')"
@@ -111,10 +119,15 @@ async fn create(connection: &mut PgConnection, week: Week) -> Result<bool, sqlx:
     Ok(true)
 }
 
+/// Asks the catalogue's tables: what resolves names remembers that one was not there, whoever has made it since.
 async fn exists(connection: &mut PgConnection, table: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT to_regclass($1) IS NOT NULL AS "exists!""#, table)
-        .fetch_one(connection)
-        .await
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+                          WHERE i.inhparent = 'history'::regclass AND c.relname = $1::text) AS "exists!""#,
+        table,
+    )
+    .fetch_one(connection)
+    .await
 }
 
 async fn default_holds(connection: &mut PgConnection, week: Week) -> Result<bool, sqlx::Error> {

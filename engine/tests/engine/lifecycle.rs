@@ -675,3 +675,22 @@ async fn a_worker_hears_that_nobody_waits_any_more_for_a_task_that_it_has() {
     engine.terminate(&address("late"), terminate).await.unwrap();
     assert_eq!(heard().await, "evicted");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_processes_may_begin_on_a_new_database_at_once() {
+    const ENGINES: i64 = 4;
+    for _ in 0..3 {
+        let url = database().await;
+        let engines = (0..ENGINES).map(|n| {
+            let config = engine::Config::new(&*url, format!("http://127.0.0.1:{}", n + 1));
+            owner_with(config)
+        });
+        let engines = futures::future::join_all(engines).await;
+        // Each time as a member has a number: nobody had to begin twice.
+        let begun = number(&url, "SELECT max(epoch) FROM member").await;
+        assert_eq!(begun, ENGINES);
+        for engine in &engines {
+            engine.close().await;
+        }
+    }
+}
