@@ -174,6 +174,15 @@ impl Failure {
         )
     }
 
+    /// Returns the failure of an attempt whose worker is gone. Temporal knows that by a heartbeat that does not come, and so does
+    /// whoever reads the history.
+    pub fn worker_lost(last_heartbeat_details: Payloads) -> Self {
+        Self {
+            message: "the worker that ran the attempt is gone".to_owned(),
+            ..Self::timed_out(TimeoutType::Heartbeat, last_heartbeat_details)
+        }
+    }
+
     /// Returns the bytes it counts for in limits, its causes included.
     pub fn size(&self) -> usize {
         let details = match &self.info {

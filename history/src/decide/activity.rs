@@ -4,7 +4,7 @@ use crate::{
     decide::{Decision, Rejection, attempt, draft::Draft, payload_problem},
     event::{ActivityTaskCanceled, ActivityTaskCompleted},
     execution::{ActivityState, AttemptState, Execution},
-    failure::{Failure, FailureInfo, TimeoutType},
+    failure::{Failure, FailureInfo},
     ids::{EventId, Identity},
     payload::Payloads,
     record::Note,
@@ -247,12 +247,7 @@ pub fn lose_activity_task(
     if !activity.is_started() {
         return Err(Rejection::ActivityTaskNotFound);
     }
-    Ok(attempt::timed_out(
-        exec,
-        activity,
-        TimeoutType::Heartbeat,
-        now,
-    ))
+    Ok(attempt::lost(exec, activity, now))
 }
 
 fn open_attempt(

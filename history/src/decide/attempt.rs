@@ -19,20 +19,26 @@ pub(super) fn timed_out(
     timeout_type: TimeoutType,
     now: Timestamp,
 ) -> Decision {
-    let mut decision = timeout(exec, activity, timeout_type, now);
+    let failure = Failure::timed_out(timeout_type, activity.heartbeat_details.clone());
+    let mut decision = timeout(exec, activity, failure, now);
     if activity.is_started() {
         decision.effects.push(Effect::cancel_activity(activity));
     }
     decision
 }
 
+/// Ends an attempt whose worker is gone: what a heartbeat timeout would do later.
+pub(super) fn lost(exec: &Execution, activity: &ActivityState, now: Timestamp) -> Decision {
+    let failure = Failure::worker_lost(activity.heartbeat_details.clone());
+    timeout(exec, activity, failure, now)
+}
+
 fn timeout(
     exec: &Execution,
     activity: &ActivityState,
-    timeout_type: TimeoutType,
+    failure: Failure,
     now: Timestamp,
 ) -> Decision {
-    let failure = Failure::timed_out(timeout_type, activity.heartbeat_details.clone());
     let retry_state = match next(exec, activity, &failure, now) {
         Next::RetryAt(at) => return retried(exec, activity, &failure, None, at, now),
         Next::Final(retry_state) => retry_state,

@@ -156,7 +156,6 @@ fn lost_worker_counts_as_a_missed_heartbeat() {
         given start | take | complete: activity a | run a
         lose a
           ~ ActivityAttemptFailed a attempt 1: Heartbeat, next at 1s
-          > CancelActivity a attempt 1
         lose a
           ! ACTIVITY_TASK_NOT_FOUND
         wait 1s
@@ -176,7 +175,6 @@ fn lost_worker_of_the_only_attempt_ends_the_activity() {
           7 ActivityTaskTimedOut a (started 6): Heartbeat, MaximumAttemptsReached
           8 WorkflowTaskScheduled
           > DispatchWorkflowTask 8 attempt 1 to main
-          > CancelActivity a attempt 1
         ",
     );
 }
