@@ -49,6 +49,9 @@ impl Verify {
     async fn run(self) -> Result<(), Error> {
         let scope = self.run_id.map_or(Scope::Everything, Scope::Run);
         let report = verify(self.place, scope).await?;
+        if let (Some(run_id), 0) = (self.run_id, report.rows) {
+            return Err(Error::Unchecked(Box::new(Error::NoRun(run_id))));
+        }
         let mut out = io::stdout().lock();
         if self.json {
             serde_json::to_writer(&mut out, &as_json(&report)).map_err(io::Error::from)?;

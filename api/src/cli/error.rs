@@ -34,6 +34,9 @@ pub(crate) enum Error {
     /// The database could not be checked.
     #[error("{0}")]
     Unchecked(Box<Self>),
+    /// No run to be checked.
+    #[error("there is no run {0} in this database: nothing was checked")]
+    NoRun(history::RunId),
     /// A signal.
     #[error("interrupted")]
     Interrupted,
@@ -92,6 +95,7 @@ impl Error {
             Self::Output(_) => "OUTPUT_FAILED",
             Self::AuditFailed(_) => "AUDIT_FAILED",
             Self::Unchecked(error) => error.code(),
+            Self::NoRun(_) => "WORKFLOW_NOT_FOUND",
             Self::Interrupted => "INTERRUPTED",
             Self::Engine(error) => error.code(),
             Self::Postgres(error) => error.code(),
@@ -109,6 +113,9 @@ impl Error {
             }
             Self::Answer { .. } => {
                 Some("look at what runs there, or name another address with --address")
+            }
+            Self::NoRun(_) => {
+                Some("look for its id with `coreason workflow show` or in the table execution")
             }
             Self::AuditFailed(_) => Some("docs/audit.md says what each problem means"),
             Self::Unchecked(error) | Self::Demo(demo::Error::Client(error)) => error.advice(),
