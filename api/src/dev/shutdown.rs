@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
@@ -76,6 +77,9 @@ impl Shutdown {
     }
 }
 
+/// What comes so soon after the first signal is the same wish: `timeout` and terminals signal a process and then its group.
+const SAME_WISH: Duration = Duration::from_millis(100);
+
 async fn listening(mut terminate: Signal, mut interrupt: Signal, asked: watch::Sender<Asked>) {
     for how in [Asked::InOrder, Asked::AtOnce] {
         tokio::select! {
@@ -83,6 +87,12 @@ async fn listening(mut terminate: Signal, mut interrupt: Signal, asked: watch::S
             _ = interrupt.recv() => {}
         }
         asked.send_replace(how);
+        if how == Asked::InOrder {
+            sleep(SAME_WISH).await;
+            // One of each kind may be pending.
+            let _ = terminate.recv().now_or_never();
+            let _ = interrupt.recv().now_or_never();
+        }
     }
     sleep(AT_ONCE_MAX).await;
     std::process::exit(ENDED.into());
