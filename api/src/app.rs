@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use engine::Engine;
+use engine::{Engine, Role};
 use uuid::Uuid;
 
 use crate::{error::Error, hosts::Hosts};
@@ -83,8 +83,8 @@ impl App {
         self.here.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Says whether new work should come here.
-    pub(crate) async fn check_ready(&self) -> Result<engine::Role, Error> {
+    /// Says whether new work should come here: its epoch, and how many shards it serves.
+    pub(crate) async fn check_ready(&self) -> Result<(i64, usize), Error> {
         if self.here.stopping.load(Ordering::Relaxed) {
             return Err(Error::Stopping);
         }
@@ -100,7 +100,10 @@ impl App {
             let asked = self.is_at(address, ANSWER_MAX).await;
             asked.map_err(elsewhere)?;
         }
-        Ok(engine.role())
+        match engine.role() {
+            Role::Member { epoch, shards } => Ok((epoch, shards)),
+            Role::Outside => Err(engine.refusal().into()),
+        }
     }
 
     /// Asks at an address whether this process answers there; if not, says what does.

@@ -138,6 +138,7 @@ impl Error {
             | Self::NotReached { .. }
             | Self::Engine(
                 E::NotOwner { .. }
+                | E::DatabaseAway(_)
                 | E::Unavailable(_)
                 | E::ListTooSlow
                 | E::Thread(_)
@@ -198,6 +199,9 @@ impl Error {
             Self::Engine(E::CorruptRow { .. }) => Some(
                 "if the message says so, run the newer binary; else restore the row from a backup. Nothing was done",
             ),
+            Self::Engine(E::DatabaseAway(_)) => {
+                Some("nothing was done; see to the database, and send the same request again")
+            }
             Self::Engine(E::Store(_)) => {
                 Some("look at the engine's log for the cause; nothing is known to have been done")
             }

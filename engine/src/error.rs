@@ -25,6 +25,9 @@ pub enum Error {
         /// Where the owner answers HTTP.
         owner: Option<String>,
     },
+    /// This process is no member because the database does not answer it. Nothing was done.
+    #[error("the database does not answer: {0}")]
+    DatabaseAway(std::sync::Arc<str>),
     /// A letter that is not from a member of this database.
     #[error("the letter is not from a member")]
     NotAMember,
@@ -85,6 +88,7 @@ impl Error {
             Self::NamespaceNotFound(_) => "NAMESPACE_NOT_FOUND",
             Self::WorkflowNotFound { .. } => "WORKFLOW_NOT_FOUND",
             Self::NotOwner { .. } => "NOT_OWNER",
+            Self::DatabaseAway(_) => "DATABASE_UNREACHABLE",
             Self::NotAMember => "NOT_A_MEMBER",
             Self::Unavailable(_) => "UNAVAILABLE",
             Self::HistoryCorrupt { .. } => "HISTORY_CORRUPT",

@@ -190,7 +190,7 @@ impl Engine {
         let (reads, lists) = (address.pool(Pool::Read), address.pool(Pool::List));
         let namespaces = store::load::Namespaces::load(&reads).await?;
         let (stop, stopping) = watch::channel(false);
-        let (role_tx, role) = watch::channel(ownership::State::Outside);
+        let (role_tx, role) = watch::channel(ownership::State::Outside { away: None });
         let secret = store::ownership::select_secret(&reads).await?;
         let post = Post {
             peers: Arc::clone(&config.peers),
@@ -239,7 +239,7 @@ impl Engine {
     pub fn is_alone(&self) -> bool {
         match &*self.inner.role.borrow() {
             ownership::State::Member { alone, .. } => alone.load(Ordering::Relaxed),
-            ownership::State::Leaving { .. } | ownership::State::Outside => false,
+            ownership::State::Leaving { .. } | ownership::State::Outside { .. } => false,
         }
     }
 
@@ -247,13 +247,18 @@ impl Engine {
     pub fn shares_its_address(&self) -> bool {
         match &*self.inner.role.borrow() {
             ownership::State::Member { crowded, .. } => crowded.load(Ordering::Relaxed),
-            ownership::State::Leaving { .. } | ownership::State::Outside => false,
+            ownership::State::Leaving { .. } | ownership::State::Outside { .. } => false,
         }
     }
 
     /// Returns what this process is.
     pub fn role(&self) -> Role {
         self.inner.role.borrow().role()
+    }
+
+    /// Returns what a request is answered while this process is no member.
+    pub fn refusal(&self) -> Error {
+        self.inner.role.borrow().refusal()
     }
 
     /// Waits until this process serves shards.
@@ -549,7 +554,7 @@ impl Engine {
     fn admit(&self, request: &impl Bytes) -> Result<Admitted, Error> {
         let full = match &*self.inner.role.borrow() {
             ownership::State::Member { full, .. } => full.load(Ordering::Relaxed),
-            ownership::State::Leaving { .. } | ownership::State::Outside => false,
+            ownership::State::Leaving { .. } | ownership::State::Outside { .. } => false,
         };
         if full {
             return Err(Error::Unavailable(
@@ -573,9 +578,7 @@ impl Engine {
     fn sender(&self) -> Result<mpsc::UnboundedSender<Message>, Error> {
         match &*self.inner.role.borrow() {
             ownership::State::Member { sender, .. } => Ok(sender.clone()),
-            ownership::State::Leaving { .. } | ownership::State::Outside => {
-                Err(Error::NotOwner { owner: None })
-            }
+            other => Err(other.refusal()),
         }
     }
 }

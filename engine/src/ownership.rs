@@ -23,7 +23,7 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    Config, Role,
+    Config, Error, Role,
     clock::{self, Clock},
     committer,
     limits::{COMMITTERS, DRAIN, LEASE},
@@ -56,7 +56,10 @@ pub(crate) enum State {
         sender: mpsc::UnboundedSender<Message>,
     },
     /// It is not, or not yet.
-    Outside,
+    Outside {
+        /// What came instead of an answer when the database was last asked, if nothing did.
+        away: Option<Arc<str>>,
+    },
 }
 
 impl State {
@@ -66,7 +69,17 @@ impl State {
                 epoch: *epoch,
                 shards: *shards,
             },
-            Self::Leaving { .. } | Self::Outside => Role::Outside,
+            Self::Leaving { .. } | Self::Outside { .. } => Role::Outside,
+        }
+    }
+
+    /// Returns why nothing can be asked of this process.
+    pub(crate) fn refusal(&self) -> Error {
+        match self {
+            Self::Outside { away: Some(away) } => Error::DatabaseAway(Arc::clone(away)),
+            Self::Member { .. } | Self::Leaving { .. } | Self::Outside { away: None } => {
+                Error::NotOwner { owner: None }
+            }
         }
     }
 }
@@ -90,7 +103,8 @@ pub(crate) async fn run(
             state: &state,
         };
         let ended = tenure.serve(stopping.clone()).await;
-        state.send_replace(State::Outside);
+        let away = ended.as_ref().err().and_then(Ended::away);
+        state.send_replace(State::Outside { away });
         if let Err(error) = ended {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -130,6 +144,32 @@ pub(crate) enum Ended {
     Silent,
     #[error("a part of the engine panicked: {0}")]
     Panicked(String),
+}
+
+impl Ended {
+    /// Returns what came instead of an answer of the database, if that was why.
+    fn away(&self) -> Option<Arc<str>> {
+        use store::Error as E;
+        match self {
+            Self::Store(
+                error @ (E::Driver(_)
+                | E::Sqlx(_)
+                | E::Unreachable { .. }
+                | E::Refused { .. }
+                | E::Silent
+                | E::Tls { .. }
+                | E::Standby(_)),
+            ) => Some(innermost(error).into()),
+            Self::Silent => Some(innermost(self).into()),
+            Self::Store(_) | Self::Committer(_) | Self::Lease | Self::Panicked(_) => None,
+        }
+    }
+}
+
+/// Returns what an error comes from.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.last().unwrap_or(error).to_string()
 }
 
 impl Tenure<'_> {

@@ -187,7 +187,7 @@ pub(crate) async fn receive(state: State, namespaces: &Namespaces, request: Requ
     let (sender, look) = match (state, &request) {
         (State::Member { sender, look, .. }, _) => (sender, look),
         (State::Leaving { sender }, Request::Exchange(_)) => (sender, Arc::default()),
-        (State::Leaving { .. } | State::Outside, _) => return Answer::Again,
+        (State::Leaving { .. } | State::Outside { .. }, _) => return Answer::Again,
     };
     let lost = |()| Error::Unavailable("the engine lost its shards");
     let answer = match request {

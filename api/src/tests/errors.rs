@@ -44,6 +44,7 @@ fn what_the_caller_did_is_a_4xx_and_what_we_did_a_5xx() {
             404,
         ),
         (engine::Error::NotOwner { owner: None }, 503),
+        (engine::Error::DatabaseAway("refused".into()), 503),
         (engine::Error::NotAMember, 403),
         (engine::Error::Unavailable("x"), 503),
         (

@@ -105,7 +105,7 @@ impl Host {
             ..config
         };
         let (stop, stopping) = watch::channel(false);
-        let (tell, state) = watch::channel(State::Outside);
+        let (tell, state) = watch::channel(State::Outside { away: None });
         outside.network.connect(n, state.clone());
         let owning = ownership::run(
             config,
@@ -473,7 +473,7 @@ impl<'a> Simulation<'a> {
     fn owner(&self, process: usize) -> Option<mpsc::UnboundedSender<Message>> {
         match &*self.hosts[process].lock().unwrap().state.borrow() {
             State::Member { sender, .. } => Some(sender.clone()),
-            State::Leaving { .. } | State::Outside => None,
+            State::Leaving { .. } | State::Outside { .. } => None,
         }
     }
 

@@ -70,7 +70,7 @@ pub(super) async fn work(outside: Outside, process: usize, mut state: watch::Rec
         {
             Ok(state) => match &*state {
                 State::Member { sender, .. } => sender.clone(),
-                State::Leaving { .. } | State::Outside => continue,
+                State::Leaving { .. } | State::Outside { .. } => continue,
             },
             Err(_) => return,
         };

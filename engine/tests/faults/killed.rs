@@ -58,3 +58,34 @@ async fn everything_acknowledged_is_there_when_postgres_was_killed_under_load() 
     ledger.run(&engine, "after", 3).await;
     ledger.check(&url).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_while_the_database_is_away_is_told_so_and_served_once_it_is_back() {
+    let mut postgres = Instance::start().await;
+    let url = postgres.database("engine", "").await;
+    let engine = owner_with(Config {
+        lease: Duration::from_secs(2),
+        ..Config::new(&*url, "http://127.0.0.1:1")
+    })
+    .await;
+    postgres.stop();
+    let told = async {
+        loop {
+            let answer = engine.describe(&address("w")).await;
+            match answer {
+                Err(error) if error.to_string().contains("refused") => break error,
+                // Until that is known.
+                _ => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    let told = tokio::time::timeout(PATIENCE, told).await.unwrap();
+    assert_eq!(told.code(), "DATABASE_UNREACHABLE");
+
+    postgres.run().await;
+    tokio::time::timeout(PATIENCE, engine.owning())
+        .await
+        .unwrap();
+    let started = engine.start_workflow(&namespace(), start("seq", "w")).await;
+    assert!(started.unwrap().started);
+}
