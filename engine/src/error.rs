@@ -32,7 +32,7 @@ pub enum Error {
     #[error("the letter is not from a member")]
     NotAMember,
     /// Nothing is known to have been done; the same request id may be sent again.
-    #[error("not done: {0}; send the same request again")]
+    #[error("it is not known to be done: {0}; send the same request again")]
     Unavailable(&'static str),
     /// The run's history is not what was committed. Nothing was done, and nothing will be until it is restored.
     #[error("workflow {workflow_id}: its history is not what was committed: {row}: {problem}")]

@@ -154,6 +154,8 @@ pub enum ToWorker {
     ActivityTask(Box<ActivityTask>),
     /// The workflow asked to cancel this attempt, or nobody waits for it any more.
     CancelActivity(ActivityTaskToken),
+    /// Its run is about to leave: a heartbeat of this attempt that is held back is wanted now.
+    HeartbeatWanted(ActivityTaskToken),
     /// What the worker said of this attempt was refused, and the attempt has ended with a failure that says why.
     ActivityRefused {
         /// Of the attempt.

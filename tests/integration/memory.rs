@@ -63,12 +63,13 @@ async fn returns_its_length(client: Client, n: usize) {
 }
 
 /// Holds what a process has had resident since the last phase to the limit, without what it has when it does nothing. Beside open runs
-/// there is what is read, written and answered at the moment.
-fn within_limit(node: &Node, idle: usize, phase: &str) {
+/// there is what is read, written and answered at the moment. Returns the figures.
+fn within_limit(node: &Node, idle: usize, phase: &str) -> String {
     let most = node.peak().saturating_sub(idle);
-    eprintln!("{phase}: {} MiB, and {} MiB idle", most / MIB, idle / MIB);
-    assert!(most < LIMIT + 160 * MIB, "{phase}: {} MiB", most / MIB);
+    let figures = format!("{phase}: {} MiB, and {} MiB idle", most / MIB, idle / MIB);
+    assert!(most < LIMIT + 160 * MIB, "{figures}");
     node.forget_peak();
+    figures
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,31 +80,28 @@ async fn a_takeover_of_2000_runs_of_a_mebibyte_stays_within_512_mib() {
     let idle = first.peak();
     let begun = Instant::now();
     for_each_run(&first.client, start).await;
-    within_limit(
-        &first,
-        idle,
-        &format!("all started, in {:?}", begun.elapsed()),
-    );
+    let phase = format!("all started, in {:?}", begun.elapsed());
+    println!("{}", within_limit(&first, idle, &phase));
     let second = Node::start(&database.url(), &path, "10s");
     second.shares().await;
-    within_limit(&first, idle, "the first, when it shares");
-    within_limit(&second, idle, "the second, when it shares");
+    println!(
+        "{}",
+        within_limit(&first, idle, "the first, when it shares")
+    );
+    println!(
+        "{}",
+        within_limit(&second, idle, "the second, when it shares")
+    );
     let begun = Instant::now();
     first.signal(Signal::SIGKILL);
     second.owns().await;
-    within_limit(
-        &second,
-        idle,
-        &format!("taken over, in {:?}", begun.elapsed()),
-    );
+    let phase = format!("taken over, in {:?}", begun.elapsed());
+    println!("{}", within_limit(&second, idle, &phase));
     let begun = Instant::now();
     for_each_run(&second.client, go).await;
     for_each_run(&second.client, returns_its_length).await;
-    within_limit(
-        &second,
-        idle,
-        &format!("all done, in {:?}", begun.elapsed()),
-    );
+    let phase = format!("all done, in {:?}", begun.elapsed());
+    println!("{}", within_limit(&second, idle, &phase));
     drop((first, second));
     // Nothing was done outside of the engine, so there is no ledger.
     std::fs::remove_file(path.with_extension("log")).unwrap();

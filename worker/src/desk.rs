@@ -78,6 +78,7 @@ fn take(host: &Arc<Host>, message: ToWorker) {
     match message {
         ToWorker::ActivityTask(task) => host.start(task),
         ToWorker::CancelActivity(token) => host.cancel(&token),
+        ToWorker::HeartbeatWanted(token) => host.flush(&token),
         ToWorker::ActivityRefused { token, problem } => {
             tracing::warn!(
                 workflow_id = %token.workflow_id,

@@ -8,7 +8,7 @@ use history::{
 };
 
 use super::{
-    Key, Owner, Reply,
+    Owner, Reply,
     queues::{HandOut, Kind, SessionId, WaitingActivity},
     run::After,
 };
@@ -186,7 +186,7 @@ impl Owner {
         };
         let attributes = activity.attributes();
         let task = ActivityTask {
-            token: token(&run.key, hand_out),
+            token: hand_out.token(&run.key),
             workflow_type: run.execution.workflow_type().clone(),
             activity_id: attributes.activity_id.clone(),
             activity_type: attributes.activity_type.clone(),
@@ -220,7 +220,7 @@ impl Owner {
             return;
         };
         for (session, hand_out) in self.queues.runners(run_id, scheduled_event_id, attempt) {
-            let token = token(&run.key, hand_out);
+            let token = hand_out.token(&run.key);
             // A worker that is gone has stopped already.
             self.queues.send(session, ToWorker::CancelActivity(token));
         }
@@ -234,15 +234,4 @@ fn incarnation_of(run: &super::Run) -> u64 {
         return 0;
     }
     run.incarnation
-}
-
-fn token(key: &Key, hand_out: HandOut) -> ActivityTaskToken {
-    ActivityTaskToken {
-        namespace: key.namespace.name.clone(),
-        workflow_id: key.workflow_id.clone(),
-        run_id: hand_out.run_id,
-        scheduled_event_id: hand_out.scheduled_event_id,
-        attempt: hand_out.attempt,
-        incarnation: hand_out.incarnation,
-    }
 }

@@ -420,6 +420,8 @@ pub(crate) struct Owner {
     /// The moment in the latest run id.
     last_run_id_micros: i64,
     stopping: bool,
+    /// Heartbeats that workers hold back may come until then; only after that everything is quiet.
+    beats_until: Option<Instant>,
     /// Runs that had something under way when it was last looked at all of them.
     busy: Vec<RunId>,
 }
@@ -455,6 +457,7 @@ pub(crate) async fn run(
         incarnations: u64::try_from(setup.epoch).unwrap_or(0) << 32,
         last_run_id_micros: 0,
         stopping: false,
+        beats_until: None,
         busy: Vec::new(),
         setup,
     };
@@ -565,6 +568,9 @@ impl Owner {
             Message::Ready { reply } => self.shards.when_ready(reply),
             Message::Stop => {
                 self.stopping = true;
+                if self.want_heartbeats(|_| true) {
+                    self.beats_until = Some(Instant::now() + BEATS_WAIT);
+                }
                 self.write_all_attempts();
             }
         }
@@ -574,6 +580,12 @@ impl Owner {
     fn is_quiet(&mut self) -> bool {
         fn is_busy(run: &Run) -> bool {
             !run.is_durable() || run.task_out.is_some()
+        }
+        if let Some(until) = self.beats_until {
+            if Instant::now() < until {
+                return false;
+            }
+            self.beats_until = None;
         }
         if self.matching.is_sending() || self.queues.has_outbox() {
             return false;
@@ -589,6 +601,9 @@ impl Owner {
         self.busy.is_empty()
     }
 }
+
+/// How long one that stops waits for the heartbeats that workers hold back.
+const BEATS_WAIT: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// The answer to new work while the process stops.
 const STOPPING: Error = Error::Unavailable("the engine is stopping");

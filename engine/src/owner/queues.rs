@@ -13,7 +13,10 @@ use history::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::matching::{Borrowed, Lent, Parcel};
+use super::{
+    Key,
+    matching::{Borrowed, Lent, Parcel},
+};
 use crate::{store::load::Ns, world::World};
 
 /// Names a connected worker, on all members.
@@ -59,6 +62,17 @@ impl HandOut {
             scheduled_event_id: token.scheduled_event_id,
             attempt: token.attempt,
             incarnation: token.incarnation,
+        }
+    }
+
+    pub(crate) fn token(self, key: &Key) -> ActivityTaskToken {
+        ActivityTaskToken {
+            namespace: key.namespace.name.clone(),
+            workflow_id: key.workflow_id.clone(),
+            run_id: self.run_id,
+            scheduled_event_id: self.scheduled_event_id,
+            attempt: self.attempt,
+            incarnation: self.incarnation,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use foldhash::HashMap;
 use futures::FutureExt as _;
-use history::{RunId, Timestamp, execution::AttemptState};
+use history::{RunId, Timestamp, execution::AttemptState, task::ToWorker};
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{Message, Op, Owner, run::Run};
@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// Where a shard is.
 #[derive(Debug, Clone)]
-enum Place {
+pub(super) enum Place {
     /// With the member at that address, if it is known.
     Elsewhere(Option<Arc<str>>),
     /// It comes here; which of its runs are to be folded is not known yet.
@@ -323,6 +323,7 @@ impl Owner {
         for shard in &shards {
             self.shards.put(*shard, Place::Leaving);
         }
+        self.want_heartbeats(|place| matches!(place, Place::Leaving));
         let now = Instant::now();
         self.shards.leaving = Some(Leaving {
             shards,
@@ -330,6 +331,32 @@ impl Owner {
             next_look: now,
             busy: Vec::new(),
         });
+    }
+
+    /// Asks for what attempts of the runs of such shards have said in heartbeats that their workers hold back; says whether there may
+    /// be any. The first heartbeat of an attempt is never held back.
+    pub(super) fn want_heartbeats(&mut self, of: impl Fn(&Place) -> bool) -> bool {
+        let mut wanted = Vec::new();
+        for id in self.queues.session_ids() {
+            let hand_outs = self.queues.session(id).map(|s| s.activities.clone());
+            for hand_out in hand_outs.into_iter().flatten() {
+                let Some(run) = self.runs.get(&hand_out.run_id) else {
+                    continue;
+                };
+                let activity = run.execution.activity(hand_out.scheduled_event_id);
+                let beats =
+                    activity.is_some_and(|activity| !activity.heartbeat_details.0.is_empty());
+                if beats && of(self.shards.place(run.shard)) {
+                    wanted.push((id, hand_out.token(&run.key)));
+                }
+            }
+        }
+        let any = !wanted.is_empty();
+        for (id, token) in wanted {
+            // A worker that is gone holds nothing.
+            self.queues.send(id, ToWorker::HeartbeatWanted(token));
+        }
+        any
     }
 
     /// Lets the shards go that are to leave, once everything of them is durable and their workers have answered, or have had the

@@ -63,6 +63,7 @@ impl Owner {
         [
             timer,
             hold,
+            self.beats_until,
             self.noting.next_look(),
             self.shards.next_look(),
             Some(self.matching.next_sweep()),

@@ -148,7 +148,7 @@ pub(super) async fn work(outside: Outside, process: usize, mut state: watch::Rec
                             }
                         }
                     }
-                    Some(ToWorker::ActivityRefused { .. }) => {}
+                    Some(ToWorker::HeartbeatWanted(_) | ToWorker::ActivityRefused { .. }) => {}
                     None => break,
                 }
             }

@@ -49,6 +49,7 @@ impl Hand {
                 ToWorker::WorkflowTask(task) => return task,
                 ToWorker::Evict(_)
                 | ToWorker::CancelActivity(_)
+                | ToWorker::HeartbeatWanted(_)
                 | ToWorker::ActivityRefused { .. } => {}
                 other @ ToWorker::ActivityTask(_) => unreachable!("{other:?}"),
             }
@@ -61,6 +62,7 @@ impl Hand {
                 ToWorker::ActivityTask(task) => return task,
                 ToWorker::Evict(_)
                 | ToWorker::CancelActivity(_)
+                | ToWorker::HeartbeatWanted(_)
                 | ToWorker::ActivityRefused { .. } => {}
                 other @ ToWorker::WorkflowTask(_) => unreachable!("{other:?}"),
             }
@@ -72,7 +74,8 @@ impl Hand {
         loop {
             match self.next().await {
                 ToWorker::ActivityRefused { problem, .. } => return problem,
-                ToWorker::Evict(_) | ToWorker::CancelActivity(_) => {}
+                ToWorker::Evict(_) | ToWorker::CancelActivity(_) | ToWorker::HeartbeatWanted(_) => {
+                }
                 other @ (ToWorker::WorkflowTask(_) | ToWorker::ActivityTask(_)) => {
                     unreachable!("{other:?}")
                 }
@@ -321,6 +324,28 @@ async fn what_a_heartbeat_said_outlives_a_deploy() {
     let mut hand = Hand::connect(&engine, "two");
     assert_eq!(said(&*hand.activity().await), (2, 17));
     check_audit(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heartbeat_that_a_worker_holds_back_is_asked_for_before_its_run_leaves() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    let mut hand = Hand::connect(&engine, "one");
+    one_activity(&engine, &mut hand, 0, Millis(10)).await;
+    let task = hand.activity().await;
+    hand.beat(&task, 17);
+    let asked = async {
+        loop {
+            if let ToWorker::HeartbeatWanted(token) = hand.next().await {
+                assert_eq!(token, task.token);
+                return hand.beat(&task, 18);
+            }
+        }
+    };
+    tokio::join!(engine.close(), asked);
+    let engine = owner(&url).await;
+    let mut hand = Hand::connect(&engine, "two");
+    assert_eq!(said(&*hand.activity().await), (2, 18));
 }
 
 #[tokio::test(flavor = "multi_thread")]

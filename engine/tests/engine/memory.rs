@@ -130,6 +130,7 @@ fn beat_and_fail(engine: &Engine) -> tokio::task::JoinHandle<()> {
                 }
                 ToWorker::Evict(_)
                 | ToWorker::CancelActivity(_)
+                | ToWorker::HeartbeatWanted(_)
                 | ToWorker::ActivityRefused { .. } => {}
             }
         }

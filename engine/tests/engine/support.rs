@@ -238,7 +238,9 @@ pub(crate) fn work(engine: &Engine, script: Script, act: Act) -> tokio::task::Jo
                     cached.remove(&run_id);
                     continue;
                 }
-                ToWorker::CancelActivity(_) | ToWorker::ActivityRefused { .. } => continue,
+                ToWorker::CancelActivity(_)
+                | ToWorker::HeartbeatWanted(_)
+                | ToWorker::ActivityRefused { .. } => continue,
             };
             if !answers.send(answer) {
                 return;

@@ -60,7 +60,7 @@ pub struct ActivityInfo {
 impl ActivityContext {
     /// Says that the attempt is alive and how far it is. The next attempt can read the details.
     ///
-    /// Call it as often as you like: it goes to the engine at most once in 0.8 of the heartbeat timeout.
+    /// Call it as often as you like: it goes to the engine at most once in 0.8 of the heartbeat timeout, or in five seconds.
     pub fn heartbeat<T: Serialize + ?Sized>(&self, details: &T) {
         match definition::encode(details) {
             Ok(payload) => self

@@ -1,4 +1,4 @@
-//! Heartbeats, at most one to the engine in 0.8 of the timeout: what comes sooner waits, and the latest wins.
+//! Heartbeats, at most one to the engine in 0.8 of the timeout and in five seconds: what comes sooner waits, and the latest wins.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -9,8 +9,8 @@ use history::{Millis, Payloads, task::FromWorker};
 
 use super::running::Running;
 
-/// The time between heartbeats that no timeout asks for; they only tell the next attempt how far this one came.
-pub(crate) const UNTIMED_INTERVAL: Duration = Duration::from_secs(30);
+/// The longest that a heartbeat waits: after a crash the next attempt hears how far this one came before that.
+pub(crate) const INTERVAL_MAX: Duration = Duration::from_secs(5);
 
 /// Decides when a heartbeat goes out.
 pub(crate) struct Throttle {
@@ -67,8 +67,8 @@ impl State {
 
 impl Throttle {
     pub(super) fn new(timeout: Millis) -> Self {
-        let interval = timeout.non_zero().map_or(UNTIMED_INTERVAL, |timeout| {
-            Duration::from(timeout).mul_f64(0.8)
+        let interval = timeout.non_zero().map_or(INTERVAL_MAX, |timeout| {
+            Duration::from(timeout).mul_f64(0.8).min(INTERVAL_MAX)
         });
         Self {
             interval,
@@ -99,10 +99,11 @@ impl Throttle {
         }
     }
 
-    /// Sends what waits, before the attempt ends.
+    /// Sends what waits, before the attempt ends or its run leaves.
     pub(super) fn flush(&self, running: &Running) {
         let mut state = self.state();
         if let Some(details) = state.waiting.take() {
+            state.sent_at = Some(Instant::now());
             send(running, details);
         }
     }

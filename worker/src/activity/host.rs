@@ -91,6 +91,14 @@ impl Host {
         }
     }
 
+    /// Sends what an attempt has said in a heartbeat that waits for its time.
+    pub(crate) fn flush(&self, token: &ActivityTaskToken) {
+        let running = self.running().get(&Key::of(token)).cloned();
+        if let Some(running) = running {
+            running.heartbeats.flush(&running);
+        }
+    }
+
     fn all(&self) -> Vec<Arc<Running>> {
         self.running().values().cloned().collect()
     }

@@ -66,6 +66,14 @@ async fn beats(ctx: &ActivityContext) -> Result<Option<u32>> {
 }
 
 #[activity]
+async fn beats_twice_and_waits(app: &Arc<App>, ctx: &ActivityContext) -> Result<()> {
+    ctx.heartbeat(&1);
+    ctx.heartbeat(&2);
+    app.started.notify_one();
+    std::future::pending().await
+}
+
+#[activity]
 async fn nothing() -> Result<()> {
     Ok(())
 }
@@ -83,6 +91,7 @@ fn hosted() -> (Hosted, Arc<App>) {
         .activity(watches)
         .activity(ignores_cancellation)
         .activity(beats)
+        .activity(beats_twice_and_waits)
         .activity(nothing)
         .with(app.clone());
     (Hosted::new(worker), app)
@@ -200,4 +209,18 @@ async fn an_activity_that_the_worker_does_not_have_fails_its_attempt_and_says_wh
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_heartbeat_that_is_held_back_goes_out_when_it_is_wanted() {
+    let (mut hosted, app) = hosted();
+    let token = hosted.attempt("beats_twice_and_waits", &[]);
+    app.started.notified().await;
+    let beat = async |hosted: &mut Hosted| match hosted.answer().await {
+        FromWorker::ActivityHeartbeat { details, .. } => value(&details),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(beat(&mut hosted).await, json!(1));
+    hosted.to.send(ToWorker::HeartbeatWanted(token)).unwrap();
+    assert_eq!(beat(&mut hosted).await, json!(2));
 }

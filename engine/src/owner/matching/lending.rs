@@ -46,9 +46,10 @@ impl Token {
         match message {
             ToWorker::WorkflowTask(task) => Some(Self::Workflow(task.token.clone())),
             ToWorker::ActivityTask(task) => Some(Self::Activity(task.token.clone())),
-            ToWorker::CancelActivity(_) | ToWorker::ActivityRefused { .. } | ToWorker::Evict(_) => {
-                None
-            }
+            ToWorker::CancelActivity(_)
+            | ToWorker::HeartbeatWanted(_)
+            | ToWorker::ActivityRefused { .. }
+            | ToWorker::Evict(_) => None,
         }
     }
 
