@@ -30,9 +30,13 @@ pub(crate) async fn workflow(server: &Server, words: &[&str]) -> (i32, String, S
 
 /// Runs `coreason audit check` on a database.
 async fn check(database_url: &str, words: &[&str]) -> (i32, String, String) {
+    audit("check", database_url, words).await
+}
+
+async fn audit(verb: &str, database_url: &str, words: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
     command
-        .args(["audit", "check", "--database-url", database_url])
+        .args(["audit", verb, "--database-url", database_url])
         .args(words);
     run(command).await
 }
@@ -45,6 +49,20 @@ async fn run(mut command: Command) -> (i32, String, String) {
     } = command.output().await.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_of_a_run_that_is_not_there_proves_nothing() {
+    let server = Server::start().await;
+    let unknown = "01a205b3-d7b0-7000-aa45-04e0e5517f43";
+
+    let (code, out, err) = audit("verify", &server.database_url(), &["--run-id", unknown]).await;
+
+    assert_eq!((code, out.as_str()), (1, ""), "{err}");
+    assert!(
+        err.contains(unknown) && err.contains("[WORKFLOW_NOT_FOUND]"),
+        "{err}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,7 +50,7 @@ impl Verify {
         let scope = self.run_id.map_or(Scope::Everything, Scope::Run);
         let report = verify(self.place, scope).await?;
         if let (Some(run_id), 0) = (self.run_id, report.rows) {
-            return Err(Error::Unchecked(Box::new(Error::NoRun(run_id))));
+            return Err(Error::NoRun(run_id));
         }
         let mut out = io::stdout().lock();
         if self.json {
