@@ -127,6 +127,8 @@ impl Show {
         let mut after = 0;
         let mut waits = Waits::default();
         let mut look_after = LOOK_AFTER;
+        // Of the last event. That the run is closed may be said in a page after it.
+        let mut next: Option<String> = None;
         loop {
             let wait = format!("{}s", look_after.as_secs());
             let page = self
@@ -139,7 +141,6 @@ impl Show {
             } else {
                 look_after = LOOK_AFTER;
             }
-            let mut next = None;
             for text in &page.events {
                 let event = Event::read(text)?;
                 let line = if json {
@@ -150,8 +151,11 @@ impl Show {
                 writeln!(io::stdout().lock(), "{line}")?;
                 next = event.next_run_id();
             }
-            (run_id, after) = match (page.closed, next) {
-                (false, _) => (Some(page.run_id), page.last_event_id),
+            (run_id, after) = match (page.closed, next.take()) {
+                (false, follows) => {
+                    next = follows;
+                    (Some(page.run_id), page.last_event_id)
+                }
                 (true, Some(next)) => {
                     if !json {
                         writeln!(io::stdout().lock(), "goes on in run {next}")?;
