@@ -251,7 +251,11 @@ fn may_pass(error: &Error) -> bool {
         Error::Refused(refusal) => {
             matches!(
                 refusal.code.as_str(),
-                "STARTING" | "NOT_OWNER" | "UNAVAILABLE" | "DATABASE_FAILED"
+                "STARTING"
+                    | "NOT_OWNER"
+                    | "UNAVAILABLE"
+                    | "DATABASE_UNREACHABLE"
+                    | "DATABASE_FAILED"
             )
         }
         _ => false,

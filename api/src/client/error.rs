@@ -72,7 +72,11 @@ impl Error {
             Self::Unreachable { .. } => true,
             Self::Refused { code, .. } => matches!(
                 code.as_str(),
-                "STARTING" | "NOT_OWNER" | "UNAVAILABLE" | "DATABASE_FAILED"
+                "STARTING"
+                    | "NOT_OWNER"
+                    | "UNAVAILABLE"
+                    | "DATABASE_UNREACHABLE"
+                    | "DATABASE_FAILED"
             ),
             _ => false,
         }

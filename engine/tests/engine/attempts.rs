@@ -285,7 +285,7 @@ async fn what_a_newer_binary_wrote_of_attempts_is_named_as_such() {
     one_activity(&engine, &mut hand, 0, Millis::seconds(600)).await;
     let task = hand.activity().await;
     hand.fail(&task);
-    until(&url, "SELECT count(*) FROM attempt").await;
+    until(&url, "EXISTS (SELECT FROM attempt)").await;
     engine.close().await;
     execute(&url, "UPDATE attempt SET version = version + 1").await;
     let engine = owner(&url).await;

@@ -123,7 +123,10 @@ impl Ledger {
 
 /// Says whether the same request may be sent again.
 pub(crate) fn is_passing(error: &engine::Error) -> bool {
-    matches!(error.code(), "UNAVAILABLE" | "NOT_OWNER")
+    matches!(
+        error.code(),
+        "UNAVAILABLE" | "NOT_OWNER" | "DATABASE_UNREACHABLE"
+    )
 }
 
 /// Connects a worker, and again each time the engine owns anew.

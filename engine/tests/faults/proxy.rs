@@ -53,7 +53,7 @@ pub(crate) const LOOK_UP: Point = statement("FROM batch_fate(");
 /// The engine reads the rows of runs.
 pub(crate) const FOLD: Point = statement("JOIN history h ON h.shard = u.shard");
 /// The engine reads parked runs that are due.
-pub(crate) const PARKED: Point = statement("JOIN execution e ON e.shard = u.shard");
+pub(crate) const PARKED: Point = statement("WITH RECURSIVE part AS");
 
 /// The engine gives shards to another member: in the middle of a transaction that all members wait for.
 pub(crate) const GIVE: Point = statement("UPDATE shard_owner s");
