@@ -41,7 +41,7 @@ impl Client {
     /// Sends JSON and returns what is answered, which must say how long it is.
     pub(crate) async fn post(&mut self, path: &str, body: &str) -> Result<&str> {
         let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
         self.stream.write_all(request.as_bytes()).await?;
