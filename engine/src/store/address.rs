@@ -136,8 +136,21 @@ impl Target {
             "application_name",
             "connect_timeout",
             "fallback_application_name",
+            "keepalives",
+            "keepalives_count",
+            "keepalives_idle",
+            "keepalives_interval",
+            "tcp_user_timeout",
         ] {
             parameters.take(name);
+        }
+        match parameters.take("channel_binding").as_deref() {
+            None | Some("prefer" | "disable") => {}
+            Some(other) => {
+                return invalid(format!(
+                    "channel_binding={other} can't be kept; leave it out, and let sslmode=verify-full prove who the server is"
+                ));
+            }
         }
         match parameters.0.into_keys().next() {
             Some(name) => invalid(format!("there is no parameter {name:?}")),

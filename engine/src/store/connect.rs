@@ -110,7 +110,8 @@ impl Pool {
 
 impl Purpose {
     /// Returns the statements that make a session ours: what the role or the database has set holds no more. All is set that could
-    /// end a session or a statement of ours, keep one waiting without end, or change what a statement sees.
+    /// end a session or a statement of ours, keep one waiting without end, or change what a statement sees. A plan over many partitions
+    /// looks dear, and is not: compiling it would be.
     fn settings(self) -> String {
         let (statement, lock, idle) = match self {
             Self::Commit(lease) => (lease, Duration::ZERO, IDLE_IN_TRANSACTION_MAX),
@@ -130,7 +131,7 @@ impl Purpose {
             "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {};
              SET idle_session_timeout = 0; SET synchronous_commit = on;
              SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
-             SET default_transaction_deferrable = off; {}; {}",
+             SET default_transaction_deferrable = off; SET jit = off; {}; {}",
             statement.as_millis(),
             lock.as_millis(),
             idle.as_millis(),
@@ -143,7 +144,7 @@ impl Purpose {
             // Without row estimates for `unnest`, a generic plan would turn joins into scans of whole tables.
             Self::Commit(_) => format!(
                 "{common}; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
-                 SET plan_cache_mode = force_generic_plan; SET jit = off"
+                 SET plan_cache_mode = force_generic_plan"
             ),
             Self::Fate | Self::Lock | Self::Pooled(_) => common,
         }

@@ -64,21 +64,35 @@ impl Way {
         Err(failed.unwrap_or(Error::Silent))
     }
 
-    /// Opens a connection to the first server that can be reached, beginning with the one that did last.
+    /// Opens a connection to the first server that will do, beginning with the one that did last. Where only one that takes writes
+    /// will, it is asked by a session first: whoever speaks through the connection does not ask.
     pub(super) async fn dial(&self) -> Result<Box<dyn Wire>, Error> {
+        if self.target.writable {
+            drop(self.log_in("coreason").await?);
+        }
         let mut failed = None;
         for n in self.order() {
             match self.dial_at(n).await {
-                Ok(wire) => return Ok(wire),
+                Ok(wire) => {
+                    self.latest.store(n, Ordering::Relaxed);
+                    return Ok(wire);
+                }
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
         Err(failed.unwrap_or(Error::Silent))
     }
 
+    /// Returns all servers once. While one is tried, the next counts as the one to begin with: whoever has no patience left for a server
+    /// that says nothing goes on at another one.
     fn order(&self) -> impl Iterator<Item = usize> + use<> {
-        let (count, first) = (self.target.hosts.len(), self.latest.load(Ordering::Relaxed));
-        (0..count).map(move |n| (first + n) % count)
+        let (count, latest) = (self.target.hosts.len(), Arc::clone(&self.latest));
+        let first = latest.load(Ordering::Relaxed);
+        (0..count).map(move |n| {
+            let n = (first + n) % count;
+            latest.store((n + 1) % count, Ordering::Relaxed);
+            n
+        })
     }
 
     async fn log_in_at(&self, n: usize, name: &str) -> Result<Client, Error> {
@@ -110,7 +124,9 @@ impl Way {
             }
         });
         if target.writable {
-            let standby = client.query_one("SELECT pg_is_in_recovery()", &[]).await?;
+            let asked = client.query_one("SELECT pg_is_in_recovery()", &[]);
+            let standby = timeout(CONNECT_TIMEOUT, asked).await;
+            let standby = standby.map_err(|_elapsed| unanswered(&target.hosts[n]))??;
             if standby.get(0) {
                 return Err(Error::Standby(target.hosts[n].to_string()));
             }
@@ -171,4 +187,20 @@ async fn reach(name: &str, port: u16) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect((name, port)).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_says_nothing_is_not_the_first_again() {
+        let target = Target::parse("postgres://u@a,b,c/d").unwrap();
+        let way = Way::new(target).unwrap();
+        assert_eq!(way.order().collect::<Vec<_>>(), [0, 1, 2]);
+        // Nobody waited for the answer of the first, or of the second.
+        assert_eq!(way.order().next(), Some(0));
+        assert_eq!(way.order().next(), Some(1));
+        assert_eq!(way.order().collect::<Vec<_>>(), [2, 0, 1]);
+    }
 }
