@@ -258,6 +258,22 @@ fn unread(key: &Key, error: &store::Error) -> Error {
     }
 }
 
+/// Says whether a read may have failed at a single row: at damage where it lies, or at what it holds.
+pub(super) fn is_of_a_row(error: &store::Error) -> bool {
+    match error {
+        store::Error::Sqlx(sqlx::Error::Database(told)) => {
+            // Connections, conflicts, resources, locks, and what an operator does are of the server.
+            let code = told.code().unwrap_or_default();
+            !["08", "40", "53", "55", "57"].contains(&code.get(..2).unwrap_or_default())
+        }
+        store::Error::Sqlx(error) => matches!(
+            error,
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)
+        ),
+        _ => false,
+    }
+}
+
 /// Says whether what could not be read may be read in a while.
 pub(super) fn is_passing(error: &store::Error) -> bool {
     matches!(

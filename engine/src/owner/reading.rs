@@ -7,7 +7,10 @@ use foldhash::HashMap;
 use futures::FutureExt as _;
 use history::RunId;
 
-use super::{Key, Message, Owner, loading::is_passing};
+use super::{
+    Key, Message, Owner,
+    loading::{is_of_a_row, is_passing},
+};
 use crate::{
     limits::{READ_AGAIN_AFTER, READ_BATCH},
     store::{
@@ -167,7 +170,11 @@ impl Owner {
             async move {
                 let part = loop {
                     match store.load_all(&asked, bytes).await {
-                        Err(error) if is_passing(&error) => {
+                        // What the database fails at may be a single run, which then is read by itself: nothing else waits for it.
+                        Err(error)
+                            if is_passing(&error)
+                                && (matches!(cause, Cause::Alone) || !is_of_a_row(&error)) =>
+                        {
                             tracing::error!(
                                 error = &error as &dyn std::error::Error,
                                 "runs can't be read; trying again"
@@ -213,13 +220,13 @@ impl Owner {
                     error = &error as &dyn std::error::Error,
                     "runs can't be read together; reading each by itself"
                 );
-                let many = asked.len() > 1;
+                let alone = matches!(cause, Cause::Alone);
                 for (shard, run_id) in asked {
                     if self.reading.is_done(read, run_id) {
-                        if many {
-                            self.read_all(vec![(shard, run_id)], Cause::Alone, 0);
-                        } else {
+                        if alone {
                             self.is_not_there(run_id);
+                        } else {
+                            self.read_all(vec![(shard, run_id)], Cause::Alone, 0);
                         }
                     }
                 }
