@@ -574,6 +574,11 @@ impl Queues {
         std::mem::take(&mut self.outbox)
     }
 
+    /// Forgets what is to be told to a member.
+    pub(crate) fn drop_outbox(&mut self, member: Uuid) {
+        self.outbox.retain(|(to, _)| *to != member);
+    }
+
     pub(crate) fn has_outbox(&self) -> bool {
         !self.outbox.is_empty()
     }

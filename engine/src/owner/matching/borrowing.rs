@@ -239,11 +239,20 @@ impl Owner {
 
     /// A member is gone, and its workers with it.
     pub(super) fn lose_borrowed(&mut self, member: Uuid) {
-        for id in self.queues.session_ids() {
-            let seat = self.queues.session(id).map(|worker| &worker.seat);
-            if matches!(seat, Some(Seat::Elsewhere(borrowed)) if borrowed.member == member) {
-                self.disconnect(id);
-            }
+        let mut lost = self.queues.session_ids();
+        lost.retain(|id| {
+            let worker = self.queues.session(*id);
+            worker.is_some_and(|worker| match &worker.seat {
+                Seat::Elsewhere(borrowed) if borrowed.member == member => {
+                    // What one of them had is not for the next of them.
+                    worker.draining = true;
+                    true
+                }
+                Seat::Elsewhere(_) | Seat::Here { .. } => false,
+            })
+        });
+        for id in lost {
+            self.disconnect(id);
         }
     }
 }

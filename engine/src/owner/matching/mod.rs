@@ -53,6 +53,9 @@ pub(crate) use parcel::Parcel;
 /// How often it is looked at what lies idle, and who is silent.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// A member that stops waits no longer than this for another one that says nothing.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
+
 /// What this member knows of the others.
 #[derive(Debug)]
 pub(super) struct Matching {
@@ -83,7 +86,9 @@ impl Matching {
 
     /// Says whether something is on its way to another member.
     pub(super) fn is_sending(&self) -> bool {
-        self.links.values().any(Link::is_sending)
+        let now = Instant::now();
+        let mut links = self.links.values();
+        links.any(|link| link.is_sending() && link.silent_for(now) < HEARD_WITHIN)
     }
 
     /// Says whether a member hears what it is told, as far as it is known.
@@ -136,6 +141,8 @@ impl Owner {
     fn lose_member(&mut self, member: Uuid) {
         self.lose_borrowed(member);
         self.lose_lent(member);
+        // Whatever was to be said to it is about what it had.
+        self.queues.drop_outbox(member);
         let now = self.now();
         self.queues.forget_pollers(member, now);
         self.tell_all(member);
@@ -239,6 +246,7 @@ impl Owner {
     pub(super) fn post_parcels(&mut self) {
         if self.matching.links.is_empty() {
             self.matching.unsure.clear();
+            self.queues.take_outbox();
             return;
         }
         self.post_grants();
@@ -289,8 +297,9 @@ impl Owner {
                     },
                     Ok(Err(_)) | Err(_) => None,
                 };
-                // One that is another member by now is in the next list; until then it is the same as one that does not hear.
-                if matches!(receipt, None | Some(Receipt::Stranger)) {
+                // One that is another member by now is in the next list; until then it is the same as one that does not hear. And who does
+                // not understand this one would begin anew at once, again and again.
+                if matches!(receipt, None | Some(Receipt::Stranger | Receipt::Void(_))) {
                     tokio::time::sleep(pause).await;
                 }
                 Message::Posted {
