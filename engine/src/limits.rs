@@ -82,7 +82,7 @@ pub const LIST_CONNECTIONS: u32 = 2;
 /// The most attempts of a run that a list looks at, and the most activities that may wait for a worker.
 pub const LIST_ATTEMPTS_MAX: u16 = 20;
 /// The most stored bytes of what a list reads of an attempt, its last heartbeat included.
-pub const LIST_ATTEMPT_BYTES_MAX: i32 = 64 * 1024;
+pub const LIST_ATTEMPT_BYTES_MAX: i32 = 8 * 1024;
 /// How many connections a process has at most for reads of its owner, and as many for histories that it shows.
 pub const READ_CONNECTIONS: u32 = 8;
 /// How many for changes of members, and of who owns what.
