@@ -16,17 +16,17 @@ use crate::{error::Error, hosts::Hosts};
 /// How long this process may take to answer itself at the address that it gives the others, before it is taken for not ready.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 
-/// The engine of this process, once it has opened its database. Cheap to clone.
+/// The engine of this process, once it has opened its database. Cheap to clone: that happens several times a request.
 #[derive(Clone)]
 pub struct App {
-    engine: Arc<OnceLock<Engine>>,
-    http: reqwest::Client,
-    hosts: Hosts,
     here: Arc<Here>,
 }
 
-/// What tells this process from others.
+/// What this process has, and what tells it from others.
 struct Here {
+    engine: OnceLock<Engine>,
+    http: reqwest::Client,
+    hosts: Hosts,
     instance: Uuid,
     /// Where the other members reach it.
     address: OnceLock<String>,
@@ -50,10 +50,10 @@ impl App {
     /// Returns the app of an engine that is not open yet, which answers to these names as well.
     pub(crate) fn answering_to(hosts: Hosts) -> Self {
         Self {
-            engine: Arc::default(),
-            http: crate::peers::http(),
-            hosts,
             here: Arc::new(Here {
+                engine: OnceLock::new(),
+                http: crate::peers::http(),
+                hosts,
                 instance: Uuid::new_v4(),
                 address: OnceLock::new(),
                 stopping: AtomicBool::new(false),
@@ -63,13 +63,13 @@ impl App {
 
     /// Returns the names to which it answers.
     pub(crate) fn hosts(&self) -> &Hosts {
-        &self.hosts
+        &self.here.hosts
     }
 
     /// Hands over the engine; before that, requests are answered with `STARTING`.
     pub(crate) fn opened(&self, engine: Engine) {
         // There is one opening per process.
-        let _ = self.engine.set(engine);
+        let _ = self.here.engine.set(engine);
     }
 
     /// Says where the other members are told to reach this process.
@@ -109,6 +109,7 @@ impl App {
     /// Asks at an address whether this process answers there; if not, says what does.
     pub(crate) async fn is_at(&self, address: &str, within: Duration) -> Result<(), String> {
         let asked = self
+            .here
             .http
             .get(format!("{address}{}", crate::peers::IDENTITY))
             .timeout(within)
@@ -130,11 +131,11 @@ impl App {
 
     /// Returns the way to other members.
     pub(crate) fn http(&self) -> &reqwest::Client {
-        &self.http
+        &self.here.http
     }
 
     /// Returns the engine.
     pub(crate) fn engine(&self) -> Result<&Engine, Error> {
-        self.engine.get().ok_or(Error::Starting)
+        self.here.engine.get().ok_or(Error::Starting)
     }
 }
