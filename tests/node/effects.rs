@@ -3,6 +3,7 @@
 use std::{fs::OpenOptions, io::Write as _};
 
 use coreason::prelude::*;
+use history::FailureInfo;
 
 /// Appends a line to the ledger, so that what was done is known without asking the engine.
 pub(crate) fn note(line: &str) -> Result<()> {
@@ -48,7 +49,7 @@ pub(crate) fn effect_once(ctx: &ActivityContext) -> Result<()> {
 /// Says whether nobody knows what came of an attempt: its process was killed or frozen.
 pub(crate) fn has_no_answer(error: &Error) -> bool {
     let cause = error.failure().cause.as_ref();
-    cause.is_some_and(|cause| cause.message.contains("timeout"))
+    cause.is_some_and(|cause| matches!(cause.info, FailureInfo::TimedOut { .. }))
 }
 
 /// Does one thing after another, two at once, something that must not be done twice, and leaves the rest to a child. Returns how

@@ -30,11 +30,7 @@ async fn ledger(wf: Workflow, workflow: String, steps: u32) -> Result<u32> {
         n = wf.call(step, (workflow.clone(), n)).await?;
     }
     if let Err(error) = wf.call(once, workflow).await
-        && !error
-            .failure()
-            .cause
-            .as_ref()
-            .is_some_and(|cause| cause.message.contains("timeout"))
+        && !effects::has_no_answer(&error)
     {
         return Err(error);
     }
