@@ -49,11 +49,16 @@ fn problem(kind: &'static str, text: &str) -> Option<InvalidId> {
     } else if text.len() > ID_BYTES_MAX {
         let bytes = text.len();
         Some(InvalidId::TooLong { kind, bytes })
-    } else if text.chars().any(char::is_control) {
+    } else if !is_plain(text) && text.chars().any(char::is_control) {
         Some(InvalidId::ControlCharacter { kind })
     } else {
         None
     }
+}
+
+/// Says whether there is nothing but the visible characters of ASCII and spaces: nearly all ids are so, and this is quickly seen.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 macro_rules! names {

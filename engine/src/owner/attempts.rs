@@ -1,11 +1,7 @@
 //! What the database keeps of attempts beside the log: one note for each pending activity and workflow task that is replaced
 //! with the run's next commit, or in a commit of its own. A short attempt that ends well writes none.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use history::{
     EventId, EventKind, Execution, Note, Record, RunId, execution::AttemptState, record::Noted,
@@ -13,7 +9,10 @@ use history::{
 use tokio::time::Instant;
 
 use super::Owner;
-use crate::{limits::ATTEMPT_NOTED_AFTER, store::commit::AttemptRow};
+use crate::{
+    limits::{ATTEMPT_NOTED_AFTER, HEARTBEAT_NOTED_AFTER},
+    store::commit::AttemptRow,
+};
 
 /// Of one run. Activities go by their `ActivityTaskScheduled` event, the workflow task by [`EventId::NONE`].
 #[derive(Debug, Default)]
@@ -29,21 +28,32 @@ pub(crate) struct Attempts {
 }
 
 /// What is to be written when it is still so in a while.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Later {
+#[derive(Debug, Clone, Copy)]
+enum Later {
     /// This attempt has started.
     Start(u32),
     /// What the last heartbeat said.
     Heartbeat,
 }
 
-/// What is to be looked at, the earliest first.
+/// What is to be looked at. All of a kind waits for as long, so the first that came is the first to be looked at.
 #[derive(Debug, Default)]
-pub(super) struct Noting(BinaryHeap<Reverse<(Instant, RunId, EventId, Later)>>);
+pub(super) struct Noting {
+    starts: VecDeque<(Instant, RunId, EventId, Later)>,
+    heartbeats: VecDeque<(Instant, RunId, EventId, Later)>,
+}
 
 impl Noting {
     pub(super) fn next_look(&self) -> Option<Instant> {
-        self.0.peek().map(|Reverse((at, ..))| *at)
+        let firsts = [&self.starts, &self.heartbeats].map(VecDeque::front);
+        firsts.into_iter().flatten().map(|(at, ..)| *at).min()
+    }
+
+    fn next_due(&mut self, now: Instant) -> Option<(RunId, EventId, Later)> {
+        let is_due = |(at, ..): &mut (Instant, RunId, EventId, Later)| *at <= now;
+        let due = self.starts.pop_front_if(is_due);
+        let due = due.or_else(|| self.heartbeats.pop_front_if(is_due));
+        due.map(|(_, run_id, about, what)| (run_id, about, what))
     }
 }
 
@@ -253,7 +263,9 @@ fn ended(kind: &EventKind) -> Option<EventId> {
 impl Owner {
     /// Has it written that an attempt has started, if it runs long.
     pub(super) fn note_start(&mut self, run_id: RunId, about: EventId, attempt: u32) {
-        self.note_later(run_id, about, Later::Start(attempt), ATTEMPT_NOTED_AFTER);
+        let at = Instant::now() + ATTEMPT_NOTED_AFTER;
+        let start = (at, run_id, about, Later::Start(attempt));
+        self.noting.starts.push_back(start);
     }
 
     /// Has it written what a heartbeat said that was just applied: in a while, for more may come; at once when the run is
@@ -270,23 +282,16 @@ impl Owner {
             run.attempts.change(about);
             self.settle(run_id);
         } else if run.attempts.beat(about) {
-            let after = crate::limits::HEARTBEAT_NOTED_AFTER;
-            self.note_later(run_id, about, Later::Heartbeat, after);
+            let at = Instant::now() + HEARTBEAT_NOTED_AFTER;
+            let heartbeat = (at, run_id, about, Later::Heartbeat);
+            self.noting.heartbeats.push_back(heartbeat);
         }
-    }
-
-    fn note_later(&mut self, run_id: RunId, about: EventId, what: Later, after: Duration) {
-        let at = Instant::now() + after;
-        self.noting.0.push(Reverse((at, run_id, about, what)));
     }
 
     /// Has written what is still so that was to be looked at by now.
     pub(super) fn write_noted(&mut self) {
         let now = Instant::now();
-        while self.noting.next_look().is_some_and(|at| at <= now) {
-            let Some(Reverse((_, run_id, about, what))) = self.noting.0.pop() else {
-                break;
-            };
+        while let Some((run_id, about, what)) = self.noting.next_due(now) {
             let Some(run) = self.runs.get_mut(&run_id) else {
                 continue;
             };
