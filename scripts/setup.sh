@@ -1,4 +1,4 @@
-# Sourced by ./run, ./test and scripts/sqlx-prepare: installs what is missing, and says where things are.
+# Sourced by ./run, ./test, scripts/pack and scripts/sqlx-prepare: installs what is missing, and says where things are.
 # shellcheck shell=bash disable=SC2034,SC2164
 #
 # COREASON_CACHE     tools and Postgres 18. As root it lies outside of /root, because Postgres runs as another user there.
