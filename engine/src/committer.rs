@@ -467,7 +467,7 @@ impl Lane {
                         "the database failed at a batch"
                     );
                     if items.len() > 1 {
-                        return Ok(Err(Refusal::Failing(reason(&error))));
+                        return Ok(Err(Refusal::Failing(error.with_causes())));
                     }
                     error
                 }
@@ -495,7 +495,7 @@ impl Lane {
                     .await?
                     .ok();
             }
-            return Ok(Err(Refusal::Failing(reason(&doubtful))));
+            return Ok(Err(Refusal::Failing(doubtful.with_causes())));
         }
     }
 
@@ -566,17 +566,6 @@ impl Doubts {
         let long = self.count >= BATCH_RESENDS_MAX && self.since.elapsed() >= 3 * self.patience;
         self.count >= self.most || long
     }
-}
-
-/// Returns an error with its causes, in one line.
-fn reason(error: &store::Error) -> String {
-    let mut reason = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        reason = format!("{reason}: {error}");
-        cause = error.source();
-    }
-    reason
 }
 
 #[cfg(test)]

@@ -226,8 +226,7 @@ impl Engine {
     /// # Errors
     /// When it can't be.
     pub async fn reach(database_url: &str) -> Result<(), Error> {
-        store::connect::Address::find(database_url).await?;
-        Ok(())
+        Ok(store::connect::Address::reach(database_url).await?)
     }
 
     /// Says whether the database has a namespace of that name.

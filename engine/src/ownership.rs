@@ -26,6 +26,7 @@ use crate::{
     Config, Error, Role,
     clock::{self, Clock},
     committer,
+    error::innermost,
     limits::{COMMITTERS, DRAIN, LEASE},
     members::{self, Members, Post, Shared},
     owner::{self, Message},
@@ -164,12 +165,6 @@ impl Ended {
             Self::Store(_) | Self::Committer(_) | Self::Lease | Self::Panicked(_) => None,
         }
     }
-}
-
-/// Returns what an error comes from.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.last().unwrap_or(error).to_string()
 }
 
 impl Tenure<'_> {

@@ -92,7 +92,6 @@ pub struct ActivityTaskToken {
     /// Which attempt, from 1.
     pub attempt: u32,
     /// The folding of the run that handed it out: each hands an attempt out once. An answer counts whichever folding it is of.
-    #[serde(default)]
     pub incarnation: u64,
 }
 

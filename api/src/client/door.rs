@@ -61,7 +61,7 @@ impl Door {
             Self::Http { http, .. } => {
                 let unreachable = |error: reqwest::Error| Error::Unreachable {
                     address: address.clone(),
-                    problem: innermost(&error),
+                    problem: crate::reason(&error),
                 };
                 let response = http
                     .request(method, url)
@@ -224,14 +224,6 @@ fn refused_here(problem: InvalidId) -> Error {
 
 fn written(body: &impl Serialize) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(body).map_err(|error| Error::Encode(error.into()))
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    error.to_string()
 }
 
 #[cfg(test)]

@@ -159,6 +159,13 @@ fn where_known(name: &str, value: &str) -> String {
     )
 }
 
+/// Finds a way to the database of a URL that leads there.
+async fn way(url: &str) -> Result<Way, Error> {
+    let way = Way::new(Target::parse(url)?)?;
+    reach::check(&way).await?;
+    Ok(way)
+}
+
 /// A database, and the way to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
@@ -168,13 +175,21 @@ pub(crate) struct Address {
 }
 
 impl Address {
+    /// Asks whether the database of a URL can be reached.
+    ///
+    /// # Errors
+    /// When the URL can't be meant, or no server of it can be reached.
+    pub(crate) async fn reach(url: &str) -> Result<(), Error> {
+        way(url).await?;
+        Ok(())
+    }
+
     /// Finds the way to the database of a `postgres://` URL.
     ///
     /// # Errors
     /// When the URL can't be meant, no server of it can be reached, or something is in between that breaks sessions.
     pub(crate) async fn find(url: &str) -> Result<Self, Error> {
-        let way = Way::new(Target::parse(url)?)?;
-        reach::check(&way).await?;
+        let way = way(url).await?;
         pooler::refuse(&way).await?;
         let bridge = if way.is_special() {
             Some(Arc::new(Bridge::open(way.clone())?))

@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep};
 use tokio_postgres::error::SqlState;
 
 use super::{Error, dial::Way};
+use crate::error::innermost;
 use crate::limits::SERVER_START_MAX;
 
 /// How often a server is asked that says that it is starting.
@@ -42,14 +43,6 @@ pub(super) async fn check(way: &Way) -> Result<(), Error> {
         }
         sleep(START_LOOK).await;
     }
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    error.to_string()
 }
 
 #[cfg(test)]
