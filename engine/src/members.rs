@@ -21,7 +21,7 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    limits::{HAND_OVER_SHARDS, SHARDS},
+    limits::{HAND_OVER_SHARDS, LOCK_WAIT_MAX, SHARDS},
     owner::Message,
     ownership::{Ended, State, answered},
     peers::{Letter, Peers, Request},
@@ -264,8 +264,11 @@ impl<'a> Members<'a> {
     /// Gives shards to others. That somebody keeps a lock for a while ends no membership: it is asked for again as long as the lease is
     /// renewed, which is done meanwhile.
     async fn give(&mut self, moves: &[(i16, Uuid)]) -> Result<(), Ended> {
+        // There are two locks to wait for, and then the answer has to come in time.
+        let wait = (self.expiry / 4).min(LOCK_WAIT_MAX);
         loop {
-            match answered(self.expiry, self.store.give(self.term, moves.to_vec())).await? {
+            let given = self.store.give(self.term, moves.to_vec(), wait);
+            match answered(self.expiry, given).await? {
                 Err(error) if error.passes() => tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "shards can't be given away; trying again"

@@ -219,6 +219,10 @@ impl Owner {
         if !self.queues.has_free(queue, kind) || self.must_read(queue, kind) {
             return false;
         }
+        // What is being read takes the slots that are free.
+        if kind == Kind::Workflow && self.reads_enough(queue) {
+            return false;
+        }
         match kind {
             Kind::Workflow => match self.queues.next_workflow(queue) {
                 Some(run_id) => self.wake_run(run_id, None),

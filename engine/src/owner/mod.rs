@@ -343,6 +343,8 @@ pub(crate) enum Message {
         incarnation: u64,
         /// What the run was known to have stored when it was asked.
         bytes: u64,
+        /// Whose workers wait for it.
+        queue: queues::QueueKey,
         events: Result<Vec<Arc<history::Event>>, store::Error>,
     },
     /// Runs that were asked for by their ids.
@@ -551,8 +553,9 @@ impl Owner {
                 run_id,
                 incarnation,
                 bytes,
+                queue,
                 events,
-            } => self.history_read(run_id, incarnation, bytes, events),
+            } => self.history_read(run_id, incarnation, (bytes, queue), events),
             Message::Read {
                 read,
                 cause,

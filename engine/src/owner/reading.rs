@@ -71,6 +71,11 @@ impl Reading {
         self.asked.contains_key(&run_id)
     }
 
+    /// Says whether the runs that are due next got nothing when there was little.
+    pub(super) fn due_waits(&self) -> bool {
+        self.due_waits
+    }
+
     /// Says whether the runs that are due next are being read, or have to wait.
     pub(super) fn holds_due_back(&self) -> bool {
         self.reads_due || self.due_waits

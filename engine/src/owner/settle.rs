@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{
     Message, Owner,
-    queues::{Kind, SessionId},
+    queues::{Kind, QueueKey, SessionId},
     run::{After, Unreadable},
 };
 use crate::{
@@ -195,18 +195,19 @@ impl Owner {
             }
             _ => self.queues.free(&queue, Kind::Workflow),
         };
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
         let Some(session) = session else {
-            run.in_backlog = true;
-            let now = self.now();
-            self.queues.wait_workflow(&queue, run_id, now);
-            return self.may_demand(&queue, Kind::Workflow);
+            return self.wait_for_slot(run_id, &queue);
+        };
+        let Some(run) = self.runs.get(&run_id) else {
+            return;
         };
         let partial = affinity == Some(session)
             && run.tail_from <= run.execution.previous_started_event_id().next();
         if !partial && run.tail_from != history::EventId::FIRST {
+            // What is being read takes the slots that are free.
+            if self.reads_enough(&queue) {
+                return self.wait_for_slot(run_id, &queue);
+            }
             return self.read_history(run_id);
         }
         self.send_workflow_task(
@@ -218,6 +219,15 @@ impl Owner {
                 partial,
             },
         );
+    }
+
+    fn wait_for_slot(&mut self, run_id: RunId, queue: &QueueKey) {
+        if let Some(run) = self.runs.get_mut(&run_id) {
+            run.in_backlog = true;
+            let now = self.now();
+            self.queues.wait_workflow(queue, run_id, now);
+            self.may_demand(queue, Kind::Workflow);
+        }
     }
 
     fn send_workflow_task(&mut self, run_id: RunId, session: SessionId, task: StartedTask) {
@@ -310,10 +320,20 @@ impl Owner {
         &mut self,
         run_id: RunId,
         incarnation: u64,
-        bytes: u64,
+        (bytes, queue): (u64, QueueKey),
         events: Result<Vec<Arc<Event>>, store::Error>,
     ) {
-        self.history_was_read(bytes);
+        self.history_was_read(bytes, queue);
+        self.has_read_history(run_id, incarnation, events);
+        self.refill_read();
+    }
+
+    fn has_read_history(
+        &mut self,
+        run_id: RunId,
+        incarnation: u64,
+        events: Result<Vec<Arc<Event>>, store::Error>,
+    ) {
         let now = self.now();
         let Some(run) = self
             .runs

@@ -17,13 +17,13 @@ const RUNS: usize = 40;
 const MEBIBYTE: usize = 1024 * 1024;
 
 /// Returns the most stored bytes of whole histories that were read at once.
-pub(super) fn most_histories_at_once() -> usize {
+pub(super) fn most_histories_at_once(slots: u32) -> usize {
     planted::plant(None);
     runtime().block_on(async {
         world::begin(0);
         // Its worker leaves after a few tasks and comes again, so that it knows few of the runs.
         let scenario = Scenario {
-            slots: 100,
+            slots,
             leaves_after: 3,
             ..Scenario::quiet()
         };

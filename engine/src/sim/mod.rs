@@ -41,7 +41,7 @@ use store::Curse;
 use history::RunId;
 
 use crate::limits::{
-    LOCK_WAIT_MAX, PARKED_KNOWN_MAX, PARKED_PAGE, READ_BYTES, REDELIVER_AFTER_MAX,
+    LEASE, LOCK_WAIT_MAX, PARKED_KNOWN_MAX, PARKED_PAGE, READ_BYTES, REDELIVER_AFTER_MAX,
 };
 
 /// Returns a number from the environment.
@@ -165,11 +165,13 @@ fn a_run_that_is_not_heard_sends_ever_more_rarely_and_does_not_give_up() {
 
 #[test]
 fn a_lock_that_somebody_keeps_beyond_its_time_ends_no_membership() {
-    let hand_over = hand_over_beside(LOCK_WAIT_MAX + Duration::from_secs(4));
-    assert_eq!(hand_over.epoch, 2, "both are what they were");
-    let served = hand_over.served;
-    assert!(served.iter().all(|shards| *shards > 300), "{served:?}");
-    assert_eq!(served.iter().sum::<usize>(), 1024, "{served:?}");
+    for lease in [LEASE, Duration::from_secs(1)] {
+        let hand_over = hand_over_beside(lease, LOCK_WAIT_MAX + Duration::from_secs(4));
+        assert_eq!(hand_over.epoch, 2, "both are what they were, at {lease:?}");
+        let served = hand_over.served;
+        assert!(served.iter().all(|shards| *shards > 300), "{served:?}");
+        assert_eq!(served.iter().sum::<usize>(), 1024, "{served:?}");
+    }
 }
 
 #[test]
@@ -222,8 +224,15 @@ fn a_worker_with_one_slot_has_two_runs_read_and_the_timers_of_all_fire() {
 
 #[test]
 fn whole_histories_are_read_as_many_at_once_as_there_is_room_for() {
-    let bytes = u64::try_from(most_histories_at_once()).unwrap();
+    let bytes = u64::try_from(most_histories_at_once(100)).unwrap();
     assert!((READ_BYTES / 2..=READ_BYTES).contains(&bytes), "{bytes}");
+}
+
+#[test]
+fn whole_histories_are_read_for_as_many_runs_as_there_are_slots() {
+    let bytes = most_histories_at_once(1);
+    // Two, and one whose worker has evicted it.
+    assert!(bytes < 4 * 1024 * 1024, "{bytes}");
 }
 
 #[test]

@@ -174,13 +174,17 @@ pub(super) struct HandOver {
 }
 
 /// Lets a second process join while somebody keeps the row for so long that hand-overs need.
-pub(super) fn hand_over_beside(time: Duration) -> HandOver {
+pub(super) fn hand_over_beside(lease: Duration, time: Duration) -> HandOver {
     runtime().block_on(async {
         world::begin(0);
         let outside = Outside::new(Odds::default(), (1, false), 0);
-        let first = Host::boot(&outside, Config::new("", ""), 0);
+        let config = || Config {
+            lease,
+            ..Config::new("", "")
+        };
+        let first = Host::boot(&outside, config(), 0);
         sleep(SHARED).await;
-        let second = Host::boot(&outside, Config::new("", ""), 1);
+        let second = Host::boot(&outside, config(), 1);
         let memory = &outside.memory;
         memory.until(|state| (state.epoch == 2).then_some(())).await;
         memory.keep_cluster(time).await.unwrap();

@@ -85,8 +85,8 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// Ends everything that a member has under way and its membership, and gives its shards to the others. Without effect where
     /// `by` is no member.
     fn fence(&self, member: Uuid, by: Term) -> Answer<'_, ()>;
-    /// Gives shards of this member to others, those that are members still.
-    fn give(&self, term: Term, moves: Vec<(i16, Uuid)>) -> Answer<'_, ()>;
+    /// Gives shards of this member to others, those that are members still. Waits for each lock no longer than `wait`.
+    fn give(&self, term: Term, moves: Vec<(i16, Uuid)>, wait: Duration) -> Answer<'_, ()>;
     /// Takes the shards that nobody owns.
     fn claim(&self, term: Term) -> Answer<'_, ()>;
     /// Notes that shards of this member are folded, and accounted for by what it last wrote as `open_since`.

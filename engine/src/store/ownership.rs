@@ -273,9 +273,15 @@ pub(crate) async fn give(
     connection: &mut PgConnection,
     term: Term,
     moves: &[(i16, Uuid)],
+    wait: Duration,
 ) -> Result<(), Error> {
     use sqlx::Connection as _;
     let mut transaction = connection.begin().await?;
+    // Zero would be without end.
+    let wait = wait.as_millis().max(1).to_string();
+    sqlx::query_scalar!("SELECT set_config('lock_timeout', $1, true)", wait)
+        .fetch_one(&mut *transaction)
+        .await?;
     if announce(&mut transaction, term).await? {
         update_owners(&mut transaction, term.owner, moves).await?;
         transaction.commit().await?;

@@ -110,8 +110,9 @@ impl Store for Postgres {
         .boxed()
     }
 
-    fn give(&self, term: Term, moves: Vec<(i16, Uuid)>) -> Answer<'_, ()> {
-        async move { table::give(&mut *self.control.acquire().await?, term, &moves).await }.boxed()
+    fn give(&self, term: Term, moves: Vec<(i16, Uuid)>, wait: Duration) -> Answer<'_, ()> {
+        async move { table::give(&mut *self.control.acquire().await?, term, &moves, wait).await }
+            .boxed()
     }
 
     fn claim(&self, term: Term) -> Answer<'_, ()> {

@@ -506,10 +506,10 @@ impl Store for Memory {
         .boxed()
     }
 
-    fn give(&self, term: Term, moves: Vec<(i16, Uuid)>) -> Answer<'_, ()> {
+    fn give(&self, term: Term, moves: Vec<(i16, Uuid)>, wait: Duration) -> Answer<'_, ()> {
         async move {
             let transaction = self.begin().await;
-            transaction.lock(Lock::Cluster).await?;
+            transaction.lock_within(Lock::Cluster, wait).await?;
             let fails = |state: &State| happens(state.odds.read_fails);
             if fails(&self.state()) {
                 return Err(failed());

@@ -101,12 +101,17 @@ impl Drop for Transaction {
 impl Transaction {
     /// Locks a row. The server goes on with that whether or not its client does.
     pub(super) async fn lock(&self, lock: Lock) -> Result<(), Error> {
+        self.lock_within(lock, LOCK_WAIT_MAX).await
+    }
+
+    /// The same, with a time of its own to wait.
+    pub(super) async fn lock_within(&self, lock: Lock, wait: Duration) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
         let memory = self.memory.clone();
         let (backend, idle) = (self.backend, self.idle);
         tokio::spawn(async move {
             dawdle(1).await;
-            let locked = memory.lock(lock, backend, LOCK_WAIT_MAX).await;
+            let locked = memory.lock(lock, backend, wait).await;
             if locked.is_ok() {
                 memory.end_when_idle(backend, idle);
             } else {
