@@ -229,6 +229,14 @@ impl Engine {
         Ok(store::connect::Address::reach(database_url).await?)
     }
 
+    /// Returns the names and ports of the servers in the address of a database, without those that are reached by a socket of this machine.
+    ///
+    /// # Errors
+    /// When the address can't be meant.
+    pub fn database_servers(database_url: &str) -> Result<Vec<(String, u16)>, Error> {
+        Ok(store::connect::Address::servers(database_url)?)
+    }
+
     /// Says whether the database has a namespace of that name.
     pub fn has_namespace(&self, name: &Namespace) -> bool {
         self.inner.namespaces.get(name).is_ok()
@@ -439,8 +447,8 @@ impl Engine {
         };
         let shard = shard::of(&address.namespace, &address.workflow_id);
         let (run_id, limit) = (reached.run_id, limit.min(limits::HISTORY_PAGE_MAX));
-        let events =
-            store::load::history_page(&self.inner.reads, shard, run_id, after, limit).await?;
+        let page = store::load::history_page(&self.inner.reads, shard, run_id, after, limit);
+        let events = self.unless_away(page).await??;
         let last = events.last().map_or(after, |event| event.id);
         Ok(HistoryPage {
             run_id,
@@ -492,8 +500,9 @@ impl Engine {
     ) -> Result<Vec<Summary>, Error> {
         let namespace = self.inner.namespaces.get(namespace)?;
         let lists = &self.inner.lists;
-        let mut runs = store::list::list(lists, namespace.id, filter)
-            .await
+        let listed = self.unless_away(store::list::list(lists, namespace.id, filter));
+        let mut runs = listed
+            .await?
             .map_err(|error| store::list::failed(error, lists))?;
         let state = self.inner.role.borrow().clone();
         untaken::name(state, &self.inner.post, &namespace, &mut runs).await;
@@ -566,6 +575,18 @@ impl Engine {
     /// Lets a request in that brings nothing.
     fn read(&self) -> Result<Admitted, Error> {
         self.inner.admission.admit(0)
+    }
+
+    /// Reads something, unless the database is known to be away, or found so meanwhile.
+    async fn unless_away<T>(&self, read: impl Future<Output = T>) -> Result<T, Error> {
+        let mut role = self.inner.role.clone();
+        let away = role.wait_for(|state| matches!(state.refusal(), Error::DatabaseAway(_)));
+        tokio::select! {
+            biased;
+            // Whoever would say so has ended when there is an error; what is read is read all the same.
+            Ok(state) = away => Err(state.refusal()),
+            read = read => Ok(read),
+        }
     }
 
     fn send(&self, message: Message) -> Result<(), Error> {

@@ -95,6 +95,14 @@ pub const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(30);
 pub const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long one server of the database's address may take to answer a new connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection to the database on which nothing comes for so long is asked whether it is there.
+pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(10);
+/// How often, and how many times in vain, before it counts as gone.
+pub const KEEPALIVE_EVERY: Duration = Duration::from_secs(3);
+/// See [`KEEPALIVE_EVERY`].
+pub const KEEPALIVE_TIMES: u32 = 3;
+/// What is sent on such a connection is heard within this, or it counts as gone.
+pub const SENT_HEARD_WITHIN: Duration = Duration::from_secs(20);
 /// How long a server may take that says that it is starting, as after a crash.
 pub const SERVER_START_MAX: Duration = Duration::from_mins(1);
 /// How often a failed batch is tried again when the database says that trying again may help.

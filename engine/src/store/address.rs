@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
@@ -51,6 +52,18 @@ pub(crate) enum Host {
         folder: PathBuf,
         port: u16,
     },
+}
+
+impl Host {
+    /// Says whether it is on this machine, as its name says.
+    pub(crate) fn is_here(&self) -> bool {
+        match self {
+            Self::Unix { .. } => true,
+            Self::Tcp { name, .. } => {
+                name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+            }
+        }
+    }
 }
 
 impl std::fmt::Display for Host {

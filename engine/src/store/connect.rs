@@ -184,6 +184,19 @@ impl Address {
         Ok(())
     }
 
+    /// Returns the servers of a URL that are not reached by a socket of this machine.
+    ///
+    /// # Errors
+    /// When the URL can't be meant.
+    pub(crate) fn servers(url: &str) -> Result<Vec<(String, u16)>, Error> {
+        let hosts = Target::parse(url)?.hosts.into_iter();
+        let servers = hosts.filter_map(|host| match host {
+            Host::Tcp { name, port } => Some((name, port)),
+            Host::Unix { .. } => None,
+        });
+        Ok(servers.collect())
+    }
+
     /// Finds the way to the database of a `postgres://` URL.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
@@ -17,7 +18,9 @@ use super::{
     address::{Host, Target},
     tls::{Encryption, Negotiated, Refused},
 };
-use crate::limits::CONNECT_TIMEOUT;
+use crate::limits::{
+    CONNECT_TIMEOUT, KEEPALIVE_AFTER, KEEPALIVE_EVERY, KEEPALIVE_TIMES, SENT_HEARD_WITHIN,
+};
 
 /// A connection to a server, before anything was said on it.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -32,6 +35,8 @@ pub(super) struct Way {
     latest: Arc<AtomicUsize>,
     /// A connection was encrypted.
     encrypts: Arc<AtomicBool>,
+    /// A server that has TLS lets this user in only without.
+    refuses_tls: Arc<AtomicBool>,
 }
 
 impl Way {
@@ -41,12 +46,17 @@ impl Way {
             target: Arc::new(target),
             latest: Arc::default(),
             encrypts: Arc::default(),
+            refuses_tls: Arc::default(),
         })
     }
 
-    /// Says whether it takes more than a connection to one server without encryption.
+    /// Says whether it takes more than a connection to one server on this machine without encryption: others are to be noticed when
+    /// they are gone.
     pub(super) fn is_special(&self) -> bool {
-        self.target.hosts.len() > 1 || self.encrypts.load(Ordering::Relaxed)
+        let hosts = &self.target.hosts;
+        hosts.len() > 1
+            || self.encrypts.load(Ordering::Relaxed)
+            || hosts.iter().any(|host| !host.is_here())
     }
 
     /// Opens a session on the first server that will do, beginning with the one that did last.
@@ -95,7 +105,31 @@ impl Way {
         })
     }
 
+    /// Opens a session on a server. One that lets this user in only without TLS is taken without, where that will do.
     async fn log_in_at(&self, n: usize, name: &str) -> Result<Client, Error> {
+        let refused = match self.try_to_log_in_at(n, name).await {
+            Err(Error::Driver(error)) if is_refusal(&error) && self.may_go_without() => error,
+            answer => return answer,
+        };
+        self.refuses_tls.store(true, Ordering::Relaxed);
+        let plain = self.try_to_log_in_at(n, name).await;
+        if plain.is_err() {
+            self.refuses_tls.store(false, Ordering::Relaxed);
+            return Err(refused.into());
+        }
+        plain
+    }
+
+    /// Says whether connections are encrypted that need not be.
+    fn may_go_without(&self) -> bool {
+        self.encryption
+            .as_ref()
+            .is_some_and(Encryption::is_optional)
+            && self.encrypts.load(Ordering::Relaxed)
+            && !self.refuses_tls.load(Ordering::Relaxed)
+    }
+
+    async fn try_to_log_in_at(&self, n: usize, name: &str) -> Result<Client, Error> {
         let target = &self.target;
         let mut config = Config::new();
         config
@@ -162,6 +196,9 @@ impl Way {
         let Some(encryption) = &self.encryption else {
             return Ok(Box::new(stream));
         };
+        if self.refuses_tls.load(Ordering::Relaxed) {
+            return Ok(Box::new(stream));
+        }
         match encryption.negotiate(stream, name).await {
             Ok(Negotiated::Plain(stream)) => Ok(Box::new(stream)),
             Ok(Negotiated::Encrypted(stream)) => {
@@ -183,15 +220,41 @@ fn unanswered(host: &Host) -> Error {
     }
 }
 
+/// Says whether a server does not let somebody in.
+fn is_refusal(error: &tokio_postgres::Error) -> bool {
+    error
+        .code()
+        .is_some_and(|code| code.code().starts_with("28"))
+}
+
+/// Opens a connection. Postgres's own timeouts don't end one whose way is gone.
 async fn reach(name: &str, port: u16) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect((name, port)).await?;
     stream.set_nodelay(true)?;
+    let socket = SockRef::from(&stream);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_AFTER)
+        .with_interval(KEEPALIVE_EVERY)
+        .with_retries(KEEPALIVE_TIMES);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(SENT_HEARD_WITHIN))?;
     Ok(stream)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_way_that_is_gone_is_noticed() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let stream = reach("127.0.0.1", port).await.unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(SENT_HEARD_WITHIN));
+    }
 
     #[test]
     fn a_server_that_says_nothing_is_not_the_first_again() {

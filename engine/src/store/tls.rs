@@ -211,11 +211,16 @@ impl Encryption {
         host: &str,
     ) -> Result<Negotiated, Refused> {
         stream.write_all(&SSL_REQUEST).await?;
-        if stream.read_u8().await? != b'S' {
-            return match self.mode {
-                Mode::Prefer | Mode::Disable => Ok(Negotiated::Plain(stream)),
-                Mode::Require | Mode::VerifyCa | Mode::VerifyFull => Err(Refused::NoTls),
-            };
+        match stream.read_u8().await? {
+            b'S' => {}
+            b'N' => {
+                return match self.mode {
+                    Mode::Prefer | Mode::Disable => Ok(Negotiated::Plain(stream)),
+                    Mode::Require | Mode::VerifyCa | Mode::VerifyFull => Err(Refused::NoTls),
+                };
+            }
+            // What it says is not to be trusted: anybody may have said it.
+            _ => return Err(std::io::Error::other("it answers with an error").into()),
         }
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| Refused::Handshake(std::io::Error::other(error)))?;

@@ -162,6 +162,15 @@ async fn each_sslmode_asks_for_what_libpq_says() {
         let url = server.url(host, &parameters);
         assert_eq!(opens(&url).await, expected, "{url}");
     }
+    // This one lets nobody in who speaks TLS.
+    let shy = Server::start("hostnossl all all all trust").await;
+    for (mode, expected) in [
+        ("prefer", Ok(())),
+        ("require", Err("DATABASE_REFUSED".to_owned())),
+    ] {
+        let url = shy.url("localhost", &format!("sslmode={mode}"));
+        assert_eq!(opens(&url).await, expected, "{url}");
+    }
     // The other server has no TLS.
     let plain = Instance::start().await;
     let url = plain.url();
