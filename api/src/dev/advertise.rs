@@ -2,14 +2,12 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
-    str::FromStr as _,
     time::Duration,
 };
 
 use engine::Engine;
 use reqwest::Url;
 use tokio::net::lookup_host;
-use tokio_postgres::config::Host;
 
 use super::{Error, Options};
 use crate::app::App;
@@ -88,15 +86,18 @@ fn checked(given: &str) -> Result<String, Error> {
 
 /// Returns the address of this host from which it reaches a database.
 async fn towards_database(url: &str) -> Option<IpAddr> {
-    let config = tokio_postgres::Config::from_str(url).ok()?;
-    let port = config.get_ports().first().copied().unwrap_or(5432);
-    match config.get_hosts().first()? {
-        Host::Unix(_) => Some(Ipv4Addr::LOCALHOST.into()),
-        Host::Tcp(host) => {
-            let mut found = lookup_host((host.as_str(), port)).await.ok()?;
-            found.find_map(source_towards)
+    let servers = Engine::database_servers(url).ok()?;
+    if servers.is_empty() {
+        return Some(Ipv4Addr::LOCALHOST.into());
+    }
+    for (name, port) in servers {
+        if let Ok(mut found) = lookup_host((name, port)).await
+            && let Some(source) = found.find_map(source_towards)
+        {
+            return Some(source);
         }
     }
+    None
 }
 
 /// Returns the source address of what is sent there. Nothing is sent.
@@ -138,6 +139,8 @@ mod tests {
         for url in [
             "postgres://u@127.0.0.1:5432/d",
             "postgres://u@%2Frun%2Fpostgresql/d",
+            "postgres://u@127.0.0.1/d?sslmode=verify-full&sslrootcert=/root.crt",
+            "postgres://u@nowhere.invalid,127.0.0.1/d",
         ] {
             let found = towards_database(url).await;
 
