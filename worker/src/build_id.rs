@@ -7,7 +7,9 @@ use sha2::{Digest as _, Sha256};
 
 /// Returns what tells this program from other builds of it: a digest of its file, the same for every copy. A program whose file
 /// can't be read, because it is gone for example, is taken for one build with its like.
-pub(crate) fn own() -> BuildId {
+///
+/// The first call reads all of the file, which takes some tenths of a second for a large one: begin with it early, beside other things.
+pub fn own() -> BuildId {
     static OWN: OnceLock<BuildId> = OnceLock::new();
     OWN.get_or_init(|| of_program().unwrap_or_else(|_| BuildId::known("unknown")))
         .clone()

@@ -29,5 +29,6 @@ mod worker;
 #[doc(hidden)]
 pub mod __private;
 
+pub use build_id::own as own_build_id;
 pub use driver::{KEPT_THREADS_MAX, POLL_MAX};
 pub use worker::{ACTIVITY_SLOTS, BuildError, CACHED_RUNS, DRAIN_TIMEOUT, WORKFLOW_SLOTS, Worker};

@@ -110,6 +110,10 @@ async fn serve(
     for worker in &workers {
         worker.check()?;
     }
+    if !workers.is_empty() {
+        // Its workers need it when the database is there.
+        tokio::task::spawn_blocking(worker::own_build_id);
+    }
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|source| Error::Listen {
