@@ -122,8 +122,9 @@ impl Hand {
     }
 }
 
-/// Starts a workflow that asks for one activity, which may have so many attempts, the next one so long after the other.
-async fn one_activity(engine: &Engine, hand: &mut Hand, attempts: u32, interval: Millis) {
+/// Starts a workflow that asks for one activity, which may have so many attempts, the next one so long after the other. Returns its worker.
+async fn one_activity(engine: &Engine, attempts: u32, interval: Millis) -> Hand {
+    let mut hand = Hand::connect(engine, "one");
     engine
         .start_workflow(&namespace(), start("one", "w"))
         .await
@@ -139,6 +140,7 @@ async fn one_activity(engine: &Engine, hand: &mut Hand, attempts: u32, interval:
     activity.start_to_close_timeout = Millis::seconds(600);
     let command = Command::ScheduleActivityTask(Box::new(activity));
     hand.turn(task.token, vec![command]);
+    hand
 }
 
 /// Ends the ownership of an engine as a death does: nothing of what it has in memory is written any more. It comes back as another.
@@ -175,8 +177,7 @@ const START_WRITTEN: &str = "EXISTS (SELECT FROM attempt WHERE note LIKE '%\"sta
 async fn an_activity_that_ends_its_process_at_once_runs_once_more_than_it_may_at_most() {
     let url = database().await;
     let engine = owner(&url).await;
-    let mut hand = Hand::connect(&engine, "one");
-    one_activity(&engine, &mut hand, 2, Millis(10)).await;
+    let mut hand = one_activity(&engine, 2, Millis(10)).await;
     let mut attempts = Vec::new();
     for _ in 0..3 {
         attempts.push(hand.activity().await.token.attempt);
@@ -197,8 +198,7 @@ async fn an_activity_that_ends_its_process_at_once_runs_once_more_than_it_may_at
 async fn an_attempt_that_runs_long_is_written_by_itself_and_counts() {
     let url = database().await;
     let engine = owner(&url).await;
-    let mut hand = Hand::connect(&engine, "one");
-    one_activity(&engine, &mut hand, 2, Millis(10)).await;
+    let mut hand = one_activity(&engine, 2, Millis(10)).await;
     assert_eq!(hand.activity().await.token.attempt, 1);
     until(&url, START_WRITTEN).await;
     assert_eq!(
@@ -238,8 +238,7 @@ async fn short_attempts_that_end_well_write_nothing_beside_the_log() {
 async fn retries_leave_nothing_in_the_history() {
     let url = database().await;
     let engine = owner(&url).await;
-    let mut hand = Hand::connect(&engine, "one");
-    one_activity(&engine, &mut hand, 0, Millis(1)).await;
+    let mut hand = one_activity(&engine, 0, Millis(1)).await;
     let described = async || engine.describe(&address("w")).await.unwrap();
     let before = described().await;
     for attempt in 1..=300 {
@@ -281,8 +280,7 @@ fn said(task: &ActivityTask) -> (u32, i64) {
 async fn what_a_newer_binary_wrote_of_attempts_is_named_as_such() {
     let url = database().await;
     let engine = owner(&url).await;
-    let mut hand = Hand::connect(&engine, "one");
-    one_activity(&engine, &mut hand, 0, Millis::seconds(600)).await;
+    let mut hand = one_activity(&engine, 0, Millis::seconds(600)).await;
     let task = hand.activity().await;
     hand.fail(&task);
     until(&url, "EXISTS (SELECT FROM attempt)").await;
@@ -302,8 +300,7 @@ async fn what_a_heartbeat_said_outlives_a_failure_and_a_parked_run() {
     let mut config = Config::new(&*url, "http://127.0.0.1:1");
     config.park_after = Duration::ZERO;
     let engine = owner_with(config).await;
-    let mut hand = Hand::connect(&engine, "one");
-    one_activity(&engine, &mut hand, 0, Millis(2500)).await;
+    let mut hand = one_activity(&engine, 0, Millis(2500)).await;
     let task = hand.activity().await;
     hand.beat(&task, 17);
     hand.fail(&task);
@@ -315,8 +312,7 @@ async fn what_a_heartbeat_said_outlives_a_failure_and_a_parked_run() {
 async fn what_a_heartbeat_said_outlives_a_deploy() {
     let url = database().await;
     let engine = owner(&url).await;
-    let mut hand = Hand::connect(&engine, "one");
-    one_activity(&engine, &mut hand, 0, Millis(10)).await;
+    let mut hand = one_activity(&engine, 0, Millis(10)).await;
     let task = hand.activity().await;
     hand.beat(&task, 17);
     engine.close().await;
@@ -330,8 +326,7 @@ async fn what_a_heartbeat_said_outlives_a_deploy() {
 async fn a_heartbeat_that_a_worker_holds_back_is_asked_for_before_its_run_leaves() {
     let url = database().await;
     let engine = owner(&url).await;
-    let mut hand = Hand::connect(&engine, "one");
-    one_activity(&engine, &mut hand, 0, Millis(10)).await;
+    let mut hand = one_activity(&engine, 0, Millis(10)).await;
     let task = hand.activity().await;
     hand.beat(&task, 17);
     let asked = async {
@@ -352,8 +347,7 @@ async fn a_heartbeat_that_a_worker_holds_back_is_asked_for_before_its_run_leaves
 async fn what_a_heartbeat_said_outlives_a_crash_some_seconds_later() {
     let url = database().await;
     let engine = owner(&url).await;
-    let mut hand = Hand::connect(&engine, "one");
-    one_activity(&engine, &mut hand, 0, Millis(10)).await;
+    let mut hand = one_activity(&engine, 0, Millis(10)).await;
     let task = hand.activity().await;
     // What is written with the start is older than these.
     until(&url, START_WRITTEN).await;
@@ -456,8 +450,7 @@ async fn a_failing_workflow_task_counts_on_after_a_crash() {
 async fn what_the_core_refuses_of_an_attempt_ends_it_at_once_and_its_worker_hears_why() {
     let url = database().await;
     let engine = owner(&url).await;
-    let mut hand = Hand::connect(&engine, "one");
-    one_activity(&engine, &mut hand, 3, Millis(10)).await;
+    let mut hand = one_activity(&engine, 3, Millis(10)).await;
     // Nobody asked it to cancel: the attempt failed, and the next one follows.
     let task = hand.activity().await;
     hand.say(FromWorker::ActivityTaskCanceled {
