@@ -66,6 +66,30 @@ async fn an_audit_of_a_run_that_is_not_there_proves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_audit_of_a_run_whose_rows_are_all_gone_says_so() {
+    let server = Server::start().await;
+    let url = server.database_url();
+    let run_id = server.client.start("refusal", "w").await;
+    server.client.result("w").await;
+    let (database, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let delete = format!("DELETE FROM history WHERE run_id = '{run_id}'");
+    database.batch_execute(&delete).await.unwrap();
+
+    let (code, out, err) = audit("verify", &url, &["--run-id", &run_id]).await;
+
+    assert_eq!(code, 1, "{err}");
+    assert!(
+        out.starts_with("RUN_WITHOUT_HISTORY ") && out.contains(&run_id),
+        "{out}"
+    );
+    assert!(err.contains("[AUDIT_FAILED]"), "{err}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_verbs_work_and_say_so() {
     let server = Server::start().await;
 

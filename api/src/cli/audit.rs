@@ -49,7 +49,8 @@ impl Verify {
     async fn run(self) -> Result<(), Error> {
         let scope = self.run_id.map_or(Scope::Everything, Scope::Run);
         let report = verify(self.place, scope).await?;
-        if let (Some(run_id), 0) = (self.run_id, report.rows) {
+        // One whose rows are all gone was found, and is a finding.
+        if let (Some(run_id), 0) = (self.run_id, report.runs) {
             return Err(Error::NoRun(run_id));
         }
         let mut out = io::stdout().lock();
