@@ -118,6 +118,8 @@ async fn forward(app: &App, here: Route, request: Request) -> Response {
         parts.headers.entry(FRESH).or_insert(fresh);
     }
     let patience_ends = Instant::now() + FORWARD_PATIENCE;
+    // An owner that gave no answer may have done what it was asked to: that nothing was done later does not say that nothing was.
+    let mut unreached = None;
     loop {
         let request = Request::from_parts(parts.clone(), Body::from(body.clone()));
         let Ok(mut response) = here.clone().oneshot(request).await;
@@ -129,11 +131,11 @@ async fn forward(app: &App, here: Route, request: Request) -> Response {
                 Ok(Some(answer)) => return answer,
                 // It says that the shard is not there, or is not there any more.
                 Ok(None) => {}
-                Err(error) => response = error.into_response(),
+                Err(error) => unreached = Some(error),
             }
         }
         if Instant::now() >= patience_ends {
-            return response;
+            return unreached.map_or(response, Error::into_response);
         }
         sleep(PAUSE).await;
     }
@@ -210,7 +212,43 @@ fn is_too_large(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    use axum::{Router, routing::post};
+    use tokio::{io::AsyncReadExt as _, net::TcpListener};
+
     use super::*;
+
+    /// It may have committed before it died.
+    #[tokio::test]
+    async fn who_asked_an_owner_that_gave_no_answer_is_not_told_that_nothing_was_done() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let owner = format!("http://{}", listener.local_addr().unwrap());
+        let dies = async move {
+            let (mut asked, _) = listener.accept().await.unwrap();
+            let _ = asked.read(&mut [0; 1024]).await;
+        };
+        tokio::spawn(dies);
+        let known = Arc::new(AtomicBool::new(true));
+        let here = move || {
+            // Once it is dead nobody knows the next one yet.
+            let owner = known.swap(false, Ordering::Relaxed).then(|| owner.clone());
+            async move { Error::from(engine::Error::NotOwner { owner }).into_response() }
+        };
+        let router = Router::new()
+            .route("/", post(here))
+            .layer(Forward::new(App::default()));
+
+        let request = Request::post("/").body(Body::empty()).unwrap();
+        let Ok(response) = router.oneshot(request).await;
+        let body = collect(response.into_body(), REQUEST_BYTES_MAX).await;
+
+        let body: serde_json::Value = serde_json::from_slice(&body.unwrap()).unwrap();
+        assert_eq!(body["error"]["code"], "UNAVAILABLE", "{body}");
+    }
 
     #[test]
     fn an_id_arrives_where_it_is_forwarded_to_as_it_came() {
