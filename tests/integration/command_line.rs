@@ -1,14 +1,18 @@
 //! The command line against a server.
 
 use std::{
+    collections::HashMap,
     process::{Output, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
 };
 
-use axum::{Json, Router, http::StatusCode};
+use axum::{
+    Json, Router,
+    http::{StatusCode, Uri},
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -363,6 +367,76 @@ async fn a_command_that_waits_for_a_parent_names_the_child_and_what_it_waits_for
     let said = waits_and_says(&server.address, &["result", "p"], "child c: workflow task").await;
     assert!(said.contains("no more chairs"), "{said}");
     server.stop().await;
+}
+
+/// Children that do not answer, or not in time, and a run that can't be described, keep nobody from the result.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_at_what_is_waited_for_neither_holds_a_wait_up_nor_ends_it() {
+    let asked = Arc::new(Mutex::new(HashMap::<String, u32>::new()));
+    let count = asked.clone();
+    let answer = move |uri: Uri| {
+        let id = uri.path().rsplit("/workflows/").next().unwrap().to_owned();
+        let times = {
+            let mut count = count.lock().unwrap();
+            let times = count.entry(id.clone()).or_default();
+            *times += 1;
+            *times
+        };
+        async move {
+            let refused = |code: &str| json!({"error": {"code": code, "message": "no"}});
+            match (id.as_str(), times) {
+                ("w/result", 1 | 2) => {
+                    let problem = json!({"about": "a", "reason": "b", "message": "nobody works"});
+                    let open = json!({
+                        "workflowId": "w", "runId": "r", "status": "Running", "problems": [problem],
+                    });
+                    (StatusCode::ACCEPTED, Json(open))
+                }
+                ("w/result", _) => {
+                    let done = json!({"workflowId": "w", "status": "Completed", "result": 5});
+                    (StatusCode::OK, Json(done))
+                }
+                ("w", 1) => {
+                    let child = |id: &str| json!({"workflowId": id});
+                    let children = ["away", "slow", "late"].map(child);
+                    (StatusCode::OK, Json(json!({"pendingChildren": children})))
+                }
+                ("w", _) => (
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    Json(refused("HISTORY_CORRUPT")),
+                ),
+                ("away", _) => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    Json(refused("UNAVAILABLE")),
+                ),
+                _ => std::future::pending().await,
+            }
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().fallback(answer);
+    let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
+    command.args(["workflow", "--address", &address, "result", "w"]);
+    let (code, out, err) = run(command).await;
+
+    assert_eq!((code, out.as_str()), (0, "5\n"), "{err}");
+    assert_eq!(
+        err,
+        "still waiting: nobody works\nstill waiting: it waits for child away and 2 others, still open\n"
+    );
+    let asked = asked.lock().unwrap();
+    let times = |id: &str| asked.get(id).copied().unwrap_or_default();
+    assert_eq!((times("w/result"), times("w")), (3, 2), "{asked:?}");
+    // Each once; the slow one takes the time of the last.
+    assert_eq!(
+        (times("away"), times("slow"), times("late")),
+        (1, 1, 0),
+        "{asked:?}"
+    );
+    serving.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

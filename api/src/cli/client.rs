@@ -97,6 +97,17 @@ impl Client {
         self
     }
 
+    /// Returns a client that tries once.
+    #[must_use]
+    pub(crate) fn hasty(self) -> Self {
+        Self {
+            patience: Duration::ZERO,
+            start: Duration::ZERO,
+            tells: None,
+            ..self
+        }
+    }
+
     /// Returns a client that says so on stderr when it has to try again for longer than a moment, in JSON or not.
     #[must_use]
     pub(crate) fn tells(mut self, json: bool) -> Self {

@@ -1,24 +1,17 @@
 //! What an open run waits for, said once to whoever waits for it.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    io::Write as _,
-};
+use std::{collections::VecDeque, io::Write as _, time::Duration};
 
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::{Client, Error, one_line};
+use crate::workflows::problem::{Problem, Told};
 
 /// How many runs are looked at below a run that waits for its children.
 const RUNS_MAX: usize = 20;
-
-/// What keeps a run from going on.
-#[derive(Deserialize)]
-pub(crate) struct Problem {
-    about: String,
-    reason: String,
-    pub(crate) message: String,
-}
+/// How long a look takes at most: who waits for the result asks for that again in a moment. What was not reached is left to the next look.
+const LOOK_MAX: Duration = Duration::from_secs(3);
 
 /// Of the description of a run.
 #[derive(Deserialize)]
@@ -37,22 +30,40 @@ struct Child {
     run_id: Option<String>,
 }
 
-/// What was said about a wait: each reason is said once, not each attempt that it ends.
+/// What was said about a wait.
 #[derive(Default)]
-pub(crate) struct Waits(HashSet<(String, String, String)>);
+pub(crate) struct Waits(Told);
 
 impl Waits {
-    /// Returns what has not been said yet of what keeps a run from going on, or its children, or theirs.
+    /// Returns what has not been said yet of what keeps a run from going on, or its children, or theirs; `known` are problems of the run
+    /// that an answer named. What can't be read is passed over: a look never ends a wait.
     pub(crate) async fn news(
         &mut self,
         client: &Client,
         workflow_id: &str,
         run_id: Option<&str>,
-    ) -> Result<Vec<String>, Error> {
+        known: Vec<Problem>,
+    ) -> Vec<String> {
         let mut news = Vec::new();
-        let top = described(client, workflow_id, run_id).await?;
-        self.add(workflow_id, None, top.problems, &mut news);
-        let mut left = RUNS_MAX;
+        self.add(workflow_id, None, known, &mut news);
+        let client = client.clone().hasty();
+        let look = self.look(&client, workflow_id, run_id, &mut news);
+        // What has been seen until then is said.
+        let _ = timeout(LOOK_MAX, look).await;
+        news
+    }
+
+    async fn look(
+        &mut self,
+        client: &Client,
+        workflow_id: &str,
+        run_id: Option<&str>,
+        news: &mut Vec<String>,
+    ) {
+        let Ok(top) = described(client, workflow_id, run_id).await else {
+            return;
+        };
+        self.add(workflow_id, None, top.problems, news);
         let mut children = VecDeque::from(top.pending_children);
         if let Some(first) = children.front() {
             let others = match children.len() - 1 {
@@ -67,18 +78,19 @@ impl Waits {
                     first.workflow_id
                 ),
             };
-            self.add(workflow_id, None, vec![child], &mut news);
+            self.add(workflow_id, None, vec![child], news);
         }
-        while let Some(child) = children.pop_front().filter(|_| left > 0) {
-            left -= 1;
+        for _ in 0..RUNS_MAX {
+            let Some(child) = children.pop_front() else {
+                return;
+            };
             let id = &child.workflow_id;
             // One that has not started yet, or is closed by now, has nothing to tell.
             if let Ok(state) = described(client, id, child.run_id.as_deref()).await {
-                self.add(id, Some(id), state.problems, &mut news);
+                self.add(id, Some(id), state.problems, news);
                 children.extend(state.pending_children);
             }
         }
-        Ok(news)
     }
 
     /// Writes what has not been said yet to stderr.
@@ -87,12 +99,12 @@ impl Waits {
         client: &Client,
         workflow_id: &str,
         run_id: Option<&str>,
+        known: Vec<Problem>,
         json: bool,
-    ) -> Result<(), Error> {
-        for message in self.news(client, workflow_id, run_id).await? {
+    ) {
+        for message in self.news(client, workflow_id, run_id, known).await {
             say("still waiting", &message, json);
         }
-        Ok(())
     }
 
     fn add(
@@ -102,19 +114,12 @@ impl Waits {
         problems: Vec<Problem>,
         news: &mut Vec<String>,
     ) {
-        for Problem {
-            about,
-            reason,
-            message,
-        } in problems
-        {
-            if self.0.insert((workflow_id.to_owned(), about, reason)) {
-                let message = match child {
-                    Some(id) => format!("child {id}: {message}"),
-                    None => message,
-                };
-                news.push(one_line(&message));
-            }
+        for message in self.0.news(workflow_id, problems) {
+            let message = match child {
+                Some(id) => format!("child {id}: {message}"),
+                None => message,
+            };
+            news.push(one_line(&message));
         }
     }
 }

@@ -1,8 +1,7 @@
 //! A workflow that was started.
 
-use std::{collections::HashSet, marker::PhantomData, time::Duration};
+use std::marker::PhantomData;
 
-use engine::limits::LONG_POLL_MAX;
 use history::{
     EventId, Failure, FailureInfo, Namespace, Payload, Payloads, RunId, WorkflowExecution,
     WorkflowId,
@@ -17,10 +16,13 @@ use worker::{
 };
 
 use super::{Client, Error, NoResult, start::raw};
-use crate::workflows::failure_info::{Beside, Info};
-
-/// How long it is waited for a result before it is asked, at first, what keeps it from coming; each time twice as long.
-const LOOK_AFTER: Duration = Duration::from_secs(2);
+use crate::{
+    patience::Looks,
+    workflows::{
+        failure_info::{Beside, Info},
+        problem::{Problem, Told},
+    },
+};
 
 /// A workflow that was started; see [`Client::start`] and [`Client::handle`].
 pub struct Handle<W> {
@@ -39,14 +41,6 @@ struct Outcome {
     failure: Option<Fault>,
     #[serde(default)]
     problems: Vec<Problem>,
-}
-
-/// What keeps the run from going on.
-#[derive(Deserialize)]
-struct Problem {
-    about: String,
-    reason: String,
-    message: String,
 }
 
 #[derive(Deserialize)]
@@ -129,11 +123,9 @@ impl<W: WorkflowDefinition> Handle<W> {
     /// When it did not return, or nobody could be asked.
     pub async fn result(&self) -> Result<W::Output, NoResult<W>> {
         let run_id = self.run_id.map(|run_id| run_id.to_string());
-        let mut said = HashSet::new();
-        let mut look_after = LOOK_AFTER;
+        let (mut told, mut looks) = (Told::default(), Looks::new());
         loop {
-            let wait = format!("{}ms", look_after.as_millis());
-            look_after = (2 * look_after).min(LONG_POLL_MAX);
+            let wait = looks.wait();
             let mut query = vec![("wait", wait.as_str())];
             query.extend(run_id.as_deref().map(|run_id| ("runId", run_id)));
             let path = [self.workflow_id.as_str(), "result"];
@@ -141,7 +133,7 @@ impl<W: WorkflowDefinition> Handle<W> {
             let cause = match outcome.status {
                 // The last of a chain that was read while the next one began.
                 Status::Running | Status::ContinuedAsNew => {
-                    self.tell(outcome.problems, &mut said);
+                    self.tell(outcome.problems, &mut told);
                     continue;
                 }
                 Status::Completed => {
@@ -163,16 +155,14 @@ impl<W: WorkflowDefinition> Handle<W> {
     }
 
     /// Says why the result does not come, each reason once.
-    fn tell(&self, problems: Vec<Problem>, said: &mut HashSet<(String, String)>) {
-        for problem in problems {
-            if said.insert((problem.about, problem.reason)) {
-                let (workflow_id, problem) = (&self.workflow_id, problem.message);
-                tracing::warn!(
-                    workflow_id,
-                    problem,
-                    "still waiting for the result of a workflow"
-                );
-            }
+    fn tell(&self, problems: Vec<Problem>, told: &mut Told) {
+        let workflow_id = &self.workflow_id;
+        for problem in told.news(workflow_id, problems) {
+            tracing::warn!(
+                workflow_id,
+                problem,
+                "still waiting for the result of a workflow"
+            );
         }
     }
 

@@ -100,8 +100,10 @@ impl Stuck {
             return Ok(());
         }
         self.ask_at = Instant::now() + ASK;
-        let news = self.waits.news(&self.client, &self.workflow_id, None);
-        for said in news.await? {
+        let news = self
+            .waits
+            .news(&self.client, &self.workflow_id, None, Vec::new());
+        for said in news.await {
             progress.say(&format!("still waiting: {said}"))?;
         }
         Ok(())

@@ -10,7 +10,8 @@ pub(crate) mod start;
 pub(crate) mod terminate;
 
 pub(crate) mod failure_info;
+pub(crate) mod problem;
+
 mod input;
 mod outcome;
-mod problem;
 mod run;

@@ -1,6 +1,8 @@
 //! What keeps a run from going on, in sentences: the one place where they are made. The description, the answer to a wait and the
 //! command line show them.
 
+use std::collections::HashSet;
+
 use engine::{
     Description, PendingActivity, PendingWorkflowTask, Summary, Unpolled, Unreadable,
     UntakenActivity, UntakenTask,
@@ -10,7 +12,7 @@ use history::{
     record::{TaskFailed, WorkflowTaskAttemptCause},
     task::UnreadSignals,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     duration::Human,
@@ -19,7 +21,7 @@ use crate::{
 };
 
 /// Something that keeps a run from going on.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Problem {
     /// What does not go on: `workflow task`, a task queue, a signal or an activity by its name.
     pub(crate) about: String,
@@ -33,6 +35,24 @@ impl Problem {
     /// Says whether it is of the same thing for the same reason.
     fn is_same(&self, other: &Self) -> bool {
         (&self.about, &self.reason) == (&other.about, &other.reason)
+    }
+}
+
+/// What somebody was told who waits: each reason once, not each attempt that it ends.
+#[derive(Default)]
+pub(crate) struct Told(HashSet<(String, String, String)>);
+
+impl Told {
+    /// Returns the messages of those problems of a workflow that have not been told yet.
+    pub(crate) fn news(&mut self, workflow_id: &str, problems: Vec<Problem>) -> Vec<String> {
+        let mut news = Vec::new();
+        for problem in problems {
+            let reason = (workflow_id.to_owned(), problem.about, problem.reason);
+            if self.0.insert(reason) {
+                news.push(problem.message);
+            }
+        }
+        news
     }
 }
 
@@ -324,6 +344,21 @@ mod tests {
     };
 
     use super::*;
+
+    #[test]
+    fn a_reason_is_told_once_of_each_workflow_whichever_attempt_it_ends() {
+        let problem = |reason: &str, message: &str| Problem {
+            about: "workflow task".to_owned(),
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        };
+        let mut told = Told::default();
+        let problems = vec![problem("a", "attempt 1: a"), problem("b", "attempt 2: b")];
+        assert_eq!(told.news("w", problems), ["attempt 1: a", "attempt 2: b"]);
+        let again = || vec![problem("a", "attempt 3: a")];
+        assert!(told.news("w", again()).is_empty());
+        assert_eq!(told.news("other", again()), ["attempt 3: a"]);
+    }
 
     /// 28 November 2026, 12:03:20 UTC.
     const NOW: i64 = 1_795_867_400;

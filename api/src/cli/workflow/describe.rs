@@ -8,11 +8,13 @@ use super::{
     Run, Session,
     ending::{Failure, Outcome},
 };
-use crate::cli::{
-    Client, Error,
-    table::{Table, one_line},
-    terminal::{Colour, Screen, of_state},
-    waits::Problem,
+use crate::{
+    cli::{
+        Client, Error,
+        table::{Table, one_line},
+        terminal::{Colour, Screen, of_state},
+    },
+    workflows::problem::Problem,
 };
 
 #[derive(clap::Args)]

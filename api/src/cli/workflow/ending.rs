@@ -1,16 +1,16 @@
 //! Waiting for the end of a workflow, and saying how it ended.
 
-use std::{io::Write as _, time::Duration};
+use std::io::Write as _;
 
-use engine::limits::LONG_POLL_MAX;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{PATIENCE, Session};
-use crate::cli::{Answer, Client, Error, Event, Waits};
-
-/// How long a command waits before it looks, at first, for what keeps the workflow from ending; each time twice as long.
-pub(super) const LOOK_AFTER: Duration = Duration::from_secs(2);
+use crate::{
+    cli::{Answer, Client, Error, Event, Waits},
+    patience::Looks,
+    workflows::problem::Problem,
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -20,6 +20,8 @@ pub(super) struct Outcome {
     status: String,
     pub(super) result: Option<Box<RawValue>>,
     failure: Option<Failure>,
+    #[serde(default)]
+    problems: Vec<Problem>,
 }
 
 #[derive(Deserialize)]
@@ -63,10 +65,9 @@ pub(super) async fn wait(
     run_id: Option<&str>,
 ) -> Result<(), Error> {
     let client = session.client.clone().patient(PATIENCE);
-    let mut waits = Waits::default();
-    let mut look_after = LOOK_AFTER;
+    let (mut waits, mut looks) = (Waits::default(), Looks::new());
     loop {
-        let mut query = vec![("wait", format!("{}s", look_after.as_secs()))];
+        let mut query = vec![("wait", looks.wait())];
         query.extend(run_id.map(|run_id| ("runId", run_id.to_owned())));
         let answer = client
             .get(&["workflows", workflow_id, "result"], &query)
@@ -77,8 +78,9 @@ pub(super) async fn wait(
             return print(session.json, &answer, &outcome, why);
         }
         let open = outcome.run_id.as_deref();
-        waits.tell(&client, workflow_id, open, session.json).await?;
-        look_after = (look_after * 2).min(LONG_POLL_MAX);
+        waits
+            .tell(&client, workflow_id, open, outcome.problems, session.json)
+            .await;
     }
 }
 

@@ -9,13 +9,15 @@ use clap::{
 use serde::Deserialize;
 
 use super::Session;
-use crate::cli::{
-    Error,
-    table::Table,
-    terminal::{Screen, of_state},
-    waits::Problem,
+use crate::{
+    cli::{
+        Error,
+        table::Table,
+        terminal::{Screen, of_state},
+    },
+    limits::LIST_PAGE_MAX,
+    workflows::problem::Problem,
 };
-use crate::limits::LIST_PAGE_MAX;
 
 /// Every status that a run can have, as it is written elsewhere too.
 fn statuses() -> PossibleValuesParser {

@@ -2,17 +2,17 @@
 
 use std::io::{self, Write as _};
 
-use engine::limits::LONG_POLL_MAX;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
     PATIENCE, Run, Session,
-    ending::LOOK_AFTER,
     steps::{Pending, Steps},
 };
-use crate::cli::{
-    Client, Error, Waits, event::Event, one_line, table::Table, terminal::Screen, waits::Problem,
+use crate::{
+    cli::{Client, Error, Waits, event::Event, one_line, table::Table, terminal::Screen},
+    patience::Looks,
+    workflows::problem::Problem,
 };
 
 #[derive(clap::Args)]
@@ -125,21 +125,19 @@ impl Show {
     async fn following(&self, client: Client, json: bool) -> Result<(), Error> {
         let mut run_id = self.run.run_id.clone();
         let mut after = 0;
-        let mut waits = Waits::default();
-        let mut look_after = LOOK_AFTER;
+        let (mut waits, mut looks) = (Waits::default(), Looks::new());
         // Of the last event. That the run is closed may be said in a page after it.
         let mut next: Option<String> = None;
         loop {
-            let wait = format!("{}s", look_after.as_secs());
+            let wait = looks.wait();
             let page = self
                 .page(&client, run_id.as_deref(), after, Some(&wait))
                 .await?;
             if page.events.is_empty() && !page.closed {
                 let (id, run) = (&self.run.workflow_id, Some(page.run_id.as_str()));
-                waits.tell(&client, id, run, json).await?;
-                look_after = (look_after * 2).min(LONG_POLL_MAX);
+                waits.tell(&client, id, run, Vec::new(), json).await;
             } else {
-                look_after = LOOK_AFTER;
+                looks = Looks::new();
             }
             for text in &page.events {
                 let event = Event::read(text)?;
