@@ -110,6 +110,8 @@ pub struct Closed {
     pub status: Status,
     /// Its last event: the result or the failure.
     pub event: Arc<Event>,
+    /// Why somebody asked it to cancel, if he said so.
+    pub cancel_reason: Option<String>,
 }
 
 /// What came of a wait for the end of a workflow.

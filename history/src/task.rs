@@ -62,6 +62,8 @@ pub struct UnreadSignals {
     pub count: u32,
     /// The oldest.
     pub first_event_id: EventId,
+    /// When that came.
+    pub first_event_at: Timestamp,
     /// How many of them code tried to read as something that they are not.
     pub misfits: u32,
     /// The oldest of those.

@@ -16,7 +16,17 @@ async fn a_workflow_that_sleeps_is_canceled() {
         )
         .await;
     assert_eq!(status, 200);
-    assert_eq!(server.client.result("w").await["status"], "Canceled");
+    let canceled = server.client.result("w").await;
+    assert_eq!(canceled["status"], "Canceled");
+    assert_eq!(canceled["failure"]["message"], "changed my mind");
+    // Nor is it forgotten by who reads the run again.
+    let server = server.restart().await;
+    assert_eq!(server.client.result("w").await, canceled);
+
+    server.client.start("patient", "silent").await;
+    server.client.post("/silent/cancel", json!({})).await;
+    let canceled = server.client.result("silent").await;
+    assert_eq!(canceled["failure"]["message"], "canceled");
     server.stop().await;
 }
 

@@ -127,7 +127,8 @@ async fn story(client: Client) {
     first.cancel("no more").await.unwrap();
     let canceled = first.result().await.unwrap_err();
     assert!(
-        matches!(&canceled, NoResult::Workflow(error) if error.is_canceled()),
+        matches!(&canceled, NoResult::Workflow(error) if error.is_canceled()
+            && error.failure().cause.as_ref().unwrap().message == "no more"),
         "{canceled}"
     );
     let third = client.start(waits, ()).await.unwrap();

@@ -525,6 +525,34 @@ async fn describe_says_how_a_run_ended_and_which_signals_nobody_reads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_description_is_shown_though_the_result_can_t_be_read() {
+    let answer = |uri: Uri| async move {
+        if uri.path().ends_with("/result") {
+            let refused = json!({"error": {"code": "DATABASE_FAILED", "message": "no"}});
+            return (StatusCode::SERVICE_UNAVAILABLE, Json(refused));
+        }
+        let run = json!({
+            "workflowId": "w", "runId": "r", "workflowType": "t", "taskQueue": "q", "status": "Failed",
+            "startedAt": "then", "closedAt": "now", "historyLength": 5, "historyBytes": 7, "cancelRequested": false,
+            "pendingActivities": [], "pendingTimers": [], "pendingChildren": [],
+        });
+        (StatusCode::OK, Json(run))
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().fallback(answer);
+    let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
+    command.args(["workflow", "--address", &address, "describe", "w"]);
+    let (code, out, err) = run(command).await;
+
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("status        Failed\n"), "{out}");
+    serving.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_input_comes_from_the_line_a_file_or_stdin_and_one_that_is_missing_is_missed() {
     let server = Server::start().await;
     let file = std::env::temp_dir().join(format!("input-{}.json", uuid::Uuid::new_v4().simple()));

@@ -62,6 +62,12 @@ async fn a_signal_that_nobody_reads_and_one_that_does_not_fit_are_shown_with_the
     let problem = unread[0]["problem"].as_str().unwrap();
     assert!(problem.contains("invalid type: integer"), "{problem}");
     assert_eq!(unread[0]["firstMisfitEventId"], unread[0]["firstEventId"]);
+    for unread in &unread {
+        let before = unread["firstEventId"].as_i64().unwrap() - 1;
+        let path = format!("/w/history?pageSize=1&after={before}");
+        let (_, page) = server.client.get(&path).await;
+        assert_eq!(unread["firstEventAt"], page["events"][0]["eventTime"]);
+    }
     assert_eq!(unread[1]["signalName"], "other");
     assert_eq!(
         (&unread[1]["count"], &unread[1]["misfits"]),

@@ -70,6 +70,8 @@ struct Unread<'a> {
     signal_name: &'a str,
     count: u32,
     first_event_id: i64,
+    #[serde(serialize_with = "reply::time")]
+    first_event_at: Timestamp,
     misfits: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_misfit_event_id: Option<i64>,
@@ -247,6 +249,7 @@ impl<'a> Unread<'a> {
             signal_name: unread.signal_name.as_str(),
             count: unread.count,
             first_event_id: unread.first_event_id.0,
+            first_event_at: unread.first_event_at,
             misfits: unread.misfits,
             first_misfit_event_id: misfit.map(|misfit| misfit.event_id.0),
             problem: misfit.map(|misfit| misfit.problem.as_str()),

@@ -46,7 +46,7 @@ impl<'a> Outcome<'a> {
 
     /// Returns the outcome of a closed run.
     fn closed(workflow_id: &'a WorkflowId, closed: &'a Closed) -> Self {
-        let (result, failure) = ending(&closed.event.kind);
+        let (result, failure) = ending(closed);
         Self {
             workflow_id,
             run_id: closed.run_id,
@@ -101,18 +101,18 @@ pub(crate) async fn reply_waited(
     }
 }
 
-fn ending(kind: &EventKind) -> (Option<Returned<'_>>, Option<FailureBody<'_>>) {
-    match kind {
+fn ending(closed: &Closed) -> (Option<Returned<'_>>, Option<FailureBody<'_>>) {
+    match &closed.event.kind {
         EventKind::WorkflowExecutionCompleted(attributes) => {
             (Some(Returned(&attributes.result)), None)
         }
         EventKind::WorkflowExecutionFailed(attributes) => {
             (None, Some(FailureBody::of(&attributes.failure)))
         }
-        EventKind::WorkflowExecutionCanceled(attributes) => (
-            None,
-            Some(FailureBody::said("canceled", &attributes.details)),
-        ),
+        EventKind::WorkflowExecutionCanceled(attributes) => {
+            let reason = closed.cancel_reason.as_deref().unwrap_or("canceled");
+            (None, Some(FailureBody::said(reason, &attributes.details)))
+        }
         EventKind::WorkflowExecutionTerminated(attributes) => {
             let reason = if attributes.reason.is_empty() {
                 "terminated"

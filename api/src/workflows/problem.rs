@@ -578,6 +578,7 @@ mod tests {
             signal_name: SignalName::known("approve"),
             count: 3,
             first_event_id: EventId(7),
+            first_event_at: Timestamp(0),
             misfits,
             first_misfit,
         };

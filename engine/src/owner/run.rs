@@ -529,6 +529,7 @@ impl Run {
             run_id: self.run_id(),
             status: self.execution.status(),
             event: Arc::clone(event),
+            cancel_reason: self.execution.cancel_reason().map(str::to_owned),
         })
     }
 

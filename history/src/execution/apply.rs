@@ -99,7 +99,8 @@ impl Execution {
         closed.next_event_id = self.next_event_id;
         closed.previous_started_event_id = self.previous_started_event_id;
         closed.last_completed_event_id = self.last_completed_event_id;
-        closed.cancel_requested = self.cancel_requested;
+        closed.cancel_reason = self.cancel_reason.take();
+        closed.pending_bytes += closed.cancel_reason().map_or(0, str::len);
         closed.signals = self.signals;
         closed.upserted = self.upserted.take();
         closed.debts = debts.into();
@@ -322,7 +323,9 @@ impl Execution {
     }
 
     pub(super) fn cancel_was_requested(&mut self, attributes: &WorkflowExecutionCancelRequested) {
-        self.cancel_requested = true;
+        self.pending_bytes -= self.cancel_reason().map_or(0, str::len);
+        self.cancel_reason = Some(attributes.cause.as_str().into());
+        self.pending_bytes += attributes.cause.len();
         self.message_was_heard(Asks::Cancel, attributes.request_id.as_ref());
     }
 

@@ -87,7 +87,8 @@ pub struct Execution {
     /// One entry for each activity and timer that time will do something to.
     deadlines: BTreeSet<(Timestamp, EventId)>,
 
-    cancel_requested: bool,
+    /// Why somebody asked it to cancel, if somebody did; he may have given no reason.
+    cancel_reason: Option<Box<str>>,
     signals: usize,
     /// What it has heard by a request id; nothing, mostly.
     requests: Option<Box<Requests>>,
@@ -125,7 +126,7 @@ impl Execution {
             external_signals: BTreeMap::new(),
             external_cancels: BTreeMap::new(),
             deadlines: BTreeSet::new(),
-            cancel_requested: false,
+            cancel_reason: None,
             signals: 0,
             requests: None,
             upserted: None,
@@ -291,7 +292,14 @@ impl Execution {
 
     /// Says whether cancellation was requested.
     pub fn cancel_requested(&self) -> bool {
-        self.cancel_requested
+        self.cancel_reason.is_some()
+    }
+
+    /// Returns why cancellation was requested, if whoever did said so.
+    pub fn cancel_reason(&self) -> Option<&str> {
+        self.cancel_reason
+            .as_deref()
+            .filter(|reason| !reason.is_empty())
     }
 
     /// Returns how many signals have arrived, those that wait included.

@@ -153,6 +153,7 @@ impl Inbox {
                     signal_name: SignalName::known(name),
                     count: u32::try_from(unread.len()).unwrap_or(u32::MAX),
                     first_event_id: unread.front()?.event.id,
+                    first_event_at: unread.front()?.event.at,
                     misfits: u32::try_from(misfits().count()).unwrap_or(u32::MAX),
                     first_misfit: misfits().find_map(|unread| {
                         Some(Misfit {

@@ -92,16 +92,14 @@ struct Child {
 struct Unread {
     signal_name: String,
     count: u64,
-    first_event_id: i64,
+    first_event_at: String,
 }
 
-/// What a history says of a run beside its description.
+/// How a run ended, which is not in its description.
 #[derive(Default)]
-struct Beside {
+struct Ending {
     result: Option<String>,
     failure: Option<String>,
-    /// When the first of the unread signals of each name came.
-    unread_since: Vec<String>,
 }
 
 impl Describe {
@@ -115,56 +113,35 @@ impl Describe {
             return Ok(());
         }
         let run: Description = answer.read()?;
-        let beside = run.beside(&session.client).await?;
+        let ending = run.ending(&session.client).await;
         let mut out = io::stdout().lock();
         let screen = Screen::stdout();
-        run.write_facts(&beside, &mut out, screen)?;
-        run.write_pending(&beside, &mut out, screen)?;
+        run.write_facts(&ending, &mut out, screen)?;
+        run.write_pending(&mut out, screen)?;
         Ok(())
     }
 }
 
 impl Description {
-    async fn beside(&self, client: &Client) -> Result<Beside, Error> {
-        #[derive(Deserialize)]
-        struct Page {
-            events: Vec<Event>,
+    /// Asks how the run ended. The description is worth showing without that.
+    async fn ending(&self, client: &Client) -> Ending {
+        if self.closed_at.is_none() {
+            return Ending::default();
         }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Event {
-            event_time: String,
-        }
-        let mut beside = Beside::default();
-        let of_run = ("runId", self.run_id.clone());
-        if self.closed_at.is_some() {
-            let path = ["workflows", &self.workflow_id, "result"];
-            let outcome: Outcome = client
-                .get(&path, std::slice::from_ref(&of_run))
-                .await?
-                .read()?;
+        let path = ["workflows", &self.workflow_id, "result"];
+        let of_run = [("runId", self.run_id.clone())];
+        let answer = client.clone().hasty().get(&path, &of_run).await;
+        match answer.and_then(|answer| answer.read::<Outcome>()) {
             // It may be that of a run that follows.
-            if outcome.run_id.as_ref() == Some(&self.run_id) {
-                beside.failure = outcome.why(client).await?;
-                beside.result = outcome.result.map(|result| result.get().to_owned());
-            }
+            Ok(outcome) if outcome.run_id.as_ref() == Some(&self.run_id) => Ending {
+                failure: outcome.why(),
+                result: outcome.result.map(|result| result.get().to_owned()),
+            },
+            Ok(_) | Err(_) => Ending::default(),
         }
-        for unread in &self.unread_signals {
-            let path = ["workflows", &self.workflow_id, "history"];
-            let query = [
-                of_run.clone(),
-                ("after", (unread.first_event_id - 1).to_string()),
-                ("pageSize", "1".to_owned()),
-            ];
-            let page: Page = client.get(&path, &query).await?.read()?;
-            let first = page.events.into_iter().next();
-            let since = first.map(|event| event.event_time);
-            beside.unread_since.push(since.unwrap_or_default());
-        }
-        Ok(beside)
     }
 
-    fn write_facts(&self, beside: &Beside, out: &mut impl Write, screen: Screen) -> io::Result<()> {
+    fn write_facts(&self, ending: &Ending, out: &mut impl Write, screen: Screen) -> io::Result<()> {
         let facts = [
             ("workflow id", Some(one_line(&self.workflow_id))),
             ("run id", Some(one_line(&self.run_id))),
@@ -176,10 +153,10 @@ impl Description {
             ),
             ("started", Some(self.started_at.clone())),
             ("closed", self.closed_at.clone()),
-            ("result", beside.result.as_deref().map(one_line)),
+            ("result", ending.result.as_deref().map(one_line)),
             (
                 "failure",
-                beside
+                ending
                     .failure
                     .as_deref()
                     .map(|failure| screen.paint(&one_line(failure), Some(Colour::Bad))),
@@ -220,12 +197,7 @@ impl Description {
         Ok(())
     }
 
-    fn write_pending(
-        &self,
-        beside: &Beside,
-        out: &mut impl Write,
-        screen: Screen,
-    ) -> io::Result<()> {
+    fn write_pending(&self, out: &mut impl Write, screen: Screen) -> io::Result<()> {
         let mut activities = Table::new(&[
             "ACTIVITY",
             "ID",
@@ -262,9 +234,12 @@ impl Description {
             ]);
         }
         let mut unread = Table::new(&["UNREAD SIGNAL", "COUNT", "SINCE"]);
-        for (signal, since) in self.unread_signals.iter().zip(&beside.unread_since) {
-            let (name, count) = (signal.signal_name.clone(), signal.count.to_string());
-            unread.row([name, count, since.clone()]);
+        for signal in &self.unread_signals {
+            unread.row([
+                signal.signal_name.clone(),
+                signal.count.to_string(),
+                signal.first_event_at.clone(),
+            ]);
         }
         for table in [activities, timers, children, unread] {
             if !table.is_empty() {

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{PATIENCE, Session};
 use crate::{
-    cli::{Answer, Client, Error, Event, Waits},
+    cli::{Answer, Error, Waits},
     patience::Looks,
     workflows::problem::Problem,
 };
@@ -48,13 +48,9 @@ impl Failure {
 }
 
 impl Outcome {
-    /// Returns why it did not complete: its failure, or why somebody asked it to cancel.
-    pub(super) async fn why(&self, client: &Client) -> Result<Option<String>, Error> {
-        let reason = match self.status.as_str() {
-            "Canceled" => cancel_reason(client, self).await?,
-            _ => None,
-        };
-        Ok(reason.or_else(|| self.failure.as_ref().map(Failure::line)))
+    /// Returns why it did not complete.
+    pub(super) fn why(&self) -> Option<String> {
+        self.failure.as_ref().map(Failure::line)
     }
 }
 
@@ -74,8 +70,7 @@ pub(super) async fn wait(
             .await?;
         let outcome: Outcome = answer.read()?;
         if outcome.status != "Running" {
-            let why = outcome.why(&client).await?;
-            return print(session.json, &answer, &outcome, why);
+            return print(session.json, &answer, &outcome);
         }
         let open = outcome.run_id.as_deref();
         waits
@@ -84,37 +79,7 @@ pub(super) async fn wait(
     }
 }
 
-/// Returns why somebody asked the workflow to cancel, if he said so: its end does not say it.
-async fn cancel_reason(client: &Client, outcome: &Outcome) -> Result<Option<String>, Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Page {
-        events: Vec<Box<RawValue>>,
-        last_event_id: i64,
-    }
-    let path = ["workflows", &outcome.workflow_id, "history"];
-    let mut after = 0;
-    loop {
-        let mut query = vec![
-            ("after", after.to_string()),
-            ("pageSize", "1000".to_owned()),
-        ];
-        query.extend(outcome.run_id.clone().map(|run_id| ("runId", run_id)));
-        let page: Page = client.get(&path, &query).await?.read()?;
-        if page.events.is_empty() {
-            return Ok(None);
-        }
-        for text in &page.events {
-            let event = Event::read(text)?;
-            if event.name() == "WorkflowExecutionCancelRequested" {
-                return Ok(event.attribute("cause"));
-            }
-        }
-        after = page.last_event_id;
-    }
-}
-
-fn print(json: bool, answer: &Answer, outcome: &Outcome, why: Option<String>) -> Result<(), Error> {
+fn print(json: bool, answer: &Answer, outcome: &Outcome) -> Result<(), Error> {
     let completed = outcome.status == "Completed";
     let mut out = std::io::stdout().lock();
     if json {
@@ -129,7 +94,10 @@ fn print(json: bool, answer: &Answer, outcome: &Outcome, why: Option<String>) ->
     if completed {
         return Ok(());
     }
-    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    let why = outcome
+        .why()
+        .map(|why| format!(": {why}"))
+        .unwrap_or_default();
     Err(Error::Workflow {
         workflow_id: outcome.workflow_id.clone(),
         ending: format!("ended as {}{why}", outcome.status),
