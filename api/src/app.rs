@@ -115,8 +115,11 @@ impl App {
             .timeout(within)
             .send()
             .await;
-        let answer = asked.map_err(|error| crate::reason(&error))?;
-        let text = answer.text().await.map_err(|error| crate::reason(&error))?;
+        let answer = asked.map_err(|error| engine::innermost(&error))?;
+        let text = answer
+            .text()
+            .await
+            .map_err(|error| engine::innermost(&error))?;
         if text.trim() == self.here.instance.to_string() {
             Ok(())
         } else {

@@ -96,15 +96,6 @@ pub fn run(workers: impl Into<Vec<worker::Worker>>) -> std::process::ExitCode {
     cli::run(workers.into())
 }
 
-/// Returns the innermost cause of an error: the others say that something failed, and this one what.
-fn reason(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    error.to_string()
-}
-
 /// The examples of the SDK's README are tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../worker/README.md")]

@@ -103,7 +103,7 @@ impl Error {
 }
 
 /// Returns what an error comes from: the others say that something failed, and this one what.
-pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+pub fn innermost(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.last().unwrap_or(error).to_string()
 }

@@ -37,7 +37,7 @@ use history::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use admission::{Admission, Admitted, Bytes};
-pub use error::Error;
+pub use error::{Error, innermost};
 use members::Post;
 use owner::{Message, Op};
 pub use owner::{

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use engine::innermost;
 use history::{InvalidId, Namespace, WorkflowId};
 use reqwest::{Method, StatusCode, Url};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -227,7 +228,7 @@ fn url(address: &Url, namespace: &str, path: &[&str]) -> Url {
 async fn answer(request: reqwest::RequestBuilder, address: Url) -> Result<Answer, Error> {
     let unreachable = |error: reqwest::Error| Error::Unreachable {
         address: address.to_string(),
-        problem: crate::reason(&error),
+        problem: innermost(&error),
     };
     let response = request.send().await.map_err(unreachable)?;
     let status = response.status();

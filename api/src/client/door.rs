@@ -61,7 +61,7 @@ impl Door {
             Self::Http { http, .. } => {
                 let unreachable = |error: reqwest::Error| Error::Unreachable {
                     address: address.clone(),
-                    problem: crate::reason(&error),
+                    problem: engine::innermost(&error),
                 };
                 let response = http
                     .request(method, url)
