@@ -254,6 +254,11 @@ impl Error {
     }
 }
 
+/// Says whether what a request is refused with, by its code, means that nothing was done, and may pass.
+pub(crate) fn is_undone(code: &str) -> bool {
+    matches!(code, "STARTING" | "NOT_OWNER" | "DATABASE_UNREACHABLE")
+}
+
 /// What every error looks like on the wire.
 #[derive(Serialize)]
 pub(crate) struct Envelope<'a> {
@@ -275,7 +280,11 @@ struct Body<'a> {
     run_id: Option<RunId>,
 }
 
-/// Says of a response that nothing was done, because the workflow's shard is elsewhere: at this address, if it is known.
+/// Says of a response that nothing was done, this time.
+#[derive(Debug, Clone)]
+pub(crate) struct Undone;
+
+/// Says of a response that the workflow's shard is elsewhere: at this address, if it is known.
 #[derive(Debug, Clone)]
 pub(crate) struct Elsewhere(pub(crate) Option<String>);
 
@@ -296,6 +305,9 @@ impl IntoResponse for Error {
         if let Self::Engine(engine::Error::NotOwner { owner }) = &self {
             let elsewhere = Elsewhere(owner.clone());
             response.extensions_mut().insert(elsewhere);
+        }
+        if is_undone(self.code()) {
+            response.extensions_mut().insert(Undone);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response
