@@ -168,7 +168,8 @@ impl Client {
         query: &[(&str, &str)],
     ) -> Result<T, Error> {
         let url = self.url(path, query)?;
-        self.patiently(Method::GET, url, &[], Error::may_pass).await
+        self.patiently(patience(), Method::GET, url, &[], Error::may_pass)
+            .await
     }
 
     /// Changes something, again and again while that may pass: what changes something names its request.
@@ -178,7 +179,7 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<T, Error> {
         let (url, body) = (self.url(path, &[])?, written(body)?);
-        self.patiently(Method::POST, url, &body, Error::may_pass)
+        self.patiently(patience(), Method::POST, url, &body, Error::may_pass)
             .await
     }
 
@@ -189,28 +190,41 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<T, Error> {
         let (url, body) = (self.url(path, &[])?, written(body)?);
-        self.patiently(Method::POST, url, &body, Error::was_before_its_time)
+        let may_pass = Error::was_before_its_time;
+        self.patiently(patience(), Method::POST, url, &body, may_pass)
             .await
     }
 
     async fn patiently<T: DeserializeOwned>(
         &self,
+        mut patience: Patience,
         method: Method,
         url: Url,
         body: &[u8],
         may_pass: fn(&Error) -> bool,
     ) -> Result<T, Error> {
-        let mut patience = Patience::new(CLIENT_PATIENCE);
+        let mut unsure = None;
         loop {
             let sent = self.door.send(method.clone(), url.clone(), body).await;
-            match sent.and_then(Answer::read) {
-                Err(error) if may_pass(&error) && patience.lasts(Instant::now()) => {
-                    sleep(PAUSE).await;
-                }
+            let error = match sent.and_then(Answer::read) {
+                Err(error) => error,
                 answer => return answer,
+            };
+            let is_undone = error.is_undone();
+            if !may_pass(&error) || !patience.lasts(Instant::now()) {
+                // That nothing was done this time does not say that nothing was.
+                return Err(unsure.filter(|_| is_undone).unwrap_or(error));
             }
+            if !is_undone {
+                unsure = Some(error);
+            }
+            sleep(PAUSE).await;
         }
     }
+}
+
+fn patience() -> Patience {
+    Patience::new(CLIENT_PATIENCE)
 }
 
 fn refused_here(problem: InvalidId) -> Error {
@@ -256,8 +270,49 @@ mod tests {
         (client, came)
     }
 
+    /// A client of a server that refuses with these codes, one after the other, and then always with the last; and how many requests came.
+    fn refusing_in_turn<const N: usize>(codes: [&'static str; N]) -> (Client, Arc<AtomicU32>) {
+        let came = Arc::new(AtomicU32::new(0));
+        let count = came.clone();
+        let answer = move || async move {
+            let n = count.fetch_add(1, Ordering::Relaxed) as usize;
+            let code = codes[n.min(N - 1)];
+            let error = serde_json::json!({ "error": { "code": code, "message": "no" } });
+            (StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+        };
+        let client = Client {
+            door: Door::Router(Router::new().fallback(answer)),
+            namespace: "default".to_owned(),
+        };
+        (client, came)
+    }
+
     #[derive(Debug, serde::Deserialize)]
     struct Done {}
+
+    /// A program that reads that it was not done does it again, with another request id.
+    #[tokio::test]
+    async fn what_may_have_been_done_does_not_end_as_not_done() {
+        for (first, last, ends) in [
+            ("UNAVAILABLE", "NOT_OWNER", "UNAVAILABLE"),
+            ("UNAVAILABLE", "DATABASE_UNREACHABLE", "UNAVAILABLE"),
+            ("DATABASE_FAILED", "STARTING", "DATABASE_FAILED"),
+            ("STARTING", "NOT_OWNER", "NOT_OWNER"),
+            ("DATABASE_UNREACHABLE", "NOT_OWNER", "NOT_OWNER"),
+        ] {
+            let (client, came) = refusing_in_turn([first, last]);
+            let url = client.url(&["w", "signal"], &[]).unwrap();
+            let signal = client.patiently::<Done>(
+                Patience::new(2 * PAUSE),
+                Method::POST,
+                url,
+                b"{}",
+                Error::may_pass,
+            );
+            assert_eq!(signal.await.unwrap_err().code(), Some(ends));
+            assert!(came.load(Ordering::Relaxed) > 1);
+        }
+    }
 
     #[tokio::test]
     async fn an_id_that_no_path_can_name_is_refused_and_names_no_other_workflow() {

@@ -66,6 +66,11 @@ impl Error {
         matches!(self.code(), Some("STARTING" | "NOT_OWNER"))
     }
 
+    /// Says whether it had no effect, this time.
+    pub(super) fn is_undone(&self) -> bool {
+        self.code().is_some_and(crate::error::is_undone)
+    }
+
     /// Says whether the same request may work in a moment.
     pub(super) fn may_pass(&self) -> bool {
         match self {
