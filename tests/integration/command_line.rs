@@ -15,7 +15,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpListener,
     process::Command,
 };
@@ -468,6 +468,64 @@ async fn a_server_that_is_away_is_waited_for_and_one_that_starts_by_every_verb()
     assert!(out.starts_with("STATUS"), "{out}");
     assert_eq!(err, "still trying: the engine starts [STARTING]\n");
     serving.abort();
+}
+
+/// Its heir would refuse a terminate because of the first try; a signal has an id by which it is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_owner_was_sent_and_did_not_answer_is_sent_again_only_with_a_request_id() {
+    for (words, owner_is_there, code, asked) in [
+        (&["terminate", "w"] as &[&str], true, 1, 1),
+        (&["terminate", "w"], false, 0, 2),
+        (&["cancel", "w"], true, 0, 2),
+        (&["signal", "w", "--name", "s"], true, 0, 2),
+        (&["start", "--id", "w", "--type", "t"], true, 0, 2),
+    ] {
+        let owner = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let owner_address = format!("http://{}", owner.local_addr().unwrap());
+        // One that is not there takes no connection; the other takes a request and dies.
+        let owner = owner_is_there.then_some(owner);
+        let dying = tokio::spawn(async move {
+            if let Some(owner) = owner {
+                let (mut asked, _) = owner.accept().await.unwrap();
+                let _ = asked.read(&mut [0; 1024]).await;
+            }
+        });
+        let came = Arc::new(AtomicU32::new(0));
+        let count = came.clone();
+        let answer = move || {
+            let first = count.fetch_add(1, Ordering::Relaxed) == 0;
+            let refused =
+                json!({"error": {"code": "NOT_OWNER", "message": "no", "owner": owner_address}});
+            let done = json!({"workflowId": "w", "runId": "r", "started": true});
+            async move {
+                if first {
+                    (StatusCode::SERVICE_UNAVAILABLE, Json(refused))
+                } else {
+                    (StatusCode::OK, Json(done))
+                }
+            }
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(answer);
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+
+        let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
+        command
+            .args(["workflow", "--address", &address])
+            .args(words);
+        let (ended, _, err) = run(command).await;
+
+        assert_eq!(ended, code, "{words:?}: {err}");
+        assert_eq!(came.load(Ordering::Relaxed), asked, "{words:?}: {err}");
+        assert_eq!(
+            err.contains("gave no answer"),
+            code == 1,
+            "{words:?}: {err}"
+        );
+        dying.await.unwrap();
+        serving.abort();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -83,8 +83,7 @@ impl Client {
         })
     }
 
-    /// Returns a client that goes on trying for that long while the server is away or starting. Every request may be
-    /// repeated: those that change something carry a request id.
+    /// Returns a client that goes on trying for that long while the server is away or starting.
     #[must_use]
     pub(crate) fn patient(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -122,21 +121,34 @@ impl Client {
         path: &[&str],
         query: &[(&str, String)],
     ) -> Result<Answer, Error> {
-        self.send(Method::GET, path, query, None::<&()>).await
+        self.send(Method::GET, path, query, None::<&()>, may_pass)
+            .await
     }
 
-    /// Changes something.
+    /// Changes something, again and again while that may pass: the body has a request id.
     pub(crate) async fn post<B: Serialize + Sync>(
         &self,
         path: &[&str],
         query: &[(&str, String)],
         body: &B,
     ) -> Result<Answer, Error> {
-        self.send(Method::POST, path, query, Some(body)).await
+        self.send(Method::POST, path, query, Some(body), may_pass)
+            .await
     }
 
-    fn patience_with(&self, error: &Error) -> Duration {
-        let passing = if may_pass(error) {
+    /// Changes something whose repetition would be refused: again only if it had no effect for sure.
+    pub(crate) async fn post_once<B: Serialize + Sync>(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: &B,
+    ) -> Result<Answer, Error> {
+        self.send(Method::POST, path, query, Some(body), is_early)
+            .await
+    }
+
+    fn patience_with(&self, error: &Error, may_repeat: fn(&Error) -> bool) -> Duration {
+        let passing = if may_repeat(error) {
             self.patience
         } else {
             Duration::ZERO
@@ -155,8 +167,10 @@ impl Client {
         path: &[&str],
         query: &[(&str, String)],
         body: Option<&B>,
+        may_repeat: fn(&Error) -> bool,
     ) -> Result<Answer, Error> {
         let mut failing_since = None;
+        let mut lost = None;
         let mut is_said = self.tells.is_none();
         names(&self.namespace, path)?;
         loop {
@@ -177,13 +191,19 @@ impl Client {
                     Ok(answer) => return Ok(answer),
                     // It has just ended: what the first one said is still true.
                     Err(Error::Unreachable { .. }) => {}
+                    // It may have done it before it ended.
+                    Err(unanswered @ Error::Unanswered { .. }) if may_repeat(&unanswered) => {
+                        lost = Some(unanswered);
+                    }
                     Err(other) => error = other.of(path),
                 }
             }
             let now = Instant::now();
             let failing = now - *failing_since.get_or_insert(now);
-            if failing >= self.patience_with(&error) {
-                return Err(error);
+            if failing >= self.patience_with(&error, may_repeat) {
+                // That nothing was done this time does not say that nothing was.
+                let is_undone = crate::error::is_undone(error.code());
+                return Err(lost.filter(|_| is_undone).unwrap_or(error));
             }
             if failing >= SAY_AFTER && !is_said {
                 is_said = true;
@@ -226,13 +246,17 @@ fn url(address: &Url, namespace: &str, path: &[&str]) -> Url {
 }
 
 async fn answer(request: reqwest::RequestBuilder, address: Url) -> Result<Answer, Error> {
-    let unreachable = |error: reqwest::Error| Error::Unreachable {
-        address: address.to_string(),
-        problem: innermost(&error),
+    let lost = |error: reqwest::Error| {
+        let (address, problem) = (address.to_string(), innermost(&error));
+        if error.is_connect() {
+            Error::Unreachable { address, problem }
+        } else {
+            Error::Unanswered { address, problem }
+        }
     };
-    let response = request.send().await.map_err(unreachable)?;
+    let response = request.send().await.map_err(lost)?;
     let status = response.status();
-    let text = response.text().await.map_err(unreachable)?;
+    let text = response.text().await.map_err(lost)?;
     if status.is_success() {
         return Ok(Answer {
             text,
@@ -259,7 +283,7 @@ fn refused(status: StatusCode, text: &str, address: &Url) -> Error {
 /// Says whether the same request may work in a moment.
 fn may_pass(error: &Error) -> bool {
     match error {
-        Error::Unreachable { .. } => true,
+        Error::Unreachable { .. } | Error::Unanswered { .. } => true,
         Error::Refused(refusal) => {
             matches!(
                 refusal.code.as_str(),
@@ -292,7 +316,41 @@ fn owner_elsewhere(error: &Error, address: &Url) -> Option<Url> {
 
 #[cfg(test)]
 mod tests {
+    use axum::{
+        Router,
+        response::{IntoResponse as _, Response},
+    };
+    use tokio::{io::AsyncReadExt as _, net::TcpListener};
+
     use super::*;
+
+    /// It may have done it, and the one that says that nobody owns the shard does not know of that.
+    #[tokio::test]
+    async fn a_request_that_an_owner_did_not_answer_does_not_end_as_not_done() {
+        let owner = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let owner_address = format!("http://{}", owner.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut asked, _) = owner.accept().await.unwrap();
+            let _ = asked.read(&mut [0; 1024]).await;
+        });
+        let not_owner = move || {
+            let owner = Some(owner_address.clone());
+            let refused: Response =
+                crate::error::Error::from(engine::Error::NotOwner { owner }).into_response();
+            async move { refused }
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(not_owner);
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let client = Client::new(&address, "default").unwrap();
+        let client = client.waits_for_start(2 * AGAIN_AFTER);
+
+        let signal = client.post(&["workflows", "w", "signal"], &[], &()).await;
+
+        let error = signal.unwrap_err();
+        assert!(matches!(error, Error::Unanswered { .. }), "{error:?}");
+    }
 
     #[test]
     fn ids_are_percent_encoded_in_a_path() {

@@ -13,9 +13,12 @@ pub(crate) enum Error {
     /// The server refused.
     #[error("{}", .0.message)]
     Refused(Refusal),
-    /// The server can't be reached.
+    /// The server can't be reached: nothing was sent.
     #[error("cannot reach {address}: {problem}")]
     Unreachable { address: String, problem: String },
+    /// The server may have done what it was asked to.
+    #[error("{address} gave no answer: {problem}")]
+    Unanswered { address: String, problem: String },
     /// The answer is not ours.
     #[error("{address} did not answer like coreason: {problem}")]
     Answer { address: String, problem: String },
@@ -88,7 +91,7 @@ impl Error {
     pub(crate) fn code(&self) -> &str {
         match self {
             Self::Refused(refusal) => &refusal.code,
-            Self::Unreachable { .. } => "UNREACHABLE",
+            Self::Unreachable { .. } | Self::Unanswered { .. } => "UNREACHABLE",
             Self::Answer { .. } => "ANSWER_NOT_UNDERSTOOD",
             Self::Usage(_) => "USAGE",
             Self::Workflow { .. } => "WORKFLOW_DID_NOT_COMPLETE",
@@ -110,6 +113,9 @@ impl Error {
             Self::Refused(refusal) => refusal.advice.as_deref(),
             Self::Unreachable { .. } => {
                 Some("start one with `coreason dev`, or name yours with --address")
+            }
+            Self::Unanswered { .. } => {
+                Some("what it was to change it may have changed: look before you ask again")
             }
             Self::Answer { .. } => {
                 Some("look at what runs there, or name another address with --address")

@@ -29,7 +29,10 @@ impl Terminate {
             identity: identity(),
         };
         let path = ["workflows", &self.run.workflow_id, "terminate"];
-        let answer = session.client.post(&path, &self.run.query(), &body).await?;
+        let answer = session
+            .client
+            .post_once(&path, &self.run.query(), &body)
+            .await?;
         let mut out = std::io::stdout().lock();
         if session.json {
             writeln!(out, "{}", answer.text)?;
