@@ -409,6 +409,10 @@ async fn a_look_at_what_is_waited_for_neither_holds_a_wait_up_nor_ends_it() {
                     StatusCode::SERVICE_UNAVAILABLE,
                     Json(refused("UNAVAILABLE")),
                 ),
+                ("late", _) => {
+                    let problem = json!({"about": "a", "reason": "b", "message": "it is stuck"});
+                    (StatusCode::OK, Json(json!({"problems": [problem]})))
+                }
                 _ => std::future::pending().await,
             }
         }
@@ -425,15 +429,16 @@ async fn a_look_at_what_is_waited_for_neither_holds_a_wait_up_nor_ends_it() {
     assert_eq!((code, out.as_str()), (0, "5\n"), "{err}");
     assert_eq!(
         err,
-        "still waiting: nobody works\nstill waiting: it waits for child away and 2 others, still open\n"
+        "still waiting: nobody works\nstill waiting: it waits for child away and 2 others, still open\n\
+         still waiting: child late: it is stuck\n"
     );
     let asked = asked.lock().unwrap();
     let times = |id: &str| asked.get(id).copied().unwrap_or_default();
     assert_eq!((times("w/result"), times("w")), (3, 2), "{asked:?}");
-    // Each once; the slow one takes the time of the last.
+    // Each once; the slow one takes nothing from the last.
     assert_eq!(
         (times("away"), times("slow"), times("late")),
-        (1, 1, 0),
+        (1, 1, 1),
         "{asked:?}"
     );
     serving.abort();

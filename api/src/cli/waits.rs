@@ -1,17 +1,20 @@
 //! What an open run waits for, said once to whoever waits for it.
 
-use std::{collections::VecDeque, io::Write as _, time::Duration};
+use std::{io::Write as _, time::Duration};
 
+use futures::future::join_all;
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Client, Error, one_line};
 use crate::workflows::problem::{Problem, Told};
 
 /// How many runs are looked at below a run that waits for its children.
 const RUNS_MAX: usize = 20;
-/// How long a look takes at most: who waits for the result asks for that again in a moment. What was not reached is left to the next look.
+/// How long a look takes at most: who waits for the result asks for that again in a moment. Runs too deep for it are left out.
 const LOOK_MAX: Duration = Duration::from_secs(3);
+/// How long a child may take of it. Those beside it are asked at the same time, so that one that hangs hides none of them.
+const CHILD_MAX: Duration = Duration::from_secs(1);
 
 /// Of the description of a run.
 #[derive(Deserialize)]
@@ -47,9 +50,7 @@ impl Waits {
         let mut news = Vec::new();
         self.add(workflow_id, None, known, &mut news);
         let client = client.clone().hasty();
-        let look = self.look(&client, workflow_id, run_id, &mut news);
-        // What has been seen until then is said.
-        let _ = timeout(LOOK_MAX, look).await;
+        self.look(&client, workflow_id, run_id, &mut news).await;
         news
     }
 
@@ -60,12 +61,14 @@ impl Waits {
         run_id: Option<&str>,
         news: &mut Vec<String>,
     ) {
-        let Ok(top) = described(client, workflow_id, run_id).await else {
+        let ends_at = Instant::now() + LOOK_MAX;
+        let asked = described(client, workflow_id, run_id);
+        let Ok(Ok(top)) = timeout_at(ends_at, asked).await else {
             return;
         };
         self.add(workflow_id, None, top.problems, news);
-        let mut children = VecDeque::from(top.pending_children);
-        if let Some(first) = children.front() {
+        let mut children = top.pending_children;
+        if let Some(first) = children.first() {
             let others = match children.len() - 1 {
                 0 => String::new(),
                 others => format!(" and {others} others"),
@@ -80,16 +83,26 @@ impl Waits {
             };
             self.add(workflow_id, None, vec![child], news);
         }
-        for _ in 0..RUNS_MAX {
-            let Some(child) = children.pop_front() else {
-                return;
+        let mut left = RUNS_MAX;
+        while !children.is_empty() && left > 0 && Instant::now() < ends_at {
+            children.truncate(left);
+            left -= children.len();
+            let answers_by = ends_at.min(Instant::now() + CHILD_MAX);
+            let ask = |child: &Child| {
+                let (id, run_id) = (child.workflow_id.clone(), child.run_id.clone());
+                let asked = async move { described(client, &id, run_id.as_deref()).await };
+                timeout_at(answers_by, asked)
             };
-            let id = &child.workflow_id;
-            // One that has not started yet, or is closed by now, has nothing to tell.
-            if let Ok(state) = described(client, id, child.run_id.as_deref()).await {
-                self.add(id, Some(id), state.problems, news);
-                children.extend(state.pending_children);
+            let answers = join_all(children.iter().map(ask)).await;
+            let mut below = Vec::new();
+            for (Child { workflow_id, .. }, answer) in children.iter().zip(answers) {
+                // One that has not started yet, or is closed by now, has nothing to tell.
+                if let Ok(Ok(state)) = answer {
+                    self.add(workflow_id, Some(workflow_id), state.problems, news);
+                    below.extend(state.pending_children);
+                }
             }
+            children = below;
         }
     }
 
