@@ -594,8 +594,9 @@ async fn a_description_is_shown_though_the_result_can_t_be_read() {
             let refused = json!({"error": {"code": "DATABASE_FAILED", "message": "no"}});
             return (StatusCode::SERVICE_UNAVAILABLE, Json(refused));
         }
+        let status = uri.path().rsplit('/').next();
         let run = json!({
-            "workflowId": "w", "runId": "r", "workflowType": "t", "taskQueue": "q", "status": "Failed",
+            "workflowId": status, "runId": "r", "workflowType": "t", "taskQueue": "q", "status": status,
             "startedAt": "then", "closedAt": "now", "historyLength": 5, "historyBytes": 7, "cancelRequested": false,
             "pendingActivities": [], "pendingTimers": [], "pendingChildren": [],
         });
@@ -606,12 +607,27 @@ async fn a_description_is_shown_though_the_result_can_t_be_read() {
     let router = Router::new().fallback(answer);
     let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
 
-    let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
-    command.args(["workflow", "--address", &address, "describe", "w"]);
-    let (code, out, err) = run(command).await;
+    for (status, says) in [
+        (
+            "Completed",
+            "result        can't be read: no [DATABASE_FAILED]\n",
+        ),
+        (
+            "Failed",
+            "failure       can't be read: no [DATABASE_FAILED]\n",
+        ),
+        // It has neither.
+        ("ContinuedAsNew", ""),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
+        command.args(["workflow", "--address", &address, "describe", status]);
+        let (code, out, err) = run(command).await;
 
-    assert_eq!((code, err.as_str()), (0, ""));
-    assert!(out.contains("status        Failed\n"), "{out}");
+        assert_eq!((code, err.as_str()), (0, ""));
+        assert!(out.contains(&format!("status        {status}\n")), "{out}");
+        assert!(out.contains(says), "{out}");
+        assert_eq!(out.contains("can't be read"), !says.is_empty(), "{out}");
+    }
     serving.abort();
 }
 

@@ -96,10 +96,27 @@ struct Unread {
 }
 
 /// How a run ended, which is not in its description.
-#[derive(Default)]
-struct Ending {
-    result: Option<String>,
-    failure: Option<String>,
+enum Ending {
+    /// It is open, or another run goes on from it.
+    None,
+    Returned(String),
+    Failed(String),
+    Unread {
+        name: &'static str,
+        reason: String,
+    },
+}
+
+impl Ending {
+    fn fact(&self, screen: Screen) -> (&'static str, Option<String>) {
+        let bad = |text: &str| Some(screen.paint(&one_line(text), Some(Colour::Bad)));
+        match self {
+            Self::None => ("result", None),
+            Self::Returned(result) => ("result", Some(one_line(result))),
+            Self::Failed(failure) => ("failure", bad(failure)),
+            Self::Unread { name, reason } => (name, bad(&format!("can't be read: {reason}"))),
+        }
+    }
 }
 
 impl Describe {
@@ -125,19 +142,26 @@ impl Describe {
 impl Description {
     /// Asks how the run ended. The description is worth showing without that.
     async fn ending(&self, client: &Client) -> Ending {
-        if self.closed_at.is_none() {
-            return Ending::default();
-        }
+        let name = match (&self.closed_at, self.status.as_str()) {
+            (None, _) | (_, "ContinuedAsNew") => return Ending::None,
+            (Some(_), "Completed") => "result",
+            (Some(_), _) => "failure",
+        };
         let path = ["workflows", &self.workflow_id, "result"];
         let of_run = [("runId", self.run_id.clone())];
         let answer = client.clone().hasty().get(&path, &of_run).await;
         match answer.and_then(|answer| answer.read::<Outcome>()) {
             // It may be that of a run that follows.
-            Ok(outcome) if outcome.run_id.as_ref() == Some(&self.run_id) => Ending {
-                failure: outcome.why(),
-                result: outcome.result.map(|result| result.get().to_owned()),
+            Ok(outcome) if outcome.run_id.as_ref() != Some(&self.run_id) => Ending::None,
+            Ok(outcome) => match (outcome.why(), outcome.result) {
+                (Some(failure), _) => Ending::Failed(failure),
+                (None, Some(result)) => Ending::Returned(result.get().to_owned()),
+                (None, None) => Ending::None,
             },
-            Ok(_) | Err(_) => Ending::default(),
+            Err(error) => Ending::Unread {
+                name,
+                reason: format!("{error} [{}]", error.code()),
+            },
         }
     }
 
@@ -153,14 +177,7 @@ impl Description {
             ),
             ("started", Some(self.started_at.clone())),
             ("closed", self.closed_at.clone()),
-            ("result", ending.result.as_deref().map(one_line)),
-            (
-                "failure",
-                ending
-                    .failure
-                    .as_deref()
-                    .map(|failure| screen.paint(&one_line(failure), Some(Colour::Bad))),
-            ),
+            ending.fact(screen),
             (
                 "history",
                 Some(format!(
