@@ -676,6 +676,14 @@ async fn words_that_no_server_can_make_right_have_status_2() {
     let server = Server::start().await;
     for (words, says) in [
         (&["list", "--limit", "0"] as &[&str], "--limit"),
+        (
+            &["start", "--type", "t", "--input", "-", "--input", "-"],
+            "stdin can be read for one argument only",
+        ),
+        (
+            &["signal", "w", "--name", "s", "--input", "-", "--input", "-"],
+            "stdin can be read for one argument only",
+        ),
         (&["describe", "w", "--run-id", "banana"], "[INVALID_RUN_ID]"),
         (&["start", "--type", "greet", "--id", ""], "[INVALID_ID]"),
         (

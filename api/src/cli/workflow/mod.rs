@@ -114,6 +114,17 @@ impl Args {
     }
 }
 
+/// Reads what `--input` says, as often as it was given.
+fn inputs(texts: &[String]) -> Result<Vec<Box<RawValue>>, Error> {
+    if texts.iter().filter(|text| *text == "-").count() > 1 {
+        let problem =
+            "--input - is given more than once, and stdin can be read for one argument only";
+        return Err(Error::Usage(problem.to_owned()));
+    }
+    let read = |text: &String| json_argument("--input", text);
+    texts.iter().map(read).collect()
+}
+
 /// Reads an argument that is JSON: the text itself, `@` and a file that has it, or `-` for what comes on stdin.
 fn json_argument(name: &str, text: &str) -> Result<Box<RawValue>, Error> {
     let unread = |error: io::Error| Error::Usage(format!("{name} {text} can't be read: {error}"));

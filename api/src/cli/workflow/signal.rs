@@ -5,7 +5,7 @@ use std::io::Write as _;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Run, Session, identity, json_argument, request_id};
+use super::{Run, Session, identity, inputs, request_id};
 use crate::cli::Error;
 
 #[derive(clap::Args)]
@@ -36,11 +36,7 @@ impl Signal {
     pub(super) async fn run(self, session: Session) -> Result<(), Error> {
         let body = Body {
             signal_name: &self.name,
-            inputs: self
-                .input
-                .iter()
-                .map(|text| json_argument("--input", text))
-                .collect::<Result<_, _>>()?,
+            inputs: inputs(&self.input)?,
             request_id: self.request_id.clone().unwrap_or_else(request_id),
             identity: identity(),
         };

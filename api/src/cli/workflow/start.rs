@@ -5,7 +5,7 @@ use std::io::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Session, ending, identity, json_argument, request_id};
+use super::{Session, ending, identity, inputs, request_id};
 use crate::{
     cli::{Error, one_line},
     duration::Human,
@@ -119,11 +119,7 @@ impl Start {
             workflow_type: &self.workflow_type,
             workflow_id: self.id.as_deref(),
             task_queue: &self.task_queue,
-            inputs: self
-                .input
-                .iter()
-                .map(|text| json_argument("--input", text))
-                .collect::<Result<_, _>>()?,
+            inputs: inputs(&self.input)?,
             workflow_run_timeout: self.run_timeout.map(exact),
             workflow_execution_timeout: self.execution_timeout.map(exact),
             workflow_id_reuse_policy: self.reuse_policy.as_deref(),
