@@ -55,6 +55,9 @@ pub const REGISTER_AFTER: u32 = 3;
 pub const PARK_BATCH: usize = 100;
 /// The most runs read at once by their ids: at a takeover, whose deadlines came, or in whose queue a worker has room.
 pub const READ_BATCH: usize = 256;
+/// How many runs, or whole histories, are read at once for a slot that a worker has free: one for it, and one that is there when it is
+/// free again.
+pub const READ_A_SLOT: usize = 2;
 /// The most stored bytes of the runs read at once, but for a single run that has more; and of the whole histories read at once.
 pub const READ_BYTES: u64 = 16 * 1024 * 1024;
 /// The same while memory is short.
@@ -97,11 +100,9 @@ pub const PING_TIMEOUT: Duration = Duration::from_secs(1);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection to the database on which nothing comes for so long is asked whether it is there.
 pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(10);
-/// How often, and how many times in vain, before it counts as gone.
+/// How often it is asked then, until [`SENT_HEARD_WITHIN`] is over.
 pub const KEEPALIVE_EVERY: Duration = Duration::from_secs(3);
-/// See [`KEEPALIVE_EVERY`].
-pub const KEEPALIVE_TIMES: u32 = 3;
-/// What is sent on such a connection is heard within this, or it counts as gone.
+/// What is sent on such a connection, or asked, is heard within this since something came last, or it counts as gone.
 pub const SENT_HEARD_WITHIN: Duration = Duration::from_secs(20);
 /// How long a server may take that says that it is starting, as after a crash.
 pub const SERVER_START_MAX: Duration = Duration::from_mins(1);
@@ -124,8 +125,9 @@ pub const DRAIN: Duration = Duration::from_secs(10);
 pub const FORMER_MEMBERS_KEPT: i64 = 1000;
 /// How long to wait until sessions have ended that were told to.
 pub const SESSION_END_MAX: Duration = Duration::from_secs(5);
-/// How long a change of members, or of who owns what, waits for a lock of another one; then it is tried again. Less than a member's
-/// row is good for, and more than [`IDLE_IN_TRANSACTION_MAX`]: whoever waits for a process that is frozen gets what that one had.
+/// How long a change of members, or of who owns what, waits for a lock of another one; then it is tried again. Where a
+/// lease is short, a member that gives shards away waits a quarter of its expiry only. A process that is frozen with such a lock in
+/// hand loses it after [`IDLE_IN_TRANSACTION_MAX`].
 pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long a transaction may lie idle; a process that is frozen in the middle of one holds up the others until then.
 pub const IDLE_IN_TRANSACTION_MAX: Duration = Duration::from_secs(2);

@@ -1,5 +1,5 @@
-//! A door inside this process for the connections of sqlx, which knows neither several servers nor libpq's meaning of `sslmode`:
-//! what comes in goes [the way](super::dial) of all others. Only this user may come in.
+//! A door inside this process for the connections of sqlx, which knows neither several servers nor libpq's meaning of `sslmode`, and
+//! does not notice that the way to another machine is gone: what comes in goes [the way](super::dial) of all others. Only this user may come in.
 
 use std::{
     os::{
@@ -96,13 +96,7 @@ async fn refuse(inside: &mut UnixStream, error: &Error) -> std::io::Result<()> {
     let length = usize::try_from(inside.read_u32().await?).unwrap_or(0);
     let mut introduction = vec![0; length.saturating_sub(4).min(10_000)];
     inside.read_exact(&mut introduction).await?;
-    let mut reason = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        reason = format!("{reason}: {error}");
-        cause = error.source();
-    }
-    let reason = reason.replace('\0', "");
+    let reason = error.with_causes().replace('\0', "");
     let fields = format!("SFATAL\0VFATAL\0C08001\0M{reason}\0\0");
     let length = u32::try_from(fields.len() + 4).unwrap_or(u32::MAX);
     inside.write_u8(b'E').await?;

@@ -24,6 +24,9 @@ use crate::limits::{
 /// The oldest supported server.
 const OLDEST: i32 = 150_000;
 
+/// The SQLSTATE of a server that does not let somebody in this way.
+const NOT_LET_IN: &str = "28000";
+
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
 /// A session, as Postgres shows it in `pg_stat_activity`. Those that a member must not outlive have its id in their name, by which
@@ -170,7 +173,7 @@ async fn way(url: &str) -> Result<Way, Error> {
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
     way: Way,
-    /// What sqlx goes through where it doesn't know the way.
+    /// What sqlx goes through where it takes more than a plain connection on this machine.
     bridge: Option<Arc<Bridge>>,
 }
 
@@ -234,7 +237,17 @@ impl Address {
 
     /// Opens a session of sqlx.
     pub(crate) async fn session(&self, session: Session) -> Result<PgConnection, Error> {
-        let mut connection = PgConnection::connect_with(&self.options(session)).await?;
+        let options = self.options(session);
+        let mut connection = match PgConnection::connect_with(&options).await {
+            // Whoever logs in finds out whether it has come to want the other way, encrypted or not.
+            Err(sqlx::Error::Database(refusal))
+                if refusal.code().is_some_and(|code| code == NOT_LET_IN) =>
+            {
+                drop(self.way.log_in(&session.name()).await?);
+                PgConnection::connect_with(&options).await?
+            }
+            answer => answer?,
+        };
         settle(&mut connection, &self.settings(Purpose::Lock)).await?;
         Ok(connection)
     }

@@ -11,16 +11,14 @@ use tokio::{
     net::{TcpStream, UnixStream},
     time::timeout,
 };
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls, error::SqlState};
 
 use super::{
     Error,
     address::{Host, Target},
     tls::{Encryption, Negotiated, Refused},
 };
-use crate::limits::{
-    CONNECT_TIMEOUT, KEEPALIVE_AFTER, KEEPALIVE_EVERY, KEEPALIVE_TIMES, SENT_HEARD_WITHIN,
-};
+use crate::limits::{CONNECT_TIMEOUT, KEEPALIVE_AFTER, KEEPALIVE_EVERY, SENT_HEARD_WITHIN};
 
 /// A connection to a server, before anything was said on it.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -33,20 +31,33 @@ pub(super) struct Way {
     encryption: Option<Encryption>,
     /// Which of the servers did last.
     latest: Arc<AtomicUsize>,
-    /// A connection was encrypted.
-    encrypts: Arc<AtomicBool>,
-    /// A server that has TLS lets this user in only without.
-    refuses_tls: Arc<AtomicBool>,
+    /// What is known of each server.
+    known: Arc<[Known]>,
+}
+
+/// What is known of a server.
+#[derive(Debug, Default)]
+struct Known {
+    /// A connection to it was encrypted.
+    encrypts: AtomicBool,
+    /// It has TLS, and lets this user in only without: that was so when somebody logged in last.
+    only_plain: AtomicBool,
+}
+
+/// Whether a connection is encrypted, where its server can.
+#[derive(Debug, Clone, Copy)]
+enum Go {
+    Encrypted,
+    Plain,
 }
 
 impl Way {
     pub(super) fn new(target: Target) -> Result<Self, Error> {
         Ok(Self {
             encryption: target.tls.encryption()?,
+            known: target.hosts.iter().map(|_| Known::default()).collect(),
             target: Arc::new(target),
             latest: Arc::default(),
-            encrypts: Arc::default(),
-            refuses_tls: Arc::default(),
         })
     }
 
@@ -55,7 +66,10 @@ impl Way {
     pub(super) fn is_special(&self) -> bool {
         let hosts = &self.target.hosts;
         hosts.len() > 1
-            || self.encrypts.load(Ordering::Relaxed)
+            || self
+                .known
+                .iter()
+                .any(|server| server.encrypts.load(Ordering::Relaxed))
             || hosts.iter().any(|host| !host.is_here())
     }
 
@@ -75,14 +89,15 @@ impl Way {
     }
 
     /// Opens a connection to the first server that will do, beginning with the one that did last. Where only one that takes writes
-    /// will, it is asked by a session first: whoever speaks through the connection does not ask.
+    /// will, or one lets the user in only without TLS, it is asked by a session first: whoever speaks through the connection does not ask.
     pub(super) async fn dial(&self) -> Result<Box<dyn Wire>, Error> {
-        if self.target.writable {
+        let only_plain = |server: &Known| server.only_plain.load(Ordering::Relaxed);
+        if self.target.writable || self.known.iter().any(only_plain) {
             drop(self.log_in("coreason").await?);
         }
         let mut failed = None;
         for n in self.order() {
-            match self.dial_at(n).await {
+            match self.dial_at(n, self.tries_first(n)).await {
                 Ok(wire) => {
                     self.latest.store(n, Ordering::Relaxed);
                     return Ok(wire);
@@ -105,31 +120,43 @@ impl Way {
         })
     }
 
-    /// Opens a session on a server. One that lets this user in only without TLS is taken without, where that will do.
+    /// Opens a session on a server. Where both ways will do, one that does not let this user in by the first is tried by the other.
     async fn log_in_at(&self, n: usize, name: &str) -> Result<Client, Error> {
-        let refused = match self.try_to_log_in_at(n, name).await {
-            Err(Error::Driver(error)) if is_refusal(&error) && self.may_go_without() => error,
+        let (first, other) = match self.tries_first(n) {
+            Go::Plain => (Go::Plain, Go::Encrypted),
+            Go::Encrypted => (Go::Encrypted, Go::Plain),
+        };
+        let refused = match self.try_to_log_in_at(n, first, name).await {
+            Err(Error::Driver(error)) if is_refusal(&error) && self.has_two_ways(n) => error,
             answer => return answer,
         };
-        self.refuses_tls.store(true, Ordering::Relaxed);
-        let plain = self.try_to_log_in_at(n, name).await;
-        if plain.is_err() {
-            self.refuses_tls.store(false, Ordering::Relaxed);
+        let Ok(client) = self.try_to_log_in_at(n, other, name).await else {
             return Err(refused.into());
+        };
+        let only_plain = matches!(other, Go::Plain);
+        self.known[n]
+            .only_plain
+            .store(only_plain, Ordering::Relaxed);
+        Ok(client)
+    }
+
+    /// Returns how a server is tried first.
+    fn tries_first(&self, n: usize) -> Go {
+        if self.known[n].only_plain.load(Ordering::Relaxed) {
+            Go::Plain
+        } else {
+            Go::Encrypted
         }
-        plain
     }
 
-    /// Says whether connections are encrypted that need not be.
-    fn may_go_without(&self) -> bool {
-        self.encryption
-            .as_ref()
-            .is_some_and(Encryption::is_optional)
-            && self.encrypts.load(Ordering::Relaxed)
-            && !self.refuses_tls.load(Ordering::Relaxed)
+    /// Says whether connections to a server are encrypted that need not be.
+    fn has_two_ways(&self, n: usize) -> bool {
+        let encryption = self.encryption.as_ref();
+        encryption.is_some_and(Encryption::is_optional)
+            && self.known[n].encrypts.load(Ordering::Relaxed)
     }
 
-    async fn try_to_log_in_at(&self, n: usize, name: &str) -> Result<Client, Error> {
+    async fn try_to_log_in_at(&self, n: usize, go: Go, name: &str) -> Result<Client, Error> {
         let target = &self.target;
         let mut config = Config::new();
         config
@@ -146,7 +173,7 @@ impl Way {
                 .collect();
             config.options(settings.join(" "));
         }
-        let wire = self.dial_at(n).await?;
+        let wire = self.dial_at(n, go).await?;
         let connected = timeout(CONNECT_TIMEOUT, config.connect_raw(wire, NoTls)).await;
         let (client, connection) = connected.map_err(|_elapsed| unanswered(&target.hosts[n]))??;
         tokio::spawn(async move {
@@ -168,9 +195,9 @@ impl Way {
         Ok(client)
     }
 
-    async fn dial_at(&self, n: usize) -> Result<Box<dyn Wire>, Error> {
+    async fn dial_at(&self, n: usize, go: Go) -> Result<Box<dyn Wire>, Error> {
         let host = &self.target.hosts[n];
-        match timeout(CONNECT_TIMEOUT, self.connect(host)).await {
+        match timeout(CONNECT_TIMEOUT, self.connect(n, go)).await {
             Ok(Ok(wire)) => Ok(wire),
             Ok(Err(Refused::Io(error))) => Err(Error::Unreachable {
                 server: host.to_string(),
@@ -184,8 +211,8 @@ impl Way {
         }
     }
 
-    async fn connect(&self, host: &Host) -> Result<Box<dyn Wire>, Refused> {
-        let (name, port) = match host {
+    async fn connect(&self, n: usize, go: Go) -> Result<Box<dyn Wire>, Refused> {
+        let (name, port) = match &self.target.hosts[n] {
             Host::Tcp { name, port } => (name, *port),
             Host::Unix { folder, port } => {
                 let socket = folder.join(format!(".s.PGSQL.{port}"));
@@ -193,16 +220,13 @@ impl Way {
             }
         };
         let stream = reach(name, port).await?;
-        let Some(encryption) = &self.encryption else {
+        let (Some(encryption), Go::Encrypted) = (&self.encryption, go) else {
             return Ok(Box::new(stream));
         };
-        if self.refuses_tls.load(Ordering::Relaxed) {
-            return Ok(Box::new(stream));
-        }
         match encryption.negotiate(stream, name).await {
             Ok(Negotiated::Plain(stream)) => Ok(Box::new(stream)),
             Ok(Negotiated::Encrypted(stream)) => {
-                self.encrypts.store(true, Ordering::Relaxed);
+                self.known[n].encrypts.store(true, Ordering::Relaxed);
                 Ok(stream)
             }
             Err(Refused::Handshake(_)) if encryption.is_optional() => {
@@ -220,22 +244,20 @@ fn unanswered(host: &Host) -> Error {
     }
 }
 
-/// Says whether a server does not let somebody in.
+/// Says whether a server does not let somebody in this way; a wrong password is wrong either way.
 fn is_refusal(error: &tokio_postgres::Error) -> bool {
-    error
-        .code()
-        .is_some_and(|code| code.code().starts_with("28"))
+    error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
 }
 
-/// Opens a connection. Postgres's own timeouts don't end one whose way is gone.
+/// Opens a connection. Postgres's own timeouts don't end one whose way is gone: Linux ends it when nothing has come for
+/// [`SENT_HEARD_WITHIN`], however often it has asked.
 async fn reach(name: &str, port: u16) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect((name, port)).await?;
     stream.set_nodelay(true)?;
     let socket = SockRef::from(&stream);
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_AFTER)
-        .with_interval(KEEPALIVE_EVERY)
-        .with_retries(KEEPALIVE_TIMES);
+        .with_interval(KEEPALIVE_EVERY);
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_tcp_user_timeout(Some(SENT_HEARD_WITHIN))?;
     Ok(stream)

@@ -202,6 +202,42 @@ async fn all_sessions_are_encrypted_and_show_the_clients_certificate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_engine_follows_a_server_that_comes_to_want_the_other_way() {
+    let rules = |takes: &str, rejects: &str| {
+        format!("{takes} engine all all trust\n{rejects} engine all all reject\n{ALL}")
+    };
+    let plain = rules("hostnossl", "hostssl");
+    let encrypted = rules("hostssl", "hostnossl");
+    let mut server = Server::start(&plain).await;
+    server.postgres.database("engine", "").await;
+    let port = server.postgres.port;
+    let url = format!("postgres://postgres@localhost:{port}/engine?sslmode=prefer");
+    let engine = owner_with(Config {
+        lease: std::time::Duration::from_secs(1),
+        ..Config::new(&*url, "http://127.0.0.1:1")
+    })
+    .await;
+    keep_working(&engine, sequence(2), echo());
+    let ledger = Ledger::default();
+    ledger.run(&engine, "plain", 2).await;
+    for (rules, name) in [(encrypted, "encrypted"), (plain, "plain again")] {
+        server.postgres.stop();
+        server.postgres.settle("", &rules);
+        server.postgres.run().await;
+        // It is a member again, by new sessions.
+        ledger.run(&engine, name, 2).await;
+        let with_tls: Vec<bool> = sqlx::query_scalar(
+            "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name LIKE 'coreason%'",
+        )
+        .fetch_all(engine.pool())
+        .await
+        .unwrap();
+        assert_eq!(with_tls, [name == "encrypted"], "{name}");
+    }
+    engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_several_servers_the_one_that_takes_writes_is_found_again_when_it_moves() {
     let (mut first, mut second) = (Instance::folder(), Instance::folder());
     first.init(&[]);
