@@ -579,15 +579,20 @@ impl Engine {
         self.inner.admission.admit(0)
     }
 
-    /// Reads something, unless the database is known to be away, or found so meanwhile.
+    /// Reads something; when the database is known to be away, or found so meanwhile, not for longer than an answer takes that comes.
     async fn unless_away<T>(&self, read: impl Future<Output = T>) -> Result<T, Error> {
         let mut role = self.inner.role.clone();
-        let away = role.wait_for(|state| matches!(state.refusal(), Error::DatabaseAway(_)));
+        let away = async {
+            let state = role.wait_for(|state| matches!(state.refusal(), Error::DatabaseAway(_)));
+            // Whoever would say so has ended when there is an error; what is read is read all the same.
+            let refusal = state.await.ok()?.refusal();
+            tokio::time::sleep(limits::PING_TIMEOUT).await;
+            Some(refusal)
+        };
         tokio::select! {
             biased;
-            // Whoever would say so has ended when there is an error; what is read is read all the same.
-            Ok(state) = away => Err(state.refusal()),
             read = read => Ok(read),
+            Some(refusal) = away => Err(refusal),
         }
     }
 

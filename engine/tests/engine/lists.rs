@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine::{
-    ListFilter,
+    Config, Engine, ListFilter,
     limits::{LIST_CONNECTIONS, LIST_TIMEOUT},
 };
 use history::EventId;
@@ -47,4 +47,33 @@ async fn lists_that_take_too_long_end_and_histories_are_read_meanwhile() {
     assert!(begun.elapsed() < LIST_TIMEOUT * 2);
     client.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(engine.list(&namespace(), &filter).await.unwrap().len(), 1);
+}
+
+/// Somebody keeps what all members agree on: this process can't join, and that is all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_read_by_a_process_that_can_t_become_a_member() {
+    let url = database().await;
+    owner(&url).await.close().await;
+    let client = connect(&url).await;
+    client
+        .batch_execute("BEGIN; SELECT FROM cluster FOR UPDATE")
+        .await
+        .unwrap();
+    let engine = Engine::open(Config::new(&*url, "http://127.0.0.1:1"))
+        .await
+        .unwrap();
+    let told = async {
+        loop {
+            match engine.describe(&address("w")).await {
+                Err(error) if error.code() == "DATABASE_UNREACHABLE" => break,
+                // Until it has given up for the first time.
+                _ => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.unwrap();
+    let listed = engine.list(&namespace(), &ListFilter::default()).await;
+    listed.unwrap();
+    client.batch_execute("ROLLBACK").await.unwrap();
+    engine.close().await;
 }
