@@ -216,11 +216,10 @@ impl Owner {
 
     /// Hands out the task that has waited longest, if there is one and a worker with a free slot.
     fn hand_out_next(&mut self, queue: &QueueKey, kind: Kind) -> bool {
-        if !self.queues.has_free(queue, kind) || self.must_read(queue, kind) {
-            return false;
-        }
         // What is being read takes the slots that are free.
-        if kind == Kind::Workflow && self.reads_enough(queue) {
+        let waits_for_reads =
+            kind == Kind::Workflow && self.reads_enough(queue) && self.first_needs_history(queue);
+        if !self.queues.has_free(queue, kind) || waits_for_reads || self.must_read(queue, kind) {
             return false;
         }
         match kind {

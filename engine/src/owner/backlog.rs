@@ -14,7 +14,7 @@ use super::{
     reading::Cause,
 };
 use crate::{
-    limits::{READ_BATCH, READ_BYTES, READ_BYTES_SHORT},
+    limits::{READ_A_SLOT, READ_BATCH, READ_BYTES, READ_BYTES_SHORT},
     store::commit::OpenRow,
 };
 
@@ -101,7 +101,10 @@ impl Owner {
     /// Reads the next runs of a queue that have left: those for which its workers have room, and as many behind them. Their places in the
     /// queue wait for them.
     fn read_backlog(&mut self, queue: &QueueKey, kind: Kind) {
-        let most = self.queues.free_slots(queue, kind).saturating_mul(2);
+        let most = self
+            .queues
+            .free_slots(queue, kind)
+            .saturating_mul(READ_A_SLOT);
         let left = &self.backlog.left;
         let asked = self
             .queues

@@ -250,10 +250,7 @@ impl Owner {
 
     /// Lets a closed run go when nobody needs it any more.
     pub(super) fn forget_if_over(&mut self, run_id: RunId) {
-        let over = self.runs.get(&run_id).is_some_and(|run| {
-            !run.execution.is_open() && run.is_at_rest() && run.origin.is_none()
-        });
-        if over {
+        if self.runs.get(&run_id).is_some_and(|run| run.is_over()) {
             // The worker drops its own copy when it has sent the closing command.
             if let Some(run) = self.runs.remove(&run_id) {
                 self.outdate(&run.key, run_id);

@@ -8,22 +8,25 @@ use std::{
 
 use foldhash::HashMap;
 use futures::FutureExt as _;
-use history::{RunId, TaskQueue};
+use history::{RunId, TaskQueue, execution::WorkflowTaskState};
 
 use super::{
     Message, Owner,
-    queues::{Kind, QueueKey},
+    queues::{Kind, Place, QueueKey},
+    run::{HistoryRead, Run},
 };
-use crate::limits::{READ_BYTES, READ_BYTES_SHORT};
+use crate::limits::{READ_A_SLOT, READ_BYTES, READ_BYTES_SHORT};
 
 /// A run whose history is to be read.
 #[derive(Debug, Clone)]
-struct Wanted {
-    run_id: RunId,
+pub(crate) struct Wanted {
+    pub(super) run_id: RunId,
     /// Of this folding.
-    incarnation: u64,
+    pub(super) incarnation: u64,
     /// Whose workers wait for it.
     queue: QueueKey,
+    /// How many stored bytes it has.
+    bytes: u64,
 }
 
 /// What is being read, and what is to be.
@@ -54,7 +57,7 @@ impl Owner {
     /// Reads the whole history of a run, of which all but the tail is durable, to send it to a worker that has not cached it.
     pub(super) fn read_history(&mut self, run_id: RunId) {
         if let Some(run) = self.runs.get_mut(&run_id) {
-            run.reading = true;
+            run.history_read = HistoryRead::UnderWay;
             let task = run.execution.workflow_task();
             let task_queue =
                 task.map_or_else(|| run.execution.task_queue(), |task| &task.task_queue);
@@ -64,6 +67,7 @@ impl Owner {
                 run_id,
                 incarnation: run.incarnation,
                 queue,
+                bytes: run.bytes,
             });
             self.read_histories();
         }
@@ -72,21 +76,38 @@ impl Owner {
     /// Says whether the histories that are being read are enough for the workers of a queue.
     pub(super) fn reads_enough(&self, queue: &QueueKey) -> bool {
         let reading = self.histories.queues.get(queue);
-        reading.is_some_and(|reading| {
-            let free = self.queues.free_slots(queue, Kind::Workflow);
-            *reading >= free.saturating_mul(2)
+        reading.is_some_and(|reading| *reading >= self.enough(queue))
+    }
+
+    /// Returns how many histories are enough for the slots that the workers of a queue have free.
+    fn enough(&self, queue: &QueueKey) -> usize {
+        let free = self.queues.free_slots(queue, Kind::Workflow);
+        free.saturating_mul(READ_A_SLOT)
+    }
+
+    /// Says whether the first task of a queue can't go to a worker before a history is read.
+    pub(super) fn first_needs_history(&self, queue: &QueueKey) -> bool {
+        let first = self.queues.waiting(queue, Kind::Workflow).next();
+        first.is_some_and(|run_id| {
+            let run = self.runs.get(&run_id);
+            run.is_none_or(|run| !run.has_whole_history() && !self.is_cached(run))
         })
     }
 
-    /// A history has been read of so many stored bytes: others may be.
-    pub(super) fn history_was_read(&mut self, bytes: u64, queue: QueueKey) {
-        self.histories.bytes -= bytes;
-        self.histories.end_of(queue);
+    fn is_cached(&self, run: &Run) -> bool {
+        let takes = |session| self.queues.can_take(session, Kind::Workflow);
+        run.affinity.is_some_and(takes) && run.has_what_is_new()
+    }
+
+    /// A history has been read: others may be.
+    pub(super) fn end_reading(&mut self, wanted: Wanted) {
+        self.histories.bytes -= wanted.bytes;
+        self.histories.end_of(wanted.queue);
         self.read_histories();
     }
 
     /// Goes on with the queues of which fewer histories are being read.
-    pub(super) fn refill_read(&mut self) {
+    pub(super) fn refill_freed(&mut self) {
         for queue in std::mem::take(&mut self.histories.freed).into_values() {
             self.refill(&queue);
         }
@@ -100,33 +121,39 @@ impl Owner {
             READ_BYTES
         };
         while let Some(wanted) = self.histories.waiting.pop_front() {
-            let Wanted {
-                run_id,
-                incarnation,
-                ..
-            } = wanted;
-            let run = self.runs.get(&run_id);
-            let Some(run) = run.filter(|run| run.incarnation == incarnation) else {
+            let run_id = wanted.run_id;
+            let wants = self.histories.queues.get(&wanted.queue);
+            let too_many = wants.is_some_and(|wants| *wants > self.enough(&wanted.queue));
+            let run = self.runs.get_mut(&run_id);
+            let Some(run) = run.filter(|run| run.incarnation == wanted.incarnation) else {
                 // It is gone, or was folded again.
                 self.histories.end_of(wanted.queue);
                 continue;
             };
-            let (shard, bytes) = (run.shard, run.bytes);
-            let reading = self.histories.bytes;
-            if reading > 0 && reading.saturating_add(bytes) > room {
+            if !run.execution.is_open() {
+                run.history_read = HistoryRead::No;
+                self.histories.end_of(wanted.queue);
+                self.forget_if_over(run_id);
+                continue;
+            }
+            let task = run.execution.workflow_task();
+            if too_many && task.is_some_and(WorkflowTaskState::is_ready) {
+                // Workers have left since, or are busy.
+                run.history_read = HistoryRead::No;
+                self.wait_as(Place::First, run_id, &wanted.queue);
+                self.histories.end_of(wanted.queue);
+                continue;
+            }
+            let (shard, reading) = (run.shard, self.histories.bytes);
+            if reading > 0 && reading.saturating_add(wanted.bytes) > room {
                 return self.histories.waiting.push_front(wanted);
             }
-            self.histories.bytes += bytes;
+            self.histories.bytes += wanted.bytes;
             let store = Arc::clone(&self.setup.store);
             self.elsewhere.push(
                 async move {
-                    Message::HistoryRead {
-                        run_id,
-                        incarnation,
-                        bytes,
-                        queue: wanted.queue,
-                        events: store.events(shard, run_id).await,
-                    }
+                    let events = store.events(shard, run_id).await;
+                    Message::HistoryRead { wanted, events }
                 }
                 .boxed(),
             );

@@ -165,6 +165,8 @@ impl Owner {
         if now < self.memory.next_round {
             return;
         }
+        #[cfg(test)]
+        self.see_that_none_is_over();
         let (mut looks, mut parked) = (0, 0);
         let mut again = Vec::new();
         while looks < LOOKS && parked < PARK_BATCH {
@@ -212,6 +214,15 @@ impl Owner {
                 (false, true) => ROUND_SHORT,
                 (false, false) => ROUND,
             };
+    }
+
+    #[cfg(test)]
+    fn see_that_none_is_over(&self) {
+        for (run_id, run) in &self.runs {
+            if run.is_over() {
+                crate::sim::world::violated(format!("{run_id} is closed and stays in memory"));
+            }
+        }
     }
 
     /// Lets go of task queues that nobody uses any more, and of the places of tasks that wait no more.

@@ -339,12 +339,7 @@ pub(crate) enum Message {
         page: Vec<store::load::Due>,
     },
     HistoryRead {
-        run_id: RunId,
-        incarnation: u64,
-        /// What the run was known to have stored when it was asked.
-        bytes: u64,
-        /// Whose workers wait for it.
-        queue: queues::QueueKey,
+        wanted: histories::Wanted,
         events: Result<Vec<Arc<history::Event>>, store::Error>,
     },
     /// Runs that were asked for by their ids.
@@ -549,13 +544,7 @@ impl Owner {
                 receipt,
             } => self.posted(member, number, receipt),
             Message::Parked { window, page } => self.page_read(window, page),
-            Message::HistoryRead {
-                run_id,
-                incarnation,
-                bytes,
-                queue,
-                events,
-            } => self.history_read(run_id, incarnation, (bytes, queue), events),
+            Message::HistoryRead { wanted, events } => self.history_read(wanted, events),
             Message::Read {
                 read,
                 cause,

@@ -39,6 +39,18 @@ struct Asked {
     read: u64,
 }
 
+/// What becomes of the runs whose deadlines came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Deadlines {
+    /// Nothing: there are none, as far as is known.
+    #[default]
+    Quiet,
+    /// The next are being read.
+    Read,
+    /// They may not be read yet, because memory is short.
+    HeldBack,
+}
+
 /// What is being read, and what is to be.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
@@ -47,10 +59,9 @@ pub(super) struct Reading {
     asked: HashMap<RunId, Asked>,
     /// The number of the latest read.
     latest: u64,
-    /// Runs whose deadlines came are being read.
-    reads_due: bool,
-    /// There are some that may not be read yet, because memory is short.
-    due_waits: bool,
+    due: Deadlines,
+    /// They had the last little that was there; else those that the owner before had in memory did.
+    due_had_the_last: bool,
     /// Runs that the owner before had in memory are being read.
     takes_over: bool,
 }
@@ -71,14 +82,9 @@ impl Reading {
         self.asked.contains_key(&run_id)
     }
 
-    /// Says whether the runs that are due next got nothing when there was little.
-    pub(super) fn due_waits(&self) -> bool {
-        self.due_waits
-    }
-
     /// Says whether the runs that are due next are being read, or have to wait.
     pub(super) fn holds_due_back(&self) -> bool {
-        self.reads_due || self.due_waits
+        self.due != Deadlines::Quiet
     }
 
     /// Says whether what a read returned of a run is good, and takes note that it is done.
@@ -93,29 +99,44 @@ impl Reading {
 }
 
 impl Owner {
+    /// Reads the next runs that are due and those that the owner before had in memory. While memory is short there is only a little for
+    /// both of them: each gets it in turn.
+    pub(super) fn read_next(&mut self) {
+        if self.reading.due_had_the_last {
+            self.read_taken_over();
+            self.read_due();
+        } else {
+            self.read_due();
+            self.read_taken_over();
+        }
+    }
+
     /// Reads the next runs that are due, in the order of their deadlines, unless some are being read: a million deadlines at one
     /// moment are no storm.
-    pub(super) fn read_due(&mut self) {
-        if self.reading.reads_due {
+    fn read_due(&mut self) {
+        if self.reading.due == Deadlines::Read {
             return;
         }
-        self.reading.due_waits = false;
+        self.reading.due = Deadlines::Quiet;
         let now = self.now();
         if !self.parked.is_due(now) {
             return;
         }
         let Some(bytes) = self.read_allowance() else {
-            self.reading.due_waits = true;
+            self.reading.due = Deadlines::HeldBack;
             return;
         };
-        while !self.reading.reads_due && self.parked.is_due(now) {
+        self.reading.due_had_the_last = true;
+        while self.reading.due == Deadlines::Quiet && self.parked.is_due(now) {
             let due = self.parked.next_due(now, READ_BATCH);
-            self.reading.reads_due = self.read_all(due, Cause::Due, bytes);
+            if self.read_all(due, Cause::Due, bytes) {
+                self.reading.due = Deadlines::Read;
+            }
         }
     }
 
     /// Reads the next runs that the owner before had in memory.
-    pub(super) fn read_taken_over(&mut self) {
+    fn read_taken_over(&mut self) {
         if self.reading.takes_over || self.stopping || !self.shards.is_folding() {
             return;
         }
@@ -126,6 +147,7 @@ impl Owner {
         let Some(bytes) = self.read_allowance() else {
             return;
         };
+        self.reading.due_had_the_last = false;
         while !self.reading.takes_over && self.shards.is_folding() {
             let next = self.shards.next_to_fold(READ_BATCH);
             self.reading.takes_over = self.read_all(next, Cause::TakeOver, bytes);
@@ -238,7 +260,7 @@ impl Owner {
             }
         }
         match cause {
-            Cause::Due => self.reading.reads_due = false,
+            Cause::Due => self.reading.due = Deadlines::Quiet,
             Cause::TakeOver => self.reading.takes_over = false,
             Cause::Queue | Cause::Alone => {}
         }

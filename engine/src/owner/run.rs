@@ -113,6 +113,15 @@ pub struct Unreadable {
     pub problem: String,
 }
 
+/// Whether the whole history of a run was read, to be sent to a worker that has not cached it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HistoryRead {
+    No,
+    UnderWay,
+    /// It is kept for the worker.
+    Done,
+}
+
 /// One run in the owner's memory.
 #[derive(Debug)]
 #[expect(
@@ -139,8 +148,7 @@ pub(crate) struct Run {
     pub(crate) unread_signals: Vec<UnreadSignals>,
     /// Its workflow task waits in a queue.
     pub(crate) in_backlog: bool,
-    /// Its history is being read, to be sent to a worker in full.
-    pub(crate) reading: bool,
+    pub(crate) history_read: HistoryRead,
     /// That it could not be read, when it last was.
     pub(crate) unreadable: Option<Unreadable>,
     /// Until when what is staged waits for the workflow task's commands.
@@ -215,7 +223,7 @@ impl Run {
             task_out: None,
             unread_signals: Vec::new(),
             in_backlog: false,
-            reading: false,
+            history_read: HistoryRead::No,
             unreadable: None,
             hold_until: None,
             staged: Vec::new(),
@@ -538,16 +546,40 @@ impl Run {
         self.is_durable()
             && self.after.is_empty()
             && self.task_out.is_none()
-            && !self.reading
+            && self.history_read != HistoryRead::UnderWay
             && self.debts.is_empty()
             && !self.settling
             && self.describe_waiters.is_empty()
+    }
+
+    /// Says whether every event is kept, for a worker that has not cached the run.
+    pub(crate) fn has_whole_history(&self) -> bool {
+        self.tail_from == EventId::FIRST
+    }
+
+    /// Says whether what the worker that caches the run has not seen is kept.
+    pub(crate) fn has_what_is_new(&self) -> bool {
+        self.tail_from <= self.execution.previous_started_event_id().next()
+    }
+
+    /// Says whether its workflow task is started, and with no worker.
+    pub(crate) fn is_unposted(&self) -> bool {
+        let task = self.execution.workflow_task();
+        self.task_out.is_none() && task.is_some_and(|task| task.started.is_some())
+    }
+
+    /// Says whether it is closed and nobody needs it any more.
+    pub(crate) fn is_over(&self) -> bool {
+        !self.execution.is_open() && self.is_at_rest() && self.origin.is_none()
     }
 
     /// Lets go of the events up to this one: the worker that caches the run has seen them.
     pub(crate) fn trim_tail(&mut self, seen: EventId) {
         self.tail.retain(|event| event.id > seen);
         self.tail_from = seen.next();
+        if self.history_read == HistoryRead::Done {
+            self.history_read = HistoryRead::No;
+        }
         // What has come since is little: while a workflow task is with a worker, what arrives is buffered.
         self.tail_bytes = 0;
     }
@@ -560,6 +592,7 @@ impl Run {
         events.append(&mut self.tail);
         self.tail = events;
         self.tail_from = EventId::FIRST;
+        self.history_read = HistoryRead::Done;
         self.tail_bytes = bytes_of(self.bytes);
     }
 
@@ -571,7 +604,7 @@ impl Run {
         let execution = self.execution.memory_bytes();
         let tail = (self.tail.len() * EVENT).max(self.tail_bytes);
         // Payloads are shared between both; a whole history has all that the fold keeps.
-        let kept = if self.tail_from == EventId::FIRST {
+        let kept = if self.has_whole_history() {
             execution.max(tail)
         } else {
             execution + tail

@@ -13,8 +13,9 @@ use tokio::time::Instant;
 
 use super::{
     Message, Owner,
-    queues::{Kind, QueueKey, SessionId},
-    run::{After, Unreadable},
+    histories::Wanted,
+    queues::{Kind, Place, QueueKey, SessionId},
+    run::{After, HistoryRead, Unreadable},
 };
 use crate::{
     committer::Command,
@@ -175,7 +176,7 @@ impl Owner {
         // Speculation is one workflow task deep: what this task is built on may be staged, but nothing before it.
         if !task.is_ready()
             || run.in_backlog
-            || run.reading
+            || run.history_read == HistoryRead::UnderWay
             || run.is_flying()
             || self.stopping
             || !self.shards.hands_out(run.shard)
@@ -201,9 +202,8 @@ impl Owner {
         let Some(run) = self.runs.get(&run_id) else {
             return;
         };
-        let partial = affinity == Some(session)
-            && run.tail_from <= run.execution.previous_started_event_id().next();
-        if !partial && run.tail_from != history::EventId::FIRST {
+        let partial = affinity == Some(session) && run.has_what_is_new();
+        if !partial && !run.has_whole_history() {
             // What is being read takes the slots that are free.
             if self.reads_enough(&queue) {
                 return self.wait_for_slot(run_id, &queue);
@@ -221,11 +221,22 @@ impl Owner {
         );
     }
 
+    /// Lets a workflow task wait for a worker. One whose history was read for that has waited before, and is the next: else those that
+    /// were read would gather behind those that are not.
     fn wait_for_slot(&mut self, run_id: RunId, queue: &QueueKey) {
+        let run = self.runs.get(&run_id);
+        let place = match run.map(|run| run.history_read) {
+            Some(HistoryRead::Done) => Place::First,
+            Some(HistoryRead::No | HistoryRead::UnderWay) | None => Place::Last,
+        };
+        self.wait_as(place, run_id, queue);
+    }
+
+    pub(super) fn wait_as(&mut self, place: Place, run_id: RunId, queue: &QueueKey) {
         if let Some(run) = self.runs.get_mut(&run_id) {
             run.in_backlog = true;
             let now = self.now();
-            self.queues.wait_workflow(queue, run_id, now);
+            self.queues.wait_workflow(queue, place, run_id, now);
             self.may_demand(queue, Kind::Workflow);
         }
     }
@@ -318,37 +329,38 @@ impl Owner {
 
     pub(super) fn history_read(
         &mut self,
-        run_id: RunId,
-        incarnation: u64,
-        (bytes, queue): (u64, QueueKey),
+        wanted: Wanted,
         events: Result<Vec<Arc<Event>>, store::Error>,
     ) {
-        self.history_was_read(bytes, queue);
-        self.has_read_history(run_id, incarnation, events);
-        self.refill_read();
+        let (run_id, incarnation) = (wanted.run_id, wanted.incarnation);
+        self.end_reading(wanted);
+        let run = self.runs.get_mut(&run_id);
+        if let Some(run) = run.filter(|run| run.incarnation == incarnation) {
+            run.history_read = HistoryRead::No;
+            if run.execution.is_open() {
+                self.take_history(run_id, events);
+            } else {
+                // Nobody gets it any more.
+                self.forget_if_over(run_id);
+            }
+        }
+        self.refill_freed();
     }
 
-    fn has_read_history(
-        &mut self,
-        run_id: RunId,
-        incarnation: u64,
-        events: Result<Vec<Arc<Event>>, store::Error>,
-    ) {
+    /// Goes on with an open run whose history was read, or could not be.
+    fn take_history(&mut self, run_id: RunId, events: Result<Vec<Arc<Event>>, store::Error>) {
         let now = self.now();
-        let Some(run) = self
-            .runs
-            .get_mut(&run_id)
-            .filter(|run| run.incarnation == incarnation)
-        else {
+        let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
-        run.reading = false;
         match events {
             Ok(events) => {
                 run.unreadable = None;
                 run.complete_tail(events);
                 self.post_again(run_id);
                 self.settle(run_id);
+                #[cfg(test)]
+                crate::sim::world::wait_whole(self.waiting_whole());
             }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, %run_id, "a history can't be read; trying again");
@@ -358,6 +370,8 @@ impl Owner {
                 });
                 unreadable.problem = error.with_causes();
                 let key = run.key.clone();
+                self.lose_unposted(run_id);
+                self.settle(run_id);
                 let look = Message::On {
                     key,
                     run_id: Some(run_id),
@@ -368,27 +382,36 @@ impl Owner {
         }
     }
 
+    #[cfg(test)]
+    fn waiting_whole(&self) -> usize {
+        let waiting = self.runs.values().filter(|run| run.in_backlog);
+        let whole = waiting.filter(|run| run.history_read == HistoryRead::Done);
+        whole.count()
+    }
+
+    /// A started workflow task that is with nobody is tried again: its worker had evicted the run, and nobody else can have it.
+    fn lose_unposted(&mut self, run_id: RunId) {
+        if let Some(run) = self.runs.get(&run_id)
+            && run.is_unposted()
+            && let Ok(decision) = decide::lose_workflow_task(&run.execution, self.now())
+        {
+            self.record(run_id, decision);
+        }
+    }
+
     /// Sends a workflow task that is started but with nobody, because its worker had evicted the run.
     fn post_again(&mut self, run_id: RunId) {
-        let Some(run) = self.runs.get(&run_id) else {
+        let Some(run) = self.runs.get(&run_id).filter(|run| run.is_unposted()) else {
             return;
         };
-        let started = run
-            .execution
-            .workflow_task()
-            .is_some_and(|task| task.started.is_some());
-        if !started || run.task_out.is_some() {
+        let Some(task) = run.execution.workflow_task() else {
             return;
-        }
-        let queue = (
-            run.key.namespace.clone(),
-            run.execution.task_queue().clone(),
-        );
+        };
+        let queue = (run.key.namespace.clone(), task.task_queue.clone());
         if let Some(session) = self.queues.free(&queue, Kind::Workflow) {
             self.post_workflow_task(run_id, session, false);
         } else {
-            let decision = decide::lose_workflow_task(&run.execution, self.now());
-            self.carry_out(run_id, decision, super::Reply::None);
+            self.lose_unposted(run_id);
         }
     }
 

@@ -89,14 +89,7 @@ impl Owner {
             }
         }
         self.make_room();
-        // While memory is short there is only a little for both of them: each gets it in turn.
-        if self.reading.due_waits() {
-            self.read_due();
-            self.read_taken_over();
-        } else {
-            self.read_taken_over();
-            self.read_due();
-        }
+        self.read_next();
         self.read_ahead();
     }
 

@@ -8,7 +8,7 @@ use super::{
     planted,
     program::{Step, start_input},
     run::{PATIENCE, SHARED, Simulation, runtime, start, waiting},
-    scenario::Scenario,
+    scenario::{Scenario, Workflow},
     world,
 };
 
@@ -16,8 +16,47 @@ use super::{
 const RUNS: usize = 40;
 const MEBIBYTE: usize = 1024 * 1024;
 
-/// Returns the most stored bytes of whole histories that were read at once.
-pub(super) fn most_histories_at_once(slots: u32) -> usize {
+/// What was seen while they were read.
+pub(super) struct Large {
+    /// The most stored bytes of whole histories that were read at once.
+    pub(super) most_bytes: usize,
+    /// The most runs that waited for a slot with their whole histories.
+    pub(super) most_waiting: usize,
+}
+
+/// Lets all of them hear something, at a worker with so many slots.
+pub(super) fn large_runs_for(slots: u32) -> Large {
+    simulated(slots, async |simulation, ids, workflow| {
+        let heard = ids.iter().map(|id| simulation.signal(id, workflow, 0, 1));
+        assert!(join_all(heard).await.into_iter().all(|heard| heard));
+        timeout(PATIENCE, simulation.settled()).await.unwrap();
+        Large {
+            most_bytes: simulation.outside.memory.state().most_history_bytes,
+            most_waiting: world::most_whole(),
+        }
+    })
+}
+
+/// Has all of them terminated while their histories are read, and returns what engines say of it that should not be.
+pub(super) fn closed_while_they_are_read() -> Option<String> {
+    simulated(100, async |simulation, ids, workflow| {
+        let slow = |slow| simulation.outside.memory.state().odds.slow = slow;
+        for id in ids {
+            // The history is read once the signal is durable, and the end is so before it has been read.
+            slow(1000);
+            assert!(simulation.signal(id, workflow, 0, 1).await);
+            slow(0);
+            simulation.terminate(id).await;
+        }
+        tokio::time::sleep(SHARED).await;
+        world::seen_inside()
+    })
+}
+
+fn simulated<T>(
+    slots: u32,
+    then: impl AsyncFnOnce(&Simulation<'_>, &[WorkflowId], &Workflow) -> T,
+) -> T {
     planted::plant(None);
     runtime().block_on(async {
         world::begin(0);
@@ -40,10 +79,8 @@ pub(super) fn most_histories_at_once(slots: u32) -> usize {
             simulation.start(request).await.unwrap();
         }
         tokio::time::sleep(SHARED / 4).await;
-        let heard = ids.iter().map(|id| simulation.signal(id, &workflow, 0, 1));
-        assert!(join_all(heard).await.into_iter().all(|heard| heard));
-        timeout(PATIENCE, simulation.settled()).await.unwrap();
+        let seen = then(&simulation, &ids, &workflow).await;
         simulation.end_processes();
-        simulation.outside.memory.state().most_history_bytes
+        seen
     })
 }

@@ -20,22 +20,24 @@ pub(crate) mod planted;
 mod program;
 mod run;
 mod scenario;
+mod short;
 mod store;
 mod worker;
-mod world;
+pub(crate) mod world;
 
 use std::time::{Duration, Instant};
 
 use backlog::queued;
 use curse::isolated;
 use failover::fail_over;
-use histories::most_histories_at_once;
+use histories::{closed_while_they_are_read, large_runs_for};
 use planted::Bug;
 use run::{
     Outcome, hand_over_beside, house_kept_beside_a_look_without_end, letters_to_nowhere, simulate,
     statements_while_idle, stopping_takes, storm,
 };
 use scenario::Scenario;
+use short::reads_of_an_heir;
 use store::Curse;
 
 use history::RunId;
@@ -224,15 +226,31 @@ fn a_worker_with_one_slot_has_two_runs_read_and_the_timers_of_all_fire() {
 
 #[test]
 fn whole_histories_are_read_as_many_at_once_as_there_is_room_for() {
-    let bytes = u64::try_from(most_histories_at_once(100)).unwrap();
+    let bytes = u64::try_from(large_runs_for(100).most_bytes).unwrap();
     assert!((READ_BYTES / 2..=READ_BYTES).contains(&bytes), "{bytes}");
 }
 
 #[test]
 fn whole_histories_are_read_for_as_many_runs_as_there_are_slots() {
-    let bytes = most_histories_at_once(1);
+    let large = large_runs_for(1);
     // Two, and one whose worker has evicted it.
-    assert!(bytes < 4 * 1024 * 1024, "{bytes}");
+    assert!(large.most_bytes < 4 * 1024 * 1024, "{}", large.most_bytes);
+    // One has the slot, and one is the next.
+    assert!(large.most_waiting <= 2, "{}", large.most_waiting);
+}
+
+#[test]
+fn a_run_that_closes_while_its_history_is_read_leaves_memory() {
+    assert_eq!(closed_while_they_are_read(), None);
+}
+
+#[test]
+fn while_memory_is_short_a_takeover_and_deadlines_are_read_in_turn() {
+    let read = reads_of_an_heir();
+    let first_due = read.iter().position(|hot| !hot).expect("some are due");
+    let last_hot = read.iter().rposition(|hot| *hot).expect("some were hot");
+    assert!(first_due < read.len() / 2, "{first_due} of {}", read.len());
+    assert!(last_hot < read.len() / 2, "{last_hot} of {}", read.len());
 }
 
 #[test]

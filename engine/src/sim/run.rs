@@ -418,7 +418,11 @@ impl<'a> Simulation<'a> {
         self.end_processes();
         let state = self.outside.memory.state();
         Outcome {
-            violation: state.checks.violation().cloned(),
+            violation: state
+                .checks
+                .violation()
+                .cloned()
+                .or_else(world::seen_inside),
             commits: state.checks.commits,
             events: state.checks.events,
             digest: state.checks.digest,
@@ -807,7 +811,7 @@ impl<'a> Simulation<'a> {
         heard
     }
 
-    async fn terminate(&self, workflow_id: &WorkflowId) {
+    pub(super) async fn terminate(&self, workflow_id: &WorkflowId) {
         // Refused only when it is closed, which `end` looks at.
         let _ = self
             .insist(|reply| {

@@ -1,7 +1,7 @@
 //! Time and chance of a simulation: virtual, and from a seed.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -24,6 +24,8 @@ thread_local! {
     static CHANCE: RefCell<fastrand::Rng> =
         const { RefCell::new(fastrand::Rng::with_seed(0)) };
     static BEGUN: RefCell<Option<Instant>> = const { RefCell::new(None) };
+    static INSIDE: RefCell<Option<String>> = const { RefCell::new(None) };
+    static MOST_WHOLE: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The world of engines in a simulation.
@@ -36,6 +38,30 @@ pub(super) const SIMULATED: World = World {
 pub(super) fn begin(seed: u64) {
     CHANCE.with_borrow_mut(|rng| *rng = fastrand::Rng::with_seed(seed));
     BEGUN.set(Some(Instant::now()));
+    INSIDE.set(None);
+    MOST_WHOLE.set(0);
+}
+
+/// Takes note of how many runs wait for a worker with the whole histories that were read for it.
+pub(crate) fn wait_whole(runs: usize) {
+    MOST_WHOLE.set(MOST_WHOLE.get().max(runs));
+}
+
+/// Returns the most.
+pub(super) fn most_whole() -> usize {
+    MOST_WHOLE.get()
+}
+
+/// Takes note of what must not be, seen inside an engine: it shows nowhere else.
+pub(crate) fn violated(what: String) {
+    INSIDE.with_borrow_mut(|seen| {
+        seen.get_or_insert(what);
+    });
+}
+
+/// Returns the first that was seen.
+pub(super) fn seen_inside() -> Option<String> {
+    INSIDE.take()
 }
 
 /// Draws from the seed.
