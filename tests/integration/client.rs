@@ -150,6 +150,29 @@ async fn the_same_works_in_the_process_of_the_engine() {
     server.stop().await;
 }
 
+/// Nobody works, so that all of them stay to be counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_that_a_program_sends_again_with_its_request_id_counts_once() {
+    let server = Server::start_without_worker().await;
+    let client = Client::connect(&server.address).unwrap();
+    let run = client.start(waits, ()).id("w").await.unwrap();
+    let go = Go {
+        word: "now".to_owned(),
+    };
+    for _ in 0..2 {
+        run.signal(&go).request_id("payment 7").await.unwrap();
+    }
+    run.signal(&go).await.unwrap();
+    run.signal_named("go", &go).await.unwrap();
+    let (_, history) = server.client.get("/w/history").await;
+    let events = history["events"].as_array().unwrap();
+    let signaled = events
+        .iter()
+        .filter(|event| event["eventType"] == "EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED");
+    assert_eq!(signaled.count(), 3, "{history}");
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workflow_that_fails_gives_the_error_that_its_code_returned() {
     let server = server().await;

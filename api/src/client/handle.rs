@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 use worker::{
-    definition::{SignalDefinition, WorkflowDefinition, encode, result},
+    definition::{SignalDefinition, WorkflowDefinition, result},
     error::Fails as _,
 };
 
-use super::{Client, Error, NoResult, start::raw};
+use super::{Client, Error, NoResult, SendSignal};
 use crate::{
     patience::Looks,
     workflows::{
@@ -70,14 +70,6 @@ struct Fault {
     #[serde(default)]
     source: String,
     cause: Option<Box<Fault>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct SignalBody<'a> {
-    signal_name: &'a str,
-    inputs: Vec<Box<RawValue>>,
-    request_id: Uuid,
 }
 
 #[derive(Serialize)]
@@ -166,33 +158,19 @@ impl<W: WorkflowDefinition> Handle<W> {
         }
     }
 
-    /// Sends a signal; it is on record when this returns.
-    ///
-    /// # Errors
-    /// When the workflow is closed or does not exist, or nobody could be asked.
-    pub async fn signal<S: SignalDefinition>(&self, signal: &S) -> Result<(), Error> {
-        self.signal_named(S::NAME, signal).await
+    /// Sends a signal, when awaited; it is on record when that returns, or an error says that the workflow is closed or does not exist, or
+    /// that nobody could be asked.
+    pub fn signal<S: SignalDefinition>(&self, signal: &S) -> SendSignal<'_> {
+        self.signal_named(S::NAME, signal)
     }
 
-    /// Sends a signal by its name.
-    ///
-    /// # Errors
-    /// When the workflow is closed or does not exist, or nobody could be asked.
-    pub async fn signal_named<T: Serialize + ?Sized>(
-        &self,
-        name: &str,
+    /// Sends a signal by its name, as [`Handle::signal`] does.
+    pub fn signal_named<'a, T: Serialize + ?Sized>(
+        &'a self,
+        name: &'a str,
         message: &T,
-    ) -> Result<(), Error> {
-        let body = SignalBody {
-            signal_name: name,
-            inputs: raw(&Payloads::one(encode(message)?))?,
-            request_id: Uuid::new_v4(),
-        };
-        let Done {} = self
-            .client
-            .post(&[&self.workflow_id, "signal"], &body)
-            .await?;
-        Ok(())
+    ) -> SendSignal<'a> {
+        SendSignal::new(&self.client, &self.workflow_id, name, message)
     }
 
     /// Asks it to cancel; its code decides. The request is on record when this returns.

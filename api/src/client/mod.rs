@@ -6,12 +6,14 @@ use worker::definition::WorkflowDefinition;
 mod door;
 mod error;
 mod handle;
+mod signal;
 mod start;
 
 use door::Door;
 
 pub use error::{Error, NoResult};
 pub use handle::Handle;
+pub use signal::SendSignal;
 pub use start::{Start, ToHandle, ToResult};
 
 /// A client of the engines of one database. Cheap to clone.
