@@ -14,9 +14,10 @@ pub const KEPT_FAILURE_BYTES_MAX: usize = 4 * 1024;
 pub const HISTORY_EVENTS_MAX: i64 = 51_200;
 /// The most stored bytes of a run's history; more terminates it. Temporal: `limit.historySize.error`.
 pub const HISTORY_BYTES_MAX: u64 = 50 * 1024 * 1024;
-/// From this many events on a workflow task suggests to continue as new. Temporal: `limit.historyCount.suggestContinueAsNew`.
+/// When this many events have come since the code was first asked, a workflow task suggests to continue as new. Temporal:
+/// `limit.historyCount.suggestContinueAsNew`, of all events: there a run that begins with as many never gets anywhere.
 pub const SUGGEST_CONTINUE_AS_NEW_EVENTS: i64 = 4096;
-/// From this many stored bytes on a workflow task suggests to continue as new. Temporal: `limit.historySize.suggestContinueAsNew`.
+/// The same of stored bytes. Temporal: `limit.historySize.suggestContinueAsNew`.
 pub const SUGGEST_CONTINUE_AS_NEW_BYTES: u64 = 4 * 1024 * 1024;
 /// The most pending activities, children, signals to others, and cancellations of others, each. Temporal: `limit.numPending*.error`.
 pub const PENDING_MAX: usize = 2000;

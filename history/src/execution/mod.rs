@@ -49,6 +49,13 @@ use crate::{
     time::Timestamp,
 };
 
+/// What of a history its code has not made: signals that the run before left unread, or that came while the first workflow task waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct BeganWith {
+    events: i64,
+    bytes: u64,
+}
+
 /// A run: the fold of its records. Equal records make equal executions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Execution {
@@ -72,6 +79,8 @@ pub struct Execution {
     sticky: Option<Box<Sticky>>,
     /// No workflow task was ever scheduled, because the first one waits.
     awaits_first_task: bool,
+    /// What there was when its code was first asked; nothing before that.
+    began_with: Option<BeganWith>,
     previous_started_event_id: EventId,
     last_completed_event_id: EventId,
     /// What happened while a workflow task was with a worker. Ids of events that are buffered themselves are none.
@@ -115,6 +124,7 @@ impl Execution {
             task_failing: None,
             sticky: None,
             awaits_first_task: false,
+            began_with: None,
             previous_started_event_id: EventId::NONE,
             last_completed_event_id: EventId::NONE,
             buffer: Vec::new(),

@@ -15,7 +15,7 @@
 
 use std::sync::Arc;
 
-use super::Execution;
+use super::{BeganWith, Execution};
 use crate::{
     event::{
         Event, EventKind, TaskQueueKind, WorkflowTaskCompleted, WorkflowTaskFailedCause,
@@ -164,15 +164,23 @@ impl Execution {
         identity: Option<Identity>,
         history_size_bytes: i64,
     ) -> WorkflowTaskStarted {
-        let bytes = u64::try_from(history_size_bytes).unwrap_or(0);
         WorkflowTaskStarted {
             scheduled_event_id,
             identity,
             request_id: None,
-            suggest_continue_as_new: self.next_event_id.0 > limits::SUGGEST_CONTINUE_AS_NEW_EVENTS
-                || bytes >= limits::SUGGEST_CONTINUE_AS_NEW_BYTES,
+            suggest_continue_as_new: self.should_continue_as_new(stored(history_size_bytes)),
             history_size_bytes,
         }
+    }
+
+    /// Says whether the history has grown long since the code was first asked. What it began with does not count: with that alone it would
+    /// go on before it has done anything, and so would each run that follows.
+    fn should_continue_as_new(&self, bytes: u64) -> bool {
+        self.began_with.is_some_and(|began_with| {
+            let events = self.next_event_id.0 - began_with.events;
+            events > limits::SUGGEST_CONTINUE_AS_NEW_EVENTS
+                || bytes.saturating_sub(began_with.bytes) >= limits::SUGGEST_CONTINUE_AS_NEW_BYTES
+        })
     }
 
     pub(super) fn apply_workflow_task(&mut self, event: &Event) -> Result<(), &'static str> {
@@ -190,6 +198,10 @@ impl Execution {
                     at: event.at,
                     identity: attributes.identity.clone(),
                     history_size_bytes: attributes.history_size_bytes,
+                });
+                self.began_with.get_or_insert(BeganWith {
+                    events: event.id.0,
+                    bytes: stored(attributes.history_size_bytes),
                 });
                 Ok(())
             }
@@ -387,4 +399,9 @@ impl Execution {
         self.task_fails(failed);
         Ok(())
     }
+}
+
+/// Returns what an event says of the size of its history.
+fn stored(history_size_bytes: i64) -> u64 {
+    u64::try_from(history_size_bytes).unwrap_or(0)
 }

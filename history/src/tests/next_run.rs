@@ -339,3 +339,25 @@ fn retry_that_no_run_may_start_with_is_not_made() {
         assert!(!heard.iter().any(|line| line.contains("StartNewRun")));
     }
 }
+
+/// A run that begins with what the one before has left unread has a long history at once. Told to go on before it has read any, it
+/// would do so for ever, and each run would write all of them again.
+#[test]
+fn signals_that_a_run_began_with_do_not_suggest_to_continue_as_new() {
+    let unread = 5000;
+    let mut story = Story::new();
+    for line in ["start", "take", "complete", "wait 2s"] {
+        story.ask(line);
+    }
+    for _ in 0..unread {
+        story.ask("signal s");
+    }
+    assert!(story.ask("take")[0].ends_with("suggests to continue as new"));
+    story.ask(&format!(
+        "complete: continue unread={}",
+        vec!["s"; unread].join(",")
+    ));
+    story.ask("next");
+    let heard = story.ask("take");
+    assert!(!heard[0].contains("suggests"), "{heard:?}");
+}
