@@ -150,3 +150,31 @@ async fn code_that_waits_for_the_request_decides_alone() {
     );
     run.replays().await;
 }
+
+/// What a canceled call waits for may end before its code has run again: both are told in one turn, the request first.
+#[tokio::test]
+async fn what_ends_behind_the_request_in_one_turn_is_not_canceled() {
+    let mut run = start("plain");
+    run.turn().await;
+    run.cancel_requested();
+    run.activity_completed("1", json!(1));
+    let asked = run.turn().await;
+    assert!(
+        !asked
+            .iter()
+            .any(|ask| ask.starts_with("RequestCancelActivityTask")),
+        "the activity is over, and the engine refuses to cancel it: {asked:?}"
+    );
+
+    let mut run = start("plain");
+    run.turn().await;
+    run.activity_completed("1", json!(1));
+    run.turn().await;
+    run.cancel_requested();
+    run.timer_fired("1");
+    let asked = run.turn().await;
+    assert!(
+        !asked.iter().any(|ask| ask.starts_with("CancelTimer")),
+        "the timer has fired, and the engine refuses to cancel it: {asked:?}"
+    );
+}

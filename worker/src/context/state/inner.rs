@@ -123,11 +123,7 @@ impl Inner {
         }
     }
 
-    pub(super) fn apply(
-        &mut self,
-        event: &Arc<Event>,
-        facts: &Facts,
-    ) -> Result<Vec<Waker>, NonDeterminism> {
+    pub(super) fn apply(&mut self, event: &Arc<Event>) -> Result<Vec<Waker>, NonDeterminism> {
         use EventKind as E;
         let resolved = match &event.kind {
             E::ActivityTaskCompleted(e) => e.scheduled_event_id,
@@ -152,8 +148,10 @@ impl Inner {
                 return Ok(self.signaled(e.signal_name.as_str(), event));
             }
             E::WorkflowExecutionCancelRequested(_) => {
+                // Delivered when the turn begins: what its other events end is not canceled, for there is nothing left to cancel.
                 self.cancel.requested = true;
-                return Ok(self.deliver_cancel(facts));
+                self.cancel.undelivered = true;
+                return Ok(Vec::new());
             }
             E::WorkflowTaskCompleted(_) => {
                 self.next_command_event = event.id.next();

@@ -386,7 +386,7 @@ impl RunState {
 
     /// Takes in an event: matches it with a command of the turn before, or resolves what waits for it.
     pub(crate) fn apply(&self, event: &Arc<Event>) -> Result<(), NonDeterminism> {
-        let wakers = self.inner.borrow_mut().apply(event, &self.facts)?;
+        let wakers = self.inner.borrow_mut().apply(event)?;
         wakers.into_iter().for_each(Waker::wake);
         Ok(())
     }
