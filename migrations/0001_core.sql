@@ -313,6 +313,18 @@ LANGUAGE sql STABLE AS $$
 $$;
 COMMENT ON FUNCTION held_of IS 'Which database this is, and what it holds of a process that is or was a member.';
 
+-- Waits for an advisory lock as long as the session waits for locks, and says whether it has it. Whoever waits keeps a snapshot, and with
+-- that whatever a vacuum of the whole database could remove: so nobody waits for long at a time, and giving up for now is no error.
+CREATE FUNCTION wait_for_lock(wanted bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_lock(wanted);
+    RETURN true;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN false;
+END
+$$;
+COMMENT ON FUNCTION wait_for_lock IS 'Waits for an advisory lock for as long as lock_timeout; says whether the session has it.';
+
 -- What became of a batch whose answer was lost, found in one statement, and so in one transaction: a client that freezes or vanishes
 -- keeps no lock. Its session is ended, and locking the slot waits for that end.
 CREATE FUNCTION batch_fate(

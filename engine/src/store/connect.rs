@@ -16,9 +16,9 @@ use super::{
     pooler, reach,
 };
 use crate::limits::{
-    AUDIT_CONNECTIONS, AUDIT_IDLE_IN_TRANSACTION_MAX, CONNECTION_WAIT_MAX, CONTROL_CONNECTIONS,
-    CONTROL_TIMEOUT, IDLE_IN_TRANSACTION_MAX, LIST_CONNECTIONS, LIST_TIMEOUT, LOCK_WAIT_MAX,
-    PING_TIMEOUT, READ_CONNECTIONS, READ_TIMEOUT,
+    AUDIT_CONNECTIONS, AUDIT_IDLE_IN_TRANSACTION_MAX, COMMIT_LOCK_WAIT, CONNECTION_WAIT_MAX,
+    CONTROL_CONNECTIONS, CONTROL_TIMEOUT, IDLE_IN_TRANSACTION_MAX, LIST_CONNECTIONS, LIST_TIMEOUT,
+    LOCK_TURN, LOCK_WAIT_MAX, PING_TIMEOUT, READ_CONNECTIONS, READ_TIMEOUT,
 };
 
 /// The oldest supported server.
@@ -117,11 +117,12 @@ impl Purpose {
     /// looks dear, and is not: compiling it would be.
     fn settings(self) -> String {
         let (statement, lock, idle) = match self {
-            Self::Commit(lease) => (lease, Duration::ZERO, IDLE_IN_TRANSACTION_MAX),
+            // A lock that somebody keeps is told as such, before the answer counts as lost.
+            Self::Commit(lease) => (lease, lease / COMMIT_LOCK_WAIT, IDLE_IN_TRANSACTION_MAX),
             Self::Fate | Self::Pooled(Pool::Control) => {
                 (CONTROL_TIMEOUT, LOCK_WAIT_MAX, IDLE_IN_TRANSACTION_MAX)
             }
-            Self::Lock => (Duration::ZERO, Duration::ZERO, IDLE_IN_TRANSACTION_MAX),
+            Self::Lock => (Duration::ZERO, LOCK_TURN, IDLE_IN_TRANSACTION_MAX),
             Self::Pooled(Pool::Read) => (READ_TIMEOUT, LOCK_WAIT_MAX, IDLE_IN_TRANSACTION_MAX),
             Self::Pooled(Pool::List) => (LIST_TIMEOUT, LOCK_WAIT_MAX, IDLE_IN_TRANSACTION_MAX),
             Self::Pooled(Pool::Whole) => (
@@ -129,6 +130,10 @@ impl Purpose {
                 Duration::ZERO,
                 AUDIT_IDLE_IN_TRANSACTION_MAX,
             ),
+        };
+        let looks = match self {
+            Self::Lock => "0",
+            Self::Commit(_) | Self::Fate | Self::Pooled(_) => "1000",
         };
         let common = format!(
             "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {};
@@ -140,8 +145,9 @@ impl Purpose {
             idle.as_millis(),
             // Since Postgres 17.
             where_known("transaction_timeout", "0"),
-            // A server notices a client that is gone where its system can tell.
-            where_known("client_connection_check_interval", "1000"),
+            // A server notices a client that is gone where its system can tell. One that waits for a lock says that it does whenever it
+            // looks, where such waits are logged; it is not to look.
+            where_known("client_connection_check_interval", looks),
         );
         match self {
             // Without row estimates for `unnest`, a generic plan would turn joins into scans of whole tables.

@@ -105,12 +105,19 @@ async fn select_shards(connection: &mut PgConnection) -> Result<Vec<Placed>, Err
     Ok(placed.collect())
 }
 
-/// Waits for an advisory lock, for as long as it takes. It is held by the session.
+/// Waits for an advisory lock, for as long as it takes, by turns of the session's `lock_timeout`. It is held by the session.
 pub(crate) async fn lock(connection: &mut PgConnection, lock: i64) -> Result<(), Error> {
-    sqlx::query!("SELECT pg_advisory_lock($1)", lock)
-        .execute(connection)
-        .await?;
+    while !wait_for_lock(connection, lock).await? {}
     Ok(())
+}
+
+/// Waits for an advisory lock for one turn; says whether the session has it.
+async fn wait_for_lock(connection: &mut PgConnection, lock: i64) -> Result<bool, Error> {
+    Ok(
+        sqlx::query_scalar!(r#"SELECT wait_for_lock($1) AS "locked!""#, lock)
+            .fetch_one(connection)
+            .await?,
+    )
 }
 
 /// Takes an advisory lock if nobody has it.
@@ -422,4 +429,87 @@ pub(crate) async fn folded(
     .execute(&mut *transaction)
     .await?;
     Ok(transaction.commit().await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::connect::{self, Address, Purpose, Session},
+        *,
+    };
+
+    /// Returns a database of this test's own, with the schema.
+    async fn database() -> Address {
+        let server = std::env::var("COREASON_TEST_DATABASE_URL")
+            .expect("./test sets COREASON_TEST_DATABASE_URL");
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        let address = Address::find(&server).await.unwrap();
+        let client = address
+            .client(Session::Fate(Uuid::nil(), 0), Purpose::Lock)
+            .await
+            .unwrap();
+        let create = format!("CREATE DATABASE {name}");
+        client.batch_execute(&create).await.unwrap();
+        let (base, query) = server.split_once('?').unwrap_or((&server, ""));
+        let (base, _) = base.rsplit_once('/').unwrap();
+        let address = Address::find(&format!("{base}/{name}?{query}"))
+            .await
+            .unwrap();
+        let pool = connect::pool(&address).await.unwrap();
+        connect::migrate(&pool).await.unwrap();
+        address
+    }
+
+    /// Returns the oldest transaction that the watcher's snapshot still sees, if it waits with one.
+    async fn snapshot(client: &tokio_postgres::Client, watcher: &str) -> Option<i64> {
+        let row = client
+            .query_opt(
+                "SELECT backend_xmin::text::bigint FROM pg_stat_activity
+                 WHERE application_name = $1 AND wait_event_type = 'Lock'",
+                &[&watcher],
+            )
+            .await
+            .unwrap();
+        row.and_then(|row| row.get(0))
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_member_s_lock_does_not_keep_an_old_snapshot() {
+        const LOCK: i64 = 7;
+        let address = database().await;
+        let mut holder = address.session(Session::Lease(Uuid::nil())).await.unwrap();
+        lock(&mut holder, LOCK).await.unwrap();
+        let mine = Session::Watch(Uuid::new_v4());
+        let mut watcher = address.session(mine).await.unwrap();
+        sqlx::query("SET lock_timeout = 50")
+            .execute(&mut watcher)
+            .await
+            .unwrap();
+        let watching = tokio::spawn(async move { lock(&mut watcher, LOCK).await });
+        let client = address
+            .client(Session::Fate(Uuid::nil(), 0), Purpose::Lock)
+            .await
+            .unwrap();
+        let moves_on = async {
+            let mut first = None;
+            loop {
+                let now = snapshot(&client, &mine.name()).await;
+                first = first.or(now);
+                if now > first {
+                    break;
+                }
+                // Each takes a number.
+                client
+                    .batch_execute("SELECT pg_current_xact_id()")
+                    .await
+                    .unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), moves_on)
+            .await
+            .expect("its snapshot moves on");
+        assert!(!watching.is_finished());
+        unlock(&mut holder, LOCK).await.unwrap();
+        watching.await.unwrap().unwrap();
+    }
 }

@@ -12,7 +12,7 @@ use history::{EventKind, RunId, Status};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
-    ledger::Ledger,
+    ledger::{Ledger, keep_working},
     proxy::{Action, COMMIT, FOLD, Proxy, Trap, refusal},
     support::*,
 };
@@ -367,5 +367,28 @@ async fn a_run_that_could_not_be_read_again_is_not_forgotten() {
     execute(&url, CURE).await;
     // Nobody asks for it.
     until(&url, "EXISTS (SELECT FROM execution WHERE status = 2)").await;
+    ledger.check(&url).await;
+}
+
+/// As an index is made, or by whoever forgot a transaction.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_somebody_keeps_refuses_nobody_s_data() {
+    let url = database().await;
+    let engine = owner_with(Config {
+        lease: Duration::from_secs(1),
+        ..Config::new(&*url, "http://127.0.0.1:1")
+    })
+    .await;
+    keep_working(&engine, sequence(2), echo());
+    let client = connect(&url).await;
+    client
+        .batch_execute("BEGIN; LOCK TABLE history IN SHARE MODE")
+        .await
+        .unwrap();
+    let refused = engine.start_workflow(&namespace(), start("seq", "w")).await;
+    assert_eq!(refused.unwrap_err().code(), "UNAVAILABLE");
+    client.batch_execute("ROLLBACK").await.unwrap();
+    let ledger = Ledger::default();
+    ledger.run(&engine, "w", 2).await;
     ledger.check(&url).await;
 }
