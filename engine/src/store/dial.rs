@@ -77,7 +77,10 @@ impl Way {
     pub(super) async fn log_in(&self, name: &str) -> Result<Client, Error> {
         let mut failed = None;
         for n in self.order() {
-            match self.log_in_at(n, name).await {
+            let trying = Trying::begin(self, n);
+            let tried = self.log_in_at(n, name).await;
+            trying.end();
+            match tried {
                 Ok(client) => {
                     self.latest.store(n, Ordering::Relaxed);
                     return Ok(client);
@@ -97,7 +100,10 @@ impl Way {
         }
         let mut failed = None;
         for n in self.order() {
-            match self.dial_at(n, self.tries_first(n)).await {
+            let trying = Trying::begin(self, n);
+            let tried = self.dial_at(n, self.tries_first(n)).await;
+            trying.end();
+            match tried {
                 Ok(wire) => {
                     self.latest.store(n, Ordering::Relaxed);
                     return Ok(wire);
@@ -108,16 +114,12 @@ impl Way {
         Err(failed.unwrap_or(Error::Silent))
     }
 
-    /// Returns all servers once. While one is tried, the next counts as the one to begin with: whoever has no patience left for a server
-    /// that says nothing goes on at another one.
+    /// Returns all servers once. All begin at the same one, while it does: of two that take writes, after a failover of which one knows
+    /// nothing, a process must not speak to both.
     fn order(&self) -> impl Iterator<Item = usize> + use<> {
-        let (count, latest) = (self.target.hosts.len(), Arc::clone(&self.latest));
-        let first = latest.load(Ordering::Relaxed);
-        (0..count).map(move |n| {
-            let n = (first + n) % count;
-            latest.store((n + 1) % count, Ordering::Relaxed);
-            n
-        })
+        let count = self.target.hosts.len();
+        let first = self.latest.load(Ordering::Relaxed);
+        (0..count).map(move |n| (first + n) % count)
     }
 
     /// Opens a session on a server. Where both ways will do, one that does not let this user in by the first is tried by the other.
@@ -244,6 +246,37 @@ fn unanswered(host: &Host) -> Error {
     }
 }
 
+/// A server that is being tried. When that is given up, the next counts as the one to begin with: whoever has no patience left for a
+/// server that says nothing goes on at another one.
+struct Trying<'a> {
+    latest: &'a AtomicUsize,
+    next: usize,
+    given_up: bool,
+}
+
+impl<'a> Trying<'a> {
+    fn begin(way: &'a Way, n: usize) -> Self {
+        Self {
+            latest: &way.latest,
+            next: (n + 1) % way.target.hosts.len(),
+            given_up: true,
+        }
+    }
+
+    /// It has answered, or its time is over.
+    fn end(mut self) {
+        self.given_up = false;
+    }
+}
+
+impl Drop for Trying<'_> {
+    fn drop(&mut self) {
+        if self.given_up {
+            self.latest.store(self.next, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Says whether a server does not let somebody in this way; a wrong password is wrong either way.
 fn is_refusal(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
@@ -283,9 +316,16 @@ mod tests {
         let target = Target::parse("postgres://u@a,b,c/d").unwrap();
         let way = Way::new(target).unwrap();
         assert_eq!(way.order().collect::<Vec<_>>(), [0, 1, 2]);
-        // Nobody waited for the answer of the first, or of the second.
+        // Whoever comes while one is tried begins there too.
+        let trying = Trying::begin(&way, 0);
         assert_eq!(way.order().next(), Some(0));
+        // Nobody waited for its answer, nor for that of the next.
+        drop(trying);
         assert_eq!(way.order().next(), Some(1));
+        drop(Trying::begin(&way, 1));
         assert_eq!(way.order().collect::<Vec<_>>(), [2, 0, 1]);
+        // One that has failed is another matter.
+        Trying::begin(&way, 2).end();
+        assert_eq!(way.order().next(), Some(2));
     }
 }
