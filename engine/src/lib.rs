@@ -193,7 +193,7 @@ impl Engine {
         let namespaces = store::load::Namespaces::load(&reads).await?;
         let (stop, stopping) = watch::channel(false);
         let (role_tx, role) = watch::channel(ownership::State::Outside { away: None });
-        let secret = store::ownership::select_secret(&reads).await?;
+        let secret = store::ownership::secret(&reads).await?;
         let post = Post {
             peers: Arc::clone(&config.peers),
             secret,

@@ -203,3 +203,33 @@ async fn a_failover_that_lost_nothing_is_told_and_is_no_alarm() {
     assert_eq!(alarm::said("DATABASE_BEHIND"), 0);
     ledger.check(&url).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_of_a_copy_without_their_secret_make_one_and_another_role_is_told() {
+    let postgres = Instance::start().await;
+    let superuser = postgres.url();
+    let roles = "CREATE ROLE plain LOGIN; CREATE ROLE guest LOGIN";
+    execute(&superuser, roles).await;
+    postgres.database("engine", "OWNER plain").await;
+    let url_of = |role: &str| postgres.url_of("engine").replace("postgres@", role);
+    let open = |url: &str| Engine::open(with_lease(url, LONG));
+    let url = url_of("plain@");
+    owner(&url).await.close().await;
+    // All rights but those of the owner.
+    let grants =
+        "GRANT ALL ON SCHEMA public TO guest; GRANT ALL ON ALL TABLES IN SCHEMA public TO guest";
+    execute(&url, grants).await;
+
+    // As a dump leaves it that was made by a role which may read everything and owns nothing.
+    execute(&url, "DELETE FROM member_secret").await;
+    let told = match open(&url_of("guest@")).await {
+        Err(engine::Error::Store(error)) => error.to_string(),
+        answer => panic!("the store says so, not {:?}", answer.err()),
+    };
+    let (one, other) = tokio::join!(open(&url), open(&url));
+    let engines = [one.unwrap(), other.unwrap()];
+
+    assert!(told.contains("is not shown to this role"), "{told}");
+    both_serve(&engines).await;
+    assert_eq!(number(&url, "SELECT count(*) FROM member_secret").await, 1);
+}
