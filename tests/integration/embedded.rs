@@ -102,8 +102,12 @@ impl Dev {
     }
 
     fn signal(&self) {
+        self.send(Signal::SIGTERM);
+    }
+
+    fn send(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.process.id()).unwrap());
-        kill(pid, Signal::SIGTERM).unwrap();
+        kill(pid, signal).unwrap();
     }
 
     /// Waits for its end, and returns the status and the log.
@@ -134,6 +138,20 @@ fn password_is_neither_printed_nor_logged() {
     );
     assert!(!printed.contains(&password), "{printed}");
     assert!(log.contains("DEBUG") && !log.contains(&password), "{log}");
+    assert!(!folder.0.join("pgdata/postmaster.pid").exists());
+}
+
+/// What the end of a terminal or of an `ssh` sends.
+#[test]
+fn hangup_stops_the_process_and_postgres_in_order() {
+    let folder = Folder::new();
+    let dev = Dev::start(&folder);
+    dev.send(Signal::SIGHUP);
+
+    let (status, log) = dev.ended();
+
+    assert_eq!(status, Some(0), "{log}");
+    assert!(log.contains("stopping"), "{log}");
     assert!(!folder.0.join("pgdata/postmaster.pid").exists());
 }
 

@@ -85,7 +85,7 @@ fn lease(text: &str) -> Result<Human, String> {
     Ok(lease)
 }
 
-/// Runs until SIGTERM or SIGINT; a second one ends the process at once, and Postgres shuts down by itself.
+/// Runs until SIGTERM, SIGINT or SIGHUP; a second one ends the process at once, and Postgres shuts down by itself.
 pub(crate) async fn run(options: Options, workers: Vec<Worker>) -> Result<(), Error> {
     crate::log::to_stderr();
     let shutdown = Shutdown::on_signals()?;

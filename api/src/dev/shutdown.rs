@@ -1,8 +1,8 @@
-//! SIGTERM and SIGINT: the first asks to stop, the second insists on it.
+//! SIGTERM, SIGINT and SIGHUP: the first asks to stop, the second insists on it.
 
 use std::time::Duration;
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, future::select_all};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
@@ -40,12 +40,16 @@ impl Shutdown {
                 source,
             })
         };
-        let (terminate, interrupt) = (
+        let mut signals = vec![
             listen(SignalKind::terminate())?,
             listen(SignalKind::interrupt())?,
-        );
+        ];
+        let own = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        if !ignores_hangup(&own) {
+            signals.push(listen(SignalKind::hangup())?);
+        }
         let (sender, asked) = watch::channel(Asked::NotYet);
-        tokio::spawn(listening(terminate, interrupt, sender));
+        tokio::spawn(listening(signals, sender));
         Ok(Self { asked })
     }
 
@@ -80,20 +84,41 @@ impl Shutdown {
 /// What comes so soon after the first signal is the same wish: `timeout` and terminals signal a process and then its group.
 const SAME_WISH: Duration = Duration::from_millis(100);
 
-async fn listening(mut terminate: Signal, mut interrupt: Signal, asked: watch::Sender<Asked>) {
+async fn listening(mut signals: Vec<Signal>, asked: watch::Sender<Asked>) {
     for how in [Asked::InOrder, Asked::AtOnce] {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        select_all(signals.iter_mut().map(|signal| signal.recv().boxed())).await;
         asked.send_replace(how);
         if how == Asked::InOrder {
             sleep(SAME_WISH).await;
             // One of each kind may be pending.
-            let _ = terminate.recv().now_or_never();
-            let _ = interrupt.recv().now_or_never();
+            for signal in &mut signals {
+                let _ = signal.recv().now_or_never();
+            }
         }
     }
     sleep(AT_ONCE_MAX).await;
     std::process::exit(ENDED.into());
+}
+
+/// Says, from the status of a process, whether it was started so that the end of a terminal does not reach it, as `nohup` does.
+fn ignores_hangup(status: &str) -> bool {
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // The first bit is the first signal.
+    ignored.is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_under_nohup_ignores_the_end_of_its_terminal() {
+        let status = |mask| format!("Name:\tcoreason\nSigBlk:\t1\nSigIgn:\t{mask}\nSigCgt:\t1\n");
+        assert!(ignores_hangup(&status("0000000000001001")));
+        assert!(!ignores_hangup(&status("0000000000001000")));
+        assert!(!ignores_hangup(""));
+    }
 }
