@@ -17,6 +17,7 @@ mod history;
 mod ids;
 mod kills;
 mod list;
+mod logs;
 mod memory;
 mod programs;
 mod ready;

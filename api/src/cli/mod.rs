@@ -205,7 +205,7 @@ impl Command {
 }
 
 fn report(error: &Error, json: bool) -> ExitCode {
-    if !error.is_silent() {
+    if !error.is_silent() && !crate::log::is_unread() {
         let line = if json {
             error.json()
         } else {

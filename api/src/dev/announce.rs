@@ -1,22 +1,29 @@
 //! What a person at the terminal reads once everything runs.
 
 use std::{
+    fmt::{self, Write as _},
     io::{self, Write as _},
     net::SocketAddr,
 };
 
-use super::{Error, database::Database};
+use super::database::Database;
 
-/// Prints where everything is.
-pub(super) fn ready(address: SocketAddr, database: &Database) -> Result<(), Error> {
-    write(address, database).map_err(|source| Error::Io {
-        doing: "write to the terminal",
-        source,
-    })
+/// Prints where everything is. Where nobody reads it, everything runs all the same.
+pub(super) async fn ready(address: SocketAddr, database: &Database) {
+    let mut text = String::new();
+    // A text takes everything.
+    let _ = write(&mut text, address, database);
+    let printed = tokio::task::spawn_blocking(move || {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    });
+    if let Ok(Err(error)) = printed.await {
+        tracing::warn!(%error, "nobody reads on stdout where everything is");
+    }
 }
 
-fn write(address: SocketAddr, database: &Database) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+fn write(out: &mut String, address: SocketAddr, database: &Database) -> fmt::Result {
     writeln!(out, "coreason {} is ready", env!("CARGO_PKG_VERSION"))?;
     writeln!(
         out,
@@ -34,6 +41,5 @@ fn write(address: SocketAddr, database: &Database) -> io::Result<()> {
             writeln!(out, "  database  {place}")?;
         }
     }
-    writeln!(out, "  stop      Ctrl-C")?;
-    out.flush()
+    writeln!(out, "  stop      Ctrl-C")
 }

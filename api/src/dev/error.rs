@@ -34,7 +34,7 @@ pub(crate) enum Error {
          COREASON_NAMESPACE and Worker::namespace(..) out for `default`, or name one that is there"
     )]
     Namespace(String),
-    /// The machine gives no signals, or the terminal is gone.
+    /// The machine gives no signals, or no thread.
     #[error("cannot {doing}")]
     Io {
         doing: &'static str,

@@ -87,7 +87,10 @@ fn lease(text: &str) -> Result<Human, String> {
 
 /// Runs until SIGTERM, SIGINT or SIGHUP; a second one ends the process at once, and Postgres shuts down by itself.
 pub(crate) async fn run(options: Options, workers: Vec<Worker>) -> Result<(), Error> {
-    crate::log::to_stderr();
+    let _flush = crate::log::to_stderr().map_err(|source| Error::Io {
+        doing: "write the log",
+        source,
+    })?;
     let shutdown = Shutdown::on_signals()?;
     let mut insisting = shutdown.clone();
     select! {
@@ -144,8 +147,12 @@ async fn serve(
     };
     let drain = work::drain(&workers);
     let working = work::start(&engine, workers, &shutdown);
+    let announced = async {
+        ready(&engine).await;
+        announce::ready(address, &database).await;
+    };
     select! {
-        () = ready(&engine) => announce::ready(address, &database)?,
+        () = announced => {}
         () = shutdown.asked() => {}
     }
     shutdown.asked().await;

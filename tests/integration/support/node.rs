@@ -40,7 +40,23 @@ impl Node {
         Self::launch("", database, ledger, options, on)
     }
 
+    /// Starts it with what it logs going somewhere else.
+    pub(crate) fn start_logging_to(database: &str, ledger: &Path, log: impl Into<Stdio>) -> Self {
+        Self::spawn("", database, ledger, &[], "127.0.0.1", log.into())
+    }
+
     fn launch(program: &str, database: &str, ledger: &Path, options: &[&str], on: &str) -> Self {
+        Self::spawn(program, database, ledger, options, on, log(ledger).into())
+    }
+
+    fn spawn(
+        program: &str,
+        database: &str,
+        ledger: &Path,
+        options: &[&str],
+        on: &str,
+        log: Stdio,
+    ) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -59,7 +75,7 @@ impl Node {
             .env("LEDGER", ledger)
             .env("PROGRAM", program)
             .stdout(Stdio::null())
-            .stderr(log(ledger))
+            .stderr(log)
             .spawn()
             .unwrap();
         Self {
