@@ -1,14 +1,17 @@
 //! The way to a database of one or several servers, encrypted or not: all sessions take it, whichever library speaks on them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
+    net::{TcpStream, UnixStream, lookup_host},
     time::timeout,
 };
 use tokio_postgres::{Client, Config, NoTls, error::SqlState};
@@ -18,7 +21,10 @@ use super::{
     address::{Host, Target},
     tls::{Encryption, Negotiated, Refused},
 };
-use crate::limits::{CONNECT_TIMEOUT, KEEPALIVE_AFTER, KEEPALIVE_EVERY, SENT_HEARD_WITHIN};
+use crate::{
+    error::innermost,
+    limits::{CONNECT_TIMEOUT, KEEPALIVE_AFTER, KEEPALIVE_EVERY, SENT_HEARD_WITHIN},
+};
 
 /// A connection to a server, before anything was said on it.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -42,6 +48,21 @@ struct Known {
     encrypts: AtomicBool,
     /// It has TLS, and lets this user in only without: that was so when somebody logged in last.
     only_plain: AtomicBool,
+}
+
+/// A connection to a server, and why it is not encrypted where TLS was tried in vain.
+struct Dialed {
+    wire: Box<dyn Wire>,
+    tls_failed: Option<Refused>,
+}
+
+impl Dialed {
+    fn new(wire: impl Wire + 'static) -> Self {
+        Self {
+            wire: Box::new(wire),
+            tls_failed: None,
+        }
+    }
 }
 
 /// Whether a connection is encrypted, where its server can.
@@ -104,9 +125,9 @@ impl Way {
             let tried = self.dial_at(n, self.tries_first(n)).await;
             trying.end();
             match tried {
-                Ok(wire) => {
+                Ok(dialed) => {
                     self.latest.store(n, Ordering::Relaxed);
-                    return Ok(wire);
+                    return Ok(dialed.wire);
                 }
                 Err(error) => failed = failed.or(Some(error)),
             }
@@ -132,8 +153,11 @@ impl Way {
             Err(Error::Driver(error)) if is_refusal(&error) && self.has_two_ways(n) => error,
             answer => return answer,
         };
-        let Ok(client) = self.try_to_log_in_at(n, other, name).await else {
-            return Err(refused.into());
+        let client = match self.try_to_log_in_at(n, other, name).await {
+            Ok(client) => client,
+            // It says more than the first one.
+            Err(error @ Error::Refused { .. }) => return Err(error),
+            Err(_) => return Err(refused.into()),
         };
         let only_plain = matches!(other, Go::Plain);
         self.known[n]
@@ -175,9 +199,13 @@ impl Way {
                 .collect();
             config.options(settings.join(" "));
         }
-        let wire = self.dial_at(n, go).await?;
+        let Dialed { wire, tls_failed } = self.dial_at(n, go).await?;
         let connected = timeout(CONNECT_TIMEOUT, config.connect_raw(wire, NoTls)).await;
-        let (client, connection) = connected.map_err(|_elapsed| unanswered(&target.hosts[n]))??;
+        let connected = connected.map_err(|_elapsed| unanswered(&target.hosts[n]))?;
+        let (client, connection) = connected.map_err(|error| match tls_failed {
+            Some(tls) if is_refusal(&error) => refused_without_tls(&target.hosts[n], &error, &tls),
+            _ => error.into(),
+        })?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(
@@ -197,10 +225,10 @@ impl Way {
         Ok(client)
     }
 
-    async fn dial_at(&self, n: usize, go: Go) -> Result<Box<dyn Wire>, Error> {
+    async fn dial_at(&self, n: usize, go: Go) -> Result<Dialed, Error> {
         let host = &self.target.hosts[n];
         match timeout(CONNECT_TIMEOUT, self.connect(n, go)).await {
-            Ok(Ok(wire)) => Ok(wire),
+            Ok(Ok(dialed)) => Ok(dialed),
             Ok(Err(Refused::Io(error))) => Err(Error::Unreachable {
                 server: host.to_string(),
                 problem: error.to_string(),
@@ -213,27 +241,29 @@ impl Way {
         }
     }
 
-    async fn connect(&self, n: usize, go: Go) -> Result<Box<dyn Wire>, Refused> {
+    async fn connect(&self, n: usize, go: Go) -> Result<Dialed, Refused> {
         let (name, port) = match &self.target.hosts[n] {
             Host::Tcp { name, port } => (name, *port),
             Host::Unix { folder, port } => {
                 let socket = folder.join(format!(".s.PGSQL.{port}"));
-                return Ok(Box::new(UnixStream::connect(socket).await?));
+                return Ok(Dialed::new(UnixStream::connect(socket).await?));
             }
         };
         let stream = reach(name, port).await?;
         let (Some(encryption), Go::Encrypted) = (&self.encryption, go) else {
-            return Ok(Box::new(stream));
+            return Ok(Dialed::new(stream));
         };
+        let address = stream.peer_addr()?;
         match encryption.negotiate(stream, name).await {
-            Ok(Negotiated::Plain(stream)) => Ok(Box::new(stream)),
+            Ok(Negotiated::Plain(stream)) => Ok(Dialed::new(stream)),
             Ok(Negotiated::Encrypted(stream)) => {
                 self.known[n].encrypts.store(true, Ordering::Relaxed);
-                Ok(stream)
+                Ok(Dialed::new(stream))
             }
-            Err(Refused::Handshake(_)) if encryption.is_optional() => {
-                Ok(Box::new(reach(name, port).await?))
-            }
+            Err(failed @ Refused::Handshake(_)) if encryption.is_optional() => Ok(Dialed {
+                wire: Box::new(reach_at(address).await?),
+                tls_failed: Some(failed),
+            }),
             Err(refused) => Err(refused),
         }
     }
@@ -277,15 +307,59 @@ impl Drop for Trying<'_> {
     }
 }
 
+/// Tells why TLS failed beside what the server says of a login without it.
+fn refused_without_tls(host: &Host, refusal: &tokio_postgres::Error, tls: &Refused) -> Error {
+    let refusal = match refusal.as_db_error() {
+        Some(told) => told.message().to_owned(),
+        None => innermost(refusal),
+    };
+    Error::Refused {
+        server: host.to_string(),
+        problem: format!("{refusal} ({tls}: {})", innermost(tls)),
+    }
+}
+
 /// Says whether a server does not let somebody in this way; a wrong password is wrong either way.
 fn is_refusal(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
 }
 
+/// Opens a connection to an address of a name.
+async fn reach(name: &str, port: u16) -> std::io::Result<TcpStream> {
+    let addresses: Vec<SocketAddr> = lookup_host((name, port)).await?.collect();
+    first_of(&addresses, reach_at).await
+}
+
+/// Connects to the first of these addresses that answers. Each has its share of [`CONNECT_TIMEOUT`], so that one that is silent leaves
+/// time for the others.
+async fn first_of<T, F>(
+    addresses: &[SocketAddr],
+    connect: impl Fn(SocketAddr) -> F,
+) -> std::io::Result<T>
+where
+    F: Future<Output = std::io::Result<T>>,
+{
+    let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    let share = CONNECT_TIMEOUT / count.max(1);
+    let mut failed = None;
+    for address in addresses {
+        let error = match timeout(share, connect(*address)).await {
+            Ok(Ok(connected)) => return Ok(connected),
+            Ok(Err(error)) => error,
+            Err(_elapsed) => {
+                let problem = format!("{address} gives no answer within {share:?}");
+                std::io::Error::new(std::io::ErrorKind::TimedOut, problem)
+            }
+        };
+        failed.get_or_insert(error);
+    }
+    Err(failed.unwrap_or_else(|| std::io::Error::other("its name has no address")))
+}
+
 /// Opens a connection. Postgres's own timeouts don't end one whose way is gone: Linux ends it when nothing has come for
 /// [`SENT_HEARD_WITHIN`], however often it has asked.
-async fn reach(name: &str, port: u16) -> std::io::Result<TcpStream> {
-    let stream = TcpStream::connect((name, port)).await?;
+async fn reach_at(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let socket = SockRef::from(&stream);
     let keepalive = TcpKeepalive::new()
@@ -309,6 +383,29 @@ mod tests {
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(SENT_HEARD_WITHIN));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_says_nothing_leaves_time_for_the_next() {
+        let addresses: [SocketAddr; 3] =
+            ["192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1"].map(|address| address.parse().unwrap());
+        let connect = |answers: Option<SocketAddr>| {
+            move |address| async move {
+                if address == addresses[0] {
+                    std::future::pending::<()>().await;
+                }
+                if answers == Some(address) {
+                    return Ok(address);
+                }
+                Err(std::io::Error::other("it refuses"))
+            }
+        };
+        let last = addresses[2];
+        let reached = timeout(CONNECT_TIMEOUT, first_of(&addresses, connect(Some(last)))).await;
+        assert_eq!(reached.unwrap().unwrap(), last);
+        let none = timeout(CONNECT_TIMEOUT, first_of(&addresses, connect(None))).await;
+        let told = none.unwrap().unwrap_err().to_string();
+        assert!(told.starts_with("192.0.2.1:1 gives no answer"), "{told}");
     }
 
     #[test]

@@ -237,6 +237,30 @@ async fn an_engine_follows_a_server_that_comes_to_want_the_other_way() {
     engine.close().await;
 }
 
+/// What no client of today speaks.
+const OUTDATED: &str = "ssl_max_protocol_version = 'TLSv1.2'\nssl_ciphers = 'AES128-SHA256'";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_tls_failed_is_told_where_the_server_does_not_go_without() {
+    let rules = format!("hostssl engine all all trust\nhostnossl engine all all reject\n{ALL}");
+    let mut server = Server::start(&rules).await;
+    server.postgres.database("engine", "").await;
+    server.postgres.stop();
+    server.postgres.settle(OUTDATED, &rules);
+    server.postgres.run().await;
+    let port = server.postgres.port;
+    let url = format!("postgres://postgres@localhost:{port}/engine?sslmode=prefer");
+    let told = match Engine::open(Config::new(url, "http://127.0.0.1:1")).await {
+        Err(engine::Error::Store(error)) => error,
+        answer => panic!("the store says so, not {:?}", answer.err()),
+    };
+    assert_eq!(told.code(), "DATABASE_REFUSED");
+    let told = told.to_string();
+    for part in ["no encryption", "TLS", "HandshakeFailure"] {
+        assert!(told.contains(part), "{told}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_several_servers_the_one_that_takes_writes_is_found_again_when_it_moves() {
     let (mut first, mut second) = (Instance::folder(), Instance::folder());
