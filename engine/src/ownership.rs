@@ -94,6 +94,7 @@ pub(crate) async fn run(
     state: watch::Sender<State>,
     mut stopping: watch::Receiver<bool>,
 ) {
+    let state = UntilEnd(state);
     while !*stopping.borrow() && stopping.has_changed().is_ok() {
         let tenure = Tenure {
             config: &config,
@@ -101,11 +102,14 @@ pub(crate) async fn run(
             namespaces: &namespaces,
             post: &post,
             world,
-            state: &state,
+            state: &state.0,
         };
-        let ended = tenure.serve(stopping.clone()).await;
+        let served = AssertUnwindSafe(tenure.serve(stopping.clone())).catch_unwind();
+        let ended = served
+            .await
+            .unwrap_or_else(|panic| Err(Ended::Panicked(message(&*panic))));
         let away = ended.as_ref().err().and_then(Ended::away);
-        state.send_replace(State::Outside { away });
+        state.0.send_replace(State::Outside { away });
         if let Err(error) = ended {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -119,6 +123,15 @@ pub(crate) async fn run(
                 _ = stopping.wait_for(|stop| *stop) => {}
             }
         }
+    }
+}
+
+/// What this process is, for as long as somebody sees to that: however that ends, it is no member afterwards.
+struct UntilEnd(watch::Sender<State>);
+
+impl Drop for UntilEnd {
+    fn drop(&mut self) {
+        self.0.send_replace(State::Outside { away: None });
     }
 }
 

@@ -1,8 +1,18 @@
 //! Workflows from start to end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use engine::Error;
+use engine::{
+    Config, Engine, Error, Role,
+    peers::{Peers, Unreached},
+};
+use futures::future::BoxFuture;
 use history::{
     Command, EventKind, Identity, Payloads, Status, TaskQueue, WorkflowId,
     decide::Rejection,
@@ -45,7 +55,7 @@ async fn a_workflow_of_one_activity_costs_two_commits() {
 
 /// Runs workflows of so many activities, one after the other, until one of them took no more commits than `expected`, and
 /// returns the fewest that one took: on a busy machine a row does not always wait for its commands.
-async fn fewest_commits(engine: &engine::Engine, url: &str, expected: i64) -> i64 {
+async fn fewest_commits(engine: &Engine, url: &str, expected: i64) -> i64 {
     let mut fewest = i64::MAX;
     for n in 0..50 {
         let before = number(url, "SELECT count(*) FROM batch_log").await;
@@ -195,7 +205,7 @@ async fn a_start_that_terminates_the_run_before_is_one_commit_with_that_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asked_for_an_end_and_hung_up_keeps_no_run_in_memory() {
     let url = database().await;
-    let mut config = engine::Config::new(&*url, "http://127.0.0.1:1");
+    let mut config = Config::new(&*url, "http://127.0.0.1:1");
     config.park_after = Duration::from_millis(100);
     let engine = owner_with(config).await;
     work(&engine, Arc::new(|_, _| Vec::new()), echo());
@@ -510,7 +520,7 @@ async fn a_terminated_workflow_is_over_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workflow_that_only_waits_leaves_memory_and_comes_back() {
     let url = database().await;
-    let mut config = engine::Config::new(&*url, "http://127.0.0.1:1");
+    let mut config = Config::new(&*url, "http://127.0.0.1:1");
     config.park_after = Duration::ZERO;
     let engine = owner_with(config).await;
     work(
@@ -577,7 +587,7 @@ async fn one_thread_is_enough() {
 #[tokio::test(flavor = "multi_thread")]
 async fn when_memory_is_short_runs_that_wait_leave_it_at_once() {
     let url = database().await;
-    let mut config = engine::Config::new(&*url, "http://127.0.0.1:1");
+    let mut config = Config::new(&*url, "http://127.0.0.1:1");
     config.memory_bytes = 0;
     let engine = owner_with(config).await;
     work(&engine, Arc::new(|_, _| Vec::new()), echo());
@@ -682,7 +692,7 @@ async fn several_processes_may_begin_on_a_new_database_at_once() {
     for _ in 0..3 {
         let url = database().await;
         let engines = (0..ENGINES).map(|n| {
-            let config = engine::Config::new(&*url, format!("http://127.0.0.1:{}", n + 1));
+            let config = Config::new(&*url, format!("http://127.0.0.1:{}", n + 1));
             owner_with(config)
         });
         let engines = futures::future::join_all(engines).await;
@@ -693,4 +703,48 @@ async fn several_processes_may_begin_on_a_new_database_at_once() {
             engine.close().await;
         }
     }
+}
+
+/// A way to the other members that panics once.
+#[derive(Debug, Default)]
+struct Faulty {
+    has_panicked: AtomicBool,
+}
+
+impl Peers for Faulty {
+    fn send(&self, _: &str, _: String) -> BoxFuture<'static, Result<String, Unreached>> {
+        let again = self.has_panicked.swap(true, Ordering::Relaxed);
+        assert!(again, "a way that leads into a pit");
+        Box::pin(std::future::ready(Err(Unreached("no way".to_owned()))))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_panics_is_none_until_it_has_joined_anew() {
+    let url = database().await;
+    let faulty = Arc::new(Faulty::default());
+    let mut config = Config::new(&url, "http://127.0.0.1:1");
+    config.peers = faulty.clone();
+    let engine = owner_with(config).await;
+    let before = engine.role();
+    let other = Engine::open(Config::new(&url, "http://127.0.0.1:2"))
+        .await
+        .unwrap();
+
+    let Role::Member { epoch: first, .. } = before else {
+        panic!("{before:?}");
+    };
+    let joins = async {
+        while !matches!(engine.role(), Role::Member { epoch, .. } if epoch > first) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, joins)
+        .await
+        .expect("it joins anew");
+
+    assert!(faulty.has_panicked.load(Ordering::Relaxed));
+    other.close().await;
+    engine.close().await;
+    assert_eq!(engine.role(), Role::Outside);
 }
