@@ -139,7 +139,7 @@ async fn forward(app: &App, here: Route, request: Request) -> Response {
             return unless_unreached(response, unreached);
         };
         if let Some(owner) = owner {
-            match send(app, &owner, &parts, body.clone()).await {
+            match answered(app, &owner, send(app, &owner, &parts, body.clone())).await {
                 Ok(Some(answer)) => return unless_unreached(answer, unreached),
                 // It says that the shard is not there, or is not there any more.
                 Ok(None) => {}
@@ -162,6 +162,25 @@ fn unless_unreached(response: Response, unreached: Option<Error>) -> Response {
     match (unreached, response.extensions().get::<Undone>()) {
         (Some(error), Some(Undone)) => error.into_response(),
         (None, _) | (_, None) => response,
+    }
+}
+
+/// Waits for the answer of an owner for as long as it is one: when it is frozen, or cut off, others take its place.
+async fn answered<T>(
+    app: &App,
+    owner: &str,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let left = async {
+        match app.engine() {
+            Ok(engine) => engine.left(owner).await,
+            Err(_starting) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        answer = answer => answer,
+        () = left => Err(unreached()),
     }
 }
 

@@ -292,6 +292,27 @@ impl Engine {
         let _ = role.wait_for(|state| state.role() == Role::Outside).await;
     }
 
+    /// Waits until no other member is at an address any more, because it has ended or was replaced: who has asked it waits in vain.
+    pub async fn left(&self, address: &str) {
+        let mut role = self.inner.role.clone();
+        loop {
+            let others = match &*role.borrow_and_update() {
+                ownership::State::Member { others, .. } => Some(others.clone()),
+                ownership::State::Leaving { .. } | ownership::State::Outside { .. } => None,
+            };
+            if let Some(mut others) = others {
+                let is_gone = |others: &Vec<Arc<str>>| others.iter().all(|at| **at != *address);
+                if others.wait_for(is_gone).await.is_ok() {
+                    return;
+                }
+            }
+            // Who is no member does not know.
+            if role.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// Takes a letter of another member, does what it asks for, and returns the answer when that is durable.
     ///
     /// # Errors

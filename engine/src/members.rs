@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     folded: Arc<Mutex<Vec<i16>>>,
     /// How many shards are served here.
     pub(crate) served: Arc<AtomicUsize>,
+    /// Where the other members are. Said before the owner knows of them.
+    pub(crate) others: Arc<watch::Sender<Vec<Arc<str>>>>,
     /// There are no other members. Said before anything goes to one.
     pub(crate) alone: Arc<AtomicBool>,
     /// Another member gives the same address as this one.
@@ -66,6 +68,7 @@ impl Shared {
             open_since: Arc::new(AtomicI64::new(open_since.0)),
             folded: Arc::default(),
             served: Arc::default(),
+            others: Arc::default(),
             alone: Arc::default(),
             crowded: Arc::default(),
             full: Arc::default(),
@@ -314,8 +317,12 @@ impl<'a> Members<'a> {
         self.shared.alone.store(alone, Ordering::Relaxed);
         let others = self.seen.iter().filter(|member| member.id != me);
         let others = others.map(|member| (member.id, Arc::from(member.address.as_str())));
+        let others: Vec<(Uuid, Arc<str>)> = others.collect();
+        self.shared
+            .others
+            .send_replace(others.iter().map(|(_, at)| Arc::clone(at)).collect());
         // An owner that has ended takes the tenure with it.
-        let _ = self.owner.send(Message::Members(others.collect()));
+        let _ = self.owner.send(Message::Members(others));
         self.shared
             .crowded
             .store(self.is_crowded(), Ordering::Relaxed);

@@ -45,6 +45,8 @@ pub(crate) enum State {
         look: Arc<Notify>,
         /// How many shards it serves.
         shards: usize,
+        /// Where the other members are.
+        others: watch::Receiver<Vec<Arc<str>>>,
         /// There are no other members.
         alone: Arc<AtomicBool>,
         /// Another member gives the same address as this one.
@@ -336,6 +338,7 @@ impl Tenure<'_> {
                 sender,
                 look: Arc::clone(&shared.look),
                 shards: shared.served.load(Ordering::Relaxed),
+                others: shared.others.subscribe(),
                 alone: Arc::clone(&shared.alone),
                 crowded: Arc::clone(&shared.crowded),
                 full: Arc::clone(&shared.full),

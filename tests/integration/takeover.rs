@@ -1,6 +1,10 @@
 //! Engine processes that share a database: one is killed, another time frozen, and the others go on.
 
-use std::{collections::HashMap, path::Path, time::Duration};
+use std::{
+    collections::HashMap,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -133,5 +137,35 @@ async fn a_frozen_member_does_not_keep_others_from_taking_over() {
     nothing_is_lost_or_doubled(&database, &path, "s").await;
     drop((first, second, third));
     remove(&path);
+    database.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_a_frozen_member_was_given_are_answered_when_it_is_replaced() {
+    let (database, path) = (Database::create().await, scratch());
+    let first = Node::start(&database.url(), &path, "2s");
+    first.owns().await;
+    let second = Node::start(&database.url(), &path, "2s");
+    second.shares().await;
+    first.shares().await;
+    second.signal(Signal::SIGSTOP);
+
+    let began = Instant::now();
+    let starts = (0..20).map(|n| {
+        let client = first.client.clone();
+        let body = json!({"workflowType": "tally", "workflowId": format!("z{n}"), "input": 0});
+        tokio::spawn(async move { client.post("", body).await })
+    });
+    for start in starts.collect::<Vec<_>>() {
+        let (status, started) = start.await.unwrap();
+        assert_eq!(status, 201, "{started}");
+    }
+    // The lease is 2 s, and a forwarded request may take 30 s.
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(15), "the starts took {took:?}");
+
+    second.signal(Signal::SIGCONT);
+    drop((first, second));
+    std::fs::remove_file(path.with_extension("log")).unwrap();
     database.remove().await;
 }
