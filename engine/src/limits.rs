@@ -129,8 +129,8 @@ pub const SESSION_END_MAX: Duration = Duration::from_secs(5);
 /// lease is short, a member that gives shards away waits a quarter of its expiry only. A process that is frozen with such a lock in
 /// hand loses it after [`IDLE_IN_TRANSACTION_MAX`].
 pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
-/// The part of a lease for which a batch waits for a lock; then it is sent again, a few times, before its process counts as lost.
-pub const COMMIT_LOCK_WAIT: u32 = 8;
+/// A lease is so many times as long as a batch waits for a lock; then it is sent again, a few times, before its process counts as lost.
+pub const COMMIT_LOCK_WAIT: u32 = 3;
 /// How long whoever watches a member waits for its lock in one statement. As long as that the dead rows of the whole database stay.
 pub const LOCK_TURN: Duration = Duration::from_secs(30);
 /// How long a transaction may lie idle; a process that is frozen in the middle of one holds up the others until then.
