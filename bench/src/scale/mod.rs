@@ -1,6 +1,7 @@
 //! What stays flat: the cost of a step while the open runs, the events of a run, what it waits for at once, the task queues,
-//! the backlog, the sleepers or the timers of one second grow. `bench/README.md`, "Flat", has the last figures.
+//! the backlog, the sleepers, the timers of one second or what attempts do grow. `bench/README.md`, "Flat", has the last figures.
 
+mod attempts;
 mod backlog;
 mod due;
 mod events;
@@ -33,6 +34,8 @@ enum What {
     Sleepers,
     /// Parked runs whose timers are due within one second.
     Due,
+    /// Attempts of activities that take their time, tell of themselves, or fail.
+    Attempts,
 }
 
 /// How it is measured.
@@ -63,6 +66,7 @@ pub(crate) async fn measure(options: &Options, url: &str) -> Result<String> {
         What::Backlog => backlog::measure(url, size(100_000), options.seconds).await,
         What::Sleepers => sleepers::measure(url, size(100_000)).await,
         What::Due => due::measure(url, size(100_000)).await,
+        What::Attempts => attempts::measure(url, size(1000)).await,
     }
 }
 

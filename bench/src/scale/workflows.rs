@@ -12,6 +12,10 @@ use crate::{own, workflows};
 pub(super) static STEPS: Mutex<Vec<Instant>> = Mutex::new(Vec::new());
 pub(super) static LATE_MILLIS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 
+/// How often each attempt of [`beats`] tells of itself, and how often [`fails`] fails.
+pub(super) const BEATS: u32 = 200;
+pub(super) const FAILURES: u32 = 50;
+
 /// Returns what was noted so far and forgets it.
 pub(super) fn noted<T>(notes: &Mutex<Vec<T>>) -> Vec<T> {
     std::mem::take(&mut *notes.lock().unwrap_or_else(PoisonError::into_inner))
@@ -36,6 +40,29 @@ async fn woke(due_millis: u64) -> Result<()> {
     Ok(())
 }
 
+#[activity]
+async fn takes_its_time(n: u32) -> Result<u32> {
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    Ok(n)
+}
+
+#[activity(heartbeat = "10s")]
+async fn beats(ctx: &ActivityContext, n: u32) -> Result<u32> {
+    for beat in 0..BEATS {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        ctx.heartbeat(&beat);
+    }
+    Ok(n)
+}
+
+#[activity(retry(initial = "20ms", backoff = 1.0))]
+async fn fails(ctx: &ActivityContext, n: u32) -> Result<u32> {
+    if ctx.attempt() <= FAILURES {
+        return Err(Error::new("not yet"));
+    }
+    Ok(n)
+}
+
 /// So many steps, then a wait for a signal.
 #[workflow]
 async fn long(wf: Workflow, steps: u32) -> Result<u32> {
@@ -51,6 +78,27 @@ async fn long(wf: Workflow, steps: u32) -> Result<u32> {
 #[workflow]
 async fn fan(wf: Workflow, width: u32) -> Result<usize> {
     let done = try_join_all((0..width).map(|n| wf.call(step, n))).await?;
+    Ok(done.len())
+}
+
+/// The same of those that take two seconds.
+#[workflow]
+async fn seconds(wf: Workflow, width: u32) -> Result<usize> {
+    let done = try_join_all((0..width).map(|n| wf.call(takes_its_time, n))).await?;
+    Ok(done.len())
+}
+
+/// The same of those that tell of themselves.
+#[workflow]
+async fn beating(wf: Workflow, width: u32) -> Result<usize> {
+    let done = try_join_all((0..width).map(|n| wf.call(beats, n))).await?;
+    Ok(done.len())
+}
+
+/// The same of those that fail at first.
+#[workflow]
+async fn failing(wf: Workflow, width: u32) -> Result<usize> {
+    let done = try_join_all((0..width).map(|n| wf.call(fails, n))).await?;
     Ok(done.len())
 }
 
@@ -97,12 +145,18 @@ pub(super) fn worker(queue: &str) -> Worker {
     workflows::worker_on(queue)
         .workflow(long)
         .workflow(fan)
+        .workflow(seconds)
+        .workflow(beating)
+        .workflow(failing)
         .workflow(brood)
         .workflow(nothing)
         .workflow(nap)
         .workflow(alarm)
         .activity(step)
         .activity(woke)
+        .activity(takes_its_time)
+        .activity(beats)
+        .activity(fails)
         .cached_runs(2000)
 }
 
