@@ -12,7 +12,7 @@ use history::{RunId, TaskQueue, execution::WorkflowTaskState};
 
 use super::{
     Message, Owner,
-    queues::{Kind, Place, QueueKey},
+    queues::{Kind, QueueEnd, QueueKey},
     run::{HistoryRead, Run},
 };
 use crate::limits::{READ_A_SLOT, READ_BYTES, READ_BYTES_SHORT};
@@ -140,7 +140,7 @@ impl Owner {
             if too_many && task.is_some_and(WorkflowTaskState::is_ready) {
                 // Workers have left since, or are busy.
                 run.history_read = HistoryRead::No;
-                self.wait_as(Place::First, run_id, &wanted.queue);
+                self.wait_at(QueueEnd::Front, run_id, &wanted.queue);
                 self.histories.end_of(wanted.queue);
                 continue;
             }

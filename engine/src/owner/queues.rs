@@ -246,10 +246,10 @@ impl Queue {
 
 /// Where in a queue a task waits.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Place {
-    /// It has waited before.
-    First,
-    Last,
+pub(crate) enum QueueEnd {
+    /// For one that has waited before: it is the next.
+    Front,
+    Back,
 }
 
 /// All task queues and workers.
@@ -432,14 +432,14 @@ impl Queues {
     pub(crate) fn wait_workflow(
         &mut self,
         queue: &QueueKey,
-        place: Place,
+        at: QueueEnd,
         run_id: RunId,
         now: Timestamp,
     ) {
         let waiting = &mut self.queue(queue.clone()).workflow_tasks;
-        match place {
-            Place::First => waiting.push_front(run_id),
-            Place::Last => waiting.push_back(run_id),
+        match at {
+            QueueEnd::Front => waiting.push_front(run_id),
+            QueueEnd::Back => waiting.push_back(run_id),
         }
         self.review(queue, Kind::Workflow, now);
     }
@@ -780,7 +780,7 @@ mod tests {
     fn queues_that_nobody_uses_any_more_are_let_go() {
         let mut queues = Queues::default();
         for n in 0..10_000 {
-            queues.wait_workflow(&key(n), Place::Last, run(n), Timestamp(0));
+            queues.wait_workflow(&key(n), QueueEnd::Back, run(n), Timestamp(0));
         }
         // Of one the task waits still.
         for _ in 0..1000 {
@@ -799,14 +799,14 @@ mod tests {
     #[test]
     fn tasks_that_wait_no_more_do_not_pile_up_behind_one_that_waits() {
         let mut queues = Queues::default();
-        queues.wait_workflow(&key(0), Place::Last, run(0), Timestamp(0));
+        queues.wait_workflow(&key(0), QueueEnd::Back, run(0), Timestamp(0));
         for n in 1..10_000 {
             let waiting = WaitingActivity {
                 run_id: run(0),
                 scheduled_event_id: EventId(5),
                 attempt: u32::try_from(n).unwrap(),
             };
-            queues.wait_workflow(&key(0), Place::Last, run(n), Timestamp(0));
+            queues.wait_workflow(&key(0), QueueEnd::Back, run(n), Timestamp(0));
             queues.wait_activity(&key(0), waiting, Timestamp(0));
             queues.prune(16, |task| match task {
                 Waits::Workflow(id) => id == run(0),

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     Message, Owner,
     histories::Wanted,
-    queues::{Kind, Place, QueueKey, SessionId},
+    queues::{Kind, QueueEnd, QueueKey, SessionId},
     run::{After, HistoryRead, Unreadable},
 };
 use crate::{
@@ -225,18 +225,19 @@ impl Owner {
     /// were read would gather behind those that are not.
     fn wait_for_slot(&mut self, run_id: RunId, queue: &QueueKey) {
         let run = self.runs.get(&run_id);
-        let place = match run.map(|run| run.history_read) {
-            Some(HistoryRead::Done) => Place::First,
-            Some(HistoryRead::No | HistoryRead::UnderWay) | None => Place::Last,
+        let at = match run.map(|run| run.history_read) {
+            Some(HistoryRead::Done) => QueueEnd::Front,
+            Some(HistoryRead::No | HistoryRead::UnderWay) | None => QueueEnd::Back,
         };
-        self.wait_as(place, run_id, queue);
+        self.wait_at(at, run_id, queue);
     }
 
-    pub(super) fn wait_as(&mut self, place: Place, run_id: RunId, queue: &QueueKey) {
+    /// Lets a workflow task wait at one end of its queue.
+    pub(super) fn wait_at(&mut self, at: QueueEnd, run_id: RunId, queue: &QueueKey) {
         if let Some(run) = self.runs.get_mut(&run_id) {
             run.in_backlog = true;
             let now = self.now();
-            self.queues.wait_workflow(queue, place, run_id, now);
+            self.queues.wait_workflow(queue, at, run_id, now);
             self.may_demand(queue, Kind::Workflow);
         }
     }

@@ -340,8 +340,30 @@ pub(crate) async fn migrate(pool: &sqlx::PgPool) -> Result<(), Error> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// Returns a database of a test's own, with the schema.
+    pub(in crate::store) async fn database() -> Address {
+        let server = std::env::var("COREASON_TEST_DATABASE_URL")
+            .expect("./test sets COREASON_TEST_DATABASE_URL");
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        let client = Address::find(&server).await.unwrap();
+        let client = client
+            .client(Session::Pooled(Pool::Whole), Purpose::Pooled(Pool::Whole))
+            .await
+            .unwrap();
+        let create = format!("CREATE DATABASE {name}");
+        client.batch_execute(&create).await.unwrap();
+        let (base, query) = server.split_once('?').unwrap_or((&server, ""));
+        let (base, _) = base.rsplit_once('/').unwrap();
+        let address = Address::find(&format!("{base}/{name}?{query}"))
+            .await
+            .unwrap();
+        let pool = pool(&address).await.unwrap();
+        migrate(&pool).await.unwrap();
+        address
+    }
 
     #[tokio::test]
     async fn what_a_server_does_not_have_is_not_set_and_the_rest_is() {

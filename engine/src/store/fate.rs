@@ -117,34 +117,10 @@ pub(super) async fn delete_old(
 mod tests {
     use std::time::Duration;
 
-    use super::{super::connect, *};
+    use super::{super::connect::tests::database, *};
 
     /// How many batches there are between two times that old ones are deleted.
     const STEP: i64 = 1000;
-
-    /// Opens a connection to a database of this test's own, and its address.
-    async fn database() -> (sqlx::pool::PoolConnection<sqlx::Postgres>, Address) {
-        let server = std::env::var("COREASON_TEST_DATABASE_URL")
-            .expect("./test sets COREASON_TEST_DATABASE_URL");
-        let name = format!("test_{}", Uuid::new_v4().simple());
-        let address = Address::find(&server).await.unwrap();
-        let client = address
-            .client(Session::Fate(Uuid::nil(), 0), Purpose::Lock)
-            .await
-            .unwrap();
-        client
-            .batch_execute(&format!("CREATE DATABASE {name}"))
-            .await
-            .unwrap();
-        let (base, query) = server.split_once('?').unwrap_or((&server, ""));
-        let (base, _) = base.rsplit_once('/').unwrap();
-        let address = Address::find(&format!("{base}/{name}?{query}"))
-            .await
-            .unwrap();
-        let pool = connect::pool(&address).await.unwrap();
-        connect::migrate(&pool).await.unwrap();
-        (pool.acquire().await.unwrap(), address)
-    }
 
     /// Returns how many pages of the table and its index this transaction has looked at.
     async fn looked_at(connection: &mut PgConnection) -> i64 {
@@ -159,7 +135,11 @@ mod tests {
     #[tokio::test]
     async fn old_batches_are_deleted_at_the_same_cost_while_somebody_holds_a_snapshot() {
         use sqlx::Connection as _;
-        let (mut connection, address) = database().await;
+        let address = database().await;
+        let mut connection = address
+            .session(Session::Fate(Uuid::nil(), 0))
+            .await
+            .unwrap();
         let reader = address
             .client(Session::Fate(Uuid::nil(), 0), Purpose::Lock)
             .await

@@ -462,31 +462,9 @@ pub(crate) async fn folded(
 #[cfg(test)]
 mod tests {
     use super::{
-        super::connect::{self, Address, Purpose, Session},
+        super::connect::{Purpose, Session, tests::database},
         *,
     };
-
-    /// Returns a database of this test's own, with the schema.
-    async fn database() -> Address {
-        let server = std::env::var("COREASON_TEST_DATABASE_URL")
-            .expect("./test sets COREASON_TEST_DATABASE_URL");
-        let name = format!("test_{}", Uuid::new_v4().simple());
-        let address = Address::find(&server).await.unwrap();
-        let client = address
-            .client(Session::Fate(Uuid::nil(), 0), Purpose::Lock)
-            .await
-            .unwrap();
-        let create = format!("CREATE DATABASE {name}");
-        client.batch_execute(&create).await.unwrap();
-        let (base, query) = server.split_once('?').unwrap_or((&server, ""));
-        let (base, _) = base.rsplit_once('/').unwrap();
-        let address = Address::find(&format!("{base}/{name}?{query}"))
-            .await
-            .unwrap();
-        let pool = connect::pool(&address).await.unwrap();
-        connect::migrate(&pool).await.unwrap();
-        address
-    }
 
     /// Returns the oldest transaction that the watcher's snapshot still sees, if it waits with one.
     async fn snapshot(client: &tokio_postgres::Client, watcher: &str) -> Option<i64> {
