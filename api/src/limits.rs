@@ -11,6 +11,10 @@ pub const LETTER_BYTES_MAX: usize = 4 * REQUEST_BYTES_MAX;
 pub const FORWARD_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a client in Rust sends a request again that nobody answers, or that an engine in transition refuses.
 pub const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
+/// The most bytes of lines of the log that wait for whoever reads it.
+pub const LOG_BYTES_MAX: usize = 1024 * 1024;
+/// How long the end of the process waits until they are read.
+pub const LOG_FLUSH_MAX: Duration = Duration::from_secs(1);
 /// The shortest lease of a member that can be told: below that it is over before it could be renewed.
 pub const LEASE_MIN: Duration = Duration::from_millis(200);
 /// How many runs a page of a list has unless told.

@@ -11,10 +11,7 @@ use std::{
     time::Duration,
 };
 
-/// How many bytes of lines wait at most. What comes beyond that is left out.
-const BYTES_MAX: usize = 1 << 20;
-/// For how long the end of the process waits until everything is read.
-const FLUSH_MAX: Duration = Duration::from_secs(1);
+use crate::limits::{LOG_BYTES_MAX, LOG_FLUSH_MAX};
 
 /// A way to write lines that neither waits nor fails. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -100,7 +97,7 @@ impl Queue {
 
 impl Waiting {
     fn push(&mut self, line: &[u8]) {
-        if self.bytes + line.len() > BYTES_MAX && !self.lines.is_empty() {
+        if self.bytes + line.len() > LOG_BYTES_MAX && !self.lines.is_empty() {
             self.left_out += 1;
             return;
         }
@@ -149,7 +146,7 @@ pub(crate) struct Flush(pub(super) Lines);
 impl Drop for Flush {
     fn drop(&mut self) {
         let Lines(queue) = &self.0;
-        if !queue.is_written(FLUSH_MAX) {
+        if !queue.is_written(LOG_FLUSH_MAX) {
             IS_UNREAD.store(true, Ordering::Relaxed);
         }
     }
@@ -171,11 +168,11 @@ mod tests {
     fn lines_for_which_there_is_no_room_are_counted_where_they_would_stand() {
         let mut waiting = Waiting::default();
         let line = |n: usize| format!("{n:07}\n");
-        let fit = BYTES_MAX / line(0).len();
+        let fit = LOG_BYTES_MAX / line(0).len();
         for n in 0..fit + 3 {
             waiting.push(line(n).as_bytes());
         }
-        assert!(waiting.bytes <= BYTES_MAX);
+        assert!(waiting.bytes <= LOG_BYTES_MAX);
         assert_eq!(waiting.pop(), Some(line(0).into_bytes()));
         waiting.push(b"next\n");
         waiting.push(b"one too many\n");
@@ -199,7 +196,7 @@ mod tests {
     #[test]
     fn a_line_that_is_longer_than_all_may_be_waits_alone() {
         let mut waiting = Waiting::default();
-        waiting.push(&vec![b'x'; BYTES_MAX + 1]);
+        waiting.push(&vec![b'x'; LOG_BYTES_MAX + 1]);
         waiting.push(b"y\n");
         assert_eq!(waiting.lines.len(), 1);
     }
