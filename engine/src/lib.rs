@@ -41,7 +41,7 @@ pub use error::{Error, innermost};
 use members::Post;
 use owner::{Message, Op};
 pub use owner::{
-    Unpolled, Unreadable,
+    Starved, Unreadable, WhyStarved,
     describe::{Description, PendingActivity, PendingChild, PendingTimer, PendingWorkflowTask},
     untaken::{UntakenActivity, UntakenTask},
 };

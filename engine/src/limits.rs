@@ -53,6 +53,8 @@ pub const PARK_AFTER: Duration = Duration::from_secs(30);
 pub const REGISTER_AFTER: u32 = 3;
 /// The most runs parked, and the most given a row in `open_run`, in one round.
 pub const PARK_BATCH: usize = 100;
+/// How long no task of a queue with workers has been handed out before it is said that they have no slot free.
+pub const NO_SLOT_AFTER: Duration = Duration::from_secs(30);
 /// The most runs read at once by their ids: at a takeover, whose deadlines came, or in whose queue a worker has room.
 pub const READ_BATCH: usize = 256;
 /// How many runs, or whole histories, are read at once for a slot that a worker has free: one for it, and one that is there when it is

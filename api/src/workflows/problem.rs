@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 
 use engine::{
-    Description, PendingActivity, PendingWorkflowTask, Summary, Unpolled, Unreadable,
-    UntakenActivity, UntakenTask,
+    Description, PendingActivity, PendingWorkflowTask, Starved, Summary, Unreadable,
+    UntakenActivity, UntakenTask, WhyStarved,
 };
 use history::{
     Note, TaskQueue, Timestamp,
@@ -68,7 +68,7 @@ pub(crate) fn problems(run: &Description) -> Vec<Problem> {
     failing
         .into_iter()
         .chain(run.unreadable.as_ref().map(|why| unreadable(why, now)))
-        .chain(unpolled(run))
+        .chain(starved(run))
         .chain(run.unread_signals.iter().filter_map(misfits))
         .chain(activities.filter_map(|activity| failing_activity(activity, now)))
         .take(PROBLEMS_MAX)
@@ -225,17 +225,17 @@ fn failing_activity(activity: &PendingActivity, now: Timestamp) -> Option<Proble
 }
 
 /// Returns the task queues for whose tasks of this run nobody is there, each once for each kind of tasks.
-fn unpolled(run: &Description) -> Vec<Problem> {
+fn starved(run: &Description) -> Vec<Problem> {
     let now = run.described_at;
-    let task = run.workflow_task_unpolled;
-    let task = task.map(|unpolled| waits(&run.task_queue, None, unpolled, now));
+    let task = run.workflow_task_starved;
+    let task = task.map(|starved| waits(&run.task_queue, None, starved, now));
     let activities = run.pending_activities.iter().filter_map(|activity| {
         let name = UntakenActivity {
             activity_type: activity.activity_type.clone(),
             activity_id: activity.activity_id.clone(),
         };
-        let unpolled = activity.unpolled?;
-        Some(waits(&activity.task_queue, Some(&name), unpolled, now))
+        let starved = activity.starved?;
+        Some(waits(&activity.task_queue, Some(&name), starved, now))
     });
     let mut problems: Vec<Problem> = Vec::new();
     for problem in task.into_iter().chain(activities) {
@@ -248,18 +248,18 @@ fn unpolled(run: &Description) -> Vec<Problem> {
 }
 
 fn untaken(task: &UntakenTask, now: Timestamp) -> Problem {
-    waits(&task.task_queue, task.activity.as_ref(), task.unpolled, now)
+    waits(&task.task_queue, task.activity.as_ref(), task.starved, now)
 }
 
-/// Says that an activity, or the workflow task, waits in a queue for a worker that takes such tasks.
+/// Says that an activity, or the workflow task, waits in a queue for a worker that takes it.
 fn waits(
     queue: &TaskQueue,
     activity: Option<&UntakenActivity>,
-    unpolled: Unpolled,
+    starved: Starved,
     now: Timestamp,
 ) -> Problem {
     let about = format!("task queue `{queue}`");
-    let since = seconds(now, unpolled.since);
+    let since = seconds(now, starved.since);
     let (kind, what) = match activity {
         None => ("workflow tasks", "its workflow task".to_owned()),
         Some(activity) => (
@@ -270,21 +270,31 @@ fn waits(
             ),
         ),
     };
-    if unpolled.by_others {
-        return Problem {
-            message: format!(
+    let (message, reason) = match starved.why {
+        WhyStarved::NoPollers => (
+            format!(
+                "no worker has polled {about} for {kind} in the last {since}, and {what} waits for one"
+            ),
+            format!("no worker polls it for {kind}"),
+        ),
+        WhyStarved::OtherKind => (
+            format!(
                 "the workers of {about} have taken no {kind} for {since}, and {what} waits for one that does"
             ),
-            about,
-            reason: format!("its workers take no {kind}"),
-        };
-    }
-    Problem {
-        message: format!(
-            "no worker has polled {about} for {kind} in the last {since}, and {what} waits for one"
+            format!("its workers take no {kind}"),
         ),
+        WhyStarved::NoSlots => (
+            format!(
+                "no worker of {about} has had a slot free for {kind} in the last {since}, and {what} waits for one; \
+                 code that does not return keeps its slot, also after its timeout"
+            ),
+            format!("its workers have no slot free for {kind}"),
+        ),
+    };
+    Problem {
         about,
-        reason: format!("no worker polls it for {kind}"),
+        reason,
+        message,
     }
 }
 
@@ -385,7 +395,7 @@ mod tests {
             search_attributes: SearchAttributes::default(),
             cancel_requested: false,
             pending_workflow_task: None,
-            workflow_task_unpolled: None,
+            workflow_task_starved: None,
             unreadable: None,
             pending_activities: Vec::new(),
             pending_timers: Vec::new(),
@@ -431,7 +441,7 @@ mod tests {
             activity_id: ActivityId::known("3"),
             activity_type: ActivityType::known("charge"),
             task_queue: TaskQueue::known("cards"),
-            unpolled: None,
+            starved: None,
             state: "Backoff",
             attempt,
             scheduled_at: at(-86_400),
@@ -530,17 +540,17 @@ mod tests {
         );
     }
 
-    fn unpolled(since: i64, by_others: bool) -> Unpolled {
+    fn starved_by(since: i64, why: WhyStarved) -> Starved {
         let since = at(since);
-        Unpolled { since, by_others }
+        Starved { since, why }
     }
 
     #[test]
     fn a_task_queue_that_nobody_polls_is_named_once() {
         let mut run = run();
-        run.workflow_task_unpolled = Some(unpolled(-240, false));
+        run.workflow_task_starved = Some(starved_by(-240, WhyStarved::NoPollers));
         let waits = PendingActivity {
-            unpolled: Some(unpolled(-5, false)),
+            starved: Some(starved_by(-5, WhyStarved::NoPollers)),
             ..activity(1, None)
         };
         run.pending_activities = vec![waits.clone(), waits];
@@ -554,11 +564,26 @@ mod tests {
     }
 
     #[test]
+    fn workers_whose_slots_are_all_taken_are_named() {
+        let mut run = run();
+        run.pending_activities = vec![PendingActivity {
+            starved: Some(starved_by(-250, WhyStarved::NoSlots)),
+            ..activity(1, None)
+        }];
+        assert_eq!(
+            messages(&run),
+            [
+                "no worker of task queue `cards` has had a slot free for activities in the last 4m10s, and its activity `charge` (3) waits for one; code that does not return keeps its slot, also after its timeout",
+            ]
+        );
+    }
+
+    #[test]
     fn workers_that_take_other_tasks_are_not_taken_for_nobody() {
         let mut run = run();
-        run.workflow_task_unpolled = Some(unpolled(-240, true));
+        run.workflow_task_starved = Some(starved_by(-240, WhyStarved::OtherKind));
         run.pending_activities = vec![PendingActivity {
-            unpolled: Some(unpolled(-5, true)),
+            starved: Some(starved_by(-5, WhyStarved::OtherKind)),
             task_queue: TaskQueue::known("orders"),
             ..activity(1, None)
         }];
@@ -658,7 +683,7 @@ mod tests {
                 activity_type: declined.activity_type,
                 activity_id: declined.activity_id,
             }),
-            unpolled: unpolled(-5, false),
+            starved: starved_by(-5, WhyStarved::NoPollers),
         });
         says(
             &listed_run,

@@ -222,12 +222,13 @@ impl Owner {
         if !self.queues.has_free(queue, kind) || waits_for_reads || self.must_read(queue, kind) {
             return false;
         }
+        let now = self.now();
         match kind {
-            Kind::Workflow => match self.queues.next_workflow(queue) {
+            Kind::Workflow => match self.queues.next_workflow(queue, now) {
                 Some(run_id) => self.wake_run(run_id, None),
                 None => return false,
             },
-            Kind::Activity => match self.queues.next_activity(queue) {
+            Kind::Activity => match self.queues.next_activity(queue, now) {
                 Some(waiting) => self.wake_run(
                     waiting.run_id,
                     Some((waiting.scheduled_event_id, waiting.attempt)),

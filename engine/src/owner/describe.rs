@@ -11,7 +11,7 @@ use history::{
 
 use super::{
     Run,
-    queues::{Kind, Queues, Unpolled},
+    queues::{Kind, Queues, Starved},
     run::Unreadable,
 };
 
@@ -51,7 +51,7 @@ pub struct Description {
     /// The workflow task that waits or is with a worker.
     pub pending_workflow_task: Option<PendingWorkflowTask>,
     /// Its workflow task waits although no worker of any member takes it, as far as the owner knows.
-    pub workflow_task_unpolled: Option<Unpolled>,
+    pub workflow_task_starved: Option<Starved>,
     /// Its workflow task waits because its history can't be read for a worker that does not have it.
     pub unreadable: Option<Unreadable>,
     /// Activities that are not over.
@@ -91,7 +91,7 @@ pub struct PendingActivity {
     /// Where its attempts go.
     pub task_queue: TaskQueue,
     /// An attempt waits although no worker of any member takes it, as far as the owner knows.
-    pub unpolled: Option<Unpolled>,
+    pub starved: Option<Starved>,
     /// `Scheduled`, `Backoff`, `Started` or `Ended` (its event waits for the workflow task under way).
     pub state: &'static str,
     /// Which attempt, from 1.
@@ -153,13 +153,13 @@ pub(super) fn describe(run: &Run, queues: &Queues, now: Timestamp) -> Descriptio
         search_attributes: execution.search_attributes(),
         cancel_requested: execution.cancel_requested(),
         pending_workflow_task: pending_workflow_task(execution),
-        workflow_task_unpolled: workflow_task_unpolled(run, queues),
+        workflow_task_starved: workflow_task_starved(run, queues, now),
         unreadable: execution
             .workflow_task()
             .and_then(|_| run.unreadable.clone()),
         pending_activities: execution
             .activities()
-            .map(|activity| pending_activity(activity, run, queues))
+            .map(|activity| pending_activity(activity, run, queues, now))
             .collect(),
         pending_timers: execution
             .timers()
@@ -182,22 +182,27 @@ pub(super) fn describe(run: &Run, queues: &Queues, now: Timestamp) -> Descriptio
 }
 
 /// Says whether the workflow task of a run waits although no worker takes it.
-pub(super) fn workflow_task_unpolled(run: &Run, queues: &Queues) -> Option<Unpolled> {
+pub(super) fn workflow_task_starved(run: &Run, queues: &Queues, now: Timestamp) -> Option<Starved> {
     let task = run.execution.workflow_task().filter(|_| run.in_backlog)?;
     let queue = (run.key.namespace.clone(), task.task_queue.clone());
-    queues.unpolled(&queue, Kind::Workflow)
+    queues.starved(&queue, Kind::Workflow, now)
 }
 
 /// Says whether an attempt of an activity waits although no worker takes it.
-pub(super) fn activity_unpolled(
+pub(super) fn activity_starved(
     activity: &ActivityState,
     run: &Run,
     queues: &Queues,
-) -> Option<Unpolled> {
+    now: Timestamp,
+) -> Option<Starved> {
     match activity.state {
         AttemptState::Scheduled { .. } => {
             let task_queue = activity.attributes().task_queue.clone();
-            queues.unpolled(&(run.key.namespace.clone(), task_queue), Kind::Activity)
+            queues.starved(
+                &(run.key.namespace.clone(), task_queue),
+                Kind::Activity,
+                now,
+            )
         }
         AttemptState::Backoff { .. } | AttemptState::Started { .. } | AttemptState::Ended => None,
     }
@@ -216,7 +221,12 @@ fn pending_workflow_task(execution: &Execution) -> Option<PendingWorkflowTask> {
     })
 }
 
-fn pending_activity(activity: &ActivityState, run: &Run, queues: &Queues) -> PendingActivity {
+fn pending_activity(
+    activity: &ActivityState,
+    run: &Run,
+    queues: &Queues,
+    now: Timestamp,
+) -> PendingActivity {
     let attributes = activity.attributes();
     let (state, started_at, next_attempt_at, worker) = match &activity.state {
         AttemptState::Scheduled { .. } => ("Scheduled", None, None, None),
@@ -230,7 +240,7 @@ fn pending_activity(activity: &ActivityState, run: &Run, queues: &Queues) -> Pen
         activity_id: attributes.activity_id.clone(),
         activity_type: attributes.activity_type.clone(),
         task_queue: attributes.task_queue.clone(),
-        unpolled: activity_unpolled(activity, run, queues),
+        starved: activity_starved(activity, run, queues, now),
         state,
         attempt: activity.attempt,
         scheduled_at: activity.scheduled.at,

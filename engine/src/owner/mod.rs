@@ -56,7 +56,7 @@ use uuid::Uuid;
 pub(crate) use debts::Debt;
 pub(crate) use matching::Batch;
 pub(crate) use queues::SessionId;
-pub use queues::Unpolled;
+pub use queues::{Starved, WhyStarved};
 use run::Run;
 pub use run::Unreadable;
 

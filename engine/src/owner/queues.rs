@@ -17,7 +17,7 @@ use super::{
     Key,
     matching::{Borrowed, Lent, Parcel},
 };
-use crate::{store::load::Ns, world::World};
+use crate::{limits::NO_SLOT_AFTER, store::load::Ns, world::World};
 
 /// Names a connected worker, on all members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -160,11 +160,22 @@ impl Slots {
 
 /// No worker takes what waits in a task queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unpolled {
-    /// Since when tasks wait.
+pub struct Starved {
+    /// Since when none has.
     pub since: Timestamp,
-    /// Whether it has workers that take only the other kind of tasks.
-    pub by_others: bool,
+    /// Why.
+    pub why: WhyStarved,
+}
+
+/// Why no worker takes what waits in a task queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WhyStarved {
+    /// None polls it.
+    NoPollers,
+    /// Those that poll it take only the other kind of tasks.
+    OtherKind,
+    /// None of those that poll it has had a slot free for [`NO_SLOT_AFTER`].
+    NoSlots,
 }
 
 /// An activity that waits for a worker.
@@ -188,6 +199,8 @@ struct Queue {
     told: BTreeMap<Uuid, Slots>,
     /// Since when tasks wait that no worker anywhere would take, as far as it is known.
     unpolled_since: [Option<Timestamp>; 2],
+    /// Since when tasks wait of which none has been handed out, while workers poll for them.
+    full_since: [Option<Timestamp>; 2],
     /// How many tasks waited when those that wait no more were last taken out.
     kept: usize,
 }
@@ -234,6 +247,7 @@ impl Queue {
         for kind in Kind::ALL {
             if self.waiting(kind) == 0 {
                 self.unpolled_since[kind as usize] = None;
+                self.full_since[kind as usize] = None;
             }
         }
         self.len() < before
@@ -241,6 +255,13 @@ impl Queue {
 
     fn len(&self) -> usize {
         self.workflow_tasks.len() + self.activities.len()
+    }
+
+    /// A task was taken: those that still wait have waited in vain since now.
+    fn was_taken(&mut self, kind: Kind, now: Timestamp) {
+        let waits = self.waiting(kind) > 0;
+        let since = &mut self.full_since[kind as usize];
+        *since = since.filter(|_| waits).map(|_| now);
     }
 }
 
@@ -512,36 +533,40 @@ impl Queues {
         let polled = queue.here.iter().any(polls)
             || queue.elsewhere.iter().any(polls)
             || queue.told.values().any(|told| told.of(kind) > 0);
-        let unpolled = queue.waiting(kind) > 0 && !polled;
+        let waits = queue.waiting(kind) > 0;
         if let Some(queue) = self.by_name.get_mut(key) {
             let since = &mut queue.unpolled_since[kind as usize];
-            *since = unpolled.then(|| since.unwrap_or(now));
+            *since = (waits && !polled).then(|| since.unwrap_or(now));
+            let since = &mut queue.full_since[kind as usize];
+            *since = (waits && polled).then(|| since.unwrap_or(now));
         }
     }
 
-    /// Returns since when tasks wait in a queue that no worker anywhere takes from.
-    pub(crate) fn unpolled_since(&self, queue: &QueueKey, kind: Kind) -> Option<Timestamp> {
-        self.by_name.get(queue)?.unpolled_since[kind as usize]
-    }
-
-    /// Says the same, and whether workers of the queue are known that take the other kind.
-    pub(crate) fn unpolled(&self, queue: &QueueKey, kind: Kind) -> Option<Unpolled> {
-        let queue = self.by_name.get(queue)?;
+    /// Says since when and why no worker takes what waits in a queue, if none does.
+    pub(crate) fn starved(&self, key: &QueueKey, kind: Kind, now: Timestamp) -> Option<Starved> {
+        let queue = self.by_name.get(key)?;
+        if let Some(since) = queue.full_since[kind as usize] {
+            let why = WhyStarved::NoSlots;
+            let long = now.since(since) >= NO_SLOT_AFTER && !self.has_free(key, kind);
+            return long.then_some(Starved { since, why });
+        }
         let since = queue.unpolled_since[kind as usize]?;
         let other = kind.other();
         let polls = |id: &SessionId| self.sessions.get(id).is_some_and(|s| s.polls(other));
         let told = |told: &Slots| told.of(other) > 0;
-        Some(Unpolled {
-            since,
-            by_others: queue.here.iter().chain(&queue.elsewhere).any(polls)
-                || queue.told.values().any(told),
-        })
+        let by_others =
+            queue.here.iter().chain(&queue.elsewhere).any(polls) || queue.told.values().any(told);
+        let why = if by_others {
+            WhyStarved::OtherKind
+        } else {
+            WhyStarved::NoPollers
+        };
+        Some(Starved { since, why })
     }
 
-    /// Says whether tasks wait anywhere that no worker takes.
-    pub(crate) fn has_unpolled(&self) -> bool {
-        let mut queues = self.by_name.values();
-        queues.any(|queue| queue.unpolled_since.iter().any(Option::is_some))
+    /// Says whether tasks wait anywhere.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.by_name.values().any(|queue| queue.len() > 0)
     }
 
     /// Returns the runs whose tasks wait, the one that has waited longest first.
@@ -557,13 +582,23 @@ impl Queues {
     }
 
     /// Returns the workflow task that has waited longest.
-    pub(crate) fn next_workflow(&mut self, queue: &QueueKey) -> Option<RunId> {
-        self.by_name.get_mut(queue)?.workflow_tasks.pop_front()
+    pub(crate) fn next_workflow(&mut self, queue: &QueueKey, now: Timestamp) -> Option<RunId> {
+        let queue = self.by_name.get_mut(queue)?;
+        let next = queue.workflow_tasks.pop_front();
+        queue.was_taken(Kind::Workflow, now);
+        next
     }
 
     /// Returns the activity that has waited longest.
-    pub(crate) fn next_activity(&mut self, queue: &QueueKey) -> Option<WaitingActivity> {
-        self.by_name.get_mut(queue)?.activities.pop_front()
+    pub(crate) fn next_activity(
+        &mut self,
+        queue: &QueueKey,
+        now: Timestamp,
+    ) -> Option<WaitingActivity> {
+        let queue = self.by_name.get_mut(queue)?;
+        let next = queue.activities.pop_front();
+        queue.was_taken(Kind::Activity, now);
+        next
     }
 
     /// Tells a worker; says whether it is still there, as far as it is known.
@@ -791,7 +826,7 @@ mod tests {
         }
         assert_eq!(queues.by_name.len(), 1);
         assert_eq!(queues.round.len(), 1);
-        assert_eq!(queues.next_workflow(&key(7)), Some(run(7)));
+        assert_eq!(queues.next_workflow(&key(7), Timestamp(0)), Some(run(7)));
         queues.prune(16, |_| true);
         assert!(queues.by_name.is_empty() && queues.round.is_empty());
     }
@@ -814,6 +849,32 @@ mod tests {
             });
             assert!(queues.by_name[&key(0)].len() <= 70);
         }
-        assert_eq!(queues.next_workflow(&key(0)), Some(run(0)));
+        assert_eq!(queues.next_workflow(&key(0), Timestamp(0)), Some(run(0)));
+    }
+
+    #[test]
+    fn workers_that_have_no_slot_free_for_long_are_named_until_a_task_is_taken() {
+        let second = |n: i64| Timestamp(n * 1_000_000);
+        let mut queues = Queues::default();
+        for n in 0..2 {
+            queues.wait_workflow(&key(0), QueueEnd::Back, run(n), second(0));
+        }
+        // A worker of another member, of which no slot is here.
+        queues.told_pollers(&key(0), Uuid::nil(), (Kind::Workflow, 1), second(10));
+        let starved =
+            |queues: &Queues, at: i64| queues.starved(&key(0), Kind::Workflow, second(at));
+        let since = |at: i64| {
+            Some(Starved {
+                since: second(at),
+                why: WhyStarved::NoSlots,
+            })
+        };
+        assert_eq!(starved(&queues, 39), None);
+        assert_eq!(starved(&queues, 40), since(10));
+        assert_eq!(queues.next_workflow(&key(0), second(50)), Some(run(0)));
+        assert_eq!(starved(&queues, 79), None);
+        assert_eq!(starved(&queues, 80), since(50));
+        assert_eq!(queues.next_workflow(&key(0), second(90)), Some(run(1)));
+        assert_eq!(starved(&queues, 200), None);
     }
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Owner, Run,
-    describe::{activity_unpolled, workflow_task_unpolled},
-    queues::{Kind, Unpolled},
+    describe::{activity_starved, workflow_task_starved},
+    queues::{Kind, Starved},
 };
 use crate::{limits::LIST_ATTEMPTS_MAX, store::load::Ns};
 
@@ -38,7 +38,7 @@ pub struct UntakenTask {
     /// Its activity; none for the workflow task.
     pub activity: Option<UntakenActivity>,
     /// Since when.
-    pub unpolled: Unpolled,
+    pub starved: Starved,
 }
 
 /// An activity that no worker takes.
@@ -54,7 +54,7 @@ impl Owner {
     /// Says which of these runs have a task that no worker takes.
     pub(super) fn untaken(&self, namespace: &Ns, asked: Vec<Asked>) -> Untaken {
         let mut untaken = Untaken::default();
-        let here = self.queues.has_unpolled();
+        let here = self.queues.has_waiting();
         for asked in asked {
             if let Some(address) = self.shards.address(asked.shard) {
                 let elsewhere = untaken.elsewhere.entry(Arc::clone(address));
@@ -67,32 +67,34 @@ impl Owner {
     }
 
     fn untaken_task(&self, namespace: &Ns, asked: &Asked) -> Option<UntakenTask> {
-        let unpolled = match self.runs.get(&asked.run_id) {
-            Some(run) => match workflow_task_unpolled(run, &self.queues) {
-                Some(unpolled) => Some(unpolled),
+        let now = self.now();
+        let starved = match self.runs.get(&asked.run_id) {
+            Some(run) => match workflow_task_starved(run, &self.queues, now) {
+                Some(starved) => Some(starved),
                 None => return self.untaken_activity(run),
             },
             // It has left memory and kept its place in the queue.
             None if self.backlog.has_workflow_task(asked.run_id) => {
                 let queue = (namespace.clone(), asked.task_queue.clone());
-                self.queues.unpolled(&queue, Kind::Workflow)
+                self.queues.starved(&queue, Kind::Workflow, now)
             }
             None => None,
         };
         Some(UntakenTask {
             task_queue: asked.task_queue.clone(),
             activity: None,
-            unpolled: unpolled?,
+            starved: starved?,
         })
     }
 
     fn untaken_activity(&self, run: &Run) -> Option<UntakenTask> {
+        let now = self.now();
         let activities = run
             .execution
             .activities()
             .take(usize::from(LIST_ATTEMPTS_MAX));
         let mut untaken = activities.filter_map(|activity| {
-            let unpolled = activity_unpolled(activity, run, &self.queues)?;
+            let starved = activity_starved(activity, run, &self.queues, now)?;
             let attributes = activity.attributes();
             Some(UntakenTask {
                 task_queue: attributes.task_queue.clone(),
@@ -100,7 +102,7 @@ impl Owner {
                     activity_type: attributes.activity_type.clone(),
                     activity_id: attributes.activity_id.clone(),
                 }),
-                unpolled,
+                starved,
             })
         });
         untaken.next()

@@ -659,7 +659,7 @@ async fn a_history_that_cannot_be_read_for_a_worker_is_described_until_it_can() 
     assert!(first.await.unwrap_err().is_cancelled());
     engine.signal(&address("w"), signal("go")).await.unwrap();
     let described = async || engine.describe(&address("w")).await.unwrap();
-    while described().await.workflow_task_unpolled.is_none() {}
+    while described().await.workflow_task_starved.is_none() {}
     execute(
         &url,
         "CREATE TABLE kept AS TABLE history; UPDATE history SET records = '[{}]'",

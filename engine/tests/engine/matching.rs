@@ -10,7 +10,7 @@ use std::{
 };
 
 use engine::{
-    Config, Engine, ListFilter, Unpolled,
+    Config, Engine, ListFilter, Starved, WhyStarved,
     peers::{Peers, Unreached},
 };
 use futures::{FutureExt as _, future::BoxFuture, future::join_all};
@@ -187,24 +187,24 @@ async fn a_task_that_nobody_polls_for_is_named_until_a_worker_comes() {
         .await
         .unwrap();
     let described = engine.describe(&address("alone")).await.unwrap();
-    let unpolled = described.workflow_task_unpolled.unwrap();
-    assert!(unpolled.since >= described.started_at, "{unpolled:?}");
-    assert!(!unpolled.by_others);
+    let starved = described.workflow_task_starved.unwrap();
+    assert!(starved.since >= described.started_at, "{starved:?}");
+    assert_eq!(starved.why, WhyStarved::NoPollers);
     // One that takes only activities is no help.
     let _only_activities = connect_worker(&engine, hello(0, 1));
     let described = engine.describe(&address("alone")).await.unwrap();
-    let by_others = Unpolled {
-        by_others: true,
-        ..unpolled
+    let by_others = Starved {
+        why: WhyStarved::OtherKind,
+        ..starved
     };
-    assert_eq!(described.workflow_task_unpolled, Some(by_others));
+    assert_eq!(described.workflow_task_starved, Some(by_others));
 
     let (answers, mut tasks) = connect_worker(&engine, hello(1, 0));
     let Some(ToWorker::WorkflowTask(task)) = tasks.recv().await else {
         panic!("a worker of that queue gets the task");
     };
     let described = engine.describe(&address("alone")).await.unwrap();
-    assert_eq!(described.workflow_task_unpolled, None);
+    assert_eq!(described.workflow_task_starved, None);
     answers.send(FromWorker::WorkflowTaskCompleted {
         token: task.token,
         commands: sequence(1)(&task.workflow_type, &task.events),
@@ -215,7 +215,7 @@ async fn a_task_that_nobody_polls_for_is_named_until_a_worker_comes() {
     end_of_schedule(&engine).await;
     let described = engine.describe(&address("alone")).await.unwrap();
     // The worker of activities has it.
-    assert_eq!(described.pending_activities[0].unpolled, None);
+    assert_eq!(described.pending_activities[0].starved, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,7 +239,7 @@ async fn a_list_names_what_no_worker_takes_on_any_member() {
         for run in runs {
             let task = run.untaken.expect("no worker is there");
             assert_eq!((task.task_queue, task.activity), (run.task_queue, None));
-            assert!(!task.unpolled.by_others);
+            assert_eq!(task.starved.why, WhyStarved::NoPollers);
         }
     }
     let _worker = work(&first, sequence(1), echo());
@@ -304,7 +304,7 @@ async fn a_worker_that_is_busy_elsewhere_still_polls() {
             .describe(&address(&id))
             .await
             .unwrap()
-            .workflow_task_unpolled
+            .workflow_task_starved
             .is_some()
         {
             tokio::task::yield_now().await;

@@ -38,7 +38,7 @@ use uuid::Uuid;
 
 use super::{
     Message, Owner,
-    queues::{Kind, QueueKey},
+    queues::{Kind, QueueKey, Starved, WhyStarved},
 };
 use crate::{
     limits::{EXCHANGE_PATIENCE, REDELIVER_AFTER, REDELIVER_AFTER_MAX},
@@ -349,7 +349,7 @@ impl Owner {
             return;
         }
         self.matching.next_sweep = now + SWEEP;
-        self.name_unpolled();
+        self.name_starved();
         if self.matching.links.is_empty() {
             return;
         }
@@ -373,23 +373,33 @@ impl Owner {
     }
 
     /// Names in the log, once each, the queues in which tasks wait that no worker takes.
-    fn name_unpolled(&mut self) {
+    fn name_starved(&mut self) {
         /// A worker that is started together with its workflows is there by then.
         const NAMED_AFTER: Duration = Duration::from_secs(5);
-        let (now, unpolled) = (self.now(), self.queues.waited_for());
-        let since = |(queue, kind): &(QueueKey, Kind)| self.queues.unpolled_since(queue, *kind);
+        let (now, waited_for) = (self.now(), self.queues.waited_for());
+        let starved = |(queue, kind): &(QueueKey, Kind)| self.queues.starved(queue, *kind, now);
         let mut named = std::mem::take(&mut self.matching.named);
-        named.retain(|queue| since(queue).is_some());
-        for queue in unpolled {
-            let Some(since) = since(&queue) else { continue };
+        named.retain(|queue| starved(queue).is_some());
+        for queue in waited_for {
+            let Some(Starved { since, why }) = starved(&queue) else {
+                continue;
+            };
             if now.since(since) < NAMED_AFTER || named.contains(&queue) {
                 continue;
             }
+            let why = match why {
+                WhyStarved::NoPollers | WhyStarved::OtherKind => {
+                    "no worker takes these tasks of this task queue, and some wait"
+                }
+                WhyStarved::NoSlots => {
+                    "no worker of this task queue has a slot free for these tasks, and some wait"
+                }
+            };
             let ((namespace, task_queue), kind) = &queue;
             let waiting = self.queues.waiting_count(&queue.0, *kind);
             tracing::warn!(
                 namespace = %namespace.name, %task_queue, waiting, tasks = kind.name(),
-                "no worker takes these tasks of this task queue, and some wait"
+                "{why}"
             );
             named.insert(queue);
         }
