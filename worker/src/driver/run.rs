@@ -302,7 +302,6 @@ impl Run {
     ) -> Result<Option<Command>, TaskFailure> {
         self.state.finish_commands()?;
         self.state.begin_turn(event, started, following);
-        self.state.deliver_cancel();
         for _ in 0..POLLS_MAX {
             self.refuse_foreign()?;
             self.root.take_woken();

@@ -52,13 +52,33 @@ async fn decides_alone(wf: Workflow) -> Result<String> {
     ))
 }
 
+#[workflow]
+async fn listens(wf: Workflow) -> Result<()> {
+    let signals = wf.signals_named::<u32>("s");
+    loop {
+        signals.recv().await?;
+    }
+}
+
+#[workflow]
+async fn whichever_is_first(wf: Workflow) -> Result<()> {
+    loop {
+        select! {
+            done = wf.call(work, 1) => { done?; }
+            slept = wf.sleep(Duration::from_secs(9)) => slept?,
+        }
+    }
+}
+
 fn start(workflow: &str) -> Script {
     let worker = Worker::new("q")
         .workflow(plain)
         .workflow(waits_for_it)
         .workflow(abandons)
         .workflow(cleans_up)
-        .workflow(decides_alone);
+        .workflow(decides_alone)
+        .workflow(listens)
+        .workflow(whichever_is_first);
     Script::start(worker, workflow, &[])
 }
 
@@ -177,4 +197,38 @@ async fn what_ends_behind_the_request_in_one_turn_is_not_canceled() {
         !asked.iter().any(|ask| ask.starts_with("CancelTimer")),
         "the timer has fired, and the engine refuses to cancel it: {asked:?}"
     );
+}
+
+/// Code that takes a signal, or the end of another call, in the turn of the request has left the wait that the request would have ended.
+#[tokio::test]
+async fn a_request_is_not_lost_to_what_comes_with_it() {
+    for request_first in [true, false] {
+        let mut run = start("listens");
+        run.turn().await;
+        if request_first {
+            run.cancel_requested();
+        }
+        run.signaled("s", json!(1));
+        if !request_first {
+            run.cancel_requested();
+        }
+        assert_eq!(run.turn().await, ["CancelWorkflowExecution"]);
+        run.replays().await;
+
+        let mut run = start("whichever_is_first");
+        run.turn().await;
+        run.cancel_requested();
+        if request_first {
+            run.timer_fired("1");
+        } else {
+            run.activity_completed("1", json!(1));
+        }
+        let asked = run.turn().await;
+        assert_eq!(
+            asked.last().map(String::as_str),
+            Some("CancelWorkflowExecution"),
+            "{asked:?}"
+        );
+        run.replays().await;
+    }
 }

@@ -148,7 +148,8 @@ impl Inner {
                 return Ok(self.signaled(e.signal_name.as_str(), event));
             }
             E::WorkflowExecutionCancelRequested(_) => {
-                // Delivered when the turn begins: what its other events end is not canceled, for there is nothing left to cancel.
+                // Delivered when the code has taken in the other events of the turn: what they end is not canceled, for there is nothing
+                // left to cancel, and no wait is ended that the code leaves for something else before it sees that.
                 self.cancel.requested = true;
                 self.cancel.undelivered = true;
                 return Ok(Vec::new());
