@@ -8,11 +8,11 @@ use std::{
 
 use foldhash::HashMap;
 use futures::FutureExt as _;
-use history::{RunId, TaskQueue, execution::WorkflowTaskState};
+use history::{RunId, TaskQueue};
 
 use super::{
     Message, Owner,
-    queues::{Kind, QueueEnd, QueueKey},
+    queues::{Kind, Position, QueueKey},
     run::{HistoryRead, Run},
 };
 use crate::limits::{READ_A_SLOT, READ_BYTES, READ_BYTES_SHORT};
@@ -113,8 +113,48 @@ impl Owner {
         }
     }
 
-    /// Reads the next histories for which there is room, and any when none is being read.
+    /// Lets tasks wait in their queue again for whose histories there is no slot any more: workers have left, or took others. They keep
+    /// their order, before those that were not to be read, and behind those that were read.
+    fn send_back(&mut self) {
+        let wanted_most = self.histories.queues.iter();
+        if !wanted_most
+            .into_iter()
+            .any(|(queue, wanted)| *wanted > self.enough(queue))
+        {
+            return;
+        }
+        for n in (0..self.histories.waiting.len()).rev() {
+            let Wanted {
+                run_id,
+                incarnation,
+                queue,
+                ..
+            } = self.histories.waiting[n].clone();
+            let wanted = self.histories.queues.get(&queue);
+            let too_many = wanted.is_some_and(|wanted| *wanted > self.enough(&queue));
+            let run = self.runs.get_mut(&run_id);
+            let run = run.filter(|run| run.incarnation == incarnation && run.execution.is_open());
+            if let Some(run) = run.filter(|_| too_many)
+                && let Some(task) = run.execution.workflow_task()
+                && task.is_ready()
+            {
+                run.history_read = HistoryRead::No;
+                self.histories.waiting.remove(n);
+                let before = self.queues.waiting(&queue, Kind::Workflow);
+                let was_read = |run_id: &RunId| {
+                    let run = self.runs.get(run_id);
+                    run.is_some_and(|run| run.history_read == HistoryRead::Done)
+                };
+                let before = before.take_while(was_read).count();
+                self.wait_at(Position::Behind(before), run_id, &queue);
+                self.histories.end_of(queue);
+            }
+        }
+    }
+
+    /// Reads the next histories for which there are slots and room, and any of those when none is being read.
     fn read_histories(&mut self) {
+        self.send_back();
         let room = if self.is_short() {
             READ_BYTES_SHORT
         } else {
@@ -122,8 +162,6 @@ impl Owner {
         };
         while let Some(wanted) = self.histories.waiting.pop_front() {
             let run_id = wanted.run_id;
-            let wants = self.histories.queues.get(&wanted.queue);
-            let too_many = wants.is_some_and(|wants| *wants > self.enough(&wanted.queue));
             let run = self.runs.get_mut(&run_id);
             let Some(run) = run.filter(|run| run.incarnation == wanted.incarnation) else {
                 // It is gone, or was folded again.
@@ -134,14 +172,6 @@ impl Owner {
                 run.history_read = HistoryRead::No;
                 self.histories.end_of(wanted.queue);
                 self.forget_if_over(run_id);
-                continue;
-            }
-            let task = run.execution.workflow_task();
-            if too_many && task.is_some_and(WorkflowTaskState::is_ready) {
-                // Workers have left since, or are busy.
-                run.history_read = HistoryRead::No;
-                self.wait_at(QueueEnd::Front, run_id, &wanted.queue);
-                self.histories.end_of(wanted.queue);
                 continue;
             }
             let (shard, reading) = (run.shard, self.histories.bytes);

@@ -125,6 +125,7 @@ impl Owner {
             }
             Op::Worker { session, answer } => self.answered(run_id, session, *answer),
             Op::Look => {
+                self.may_read_again(run_id);
                 self.fire_due(run_id);
                 self.settle(run_id);
             }

@@ -267,10 +267,12 @@ impl Queue {
 
 /// Where in a queue a task waits.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum QueueEnd {
-    /// For one that has waited before: it is the next.
-    Front,
-    Back,
+pub(crate) enum Position {
+    /// It is the next.
+    Next,
+    /// So many are before it.
+    Behind(usize),
+    Last,
 }
 
 /// All task queues and workers.
@@ -453,14 +455,15 @@ impl Queues {
     pub(crate) fn wait_workflow(
         &mut self,
         queue: &QueueKey,
-        at: QueueEnd,
+        at: Position,
         run_id: RunId,
         now: Timestamp,
     ) {
         let waiting = &mut self.queue(queue.clone()).workflow_tasks;
         match at {
-            QueueEnd::Front => waiting.push_front(run_id),
-            QueueEnd::Back => waiting.push_back(run_id),
+            Position::Next => waiting.push_front(run_id),
+            Position::Behind(others) => waiting.insert(others.min(waiting.len()), run_id),
+            Position::Last => waiting.push_back(run_id),
         }
         self.review(queue, Kind::Workflow, now);
     }
@@ -815,7 +818,7 @@ mod tests {
     fn queues_that_nobody_uses_any_more_are_let_go() {
         let mut queues = Queues::default();
         for n in 0..10_000 {
-            queues.wait_workflow(&key(n), QueueEnd::Back, run(n), Timestamp(0));
+            queues.wait_workflow(&key(n), Position::Last, run(n), Timestamp(0));
         }
         // Of one the task waits still.
         for _ in 0..1000 {
@@ -834,14 +837,14 @@ mod tests {
     #[test]
     fn tasks_that_wait_no_more_do_not_pile_up_behind_one_that_waits() {
         let mut queues = Queues::default();
-        queues.wait_workflow(&key(0), QueueEnd::Back, run(0), Timestamp(0));
+        queues.wait_workflow(&key(0), Position::Last, run(0), Timestamp(0));
         for n in 1..10_000 {
             let waiting = WaitingActivity {
                 run_id: run(0),
                 scheduled_event_id: EventId(5),
                 attempt: u32::try_from(n).unwrap(),
             };
-            queues.wait_workflow(&key(0), QueueEnd::Back, run(n), Timestamp(0));
+            queues.wait_workflow(&key(0), Position::Last, run(n), Timestamp(0));
             queues.wait_activity(&key(0), waiting, Timestamp(0));
             queues.prune(16, |task| match task {
                 Waits::Workflow(id) => id == run(0),
@@ -857,7 +860,7 @@ mod tests {
         let second = |n: i64| Timestamp(n * 1_000_000);
         let mut queues = Queues::default();
         for n in 0..2 {
-            queues.wait_workflow(&key(0), QueueEnd::Back, run(n), second(0));
+            queues.wait_workflow(&key(0), Position::Last, run(n), second(0));
         }
         // A worker of another member, of which no slot is here.
         queues.told_pollers(&key(0), Uuid::nil(), (Kind::Workflow, 1), second(10));

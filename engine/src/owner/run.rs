@@ -118,6 +118,8 @@ pub struct Unreadable {
 pub(crate) enum HistoryRead {
     No,
     UnderWay,
+    /// It could not be read, and will be again after a while.
+    Failed,
     /// It is kept for the worker.
     Done,
 }

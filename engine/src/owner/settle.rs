@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     Message, Owner,
     histories::Wanted,
-    queues::{Kind, QueueEnd, QueueKey, SessionId},
+    queues::{Kind, Position, QueueKey, SessionId},
     run::{After, HistoryRead, Unreadable},
 };
 use crate::{
@@ -176,7 +176,10 @@ impl Owner {
         // Speculation is one workflow task deep: what this task is built on may be staged, but nothing before it.
         if !task.is_ready()
             || run.in_backlog
-            || run.history_read == HistoryRead::UnderWay
+            || matches!(
+                run.history_read,
+                HistoryRead::UnderWay | HistoryRead::Failed
+            )
             || run.is_flying()
             || self.stopping
             || !self.shards.hands_out(run.shard)
@@ -226,14 +229,16 @@ impl Owner {
     fn wait_for_slot(&mut self, run_id: RunId, queue: &QueueKey) {
         let run = self.runs.get(&run_id);
         let at = match run.map(|run| run.history_read) {
-            Some(HistoryRead::Done) => QueueEnd::Front,
-            Some(HistoryRead::No | HistoryRead::UnderWay) | None => QueueEnd::Back,
+            Some(HistoryRead::Done) => Position::Next,
+            Some(HistoryRead::No | HistoryRead::UnderWay | HistoryRead::Failed) | None => {
+                Position::Last
+            }
         };
         self.wait_at(at, run_id, queue);
     }
 
-    /// Lets a workflow task wait at one end of its queue.
-    pub(super) fn wait_at(&mut self, at: QueueEnd, run_id: RunId, queue: &QueueKey) {
+    /// Lets a workflow task wait somewhere in its queue.
+    pub(super) fn wait_at(&mut self, at: Position, run_id: RunId, queue: &QueueKey) {
         if let Some(run) = self.runs.get_mut(&run_id) {
             run.in_backlog = true;
             let now = self.now();
@@ -365,6 +370,7 @@ impl Owner {
             }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, %run_id, "a history can't be read; trying again");
+                run.history_read = HistoryRead::Failed;
                 let unreadable = run.unreadable.get_or_insert(Unreadable {
                     since: now,
                     problem: String::new(),
@@ -380,6 +386,15 @@ impl Owner {
                 };
                 self.after(READ_AGAIN_AFTER, look);
             }
+        }
+    }
+
+    /// A history that could not be read may be read again.
+    pub(super) fn may_read_again(&mut self, run_id: RunId) {
+        if let Some(run) = self.runs.get_mut(&run_id)
+            && run.history_read == HistoryRead::Failed
+        {
+            run.history_read = HistoryRead::No;
         }
     }
 

@@ -1,5 +1,7 @@
 //! Large runs that no worker has cached, all of which get a signal at once.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use history::{Payload, WorkflowId};
 use tokio::time::timeout;
@@ -13,7 +15,7 @@ use super::{
 };
 
 /// How many runs there are, of a mebibyte each.
-const RUNS: usize = 40;
+pub(super) const RUNS: usize = 40;
 const MEBIBYTE: usize = 1024 * 1024;
 
 /// What was seen while they were read.
@@ -50,6 +52,22 @@ pub(super) fn closed_while_they_are_read() -> Option<String> {
         }
         tokio::time::sleep(SHARED).await;
         world::seen_inside()
+    })
+}
+
+/// Returns how often whole histories are asked for in a minute in which none can be read.
+pub(super) fn tries_in_a_minute() -> u64 {
+    simulated(100, async |simulation, ids, workflow| {
+        let state = || simulation.outside.memory.state();
+        state().histories_fail = true;
+        let heard = ids.iter().map(|id| simulation.signal(id, workflow, 0, 1));
+        assert!(join_all(heard).await.into_iter().all(|heard| heard));
+        let before = state().histories_asked;
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let asked = state().histories_asked - before;
+        state().histories_fail = false;
+        timeout(PATIENCE, simulation.settled()).await.unwrap();
+        asked
     })
 }
 

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use backlog::queued;
 use curse::isolated;
 use failover::fail_over;
-use histories::{closed_while_they_are_read, large_runs_for};
+use histories::{RUNS, closed_while_they_are_read, large_runs_for, tries_in_a_minute};
 use planted::Bug;
 use run::{
     Outcome, hand_over_beside, house_kept_beside_a_look_without_end, letters_to_nowhere, simulate,
@@ -43,7 +43,8 @@ use store::Curse;
 use history::RunId;
 
 use crate::limits::{
-    LEASE, LOCK_WAIT_MAX, PARKED_KNOWN_MAX, PARKED_PAGE, READ_BYTES, REDELIVER_AFTER_MAX,
+    LEASE, LOCK_WAIT_MAX, PARKED_KNOWN_MAX, PARKED_PAGE, READ_AGAIN_AFTER, READ_BYTES,
+    REDELIVER_AFTER_MAX,
 };
 
 /// Returns a number from the environment.
@@ -237,6 +238,13 @@ fn whole_histories_are_read_for_as_many_runs_as_there_are_slots() {
     assert!(large.most_bytes < 4 * 1024 * 1024, "{}", large.most_bytes);
     // One has the slot, and one is the next.
     assert!(large.most_waiting <= 2, "{}", large.most_waiting);
+}
+
+#[test]
+fn a_history_that_can_t_be_read_is_asked_for_again_after_a_pause() {
+    let most = RUNS as u64 * (60 / READ_AGAIN_AFTER.as_secs() + 1);
+    let tries = tries_in_a_minute();
+    assert!((1..=most).contains(&tries), "{tries}");
 }
 
 #[test]

@@ -397,6 +397,9 @@ impl Store for Memory {
         async move {
             let bytes = self.state().begin_history(run_id);
             let events = self.read(move |state| {
+                if state.histories_fail {
+                    return Err(failed());
+                }
                 let rows = state.history.get(&run_id).into_iter().flatten();
                 let records = rows.flat_map(|row| super::checks::parse(&row.records));
                 Ok(records

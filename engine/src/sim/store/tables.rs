@@ -127,6 +127,9 @@ pub(in crate::sim) struct State {
     /// The stored bytes of whole histories that are being read, and the most of them at once.
     pub(super) history_bytes: usize,
     pub(in crate::sim) most_history_bytes: usize,
+    /// How many were asked for, and whether none can be read.
+    pub(in crate::sim) histories_asked: u64,
+    pub(in crate::sim) histories_fail: bool,
 
     /// Who looks for partitions to be made waits for ever.
     pub(in crate::sim) partitions_kept: bool,
@@ -469,6 +472,7 @@ impl State {
     pub(super) fn begin_history(&mut self, run_id: RunId) -> usize {
         let bytes = self.records(run_id).len();
         self.history_bytes += bytes;
+        self.histories_asked += 1;
         self.most_history_bytes = self.most_history_bytes.max(self.history_bytes);
         bytes
     }
