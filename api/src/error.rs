@@ -140,6 +140,7 @@ impl Error {
                 E::NotOwner { .. }
                 | E::DatabaseAway(_)
                 | E::Unavailable(_)
+                | E::Locked
                 | E::ListTooSlow
                 | E::Thread(_)
                 | E::Store(
@@ -177,7 +178,7 @@ impl Error {
         use engine::Error as E;
         match self {
             Self::Starting => Some("send the same request again in a moment"),
-            Self::Engine(E::Unavailable(_)) => {
+            Self::Engine(E::Unavailable(_) | E::Locked) => {
                 Some("send the same request again in a moment, with its requestId if it has one")
             }
             Self::Engine(E::NotOwner { .. }) => {

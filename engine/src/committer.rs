@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::{
     limits::{
         BATCH_ATTEMPTS_MAX, BATCH_BYTES_MAX, BATCH_RESENDS_MAX, BATCH_ROWS_MAX, GATHER,
-        GATHER_ITEMS, ITEM_RESENDS_MAX, SUSPECTS_MAX,
+        GATHER_ITEMS, ITEM_RESENDS_MAX, LOCKED_ATTEMPTS_MAX, SUSPECTS_MAX,
     },
     owner::{Answer, Message},
     store::{
@@ -61,6 +61,8 @@ pub(crate) enum Refusal {
     Data(String),
     /// The database fails at it, again and again, and at nothing else.
     Failing(String),
+    /// Another session keeps a lock that it needs.
+    Locked,
 }
 
 impl std::fmt::Display for Refusal {
@@ -68,6 +70,16 @@ impl std::fmt::Display for Refusal {
         match self {
             Self::Data(problem) => f.write_str(problem),
             Self::Failing(problem) => write!(f, "the database fails at it: {problem}"),
+            Self::Locked => f.write_str("another session keeps a lock that it needs"),
+        }
+    }
+}
+
+impl From<&Refusal> for crate::Error {
+    fn from(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::Data(_) | Refusal::Failing(_) => Self::DataRefused(refusal.to_string()),
+            Refusal::Locked => Self::Locked,
         }
     }
 }
@@ -308,8 +320,9 @@ impl Gathered {
             self.suspects.remove(&workflow);
         }
         for (item, refusal) in &outcome.refused {
-            if let Refusal::Failing(_) = refusal {
-                self.suspects.add(workflow(item));
+            match refusal {
+                Refusal::Failing(_) | Refusal::Locked => self.suspects.add(workflow(item)),
+                Refusal::Data(_) => {}
             }
         }
         for item in outcome
@@ -461,6 +474,25 @@ impl Lane {
                 }
                 NotCommitted::Poison(problem) => return Err(Lost::Refused(problem)),
                 NotCommitted::TryAgain(error) => return Err(Lost::Store(error)),
+                NotCommitted::Locked(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a batch waits for a lock that another session keeps"
+                    );
+                    if items.is_empty() && attempt == BATCH_ATTEMPTS_MAX {
+                        // The lock is of what every batch needs.
+                        return Err(Lost::Store(error));
+                    }
+                    if items.len() == 1 && attempt == LOCKED_ATTEMPTS_MAX {
+                        self.commit_nothing().await?;
+                        return Ok(Err(Refusal::Locked));
+                    }
+                    if items.len() > 1 {
+                        return Ok(Err(Refusal::Locked));
+                    }
+                    attempt += 1;
+                    continue;
+                }
                 NotCommitted::Doubtful(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
@@ -490,13 +522,18 @@ impl Lane {
                 return Err(Lost::Store(doubtful));
             }
             if items.len() == 1 {
-                // Is it the item, or the database? That one has to commit when it is not asked for anything.
-                Box::pin(self.commit_part(&[], &[], ITEM_RESENDS_MAX))
-                    .await?
-                    .ok();
+                self.commit_nothing().await?;
             }
             return Ok(Err(Refusal::Failing(doubtful.with_causes())));
         }
+    }
+
+    /// Is it an item, or the database? That one has to commit when it is not asked for anything.
+    async fn commit_nothing(&mut self) -> Result<(), Lost> {
+        Box::pin(self.commit_part(&[], &[], ITEM_RESENDS_MAX))
+            .await?
+            .ok();
+        Ok(())
     }
 
     /// Opens the connection anew and returns what became of a batch whose answer was lost: its conflicts if it was committed.

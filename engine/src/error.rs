@@ -56,6 +56,9 @@ pub enum Error {
         /// Why it can't be read.
         problem: String,
     },
+    /// Somebody keeps a lock in the database that this request needs. Nothing was written.
+    #[error("another session keeps a lock in the database that this request needs")]
+    Locked,
     /// The database refused this request's own data.
     #[error("the database refused this request's data: {0}")]
     DataRefused(String),
@@ -90,7 +93,7 @@ impl Error {
             Self::NotOwner { .. } => "NOT_OWNER",
             Self::DatabaseAway(_) => "DATABASE_UNREACHABLE",
             Self::NotAMember => "NOT_A_MEMBER",
-            Self::Unavailable(_) => "UNAVAILABLE",
+            Self::Unavailable(_) | Self::Locked => "UNAVAILABLE",
             Self::HistoryCorrupt { .. } => "HISTORY_CORRUPT",
             Self::CorruptRow { .. } => "CORRUPT_ROW",
             Self::DataRefused(_) => "DATA_REFUSED",

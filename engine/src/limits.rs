@@ -131,8 +131,10 @@ pub const SESSION_END_MAX: Duration = Duration::from_secs(5);
 /// lease is short, a member that gives shards away waits a quarter of its expiry only. A process that is frozen with such a lock in
 /// hand loses it after [`IDLE_IN_TRANSACTION_MAX`].
 pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
-/// A lease is so many times as long as a batch waits for a lock; then it is sent again, a few times, before its process counts as lost.
+/// A lease is so many times as long as a batch waits for a lock; then it is cut in two, until what needs the lock is alone.
 pub const COMMIT_LOCK_WAIT: u32 = 3;
+/// How often one workflow's part of a batch waits so, alone, before it is refused for now.
+pub const LOCKED_ATTEMPTS_MAX: u32 = 2;
 /// How long whoever watches a member waits for its lock in one statement. As long as that the dead rows of the whole database stay.
 pub const LOCK_TURN: Duration = Duration::from_secs(30);
 /// How long a transaction may lie idle; a process that is frozen in the middle of one holds up the others until then.

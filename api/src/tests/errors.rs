@@ -47,6 +47,7 @@ fn what_the_caller_did_is_a_4xx_and_what_we_did_a_5xx() {
         (engine::Error::DatabaseAway("refused".into()), 503),
         (engine::Error::NotAMember, 403),
         (engine::Error::Unavailable("x"), 503),
+        (engine::Error::Locked, 503),
         (
             engine::Error::HistoryCorrupt {
                 workflow_id: WorkflowId::known("w"),

@@ -25,7 +25,7 @@ impl Owner {
         }
         for (item, refusal) in outcome.refused {
             tracing::error!(workflow_id = %item.workflow_id, %refusal, "the database refused the data of a workflow");
-            self.not_written(&item, || Error::DataRefused(refusal.to_string()));
+            self.not_written(&item, || Error::from(&refusal));
         }
     }
 
@@ -187,8 +187,8 @@ impl Owner {
         self.drop_successor(&run, error);
         if run.was_committed() {
             let key = run.key.clone();
-            if matches!(error(), Error::DataRefused(_)) {
-                // What it wants to write will be refused again, as far as anybody knows.
+            if matches!(error(), Error::DataRefused(_) | Error::Locked) {
+                // What it wants to write will not be written yet, as far as anybody knows.
                 self.load_later(key, run_id);
             } else {
                 let look = Message::On {

@@ -155,6 +155,9 @@ pub(crate) enum NotCommitted {
     /// running out of time. Nothing was written.
     #[error("the database failed at the batch")]
     Doubtful(#[source] Error),
+    /// Another session keeps a lock that the batch waits for: of a row of it, or of a table. Nothing was written.
+    #[error("another session keeps a lock that the batch waits for")]
+    Locked(#[source] Error),
     /// Nothing was written, and the same batch may succeed when tried again.
     #[error("the batch failed")]
     TryAgain(#[source] Error),

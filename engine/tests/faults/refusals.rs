@@ -392,3 +392,34 @@ async fn a_lock_that_somebody_keeps_refuses_nobody_s_data() {
     ledger.run(&engine, "w", 2).await;
     ledger.check(&url).await;
 }
+
+/// A row that somebody locked and forgot is of one workflow, and keeps no other waiting.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_of_one_workflow_s_row_ends_no_membership() {
+    let url = database().await;
+    let engine = owner_with(Config {
+        lease: Duration::from_secs(1),
+        ..Config::new(&*url, "http://127.0.0.1:1")
+    })
+    .await;
+    let held = engine
+        .start_workflow(&namespace(), start("seq", "held"))
+        .await;
+    let held = held.unwrap();
+    let client = connect(&url).await;
+    client
+        .batch_execute("BEGIN; SELECT FROM execution WHERE workflow_id = 'held' FOR UPDATE")
+        .await
+        .unwrap();
+    keep_working(&engine, sequence(2), echo());
+    let ledger = Ledger::default();
+    ledger.run_many(&engine, 20, 2).await;
+    until(&url, A_BATCH_WAITS).await;
+    for n in 0..5 {
+        ledger.run(&engine, &format!("meanwhile {n}"), 2).await;
+    }
+    client.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(end(&engine, "held").await.run_id, held.run_id);
+    assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
+    ledger.check(&url).await;
+}

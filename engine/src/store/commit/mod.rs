@@ -288,6 +288,8 @@ fn judge(error: tokio_postgres::Error) -> NotCommitted {
     match answer.code().code() {
         // It took longer than a batch may.
         "57014" => return NotCommitted::Doubtful(error.into()),
+        // It waited for a lock for longer than a batch does.
+        "55P03" => return NotCommitted::Locked(error.into()),
         "CR001" => return NotCommitted::Fenced,
         _ => {}
     }
