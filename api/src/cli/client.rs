@@ -202,7 +202,8 @@ impl Client {
             let failing = now - *failing_since.get_or_insert(now);
             if failing >= self.patience_with(&error, may_repeat) {
                 // That nothing was done this time does not say that nothing was.
-                let is_undone = crate::error::is_undone(error.code());
+                let is_undone = matches!(error, Error::Unreachable { .. })
+                    || crate::error::is_undone(error.code());
                 return Err(lost.filter(|_| is_undone).unwrap_or(error));
             }
             if failing >= SAY_AFTER && !is_said {
@@ -320,7 +321,10 @@ mod tests {
         Router,
         response::{IntoResponse as _, Response},
     };
-    use tokio::{io::AsyncReadExt as _, net::TcpListener};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
 
     use super::*;
 
@@ -345,6 +349,39 @@ mod tests {
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let client = Client::new(&address, "default").unwrap();
         let client = client.waits_for_start(2 * AGAIN_AFTER);
+
+        let signal = client.post(&["workflows", "w", "signal"], &[], &()).await;
+
+        let error = signal.unwrap_err();
+        assert!(matches!(error, Error::Unanswered { .. }), "{error:?}");
+    }
+
+    /// The one that named the owner is gone itself then: that nothing reached it does not say that nothing reached the owner.
+    #[tokio::test]
+    async fn nor_does_it_when_nobody_can_be_reached_any_more() {
+        let owner = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let owner_address = format!("http://{}", owner.local_addr().unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut first, _) = listener.accept().await.unwrap();
+            drop(listener);
+            let _ = first.read(&mut [0; 1024]).await;
+            let body = serde_json::json!({"error": {"code": "NOT_OWNER", "message": "no", "owner": owner_address}});
+            let body = body.to_string();
+            let answer = format!(
+                "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            first.write_all(answer.as_bytes()).await.unwrap();
+            drop(first);
+            let (mut asked, _) = owner.accept().await.unwrap();
+            let _ = asked.read(&mut [0; 1024]).await;
+        });
+        let client = Client::new(&address, "default").unwrap();
+        let client = client
+            .waits_for_start(2 * AGAIN_AFTER)
+            .patient(2 * AGAIN_AFTER);
 
         let signal = client.post(&["workflows", "w", "signal"], &[], &()).await;
 
