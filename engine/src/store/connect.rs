@@ -247,7 +247,8 @@ impl Address {
         let mut connection = match PgConnection::connect_with(&options).await {
             // Whoever logs in finds out whether it has come to want the other way, encrypted or not.
             Err(sqlx::Error::Database(refusal))
-                if refusal.code().is_some_and(|code| code == NOT_LET_IN) =>
+                if self.bridge.is_some()
+                    && refusal.code().is_some_and(|code| code == NOT_LET_IN) =>
             {
                 drop(self.way.log_in(&session.name()).await?);
                 PgConnection::connect_with(&options).await?

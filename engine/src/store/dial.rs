@@ -280,6 +280,7 @@ fn unanswered(host: &Host) -> Error {
 /// server that says nothing goes on at another one.
 struct Trying<'a> {
     latest: &'a AtomicUsize,
+    this: usize,
     next: usize,
     given_up: bool,
 }
@@ -288,6 +289,7 @@ impl<'a> Trying<'a> {
     fn begin(way: &'a Way, n: usize) -> Self {
         Self {
             latest: &way.latest,
+            this: n,
             next: (n + 1) % way.target.hosts.len(),
             given_up: true,
         }
@@ -302,7 +304,11 @@ impl<'a> Trying<'a> {
 impl Drop for Trying<'_> {
     fn drop(&mut self) {
         if self.given_up {
-            self.latest.store(self.next, Ordering::Relaxed);
+            // Unless another one has found one that does.
+            let (this, next) = (self.this, self.next);
+            let _ = self
+                .latest
+                .compare_exchange(this, next, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 }
@@ -421,6 +427,12 @@ mod tests {
         assert_eq!(way.order().next(), Some(1));
         drop(Trying::begin(&way, 1));
         assert_eq!(way.order().collect::<Vec<_>>(), [2, 0, 1]);
+        // Somebody found one that does while another waited in vain.
+        let trying = Trying::begin(&way, 2);
+        way.latest.store(1, Ordering::Relaxed);
+        drop(trying);
+        assert_eq!(way.order().next(), Some(1));
+        way.latest.store(2, Ordering::Relaxed);
         // One that has failed is another matter.
         Trying::begin(&way, 2).end();
         assert_eq!(way.order().next(), Some(2));
