@@ -471,7 +471,7 @@ impl Engine {
         let shard = shard::of(&address.namespace, &address.workflow_id);
         let (run_id, limit) = (reached.run_id, limit.min(limits::HISTORY_PAGE_MAX));
         let page = store::load::history_page(&self.inner.reads, shard, run_id, after, limit);
-        let events = self.unless_away(page).await??;
+        let events = self.unless_away(page, limits::PING_TIMEOUT).await??;
         let last = events.last().map_or(after, |event| event.id);
         Ok(HistoryPage {
             run_id,
@@ -523,7 +523,9 @@ impl Engine {
     ) -> Result<Vec<Summary>, Error> {
         let namespace = self.inner.namespaces.get(namespace)?;
         let lists = &self.inner.lists;
-        let listed = self.unless_away(store::list::list(lists, namespace.id, filter));
+        // It gives up by itself a little later.
+        let patience = limits::LIST_TIMEOUT.saturating_sub(limits::PING_TIMEOUT);
+        let listed = self.unless_away(store::list::list(lists, namespace.id, filter), patience);
         let mut runs = listed
             .await?
             .map_err(|error| store::list::failed(error, lists))?;
@@ -600,15 +602,24 @@ impl Engine {
         self.inner.admission.admit(0)
     }
 
-    /// Reads something; when the database is known to be away, or found so meanwhile, not for longer than an answer takes that comes.
-    async fn unless_away<T>(&self, read: impl Future<Output = T>) -> Result<T, Error> {
+    /// Reads something; for so long only while the database counts as away.
+    async fn unless_away<T>(
+        &self,
+        read: impl Future<Output = T>,
+        patience: Duration,
+    ) -> Result<T, Error> {
         let mut role = self.inner.role.clone();
+        let is_away = |state: &ownership::State| matches!(state.refusal(), Error::DatabaseAway(_));
         let away = async {
-            let state = role.wait_for(|state| matches!(state.refusal(), Error::DatabaseAway(_)));
-            // Whoever would say so has ended when there is an error; what is read is read all the same.
-            let refusal = state.await.ok()?.refusal();
-            tokio::time::sleep(limits::PING_TIMEOUT).await;
-            Some(refusal)
+            loop {
+                // Whoever would say so has ended when there is an error; what is read is read all the same.
+                role.wait_for(is_away).await.ok()?;
+                tokio::time::sleep(patience).await;
+                let state = role.borrow_and_update();
+                if is_away(&state) {
+                    break Some(state.refusal());
+                }
+            }
         };
         tokio::select! {
             biased;
