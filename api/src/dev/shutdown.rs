@@ -1,4 +1,4 @@
-//! SIGTERM, SIGINT and SIGHUP: the first asks to stop, the second insists on it.
+//! SIGTERM, SIGINT and SIGHUP: the first asks to stop, a second SIGTERM or SIGINT insists on it.
 
 use std::time::Duration;
 
@@ -40,16 +40,18 @@ impl Shutdown {
                 source,
             })
         };
-        let mut signals = vec![
+        let signals = vec![
             listen(SignalKind::terminate())?,
             listen(SignalKind::interrupt())?,
         ];
         let own = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        if !ignores_hangup(&own) {
-            signals.push(listen(SignalKind::hangup())?);
-        }
+        let hangup = if ignores_hangup(&own) {
+            None
+        } else {
+            Some(listen(SignalKind::hangup())?)
+        };
         let (sender, asked) = watch::channel(Asked::NotYet);
-        tokio::spawn(listening(signals, sender));
+        tokio::spawn(listening(signals, hangup, sender));
         Ok(Self { asked })
     }
 
@@ -84,18 +86,22 @@ impl Shutdown {
 /// What comes so soon after the first signal is the same wish: `timeout` and terminals signal a process and then its group.
 const SAME_WISH: Duration = Duration::from_millis(100);
 
-async fn listening(mut signals: Vec<Signal>, asked: watch::Sender<Asked>) {
-    for how in [Asked::InOrder, Asked::AtOnce] {
-        select_all(signals.iter_mut().map(|signal| signal.recv().boxed())).await;
-        asked.send_replace(how);
-        if how == Asked::InOrder {
-            sleep(SAME_WISH).await;
-            // One of each kind may be pending.
-            for signal in &mut signals {
-                let _ = signal.recv().now_or_never();
-            }
-        }
+async fn listening(
+    mut signals: Vec<Signal>,
+    mut hangup: Option<Signal>,
+    asked: watch::Sender<Asked>,
+) {
+    let all = signals.iter_mut().chain(&mut hangup);
+    select_all(all.map(|signal| signal.recv().boxed())).await;
+    asked.send_replace(Asked::InOrder);
+    sleep(SAME_WISH).await;
+    // One of each kind may be pending.
+    for signal in &mut signals {
+        let _ = signal.recv().now_or_never();
     }
+    // The end of a terminal is told by the shell and by the system: it never insists.
+    select_all(signals.iter_mut().map(|signal| signal.recv().boxed())).await;
+    asked.send_replace(Asked::AtOnce);
     sleep(AT_ONCE_MAX).await;
     std::process::exit(ENDED.into());
 }
