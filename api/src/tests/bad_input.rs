@@ -156,6 +156,76 @@ async fn bodies_that_make_no_sense_are_refused_with_what_to_change() {
 }
 
 #[tokio::test]
+async fn half_a_character_in_a_value_is_refused_wherever_values_are_taken() {
+    let server = Server::start().await;
+    for half in [
+        r#""\ud800""#,
+        r#""\uDFFF""#,
+        r#""\ud83d\u0041""#,
+        r#""\ud83d\ud83d\ude00""#,
+        r#""\\\ud83d""#,
+        r#"[{"a":"b\udc00"}]"#,
+        r#"{"\ud800":1}"#,
+    ] {
+        for (path, body) in [
+            ("", format!(r#"{{"workflowType":"t","input":{half}}}"#)),
+            ("", format!(r#"{{"workflowType":"t","inputs":[1,{half}]}}"#)),
+            (
+                "",
+                format!(r#"{{"workflowType":"t","memo":{{"a":{half}}}}}"#),
+            ),
+            (
+                "",
+                format!(r#"{{"workflowType":"t","searchAttributes":{{"a":{half}}}}}"#),
+            ),
+            (
+                "/w/signal",
+                format!(r#"{{"signalName":"s","input":{half}}}"#),
+            ),
+            (
+                "/w/signal",
+                format!(r#"{{"signalName":"s","inputs":[{half}]}}"#),
+            ),
+            ("/w/terminate", format!(r#"{{"details":{half}}}"#)),
+        ] {
+            let request = server
+                .workflows(Method::POST, path)
+                .header("content-type", "application/json");
+            let (status, code, message) = refusal(request.body(body.clone())).await;
+            assert_eq!(
+                (status, code.as_str()),
+                (400, "INVALID_BODY"),
+                "{body}: {message}"
+            );
+            assert!(
+                message.contains("half of a surrogate pair") && message.contains("column"),
+                "{body}: {message}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn values_that_some_reader_can_read_are_taken() {
+    let server = Server::start().await;
+    for value in [
+        r#""\ud83d\ude00""#.to_owned(),
+        r#""\\ud800""#.to_owned(),
+        r#"{"\uD83D\uDE00":"\u0000"}"#.to_owned(),
+        "1".repeat(400),
+        "1e400".to_owned(),
+        "[".repeat(200) + &"]".repeat(200),
+    ] {
+        let body = format!(r#"{{"workflowType":"t","input":{value}}}"#);
+        assert_eq!(
+            code(server.start_with(body)).await,
+            is(503, "STARTING"),
+            "{value}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn ids_that_are_not_legal_are_refused() {
     let server = Server::start().await;
     let long = "x".repeat(1001);

@@ -12,6 +12,6 @@ pub(crate) mod terminate;
 pub(crate) mod failure_info;
 pub(crate) mod problem;
 
-mod input;
+pub(crate) mod input;
 mod outcome;
 mod run;

@@ -5,10 +5,9 @@ use std::borrow::Cow;
 use axum::{extract::State, http::StatusCode, response::Response};
 use history::{SignalName, decide::Signal, event::Header};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::{
-    input::{arguments, identity, present, request_id},
+    input::{Value, arguments, identity, present, request_id},
     run::RunQuery,
 };
 use crate::{
@@ -25,9 +24,9 @@ struct SignalBody<'a> {
     #[serde(borrow)]
     signal_name: Cow<'a, str>,
     #[serde(borrow, default, deserialize_with = "present")]
-    input: Option<&'a RawValue>,
+    input: Option<Value<'a>>,
     #[serde(borrow)]
-    inputs: Option<Vec<&'a RawValue>>,
+    inputs: Option<Vec<Value<'a>>>,
     #[serde(borrow)]
     request_id: Option<Cow<'a, str>>,
     #[serde(borrow)]

@@ -10,10 +10,9 @@ use history::{
     event::{Header, WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::{
-    input::{Facts, arguments, facts, identity, present},
+    input::{Facts, Value, arguments, facts, identity, present},
     outcome::reply_waited,
 };
 use crate::{
@@ -94,9 +93,9 @@ struct StartBody<'a> {
     #[serde(borrow)]
     task_queue: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "present")]
-    input: Option<&'a RawValue>,
+    input: Option<Value<'a>>,
     #[serde(borrow)]
-    inputs: Option<Vec<&'a RawValue>>,
+    inputs: Option<Vec<Value<'a>>>,
     workflow_execution_timeout: Option<Human>,
     workflow_run_timeout: Option<Human>,
     workflow_task_timeout: Option<Human>,

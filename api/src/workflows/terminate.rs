@@ -5,10 +5,9 @@ use std::borrow::Cow;
 use axum::{extract::State, http::StatusCode, response::Response};
 use history::decide::Terminate;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::{
-    input::{arguments, identity, present},
+    input::{Value, arguments, identity, present},
     run::RunQuery,
 };
 use crate::{
@@ -24,7 +23,7 @@ struct TerminateBody<'a> {
     #[serde(borrow, default)]
     reason: Cow<'a, str>,
     #[serde(borrow, default, deserialize_with = "present")]
-    details: Option<&'a RawValue>,
+    details: Option<Value<'a>>,
     #[serde(borrow)]
     identity: Option<Cow<'a, str>>,
 }

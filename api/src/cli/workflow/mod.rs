@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use std::{io, time::Duration};
 
 use super::{Client, Error};
+use crate::workflows::input::Value;
 
 /// How long a server may be away while a command waits, or be about to start while any asks: a takeover or a restart takes less.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -144,7 +145,8 @@ fn json_argument(name: &str, text: &str) -> Result<Box<RawValue>, Error> {
             ),
         ),
     };
-    serde_json::from_str(&text)
+    serde_json::from_str::<Value<'_>>(&text)
+        .map(|Value(raw)| raw.to_owned())
         .map_err(|error| Error::Usage(format!("{name} is not JSON: {error}; {advice}")))
 }
 
