@@ -174,7 +174,8 @@ impl Ended {
                 | E::Refused { .. }
                 | E::Silent
                 | E::Tls { .. }
-                | E::Standby(_)),
+                | E::Standby(_)
+                | E::Replaced(_)),
             ) => Some(innermost(error).into()),
             Self::Silent => Some(innermost(self).into()),
             Self::Store(_) | Self::Committer(_) | Self::Lease | Self::Panicked(_) => None,

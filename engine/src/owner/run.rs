@@ -16,6 +16,7 @@ use super::{
 use crate::{
     Closed, Description, Error,
     store::{
+        self,
         commit::{CloseRow, HistoryRow, Item, OpenRow, Part, StartRow},
         load::Loaded,
     },
@@ -587,15 +588,32 @@ impl Run {
     }
 
     /// Keeps the whole history for a worker; what is given was read of the database, without the tail.
-    pub(crate) fn complete_tail(&mut self, mut events: Vec<Arc<Event>>) {
+    ///
+    /// # Errors
+    /// [`store::Error::Corrupt`] when that is less than the database has acknowledged.
+    pub(crate) fn complete_tail(
+        &mut self,
+        mut events: Vec<Arc<Event>>,
+    ) -> Result<(), store::Error> {
         // What became durable while it was read is in both.
         let tail_from = self.tail_from;
         events.retain(|event| event.id < tail_from);
+        let last = events.last().map_or(EventId::NONE, |event| event.id);
+        if last.next() < tail_from {
+            return Err(store::Error::Corrupt {
+                table: "history",
+                row: format!("run {}", self.key.workflow_id),
+                problem: format!(
+                    "it ends at event {last}, and events up to {tail_from} were acknowledged"
+                ),
+            });
+        }
         events.append(&mut self.tail);
         self.tail = events;
         self.tail_from = EventId::FIRST;
         self.history_read = HistoryRead::Done;
         self.tail_bytes = bytes_of(self.bytes);
+        Ok(())
     }
 
     /// Returns the bytes it takes, about, with what it has on its way to the database and with the worker that caches it. Nothing

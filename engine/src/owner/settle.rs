@@ -359,10 +359,9 @@ impl Owner {
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
-        match events {
-            Ok(events) => {
+        match events.and_then(|events| run.complete_tail(events)) {
+            Ok(()) => {
                 run.unreadable = None;
-                run.complete_tail(events);
                 self.post_again(run_id);
                 self.settle(run_id);
                 #[cfg(test)]

@@ -55,17 +55,25 @@ pub(super) fn closed_while_they_are_read() -> Option<String> {
     })
 }
 
+/// What comes instead of a whole history.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Instead {
+    Failure,
+    /// Less than is there, as a server has it that was replaced.
+    Part,
+}
+
 /// Returns how often whole histories are asked for in a minute in which none can be read.
-pub(super) fn tries_in_a_minute() -> u64 {
+pub(super) fn tries_in_a_minute(instead: Instead) -> u64 {
     simulated(100, async |simulation, ids, workflow| {
         let state = || simulation.outside.memory.state();
-        state().histories_fail = true;
+        state().instead_of_histories = Some(instead);
         let heard = ids.iter().map(|id| simulation.signal(id, workflow, 0, 1));
         assert!(join_all(heard).await.into_iter().all(|heard| heard));
         let before = state().histories_asked;
         tokio::time::sleep(Duration::from_mins(1)).await;
         let asked = state().histories_asked - before;
-        state().histories_fail = false;
+        state().instead_of_histories = None;
         timeout(PATIENCE, simulation.settled()).await.unwrap();
         asked
     })

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use backlog::queued;
 use curse::isolated;
 use failover::fail_over;
-use histories::{RUNS, closed_while_they_are_read, large_runs_for, tries_in_a_minute};
+use histories::{Instead, RUNS, closed_while_they_are_read, large_runs_for, tries_in_a_minute};
 use planted::Bug;
 use run::{
     Outcome, hand_over_beside, house_kept_beside_a_look_without_end, letters_to_nowhere, simulate,
@@ -243,8 +243,10 @@ fn whole_histories_are_read_for_as_many_runs_as_there_are_slots() {
 #[test]
 fn a_history_that_can_t_be_read_is_asked_for_again_after_a_pause() {
     let most = RUNS as u64 * (60 / READ_AGAIN_AFTER.as_secs() + 1);
-    let tries = tries_in_a_minute();
-    assert!((1..=most).contains(&tries), "{tries}");
+    for instead in [Instead::Failure, Instead::Part] {
+        let tries = tries_in_a_minute(instead);
+        assert!((1..=most).contains(&tries), "{instead:?}: {tries}");
+    }
 }
 
 #[test]

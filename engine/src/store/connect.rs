@@ -13,6 +13,7 @@ use super::{
     address::{Host, Target},
     bridge::{self, Bridge},
     dial::Way,
+    failover::Since,
     pooler, reach,
 };
 use crate::limits::{
@@ -224,6 +225,7 @@ impl Address {
     /// Returns a pool, which opens its connections when they are needed.
     pub(crate) fn pool(&self, pool: Pool) -> sqlx::PgPool {
         let settings: Arc<str> = self.settings(Purpose::Pooled(pool)).into();
+        let time = self.way.time.clone();
         PgPoolOptions::new()
             .max_connections(pool.connections())
             .acquire_timeout(pool.patience())
@@ -232,13 +234,31 @@ impl Address {
                 let settings = Arc::clone(&settings);
                 Box::pin(async move { settle(connection, &settings).await })
             })
-            .before_acquire(|connection, _| {
+            .before_acquire(move |connection, meta| {
+                let replaced = time.came_within(meta.age);
                 Box::pin(async move {
+                    if replaced {
+                        return Ok(false);
+                    }
                     let answered = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
                     Ok(matches!(answered, Ok(Ok(()))))
                 })
             })
             .connect_lazy_with(self.options(Session::Pooled(pool)))
+    }
+
+    /// Opens something whose sessions all speak to the same server.
+    pub(super) async fn open<T, F>(&self, open: impl Fn() -> F) -> Result<(T, Since), Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        loop {
+            let since = self.way.time.begin();
+            let opened = open().await?;
+            if since.check().is_ok() {
+                return Ok((opened, since));
+            }
+        }
     }
 
     /// Opens a session of sqlx.

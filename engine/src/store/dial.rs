@@ -19,6 +19,7 @@ use tokio_postgres::{Client, Config, NoTls, error::SqlState};
 use super::{
     Error,
     address::{Host, Target},
+    failover::{Latest, Time},
     tls::{Encryption, Negotiated, Refused},
 };
 use crate::{
@@ -39,6 +40,8 @@ pub(super) struct Way {
     latest: Arc<AtomicUsize>,
     /// What is known of each server.
     known: Arc<[Known]>,
+    /// Which time of the database the sessions speak to, where it may be at another server tomorrow.
+    pub(super) time: Latest,
 }
 
 /// What is known of a server.
@@ -79,6 +82,7 @@ impl Way {
             known: target.hosts.iter().map(|_| Known::default()).collect(),
             target: Arc::new(target),
             latest: Arc::default(),
+            time: Latest::default(),
         })
     }
 
@@ -112,11 +116,10 @@ impl Way {
         Err(failed.unwrap_or(Error::Silent))
     }
 
-    /// Opens a connection to the first server that will do, beginning with the one that did last. Where only one that takes writes
-    /// will, or one lets the user in only without TLS, it is asked by a session first: whoever speaks through the connection does not ask.
+    /// Opens a connection to the first server that will do, beginning with the one that did last. It is asked by a session first whether
+    /// it does, and how it lets the user in: whoever speaks through the connection does not ask.
     pub(super) async fn dial(&self) -> Result<Box<dyn Wire>, Error> {
-        let only_plain = |server: &Known| server.only_plain.load(Ordering::Relaxed);
-        if self.target.writable || self.known.iter().any(only_plain) {
+        if self.is_special() {
             drop(self.log_in("coreason").await?);
         }
         let mut failed = None;
@@ -214,15 +217,40 @@ impl Way {
                 );
             }
         });
-        if target.writable {
-            let asked = client.query_one("SELECT pg_is_in_recovery()", &[]);
-            let standby = timeout(CONNECT_TIMEOUT, asked).await;
-            let standby = standby.map_err(|_elapsed| unanswered(&target.hosts[n]))??;
-            if standby.get(0) {
-                return Err(Error::Standby(target.hosts[n].to_string()));
-            }
+        if self.is_special() {
+            let asked = timeout(CONNECT_TIMEOUT, self.ask(n, &client)).await;
+            asked.map_err(|_elapsed| unanswered(&target.hosts[n]))??;
         }
         Ok(client)
+    }
+
+    /// Asks a server whether it will do.
+    async fn ask(&self, n: usize, client: &Client) -> Result<(), Error> {
+        let host = || self.target.hosts[n].to_string();
+        // A standby writes nothing of which there could be a place.
+        let row = client
+            .query_one(
+                "SELECT system_identifier,
+                        CASE WHEN NOT pg_is_in_recovery()
+                             THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END
+                 FROM pg_control_system()",
+                &[],
+            )
+            .await?;
+        let timeline: Option<i64> = row.get(1);
+        let Some(timeline) = timeline else {
+            return if self.target.writable {
+                Err(Error::Standby(host()))
+            } else {
+                Ok(())
+            };
+        };
+        let system = row.get(0);
+        if self.time.meet(Time { system, timeline }) {
+            Ok(())
+        } else {
+            Err(Error::Replaced(host()))
+        }
     }
 
     async fn dial_at(&self, n: usize, go: Go) -> Result<Dialed, Error> {

@@ -10,6 +10,7 @@ pub(crate) mod check;
 pub mod commit;
 pub(crate) mod connect;
 mod dial;
+mod failover;
 pub(crate) mod fate;
 pub mod list;
 pub(crate) mod load;
@@ -251,6 +252,12 @@ pub enum Error {
     /// Of the servers that can be reached, none takes writes.
     #[error("{0} is a standby, which takes no writes")]
     Standby(String),
+    /// The server takes writes, and was replaced by a standby that was promoted.
+    #[error("{0} was replaced: this process knows a standby that was promoted since")]
+    Replaced(String),
+    /// A session may speak to a server that was replaced.
+    #[error("another server is the database now, or another time of the same one")]
+    FailedOver,
     /// Something between this process and the database gives one session to several clients.
     #[error(
         "a pooler that does not keep sessions apart stands before the database: connect to Postgres itself, or let the pooler keep a server connection for each client (pgbouncer: pool_mode = session)"
@@ -285,9 +292,13 @@ impl Error {
     /// Returns the stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Driver(_) | Self::Sqlx(_) | Self::Silent | Self::Standby(_) | Self::Bridge(_) => {
-                "DATABASE_FAILED"
-            }
+            Self::Driver(_)
+            | Self::Sqlx(_)
+            | Self::Silent
+            | Self::Standby(_)
+            | Self::Replaced(_)
+            | Self::FailedOver
+            | Self::Bridge(_) => "DATABASE_FAILED",
             Self::Unreachable { .. } => "DATABASE_UNREACHABLE",
             Self::Refused { .. } => "DATABASE_REFUSED",
             Self::Tls { .. } => "DATABASE_TLS_FAILED",

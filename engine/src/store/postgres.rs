@@ -12,6 +12,7 @@ use super::{
     acknowledged::{Acknowledged, Witness},
     commit::{self, Conflicts, Item, Settled},
     connect::{self, Address, Pool},
+    failover::Since,
     fate::{self, Fate},
     load::{self, Due, Loaded, Namespaces, Ns, Part, Window},
     ownership::{self as table, View},
@@ -44,8 +45,11 @@ impl Postgres {
     }
 
     async fn open_session(&self, session: connect::Session) -> Result<Session, Error> {
+        let open = || self.address.session(session);
+        let (connection, since) = self.address.open(open).await?;
         Ok(Session {
-            connection: self.address.session(session).await?,
+            connection,
+            since,
             control: self.control.clone(),
             witness: self.witness.clone(),
         })
@@ -163,9 +167,11 @@ impl Store for Postgres {
     fn connection(&self, slot: i16, term: Term) -> Answer<'_, Box<dyn super::Connection>> {
         async move {
             let lease = self.lease;
-            let connection = commit::Connection::open_at(&self.address, slot, term, lease).await?;
+            let open = || commit::Connection::open_at(&self.address, slot, term, lease);
+            let (connection, since) = self.address.open(open).await?;
             let lane = Lane {
                 connection,
+                since,
                 slot,
                 acknowledged: self.witness.acknowledged(),
             };
@@ -195,6 +201,7 @@ impl Store for Postgres {
 /// A connection that commits, and what it was told.
 struct Lane {
     connection: commit::Connection,
+    since: Since,
     slot: i16,
     acknowledged: Option<Arc<Acknowledged>>,
 }
@@ -206,6 +213,10 @@ impl super::Connection for Lane {
         items: &'a [Item],
         settled: &'a [Settled],
     ) -> BoxFuture<'a, Result<Conflicts, NotCommitted>> {
+        if let Err(failed_over) = self.since.check() {
+            // Nothing is sent to a server that was replaced; the latest one is asked what it holds.
+            return async { Err(NotCommitted::Unknown(failed_over)) }.boxed();
+        }
         let answer = super::Connection::commit(&self.connection, batch, items, settled);
         answer
             .inspect_ok(move |_| {
@@ -221,6 +232,7 @@ impl super::Connection for Lane {
 #[derive(Debug)]
 struct Session {
     connection: PgConnection,
+    since: Since,
     control: PgPool,
     witness: Witness,
 }
@@ -269,7 +281,11 @@ impl super::Session for Session {
         lease: Duration,
         open_since: Timestamp,
     ) -> Answer<'_, Option<Timestamp>> {
-        table::renew(&mut self.connection, term, lease, open_since).boxed()
+        async move {
+            self.since.check()?;
+            table::renew(&mut self.connection, term, lease, open_since).await
+        }
+        .boxed()
     }
 
     fn leave(&mut self, term: Term) -> Answer<'_, ()> {

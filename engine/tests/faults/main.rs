@@ -10,6 +10,7 @@
 mod alarm;
 mod cut;
 mod encrypted;
+mod failover;
 mod full_disk;
 mod instance;
 mod killed;

@@ -284,9 +284,14 @@ impl Proxy {
         }
     }
 
+    /// Leads the next connections to the server on `port`, and leaves those that there are.
+    pub(crate) fn lead_new_to(&self, port: u16) {
+        *self.shared.port.lock().unwrap() = port;
+    }
+
     /// Cuts all connections, and leads the next ones to the server on `port`.
     pub(crate) fn lead_to(&self, port: u16) {
-        *self.shared.port.lock().unwrap() = port;
+        self.lead_new_to(port);
         self.shared.cuts.send_modify(|cuts| *cuts += 1);
     }
 }

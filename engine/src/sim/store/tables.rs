@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     super::{
         checks::{Checks, Violation},
+        histories::Instead,
         planted::{Bug, planted},
         world::now,
     },
@@ -127,9 +128,9 @@ pub(in crate::sim) struct State {
     /// The stored bytes of whole histories that are being read, and the most of them at once.
     pub(super) history_bytes: usize,
     pub(in crate::sim) most_history_bytes: usize,
-    /// How many were asked for, and whether none can be read.
+    /// How many were asked for, and what comes instead of them.
     pub(in crate::sim) histories_asked: u64,
-    pub(in crate::sim) histories_fail: bool,
+    pub(in crate::sim) instead_of_histories: Option<Instead>,
 
     /// Who looks for partitions to be made waits for ever.
     pub(in crate::sim) partitions_kept: bool,

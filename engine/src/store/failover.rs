@@ -1,0 +1,119 @@
+//! After a failover of which it knows nothing a server may take writes that was replaced. Of two such servers this process speaks to one:
+//! the latest of which it knows.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::Error;
+
+/// Which database a server has, and which time of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Time {
+    /// The number that a cluster gets when it is made; copies of it have the same.
+    pub(super) system: i64,
+    /// Grows when a standby is promoted, or a backup restored to some moment.
+    pub(super) timeline: i64,
+}
+
+/// The latest one that a session has met.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Latest(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    time: Option<Time>,
+    /// How often another one took its place, and when the last one did.
+    failovers: u64,
+    failed_over_at: Option<Instant>,
+}
+
+impl Latest {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of the one that a session meets. Says whether it will do: one that was replaced does not.
+    pub(super) fn meet(&self, met: Time) -> bool {
+        let mut state = self.state();
+        let Some(known) = state.time.replace(met) else {
+            return true;
+        };
+        let replaced = met.system == known.system && met.timeline < known.timeline;
+        if replaced {
+            state.time = Some(known);
+        } else if met != known {
+            state.failovers += 1;
+            state.failed_over_at = Some(Instant::now());
+        }
+        !replaced
+    }
+
+    /// Begins to look whether another one comes.
+    pub(super) fn begin(&self) -> Since {
+        Since {
+            failovers: self.state().failovers,
+            latest: self.clone(),
+        }
+    }
+
+    /// Says whether another one came while something of this age was there.
+    pub(super) fn came_within(&self, age: Duration) -> bool {
+        let came_at = self.state().failed_over_at;
+        came_at.is_some_and(|came_at| came_at.elapsed() <= age)
+    }
+}
+
+/// A moment. What was opened after it speaks to the server that was the latest then, or to a later one.
+#[derive(Debug)]
+pub(super) struct Since {
+    latest: Latest,
+    failovers: u64,
+}
+
+impl Since {
+    /// # Errors
+    /// [`Error::FailedOver`] when a session has met another server or time since.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.latest.state().failovers == self.failovers {
+            Ok(())
+        } else {
+            Err(Error::FailedOver)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(system: i64, timeline: i64) -> Time {
+        Time { system, timeline }
+    }
+
+    #[test]
+    fn a_server_that_was_replaced_will_not_do_and_what_was_opened_there_is_told() {
+        let latest = Latest::default();
+        assert!(latest.meet(time(7, 1)));
+        let since = latest.begin();
+        assert!(latest.meet(time(7, 1)));
+        since.check().unwrap();
+
+        assert!(latest.meet(time(7, 2)));
+        assert!(!latest.meet(time(7, 1)));
+
+        assert!(matches!(since.check(), Err(Error::FailedOver)));
+        assert!(latest.came_within(Duration::MAX));
+        latest.begin().check().unwrap();
+    }
+
+    #[test]
+    fn another_database_counts_as_a_later_one() {
+        let latest = Latest::default();
+        latest.meet(time(7, 3));
+        let since = latest.begin();
+        assert!(latest.meet(time(8, 1)));
+        assert!(since.check().is_err());
+    }
+}
