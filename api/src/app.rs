@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use engine::{Engine, Role};
+use engine::{Engine, Role, limits::COMMITS_STALLED_AFTER};
 use uuid::Uuid;
 
 use crate::{error::Error, hosts::Hosts};
@@ -100,9 +100,20 @@ impl App {
             let asked = self.is_at(address, ANSWER_MAX).await;
             asked.map_err(elsewhere)?;
         }
-        match engine.role() {
-            Role::Member { epoch, shards } => Ok((epoch, shards)),
-            Role::Outside => Err(engine.refusal().into()),
+        let stalled_for = engine.stalled_for();
+        if stalled_for >= COMMITS_STALLED_AFTER {
+            let seconds = stalled_for.as_secs();
+            return Err(Error::NotReady(format!(
+                "nothing was committed for {seconds} s, and something waits for it: the database is there and does not finish"
+            )));
+        }
+        match (engine.role(), engine.refusal()) {
+            (Role::Member { epoch, shards }, _) => Ok((epoch, shards)),
+            (Role::Outside, engine::Error::NotOwner { .. }) => Err(Error::NotReady(
+                "it is not one of those that share the work yet, or not any more; it joins by itself"
+                    .to_owned(),
+            )),
+            (Role::Outside, refusal) => Err(refusal.into()),
         }
     }
 

@@ -20,6 +20,9 @@ pub(crate) enum Error {
     /// The process is about to end.
     #[error("this process is stopping")]
     Stopping,
+    /// This process can't do work now.
+    #[error("this process is not ready: {0}")]
+    NotReady(String),
     /// The address that the other members have of this process does not lead here.
     #[error("the other processes can't reach this one: it gives them {address}, and {problem}")]
     NotReached { address: String, problem: String },
@@ -76,6 +79,7 @@ impl Error {
             Self::Engine(error) => error.code(),
             Self::Starting => "STARTING",
             Self::Stopping => "STOPPING",
+            Self::NotReady(_) => "NOT_READY",
             Self::NotReached { .. } => "ADDRESS_NOT_REACHED",
             Self::InvalidId(_) => "INVALID_ID",
             Self::InvalidRunId(_) => "INVALID_RUN_ID",
@@ -135,6 +139,7 @@ impl Error {
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Starting
             | Self::Stopping
+            | Self::NotReady(_)
             | Self::NotReached { .. }
             | Self::Engine(
                 E::NotOwner { .. }
@@ -150,7 +155,10 @@ impl Error {
                     | store::Error::Unreachable { .. }
                     | store::Error::Refused { .. }
                     | store::Error::Tls { .. }
-                    | store::Error::Standby(_),
+                    | store::Error::Standby(_)
+                    | store::Error::Replaced(_)
+                    | store::Error::FailedOver
+                    | store::Error::NoConnection,
                 ),
             ) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ExportFailed(_)
@@ -167,6 +175,7 @@ impl Error {
                     | store::Error::OldServer(_)
                     | store::Error::Address(_)
                     | store::Error::Pooled
+                    | store::Error::FewConnections { .. }
                     | store::Error::Bridge(_),
                 ),
             ) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -209,7 +218,9 @@ impl Error {
             Self::InvalidId(_) => Some(
                 "a name or id has 1 to 1,000 bytes of UTF-8, has no control characters, and is not `.` or `..`",
             ),
-            Self::Stopping => Some("send it to another process on the same database"),
+            Self::Stopping | Self::NotReady(_) => {
+                Some("send it to another process on the same database")
+            }
             Self::NotReached { .. } => Some(
                 "start it with --advertise and an address at which the others, and it itself, reach it",
             ),

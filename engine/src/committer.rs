@@ -19,6 +19,7 @@ use crate::{
         GATHER_ITEMS, ITEM_RESENDS_MAX, LOCKED_ATTEMPTS_MAX, SUSPECTS_MAX,
     },
     owner::{Answer, Message},
+    progress::Progress,
     store::{
         self, Connection, NotCommitted, Store, Term,
         commit::{Item, Settled},
@@ -97,6 +98,7 @@ pub(crate) struct Setup {
     pub(crate) term: Term,
     /// How long to wait for an answer, and how long to try to reach a database that went away, before the ownership counts as lost.
     pub(crate) patience: Duration,
+    pub(crate) progress: Arc<Progress>,
 }
 
 /// Why nothing more can be committed.
@@ -129,6 +131,7 @@ pub(crate) async fn run(
     /// How long a settled debt may wait for a batch to ride on.
     const RIDE: Duration = Duration::from_secs(1);
 
+    let progress = Arc::clone(&setup.progress);
     let mut gathered = Gathered::default();
     let mut idle: Vec<Lane> = connections
         .into_iter()
@@ -146,6 +149,7 @@ pub(crate) async fn run(
             Some(done) = under_way.next(), if !under_way.is_empty() => {
                 let (lane, outcome) = done?;
                 idle.push(lane);
+                progress.committed();
                 gathered.finish(&outcome);
                 // When the owner is gone nobody waits for the outcome.
                 let _ = outcomes.send(Message::Committed(outcome));
@@ -176,6 +180,7 @@ pub(crate) async fn run(
             waited = false;
             under_way.push(lane.commit(batch).boxed());
         }
+        progress.waits(!under_way.is_empty());
     }
     Ok(())
 }

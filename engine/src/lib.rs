@@ -17,6 +17,7 @@ mod owner;
 mod ownership;
 pub mod peers;
 mod placement;
+mod progress;
 mod untaken;
 mod world;
 
@@ -187,6 +188,7 @@ impl Engine {
     pub async fn open(config: Config) -> Result<Self, Error> {
         let address = store::connect::Address::find(&config.database_url).await?;
         let whole = store::connect::pool(&address).await?;
+        store::connect::check_limit(&whole).await?;
         store::connect::migrate(&whole).await?;
         whole.close().await;
         let (reads, lists) = (address.pool(Pool::Read), address.pool(Pool::List));
@@ -257,6 +259,14 @@ impl Engine {
         match &*self.inner.role.borrow() {
             ownership::State::Member { crowded, .. } => crowded.load(Ordering::Relaxed),
             ownership::State::Leaving { .. } | ownership::State::Outside { .. } => false,
+        }
+    }
+
+    /// Returns for how long something has waited to be committed while nothing was.
+    pub fn stalled_for(&self) -> Duration {
+        match &*self.inner.role.borrow() {
+            ownership::State::Member { progress, .. } => progress.stalled_for(),
+            ownership::State::Leaving { .. } | ownership::State::Outside { .. } => Duration::ZERO,
         }
     }
 

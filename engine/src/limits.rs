@@ -94,6 +94,13 @@ pub const READ_CONNECTIONS: u32 = 8;
 pub const CONTROL_CONNECTIONS: u32 = 3;
 /// How many an audit has.
 pub const AUDIT_CONNECTIONS: u32 = 8;
+/// How many a process has at most in all: those three, the lists', two that commit and as many for what became of a lost answer, and two
+/// for its lease and that of the member it watches.
+pub const CONNECTIONS_MAX: i32 = 27;
+/// A role that may open fewer than so many at once is refused: one that serves under load has as many.
+pub const CONNECTIONS_MIN: i32 = 15;
+/// When something has waited for so long to be committed, and nothing was, a process is not ready.
+pub const COMMITS_STALLED_AFTER: Duration = Duration::from_secs(5);
 /// How long a read or a change waits for one of its connections.
 pub const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(30);
 /// A connection that does not answer for so long is half gone; another is taken.

@@ -26,6 +26,7 @@ use crate::{
     ownership::{Ended, State, answered},
     peers::{Letter, Peers, Request},
     placement,
+    progress::Progress,
     store::{
         self, Session, Store, Term,
         ownership::{Placed, Seen, View},
@@ -58,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) crowded: Arc<AtomicBool>,
     /// The owner has no memory for more.
     pub(crate) full: Arc<AtomicBool>,
+    /// Whether what is to be committed gets there.
+    pub(crate) progress: Arc<Progress>,
     /// Something has changed.
     pub(crate) look: Arc<Notify>,
 }
@@ -72,6 +75,7 @@ impl Shared {
             alone: Arc::default(),
             crowded: Arc::default(),
             full: Arc::default(),
+            progress: Arc::default(),
             look: Arc::default(),
         }
     }

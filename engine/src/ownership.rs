@@ -30,6 +30,7 @@ use crate::{
     limits::{COMMITTERS, DRAIN, LEASE},
     members::{self, Members, Post, Shared},
     owner::{self, Message},
+    progress::Progress,
     store::{self, Session, Store, Term, load::Namespaces},
     world::World,
 };
@@ -53,6 +54,8 @@ pub(crate) enum State {
         crowded: Arc<AtomicBool>,
         /// It has no memory for more.
         full: Arc<AtomicBool>,
+        /// Whether what is to be committed gets there.
+        progress: Arc<Progress>,
     },
     /// It was, and waits for what it has handed out: it takes nothing more but what other members tell of that.
     Leaving {
@@ -167,9 +170,12 @@ impl Ended {
     fn away(&self) -> Option<Arc<str>> {
         use store::Error as E;
         match self {
+            // It has answered, and does not go on because of somebody else.
+            Self::Store(error) if error.is_of_a_wait() => None,
             Self::Store(
                 error @ (E::Driver(_)
                 | E::Sqlx(_)
+                | E::NoConnection
                 | E::Unreachable { .. }
                 | E::Refused { .. }
                 | E::Silent
@@ -199,10 +205,12 @@ impl Tenure<'_> {
             "this process is a member"
         );
 
+        let shared = Shared::new(open_since);
         let setup = committer::Setup {
             store: Arc::clone(self.store),
             term,
             patience: expiry,
+            progress: Arc::clone(&shared.progress),
         };
         let mut connections = Vec::new();
         for n in 0..COMMITTERS {
@@ -214,7 +222,6 @@ impl Tenure<'_> {
             .await?;
         let clock = Arc::new(clock);
         let now = clock.now();
-        let shared = Shared::new(open_since);
         answered(limit, self.store.prepare(now)).await??;
 
         let (commits, commands) = mpsc::unbounded_channel();
@@ -343,6 +350,7 @@ impl Tenure<'_> {
                 alone: Arc::clone(&shared.alone),
                 crowded: Arc::clone(&shared.crowded),
                 full: Arc::clone(&shared.full),
+                progress: Arc::clone(&shared.progress),
             });
         }
         std::future::pending::<()>().await;

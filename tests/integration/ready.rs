@@ -116,3 +116,46 @@ async fn address_that_leads_nowhere_is_refused_at_the_start() {
     std::fs::remove_file(ledger.with_extension("log")).unwrap();
     database.remove().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn process_that_is_asked_to_stop_goes_on_as_ever_for_a_while_if_told() {
+    let (database, ledger) = (Database::create().await, scratch());
+    let delay = ["--shutdown-delay", "3s"];
+    let mut node = Node::start_with(&database.url(), &ledger, &delay, "127.0.0.1");
+    node.owns().await;
+
+    node.signal(Signal::SIGTERM);
+    says(&node, 503, "STOPPING").await;
+    // A balancer that has not looked yet sends it work.
+    let body = json!({"workflowType": "tally", "workflowId": "late", "input": 0});
+    let (status, started) = node.client.post("", body).await;
+    assert_eq!(status, 201, "{started}");
+    let result = node.client.result("late").await;
+
+    assert_eq!(result["status"], "Completed", "{result}");
+    assert!(node.ended().success());
+    std::fs::remove_file(ledger.with_extension("log")).unwrap();
+    database.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn process_that_can_t_commit_is_not_ready() {
+    let (database, ledger) = (Database::create().await, scratch());
+    // Longer than a batch waits for a lock, so that the membership outlasts this.
+    let node = Node::start(&database.url(), &ledger, "1m");
+    node.owns().await;
+    let other = database.connect().await;
+    other.batch_execute("BEGIN; LOCK TABLE slot").await.unwrap();
+
+    let start = node.client.start("tally", "waits");
+    let waits = async {
+        says(&node, 503, "nothing was committed").await;
+        other.batch_execute("COMMIT").await.unwrap();
+    };
+    tokio::join!(start, waits);
+
+    says(&node, 200, "member").await;
+    drop(node);
+    std::fs::remove_file(ledger.with_extension("log")).unwrap();
+    database.remove().await;
+}

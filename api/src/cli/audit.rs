@@ -1,6 +1,7 @@
 //! `coreason audit verify`: recomputes the hash chain of every run. `check.rs` beside it checks the rules.
 
 use std::io::{self, Write as _};
+use std::time::Duration;
 
 use clap::Subcommand;
 use engine::audit::{Report, Scope};
@@ -97,7 +98,7 @@ where
         bin_dir: None,
         port: None,
     };
-    let mut shutdown = Shutdown::on_signals()?;
+    let mut shutdown = Shutdown::on_signals(Duration::ZERO)?;
     let started = postgres::Server::start_unless(options, shutdown.clone().into_asked());
     let server = started.await?.ok_or(Error::Interrupted)?;
     let done = select! {

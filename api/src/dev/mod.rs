@@ -28,6 +28,8 @@ pub(crate) use error::Error;
 use serve::Server;
 pub(crate) use shutdown::{ENDED, Shutdown};
 
+const MEBIBYTE: usize = 1024 * 1024;
+
 /// How long a hand-over may take before it is worth a line in the log.
 const SAY_WAITING_AFTER: Duration = Duration::from_secs(2);
 
@@ -71,6 +73,17 @@ pub(crate) struct Options {
         value_parser = lease
     )]
     lease: Option<Human>,
+    /// How many MiB open runs may take in memory; 512 unless given.
+    #[arg(long, env = "COREASON_RUN_MEMORY_MIB", value_name = "MIB")]
+    run_memory_mib: Option<usize>,
+    /// How long this process goes on as ever when it is asked to stop, while `/readyz` says 503: until whoever spreads requests has seen it.
+    #[arg(
+        long,
+        env = "COREASON_SHUTDOWN_DELAY",
+        value_name = "DURATION",
+        default_value = "0"
+    )]
+    shutdown_delay: Human,
 }
 
 /// Reads a lease that can be kept.
@@ -91,7 +104,7 @@ pub(crate) async fn run(options: Options, workers: Vec<Worker>) -> Result<(), Er
         doing: "write the log",
         source,
     })?;
-    let shutdown = Shutdown::on_signals()?;
+    let shutdown = Shutdown::on_signals(options.shutdown_delay.0)?;
     let mut insisting = shutdown.clone();
     select! {
         done = Box::pin(serve(options, workers, shutdown)) => done,
@@ -153,11 +166,12 @@ async fn serve(
     };
     select! {
         () = announced => {}
-        () = shutdown.asked() => {}
+        () = shutdown.announced() => {}
     }
-    shutdown.asked().await;
+    shutdown.announced().await;
     // First of all, so that whoever spreads requests over the processes sends no more of them here.
     app.stopping();
+    shutdown.asked().await;
     tracing::info!("stopping; a second signal ends the process at once");
     let closing = async {
         work::drained(working, drain).await;
@@ -223,6 +237,9 @@ async fn start(
     config.peers = Arc::new(Http(http()));
     if let Some(Human(lease)) = options.lease {
         config.lease = lease;
+    }
+    if let Some(mebibytes) = options.run_memory_mib {
+        config.memory_bytes = mebibytes.saturating_mul(MEBIBYTE);
     }
     let opened = select! {
         opened = Engine::open(config) => opened,

@@ -6,7 +6,7 @@ use futures::{FutureExt as _, future::select_all};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
-    time::sleep,
+    time::{Instant, sleep, timeout_at},
 };
 
 use super::Error;
@@ -27,13 +27,15 @@ pub(crate) struct Shutdown {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Asked {
     NotYet,
+    /// It will be, when the delay is over.
+    Soon,
     InOrder,
     AtOnce,
 }
 
 impl Shutdown {
-    /// Listens for signals from now on.
-    pub(crate) fn on_signals() -> Result<Self, Error> {
+    /// Listens for signals from now on. So long after the first one it is still only known that the process will stop.
+    pub(crate) fn on_signals(delay: Duration) -> Result<Self, Error> {
         let listen = |kind| {
             signal(kind).map_err(|source| Error::Io {
                 doing: "listen for signals",
@@ -51,7 +53,7 @@ impl Shutdown {
             Some(listen(SignalKind::hangup())?)
         };
         let (sender, asked) = watch::channel(Asked::NotYet);
-        tokio::spawn(listening(signals, hangup, sender));
+        tokio::spawn(listening(signals, hangup, delay, sender));
         Ok(Self { asked })
     }
 
@@ -60,7 +62,12 @@ impl Shutdown {
         *self.asked.borrow() >= Asked::InOrder
     }
 
-    /// Waits until somebody asks to stop.
+    /// Waits until it is known that the process will stop.
+    pub(crate) async fn announced(&mut self) {
+        self.reached(Asked::Soon).await;
+    }
+
+    /// Waits until somebody asks to stop, and the delay is over.
     pub(crate) async fn asked(&mut self) {
         self.reached(Asked::InOrder).await;
     }
@@ -89,18 +96,33 @@ const SAME_WISH: Duration = Duration::from_millis(100);
 async fn listening(
     mut signals: Vec<Signal>,
     mut hangup: Option<Signal>,
+    delay: Duration,
     asked: watch::Sender<Asked>,
 ) {
     let all = signals.iter_mut().chain(&mut hangup);
     select_all(all.map(|signal| signal.recv().boxed())).await;
-    asked.send_replace(Asked::InOrder);
+    if !delay.is_zero() {
+        tracing::info!(
+            ?delay,
+            "asked to stop; it goes on as ever until the delay is over"
+        );
+    }
+    asked.send_replace(Asked::Soon);
+    let in_order_at = Instant::now() + delay;
+    if delay.is_zero() {
+        asked.send_replace(Asked::InOrder);
+    }
     sleep(SAME_WISH).await;
     // One of each kind may be pending.
     for signal in &mut signals {
         let _ = signal.recv().now_or_never();
     }
     // The end of a terminal is told by the shell and by the system: it never insists.
-    select_all(signals.iter_mut().map(|signal| signal.recv().boxed())).await;
+    let mut again = select_all(signals.iter_mut().map(|signal| signal.recv().boxed()));
+    if timeout_at(in_order_at, &mut again).await.is_err() {
+        asked.send_replace(Asked::InOrder);
+        again.await;
+    }
     asked.send_replace(Asked::AtOnce);
     sleep(AT_ONCE_MAX).await;
     std::process::exit(ENDED.into());

@@ -18,8 +18,9 @@ use super::{
 };
 use crate::limits::{
     AUDIT_CONNECTIONS, AUDIT_IDLE_IN_TRANSACTION_MAX, COMMIT_LOCK_WAIT, CONNECTION_WAIT_MAX,
-    CONTROL_CONNECTIONS, CONTROL_TIMEOUT, IDLE_IN_TRANSACTION_MAX, LIST_CONNECTIONS, LIST_TIMEOUT,
-    LOCK_TURN, LOCK_WAIT_MAX, PING_TIMEOUT, READ_CONNECTIONS, READ_TIMEOUT,
+    CONNECTIONS_MAX, CONNECTIONS_MIN, CONTROL_CONNECTIONS, CONTROL_TIMEOUT,
+    IDLE_IN_TRANSACTION_MAX, LIST_CONNECTIONS, LIST_TIMEOUT, LOCK_TURN, LOCK_WAIT_MAX,
+    PING_TIMEOUT, READ_CONNECTIONS, READ_TIMEOUT,
 };
 
 /// The oldest supported server.
@@ -341,6 +342,33 @@ pub(crate) async fn pool(address: &Address) -> Result<sqlx::PgPool, Error> {
         return Err(Error::OldServer(version / 10_000));
     }
     Ok(pool)
+}
+
+/// Sees that a process of this role may open enough connections.
+pub(crate) async fn check_limit(pool: &sqlx::PgPool) -> Result<(), Error> {
+    let most = sqlx::query_scalar!(
+        r#"SELECT least(
+               current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer
+                   - coalesce(current_setting('reserved_connections', true)::integer, 0),
+               CASE WHEN r.rolconnlimit >= 0 AND NOT r.rolsuper THEN r.rolconnlimit END,
+               CASE WHEN d.datconnlimit >= 0 AND NOT r.rolsuper THEN d.datconnlimit END
+           ) AS "most!"
+           FROM pg_roles r, pg_database d
+           WHERE r.rolname = session_user AND d.datname = current_database()"#
+    )
+    .fetch_one(pool)
+    .await?;
+    if most < CONNECTIONS_MIN {
+        return Err(Error::FewConnections { most });
+    }
+    if most < CONNECTIONS_MAX {
+        tracing::warn!(
+            most,
+            keeps = CONNECTIONS_MAX,
+            "the database lets this role open fewer connections than a process keeps under load: reads and changes of members will wait for each other"
+        );
+    }
+    Ok(())
 }
 
 /// Brings the schema up to this binary's.

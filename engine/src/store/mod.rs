@@ -32,8 +32,13 @@ use fate::Fate;
 use load::{Due, Loaded, Ns, Part, Window};
 use ownership::View;
 
+use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_MIN};
+
 /// What a server says of a statement that took too long. Postgres: `query_canceled`.
 const QUERY_CANCELED: &str = "57014";
+
+/// What it says of a lock that another session keeps for too long. Postgres: `lock_not_available`.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// Says in words which database a URL means: its name, its servers and the user, not the password.
 ///
@@ -191,7 +196,22 @@ pub enum Error {
     },
     /// The same, met by sqlx.
     #[error("the database failed")]
-    Sqlx(#[from] sqlx::Error),
+    Sqlx(#[source] sqlx::Error),
+    /// All connections for this were busy, or another one could not be opened.
+    #[error(
+        "no connection to the database was free or could be opened in time: it refuses more of them (max_connections, or CONNECTION LIMIT of the \
+         role or the database), or does not answer"
+    )]
+    NoConnection,
+    /// The database has no connections for a process.
+    #[error(
+        "the database lets this role open {most} connections, and a process needs {CONNECTIONS_MIN}, and keeps up to {CONNECTIONS_MAX} under load: \
+         raise max_connections, or CONNECTION LIMIT of the role or the database"
+    )]
+    FewConnections {
+        /// How many it may open.
+        most: i32,
+    },
     /// No answer came.
     #[error("the database did not answer in time")]
     Silent,
@@ -268,6 +288,16 @@ pub enum Error {
     Bridge(#[source] std::io::Error),
 }
 
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            // What came instead of a connection a pool does not tell.
+            sqlx::Error::PoolTimedOut => Self::NoConnection,
+            error => Self::Sqlx(error),
+        }
+    }
+}
+
 impl Error {
     /// Says whether the server has answered that it did nothing, for a reason that passes: a lock that another one keeps, say.
     pub(crate) fn passes(&self) -> bool {
@@ -276,6 +306,17 @@ impl Error {
         };
         let code = answer.code().unwrap_or_default();
         code == QUERY_CANCELED || matches!(code.get(..2), Some("40" | "53" | "55"))
+    }
+
+    /// Says whether the server has waited for too long for what another session has.
+    pub(crate) fn is_of_a_wait(&self) -> bool {
+        let Self::Sqlx(sqlx::Error::Database(answer)) = self else {
+            return false;
+        };
+        matches!(
+            answer.code().as_deref(),
+            Some(QUERY_CANCELED | LOCK_NOT_AVAILABLE)
+        )
     }
 
     /// Returns what it says and what its causes do, in one line.
@@ -292,8 +333,10 @@ impl Error {
     /// Returns the stable code.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::FewConnections { .. } => "DATABASE_CONNECTIONS_FEW",
             Self::Driver(_)
             | Self::Sqlx(_)
+            | Self::NoConnection
             | Self::Silent
             | Self::Standby(_)
             | Self::Replaced(_)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{Config, Engine, ListFilter, Role};
+use engine::{Config, Engine, ListFilter, Role, limits::CONNECTIONS_MIN};
 use futures::future::join_all;
 use uuid::Uuid;
 
@@ -161,4 +161,33 @@ async fn a_session_of_another_role_is_none_of_a_members_whatever_it_calls_itself
     )
     .await;
     stranger.query("SELECT 1", &[]).await.expect("it goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_with_too_few_connections_is_told_and_with_the_least_it_works() {
+    let postgres = Instance::start().await;
+    let url = hostile(&postgres).await;
+    let allow = async |most: i32| {
+        let limit = format!("ALTER ROLE plain CONNECTION LIMIT {most}");
+        execute(&postgres.url(), &limit).await;
+    };
+    allow(CONNECTIONS_MIN - 1).await;
+
+    let told = Engine::open(Config::new(&*url, "http://127.0.0.1:1")).await;
+    allow(CONNECTIONS_MIN).await;
+    let engine = owner_with(Config::new(&*url, "http://127.0.0.1:1")).await;
+
+    let told = told.err().expect("it is refused");
+    assert_eq!(told.code(), "DATABASE_CONNECTIONS_FEW");
+    let told = engine::innermost(&told);
+    assert!(told.contains("14 connections"), "{told}");
+    keep_working(&engine, sequence(2), echo());
+    let ledger = Ledger::default();
+    ledger.run_many(&engine, 20, 2).await;
+    let (space, all) = (namespace(), ListFilter::default());
+    let reads = (0..20).map(|_| engine.list(&space, &all));
+    for listed in join_all(reads).await {
+        listed.unwrap();
+    }
+    ledger.check(&postgres.url_of("engine")).await;
 }

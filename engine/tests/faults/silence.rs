@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use engine::{Config, Engine, Role};
 
 use crate::{
+    alarm,
     ledger::{Ledger, keep_working},
     proxy::{Action, COMMITTED, GIVE, Proxy, Side},
     support::*,
@@ -233,4 +234,27 @@ async fn batches_that_postgres_does_not_hear_are_sent_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_whose_answers_do_not_arrive_are_looked_up() {
     a_half_open_owner_recovers(Side::Postgres, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_keeps_a_process_from_joining_is_not_called_a_database_that_is_away() {
+    alarm::listen();
+    let url = database().await;
+    owner(&url).await.close().await;
+    let other = connect(&url).await;
+    other
+        .batch_execute("BEGIN; LOCK TABLE cluster")
+        .await
+        .unwrap();
+
+    let engine = Engine::open(Config::new(&*url, "http://127.0.0.1:1"))
+        .await
+        .unwrap();
+    alarm::heard("the ownership of shards ended").await;
+
+    assert_eq!(engine.refusal().code(), "NOT_OWNER");
+    other.batch_execute("COMMIT").await.unwrap();
+    tokio::time::timeout(PATIENCE, engine.owning())
+        .await
+        .expect("it joins");
 }

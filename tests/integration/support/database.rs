@@ -35,6 +35,11 @@ impl Database {
         format!("{}/{}{separator}{options}", &address[..path], self.name)
     }
 
+    /// Opens a session of somebody else.
+    pub(crate) async fn connect(&self) -> Client {
+        connect(&self.url()).await.0
+    }
+
     /// Reads every row of every view in it: none may raise, whatever is stored.
     pub(crate) async fn check_views(&self) {
         let (client, connection) = connect(&self.url()).await;
