@@ -12,6 +12,7 @@ mod demo;
 mod describe;
 mod embedded;
 mod examples;
+mod families;
 mod fuzz;
 mod history;
 mod ids;

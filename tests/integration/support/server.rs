@@ -79,6 +79,11 @@ impl Server {
         self.database.check_views().await;
     }
 
+    /// Asks for every rule of the audit and computes every hash chain anew.
+    pub(crate) async fn check_audit(&self) {
+        self.database.check_audit().await;
+    }
+
     /// Stops everything, and starts a server with the workflows of [`workflows`] on what is recorded.
     pub(crate) async fn restart(self) -> Self {
         let mut server = Self::on(self.halt().await).await;
