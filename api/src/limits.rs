@@ -13,6 +13,9 @@ pub const FORWARD_PATIENCE: Duration = Duration::from_secs(2);
 pub const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
 /// The most bytes of lines of the log that wait for whoever reads it.
 pub const LOG_BYTES_MAX: usize = 1024 * 1024;
+/// The most warnings and errors of one kind in half a minute, whatever they are about. The last of them says that more are left out,
+/// and the next one how many were.
+pub const LIKE_LINES_MAX: u32 = 20;
 /// How long the end of the process waits until they are read.
 pub const LOG_FLUSH_MAX: Duration = Duration::from_secs(1);
 /// The shortest lease of a member that can be told: below that it is over before it could be renewed.
