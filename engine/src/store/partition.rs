@@ -14,8 +14,17 @@ const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '1s'";
 /// Those who make partitions do so one after the other: several processes may begin on a new database at once. Locks with one key
 /// are members'.
 const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(1, 0)";
-/// Postgres: `lock_not_available`.
-const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// Says what keeps a partition from being made that keeps nothing else from being done, by the SQLSTATE.
+fn can_do_without(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "55P03" => "history is locked by a long read or another process",
+        "42P07" => {
+            "a table of that name is no partition of history; attach it again, or give it another name"
+        }
+        "42501" => "this role may not make tables, or does not own history",
+        _ => return None,
+    })
+}
 
 /// A week of run ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,15 +72,17 @@ pub(crate) async fn ensure_partitions(pool: &PgPool, now: Timestamp) -> Result<(
     for week in Week::from(now) {
         match create(&mut connection, week).await {
             Ok(is_new) => created |= is_new,
-            Err(sqlx::Error::Database(error))
-                if error.code().as_deref() == Some(LOCK_NOT_AVAILABLE) =>
-            {
+            Err(error) => {
+                let code = error.as_database_error().and_then(|error| error.code());
+                let Some(because) = code.as_deref().and_then(can_do_without) else {
+                    return Err(error);
+                };
                 tracing::warn!(
                     partition = week.table(),
-                    "not created, because history is locked by a long read or another process; its rows go to history_default"
+                    because,
+                    "a partition can't be made; its rows go to history_default"
                 );
             }
-            Err(error) => return Err(error),
         }
     }
     drop(connection);
@@ -147,7 +158,28 @@ async fn analyze(pool: &PgPool) -> Result<(), sqlx::Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::connect::{Pool, tests::database},
+        *,
+    };
+
+    #[tokio::test]
+    async fn a_partition_that_somebody_has_taken_out_keeps_nobody_from_joining() {
+        let address = database().await;
+        let pool = address.pool(Pool::Read);
+        let now = Timestamp(1_795_413_600_000_000);
+        ensure_partitions(&pool, now).await.unwrap();
+        sqlx::raw_sql("ALTER TABLE history DETACH PARTITION history_w2970")
+            .execute(&pool)
+            .await
+            .unwrap();
+
+        ensure_partitions(&pool, now).await.unwrap();
+
+        let mut connection = pool.acquire().await.unwrap();
+        assert!(!exists(&mut connection, "history_w2970").await.unwrap());
+        assert!(exists(&mut connection, "history_w2972").await.unwrap());
+    }
 
     #[test]
     fn a_week_begins_on_monday_and_holds_its_own_run_ids() {
