@@ -49,6 +49,7 @@ impl Desk {
         tokio::select! {
             () = work => {}
             never = driver.watch() => match never {},
+            never = host.watch() => match never {},
         }
         host.give_up();
     }

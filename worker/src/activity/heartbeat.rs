@@ -117,7 +117,7 @@ fn send(running: &Running, details: Payloads) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{
         collections::{BTreeMap, HashMap},
         sync::{OnceLock, Weak},
@@ -192,7 +192,8 @@ mod tests {
         }
     }
 
-    fn task() -> ActivityTask {
+    /// Returns a first attempt of an activity.
+    pub(in crate::activity) fn task() -> ActivityTask {
         let started_at = Timestamp(1_000_000);
         ActivityTask {
             token: ActivityTaskToken {

@@ -2,17 +2,23 @@
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use history::{
     Failure,
     task::{ActivityTask, ActivityTaskToken, Answers, FromWorker},
 };
-use tokio::{runtime::Handle, sync::Notify};
+use tokio::{
+    runtime::Handle,
+    sync::Notify,
+    time::{self, MissedTickBehavior},
+};
 
 use super::{
     Attempt, Dependencies, Entry,
@@ -23,8 +29,12 @@ use crate::{driver::panic_failure, error::application, panics};
 /// The activities of a worker, by name.
 pub(crate) type Activities = HashMap<&'static str, Entry>;
 
-/// How many attempts are named in the log when the worker leaves.
+/// How many attempts are named in a line of the log.
 const NAMED_MAX: usize = 10;
+/// An attempt that runs on for so long after it was canceled, or is over, is worth a line in the log: its slot is lost until it ends.
+pub const OVERDUE_AFTER: Duration = Duration::from_secs(30);
+/// How often that is looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Starts attempts, cancels them, and knows which are still running.
 pub(crate) struct Host {
@@ -34,6 +44,8 @@ pub(crate) struct Host {
     answers: Answers,
     running: Mutex<HashMap<Key, Arc<Running>>>,
     leaving: AtomicBool,
+    /// How many were overdue when they were last named.
+    overdue: AtomicUsize,
     /// Told when the last attempt ends.
     idle: Notify,
 }
@@ -52,6 +64,7 @@ impl Host {
             answers,
             running: Mutex::default(),
             leaving: AtomicBool::new(false),
+            overdue: AtomicUsize::new(0),
             idle: Notify::new(),
         }
     }
@@ -111,28 +124,35 @@ impl Host {
         }
     }
 
-    /// Names the attempts that run, if there are any, the oldest first.
-    pub(crate) fn names(&self) -> Option<String> {
-        let mut running = self.all();
-        running.sort_by_key(|running| running.received_at);
-        let mut names: Vec<String> = running
-            .iter()
-            .take(NAMED_MAX)
-            .map(|running| {
-                let (task, token) = (&running.task, &running.task.token);
-                format!(
-                    "`{}` of workflow {} (attempt {}, for {:.1?})",
-                    task.activity_type,
-                    token.workflow_id,
-                    token.attempt,
-                    running.received_at.elapsed()
-                )
-            })
-            .collect();
-        if running.len() > NAMED_MAX {
-            names.push(format!("{} more", running.len() - NAMED_MAX));
+    /// Looks for attempts that run on although they are over, for ever.
+    pub(crate) async fn watch(&self) -> Infallible {
+        let mut looks = time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            if let Some((slots, overdue)) = self.overdue(Instant::now()) {
+                tracing::warn!(
+                    slots,
+                    "attempts of activities were canceled, or their time is over, and their code runs on and keeps its slots: {overdue}. Code that \
+                     blocks needs timeouts of its own; code that takes the context watches for its cancellation"
+                );
+            }
         }
-        (!names.is_empty()).then(|| names.join(", "))
+    }
+
+    /// Returns how many attempts run on although they are over, and names them, when there are more than there were.
+    fn overdue(&self, now: Instant) -> Option<(usize, String)> {
+        let mut overdue = self.all();
+        overdue.retain(|running| running.is_overdue(now, OVERDUE_AFTER));
+        let before = self.overdue.swap(overdue.len(), Ordering::Relaxed);
+        let slots = overdue.len();
+        let names = named(overdue).filter(|_| slots > before)?;
+        Some((slots, names))
+    }
+
+    /// Names the attempts that run, if there are any.
+    pub(crate) fn names(&self) -> Option<String> {
+        named(self.all())
     }
 
     /// Cancels all attempts and answers for them, so that they are repeated elsewhere without waiting for a timeout.
@@ -187,6 +207,29 @@ impl Host {
     }
 }
 
+/// Names attempts, the oldest first, if there are any.
+fn named(mut running: Vec<Arc<Running>>) -> Option<String> {
+    running.sort_by_key(|running| running.received_at);
+    let mut names: Vec<String> = running
+        .iter()
+        .take(NAMED_MAX)
+        .map(|running| {
+            let (task, token) = (&running.task, &running.task.token);
+            format!(
+                "`{}` of workflow {} (attempt {}, for {:.1?})",
+                task.activity_type,
+                token.workflow_id,
+                token.attempt,
+                running.received_at.elapsed()
+            )
+        })
+        .collect();
+    if running.len() > NAMED_MAX {
+        names.push(format!("{} more", running.len() - NAMED_MAX));
+    }
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
 /// Tells an attempt that the worker leaves; one that is the last only when the time to finish is over.
 fn tell_leaving(running: &Running) {
     if !running.is_last() {
@@ -200,4 +243,44 @@ pub(super) fn left() -> Failure {
         "the worker left before the activity ended".to_owned(),
         "WorkerShutdown".to_owned(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use history::Payloads;
+
+    use super::{super::heartbeat::tests::task, *};
+
+    #[tokio::test]
+    async fn attempts_that_run_on_although_they_are_over_are_named_once() {
+        let host = Arc::new(Host::new(
+            HashMap::new(),
+            Dependencies::default(),
+            Handle::current(),
+            Answers::new(|_| true),
+        ));
+        let begin = |attempt| {
+            let mut task = Box::new(task());
+            task.token.attempt = attempt;
+            let running = Arc::new(Running::new(task, host.clone()));
+            let key = Key::of(&running.task.token);
+            host.running().insert(key, running.clone());
+            running
+        };
+        let (first, _second) = (begin(1), begin(2));
+        host.cancel(&first.task.token);
+        let later = Instant::now() + OVERDUE_AFTER;
+
+        assert!(host.overdue(Instant::now()).is_none());
+        let (slots, names) = host.overdue(later).unwrap();
+        assert_eq!(slots, 1);
+        assert!(names.contains("`a` of workflow w (attempt 1"), "{names}");
+        assert!(host.overdue(later).is_none());
+        first.complete(Payloads::default());
+        assert!(host.overdue(later).is_none());
+        let third = begin(3);
+        host.cancel(&third.task.token);
+        let later = Instant::now() + OVERDUE_AFTER;
+        assert!(host.overdue(later).is_some());
+    }
 }

@@ -4,11 +4,11 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU8, Ordering},
     },
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures::task::AtomicWaker;
@@ -60,6 +60,8 @@ pub(crate) struct Running {
     pub(super) received_at: Instant,
     pub(super) heartbeats: Throttle,
     told: AtomicU8,
+    /// When it was canceled: it keeps a slot that nobody has anything of.
+    canceled_at: OnceLock<Instant>,
     /// Wakes code that waits for its cancellation.
     pub(super) cancellation: Notify,
     /// Wakes whoever drops code that can't see its cancellation.
@@ -74,15 +76,25 @@ impl Running {
             task,
             host,
             told: AtomicU8::new(0),
+            canceled_at: OnceLock::new(),
             cancellation: Notify::new(),
             supervisor: AtomicWaker::new(),
         }
     }
 
     pub(super) fn tell(&self, told: Told) {
+        if matches!(told, Told::Canceled) {
+            self.canceled_at.get_or_init(Instant::now);
+        }
         self.told.fetch_max(told as u8, Ordering::AcqRel);
         self.cancellation.notify_waiters();
         self.supervisor.wake();
+    }
+
+    /// Says whether it was canceled so long before this moment.
+    pub(super) fn is_overdue(&self, now: Instant, after: Duration) -> bool {
+        let canceled_at = self.canceled_at.get();
+        canceled_at.is_some_and(|at| now.saturating_duration_since(*at) >= after)
     }
 
     /// Says why its code is to stop, if it is.
