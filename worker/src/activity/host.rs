@@ -32,7 +32,7 @@ pub(crate) type Activities = HashMap<&'static str, Entry>;
 /// How many attempts are named in a line of the log.
 const NAMED_MAX: usize = 10;
 /// An attempt that runs on for so long after it was canceled, or is over, is worth a line in the log: its slot is lost until it ends.
-pub const OVERDUE_AFTER: Duration = Duration::from_secs(30);
+pub(super) const OVERDUE_AFTER: Duration = Duration::from_secs(30);
 /// How often that is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
