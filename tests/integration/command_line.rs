@@ -287,6 +287,73 @@ async fn audit_check_tells_a_sound_database_from_a_broken_one_and_from_none() {
     server.stop().await;
 }
 
+/// An address, what the environment says, and what the error tells if the login is refused.
+type Login<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<&'a str>);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_found_where_libpq_finds_it() {
+    let server = Server::start().await;
+    // postgres://USER:PASSWORD@SERVER/NAME
+    let whole = server.database_url();
+    let (account, place) = whole.rsplit_once('@').unwrap();
+    let (user, password) = account.rsplit_once(':').unwrap();
+    let url = format!("{user}@{place}");
+    let home = std::env::temp_dir().join(format!("home-{}", uuid::Uuid::new_v4().simple()));
+    std::fs::create_dir(&home).unwrap();
+    let file = |name: &str, password: &str, mode: u32| {
+        let file = home.join(name);
+        std::fs::write(&file, format!("127.0.0.1:*:*:*:{password}\n")).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(&file, mode).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let (good, open) = (file("good", password, 0o600), file("open", password, 0o644));
+    let bad = file("bad", "wrong", 0o600);
+    let check = async |url: &str, environment: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
+        command
+            .args(["audit", "check", "--database-url", url])
+            .env("HOME", &home)
+            .env_remove("PGPASSWORD")
+            .env_remove("PGPASSFILE")
+            .envs(environment.iter().copied());
+        let (code, _, err) = run(command).await;
+        (code, err)
+    };
+    let with = |file: &str| format!("{url}?passfile={file}");
+
+    let (with_good, with_bad) = (with(&good), with(&bad));
+    let of_bad = format!("that of the file {bad}");
+    let logins: [Login<'_>; 10] = [
+        (&url, &[("PGPASSWORD", password)], None),
+        (&url, &[("PGPASSFILE", &good)], None),
+        (&with_good, &[("PGPASSFILE", &bad)], None),
+        (&with_bad, &[("PGPASSWORD", password)], None),
+        (&whole, &[("PGPASSWORD", "wrong")], None),
+        (&url, &[], Some("asks for a password, and none is in")),
+        (&url, &[("PGPASSWORD", "wrong")], Some("that of PGPASSWORD")),
+        (&with_bad, &[("PGPASSFILE", &good)], Some(&of_bad)),
+        (&with(&open), &[], Some("chmod 600")),
+        (&with("/nowhere"), &[], Some("/nowhere is not read")),
+    ];
+    for (url, environment, refused) in logins {
+        let (code, err) = check(url, environment).await;
+        match refused {
+            None => assert_eq!((code, err.as_str()), (0, ""), "{environment:?}"),
+            Some(text) => {
+                assert_eq!(code, 3, "{err}");
+                assert!(err.contains("[DATABASE_REFUSED]"), "{err}");
+                assert!(err.contains(text), "{text}: {err}");
+            }
+        }
+    }
+    file(".pgpass", password, 0o600);
+    let (code, err) = check(&url, &[]).await;
+    assert_eq!((code, err.as_str()), (0, ""));
+    std::fs::remove_dir_all(&home).unwrap();
+    server.stop().await;
+}
+
 /// Starts a command that waits for ever, and returns the first line of its stderr that has this text.
 async fn waits_and_says(address: &str, words: &[&str], text: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_node"));

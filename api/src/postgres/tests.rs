@@ -693,6 +693,10 @@ async fn password_is_in_a_file_for_psql_and_not_in_the_url_for_humans() {
     if let Ok(psql) = psql {
         assert_eq!(String::from_utf8_lossy(&psql.stdout), "in\n", "{psql:?}");
     }
+    // What is printed for people is taken from them.
+    engine::Engine::reach(server.url_with_passfile())
+        .await
+        .unwrap();
     server.stop().await.unwrap();
 }
 

@@ -6,18 +6,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Error, tls};
+use super::{
+    Error,
+    password::{self, Login, Missing, Password},
+    tls,
+};
 
 /// Where a database is, and how to get there.
 pub(crate) struct Target {
     pub(crate) hosts: Vec<Host>,
     pub(crate) user: String,
-    pub(crate) password: Option<String>,
+    pub(crate) password: Result<Password, Missing>,
     pub(crate) database: String,
     pub(crate) tls: tls::Settings,
     /// Only a server that takes writes will do.
     pub(crate) writable: bool,
-    /// Settings for the session: names and values.
+    /// Settings for the session, after those of `PGOPTIONS`: names and values.
     pub(crate) options: Vec<(String, String)>,
 }
 
@@ -95,6 +99,21 @@ impl Target {
         hosts.join(", ")
     }
 
+    /// Returns the settings for the session as a server takes them: those of `PGOPTIONS`, then its own, which count.
+    pub(crate) fn startup_options(&self) -> String {
+        let mut options = std::env::var("PGOPTIONS").unwrap_or_default();
+        for (name, value) in &self.options {
+            options.push_str(if options.is_empty() { "-c " } else { " -c " });
+            for letter in name.chars().chain(['=']).chain(value.chars()) {
+                if letter == '\\' || letter.is_whitespace() {
+                    options.push('\\');
+                }
+                options.push(letter);
+            }
+        }
+        options
+    }
+
     /// Reads a URL.
     pub(crate) fn parse(url: &str) -> Result<Self, Error> {
         let rest = ["postgres://", "postgresql://"]
@@ -135,8 +154,14 @@ impl Target {
         };
         let hosts = hosts_of(hosts, &mut parameters)?;
         let writable = hosts.len() > 1;
+        let login = Login {
+            hosts: &hosts,
+            database: &database,
+            user: &user,
+        };
+        let given = parameters.take("password").or(password);
         let target = Self {
-            password: parameters.take("password").or(password),
+            password: password::find(given, parameters.take("passfile"), &login),
             writable: writable_of(&mut parameters)?.unwrap_or(writable),
             tls: tls_of(&mut parameters)?,
             options: options_of(&parameters.take("options").unwrap_or_default())?,
@@ -271,8 +296,9 @@ fn usual(name: &str) -> Option<PathBuf> {
 
 /// Reads `-c name=value -c name=value`.
 fn options_of(text: &str) -> Result<Vec<(String, String)>, Error> {
-    let words = text.split_whitespace().filter(|word| *word != "-c");
-    let setting = |word: &str| {
+    let words = words_of(text);
+    let words = words.iter().filter(|word| *word != "-c");
+    let setting = |word: &String| {
         let word = word
             .strip_prefix("-c")
             .or(word.strip_prefix("--"))
@@ -283,6 +309,25 @@ fn options_of(text: &str) -> Result<Vec<(String, String)>, Error> {
         }
     };
     words.map(setting).collect()
+}
+
+/// Cuts a text at its spaces; a backslash stands for what follows it.
+fn words_of(text: &str) -> Vec<String> {
+    let (mut words, mut word) = (Vec::new(), None::<String>);
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        let letter = match letter {
+            '\\' => letters.next().unwrap_or('\\'),
+            space if space.is_whitespace() => {
+                words.extend(word.take());
+                continue;
+            }
+            letter => letter,
+        };
+        word.get_or_insert_default().push(letter);
+    }
+    words.extend(word);
+    words
 }
 
 /// Reads what is written as `%41`.
@@ -342,7 +387,7 @@ mod tests {
             (target.user.as_str(), target.database.as_str()),
             ("ann", "work")
         );
-        assert_eq!(target.password.as_deref(), Some("s@cret"));
+        assert_eq!(target.password.unwrap().text, "s@cret");
         assert_eq!(target.tls.mode, tls::Mode::Prefer);
         assert!(!target.writable);
         let target = Target::parse("postgresql://ann@[::1]?sslmode=disable").unwrap();
@@ -362,11 +407,19 @@ mod tests {
 
     #[test]
     fn settings_for_the_session_are_read() {
-        let target = Target::parse("postgres://a@x/d?options=-c%20search_path%3Dwork").unwrap();
-        assert_eq!(
-            target.options,
-            [("search_path".to_owned(), "work".to_owned())]
-        );
+        let options = r"-c search_path=work  --work_mem=4MB -cx.y=a\ b\\c";
+        let options = options.replace(' ', "%20").replace('=', "%3D");
+        let target = Target::parse(&format!("postgres://a@x/d?options={options}")).unwrap();
+        let settings = [
+            ("search_path", "work"),
+            ("work_mem", "4MB"),
+            ("x.y", r"a b\c"),
+        ];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(target.options, settings);
+        let told = target.startup_options();
+        let own = r"-c search_path=work -c work_mem=4MB -c x.y=a\ b\\c";
+        assert!(told.ends_with(own), "{told}");
     }
 
     #[test]

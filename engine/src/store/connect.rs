@@ -309,10 +309,11 @@ impl Address {
             .application_name(&session.name())
             // Of a bridge it is a door inside this process; else there is none.
             .ssl_mode(PgSslMode::Disable)
+            // After those of PGOPTIONS, which it has taken by itself.
             .options(target.options.iter().map(|(name, value)| (name, value)));
         let options = match &target.password {
-            Some(password) => options.password(password),
-            None => options,
+            Ok(password) => options.password(&password.text),
+            Err(_missing) => options,
         };
         match (&self.bridge, &target.hosts[..]) {
             (Some(bridge), _) => options.socket(bridge.folder()).port(bridge::PORT),
@@ -412,6 +413,39 @@ pub(super) mod tests {
         let pool = pool(&address).await.unwrap();
         migrate(&pool).await.unwrap();
         address
+    }
+
+    /// What the environment of a process says that [`the_environment_counts_alike_for_all_sessions`].
+    const PGOPTIONS: &str =
+        "-c search_path=elsewhere -c coreason.a=environment -c coreason.b=environment";
+
+    #[tokio::test]
+    async fn the_environment_counts_alike_for_all_sessions() {
+        if std::env::var("PGOPTIONS").as_deref() != Ok(PGOPTIONS) {
+            let name = "store::connect::tests::the_environment_counts_alike_for_all_sessions";
+            let mut itself = std::process::Command::new(std::env::current_exe().unwrap());
+            itself.args(["--exact", name]).env("PGOPTIONS", PGOPTIONS);
+            let itself = itself.output().unwrap();
+            let told = String::from_utf8_lossy(&itself.stdout);
+            assert!(itself.status.success(), "{told}");
+            assert!(told.contains("1 passed"), "{told}");
+            return;
+        }
+        let server = std::env::var("COREASON_TEST_DATABASE_URL")
+            .expect("./test sets COREASON_TEST_DATABASE_URL");
+        let address = Address::find(&format!("{server}?options=-c%20coreason.b%3Daddress")).await;
+        let address = address.unwrap();
+        let asked = "SELECT concat_ws(' ', current_setting('search_path'), current_setting('coreason.a'), current_setting('coreason.b'))";
+        let session = Session::Pooled(Pool::Read);
+        let client = address.client(session, Purpose::Lock).await.unwrap();
+        let mut connection = address.session(session).await.unwrap();
+
+        let of_tokio: String = client.query_one(asked, &[]).await.unwrap().get(0);
+        let of_sqlx = connection.fetch_one(asked).await.unwrap();
+        let of_sqlx: String = sqlx::Row::get(&of_sqlx, 0);
+
+        assert_eq!(of_tokio, "public environment address");
+        assert_eq!(of_sqlx, of_tokio);
     }
 
     #[tokio::test]

@@ -192,22 +192,25 @@ impl Way {
             .user(&target.user)
             .dbname(&target.database)
             .application_name(name);
-        if let Some(password) = &target.password {
-            config.password(password);
+        if let Ok(password) = &target.password {
+            config.password(&password.text);
         }
-        if !target.options.is_empty() {
-            let settings = target.options.iter();
-            let settings: Vec<String> = settings
-                .map(|(name, value)| format!("-c {name}={value}"))
-                .collect();
-            config.options(settings.join(" "));
+        let options = target.startup_options();
+        if !options.is_empty() {
+            config.options(options);
         }
         let Dialed { wire, tls_failed } = self.dial_at(n, go).await?;
         let connected = timeout(CONNECT_TIMEOUT, config.connect_raw(wire, NoTls)).await;
         let connected = connected.map_err(|_elapsed| unanswered(&target.hosts[n]))?;
         let (client, connection) = connected.map_err(|error| match tls_failed {
             Some(tls) if is_refusal(&error) => refused_without_tls(&target.hosts[n], &error, &tls),
-            _ => error.into(),
+            _ => match &target.password {
+                Err(missing) if is_password_missing(&error) => Error::Refused {
+                    server: target.hosts[n].to_string(),
+                    problem: format!("it asks for a password, and {missing}"),
+                },
+                _ => error.into(),
+            },
         })?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -356,6 +359,11 @@ fn refused_without_tls(host: &Host, refusal: &tokio_postgres::Error, tls: &Refus
 /// Says whether a server does not let somebody in this way; a wrong password is wrong either way.
 fn is_refusal(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+}
+
+/// Says whether a server asked for a password and got none. The library says so itself, without a code.
+fn is_password_missing(error: &tokio_postgres::Error) -> bool {
+    error.code().is_none() && innermost(error) == "password missing"
 }
 
 /// Opens a connection to an address of a name.

@@ -16,6 +16,7 @@ pub mod list;
 pub(crate) mod load;
 pub(crate) mod ownership;
 pub(crate) mod partition;
+mod password;
 mod pooler;
 pub(crate) mod postgres;
 mod reach;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::error::SqlState;
 
-use super::{Error, dial::Way};
+use super::{Error, dial::Way, password::Origin};
 use crate::error::innermost;
 use crate::limits::SERVER_START_MAX;
 
@@ -26,10 +26,16 @@ pub(super) async fn check(way: &Way) -> Result<(), Error> {
             Err(Error::Driver(error)) => error,
             Err(error) => return Err(error),
         };
-        let problem = match error.as_db_error() {
+        let mut problem = match error.as_db_error() {
             Some(told) => told.message().to_owned(),
             None => innermost(&error),
         };
+        if error.code() == Some(&SqlState::INVALID_PASSWORD)
+            && let Ok(password) = &way.target.password
+            && password.origin != Origin::Address
+        {
+            problem = format!("{problem} (the password is that of {})", password.origin);
+        }
         let starting = error.code() == Some(&SqlState::CANNOT_CONNECT_NOW);
         if error.as_db_error().is_some() && !starting {
             return Err(Error::Refused { server, problem });
