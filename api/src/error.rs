@@ -172,6 +172,10 @@ impl Error {
                     | store::Error::NewerSchema(_)
                     | store::Error::OtherSchema(_)
                     | store::Error::Migrate(_)
+                    | store::Error::MayNotMigrate(_)
+                    | store::Error::MayNotRead(_)
+                    | store::Error::NoTables(_)
+                    | store::Error::NotUtf8(_)
                     | store::Error::OldServer(_)
                     | store::Error::Address(_)
                     | store::Error::Pooled

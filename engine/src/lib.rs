@@ -186,8 +186,9 @@ impl Engine {
     /// # Errors
     /// When the database can't be reached, is older than Postgres 15, or has a newer schema.
     pub async fn open(config: Config) -> Result<Self, Error> {
-        let address = store::connect::Address::find(&config.database_url).await?;
+        let address = store::connect::Address::find_to_write(&config.database_url).await?;
         let whole = store::connect::pool(&address).await?;
+        store::connect::check(&address, &whole).await?;
         store::connect::check_limit(&whole).await?;
         store::connect::migrate(&whole).await?;
         whole.close().await;

@@ -71,14 +71,15 @@ pub async fn check(pool: &PgPool) -> Result<Vec<Rule>, store::Error> {
 /// moment is a text that Postgres understands, such as `yesterday`; nothing is returned when it does not.
 ///
 /// # Errors
-/// When the database fails.
+/// When the database fails, or the role may not read it.
 pub async fn rules(
     pool: &PgPool,
     since: Option<&str>,
     shown: u16,
 ) -> Result<Option<Vec<Rule>>, store::Error> {
-    let checked = store::check::check(pool, since.unwrap_or(ALWAYS), i32::from(shown)).await?;
+    let checked = store::check::check(pool, since.unwrap_or(ALWAYS), i32::from(shown)).await;
     checked
+        .map_err(store::connect::if_unread)?
         .map(|rules| rules.into_iter().map(rule).collect())
         .transpose()
 }

@@ -27,8 +27,14 @@ pub const FINDINGS_MAX: usize = 10_000;
 const PAGE_ROWS: i64 = 1000;
 
 /// Opens a database to be audited, as it is: nothing is migrated.
+///
+/// # Errors
+/// When it can't be reached, or has no tables of an engine.
 pub async fn connect(url: &str) -> Result<PgPool, store::Error> {
-    store::connect::pool(&store::connect::Address::find(url).await?).await
+    let address = store::connect::Address::find(url).await?;
+    let pool = store::connect::pool(&address).await?;
+    store::connect::check_tables(&address, &pool).await?;
+    Ok(pool)
 }
 
 /// What is audited.
@@ -141,8 +147,14 @@ impl Report {
 /// Computes the chains again and reports what is wrong. Memory does not grow with the number of rows. Commits go on meanwhile.
 ///
 /// # Errors
-/// When the database fails. A row that can't be read is a finding.
+/// When the database fails, or the role may not read it. A row that can't be read is a finding.
 pub async fn verify(pool: &PgPool, scope: Scope) -> Result<Report, store::Error> {
+    verify_scope(pool, scope)
+        .await
+        .map_err(store::connect::if_unread)
+}
+
+async fn verify_scope(pool: &PgPool, scope: Scope) -> Result<Report, store::Error> {
     let mut report = Report::default();
     match scope {
         Scope::Everything => {

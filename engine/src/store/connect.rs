@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, PgConnection,
+    migrate::MigrateError,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use super::{
     bridge::{self, Bridge},
     dial::Way,
     failover::Since,
-    pooler, reach,
+    pooler, reach, told,
 };
 use crate::limits::{
     AUDIT_CONNECTIONS, AUDIT_IDLE_IN_TRANSACTION_MAX, COMMIT_LOCK_WAIT, CONNECTION_WAIT_MAX,
@@ -28,6 +29,9 @@ const OLDEST: i32 = 150_000;
 
 /// The SQLSTATE of a server that does not let somebody in this way.
 const NOT_LET_IN: &str = "28000";
+
+/// The SQLSTATE of a role that has no right to what it asks for.
+const NO_RIGHT: &str = "42501";
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
@@ -170,9 +174,9 @@ fn where_known(name: &str, value: &str) -> String {
     )
 }
 
-/// Finds a way to the database of a URL that leads there.
-async fn way(url: &str) -> Result<Way, Error> {
-    let way = Way::new(Target::parse(url)?)?;
+/// Finds a way to a database that leads there.
+async fn way(target: Target) -> Result<Way, Error> {
+    let way = Way::new(target)?;
     reach::check(&way).await?;
     Ok(way)
 }
@@ -191,7 +195,7 @@ impl Address {
     /// # Errors
     /// When the URL can't be meant, or no server of it can be reached.
     pub(crate) async fn reach(url: &str) -> Result<(), Error> {
-        way(url).await?;
+        way(Target::parse(url)?).await?;
         Ok(())
     }
 
@@ -213,7 +217,21 @@ impl Address {
     /// # Errors
     /// When the URL can't be meant, no server of it can be reached, or something is in between that breaks sessions.
     pub(crate) async fn find(url: &str) -> Result<Self, Error> {
-        let way = way(url).await?;
+        Self::lead_to(Target::parse(url)?).await
+    }
+
+    /// Finds the way to the database of a `postgres://` URL, to write there.
+    ///
+    /// # Errors
+    /// As of [`Self::find`], and when its server is a standby and not on this machine: see [`check`].
+    pub(crate) async fn find_to_write(url: &str) -> Result<Self, Error> {
+        let mut target = Target::parse(url)?;
+        target.writable = true;
+        Self::lead_to(target).await
+    }
+
+    async fn lead_to(target: Target) -> Result<Self, Error> {
+        let way = way(target).await?;
         pooler::refuse(&way).await?;
         let bridge = if way.is_special() {
             Some(Arc::new(Bridge::open(way.clone())?))
@@ -331,6 +349,54 @@ async fn settle(connection: &mut PgConnection, settings: &str) -> Result<(), sql
     Ok(())
 }
 
+/// Sees that an engine can work on a database.
+///
+/// # Errors
+/// [`Error::Standby`] and [`Error::NotUtf8`].
+pub(crate) async fn check(address: &Address, pool: &sqlx::PgPool) -> Result<(), Error> {
+    let database = sqlx::query!(
+        r#"SELECT current_setting('server_encoding') AS "encoding!", pg_is_in_recovery() AS "standby!""#
+    )
+    .fetch_one(pool)
+    .await?;
+    if database.standby {
+        return Err(Error::Standby(address.way.target.servers()));
+    }
+    if database.encoding != "UTF8" {
+        return Err(Error::NotUtf8(database.encoding));
+    }
+    Ok(())
+}
+
+/// Sees that a database has the tables of an engine, and what audits them.
+///
+/// # Errors
+/// [`Error::NoTables`].
+pub(crate) async fn check_tables(address: &Address, pool: &sqlx::PgPool) -> Result<(), Error> {
+    let there = sqlx::query_scalar!(
+        r#"SELECT to_regclass('history') IS NOT NULL AND to_regclass('audit_rule') IS NOT NULL AS "there!""#
+    )
+    .fetch_one(pool)
+    .await?;
+    if there {
+        Ok(())
+    } else {
+        Err(Error::NoTables(address.way.target.to_string()))
+    }
+}
+
+/// Returns what an audit is refused with instead, if it is that the role may not read.
+pub(crate) fn if_unread(error: Error) -> Error {
+    match error {
+        Error::Sqlx(sqlx::Error::Database(told))
+            if told.code().is_some_and(|code| code == NO_RIGHT) =>
+        {
+            Error::MayNotRead(told.message().to_owned())
+        }
+        error => error,
+    }
+}
+
 /// Opens the pool for what takes as long as it does, and sees that the server is new enough.
 pub(crate) async fn pool(address: &Address) -> Result<sqlx::PgPool, Error> {
     let pool = address.pool(Pool::Whole);
@@ -379,13 +445,24 @@ pub(crate) async fn check_limit(pool: &sqlx::PgPool) -> Result<(), Error> {
 pub(crate) async fn migrate(pool: &sqlx::PgPool) -> Result<(), Error> {
     match MIGRATIONS.run(pool).await {
         Ok(()) => Ok(()),
-        Err(sqlx::migrate::MigrateError::VersionMissing(version)) => {
-            Err(Error::NewerSchema(version))
-        }
-        Err(sqlx::migrate::MigrateError::VersionMismatch(version)) => {
-            Err(Error::OtherSchema(version))
+        Err(MigrateError::VersionMissing(version)) => Err(Error::NewerSchema(version)),
+        Err(MigrateError::VersionMismatch(version)) => Err(Error::OtherSchema(version)),
+        Err(MigrateError::Execute(error)) => Err(not_migrated(error, MigrateError::Execute)),
+        Err(MigrateError::ExecuteMigration(error, version)) => {
+            let of_this = |error| MigrateError::ExecuteMigration(error, version);
+            Err(not_migrated(error, of_this))
         }
         Err(error) => Err(Error::Migrate(Box::new(error))),
+    }
+}
+
+/// Tells why a migration failed that the database has refused.
+fn not_migrated(error: sqlx::Error, migrating: impl Fn(sqlx::Error) -> MigrateError) -> Error {
+    match told::plainly(error) {
+        sqlx::Error::Database(told) if told.code().is_some_and(|code| code == NO_RIGHT) => {
+            Error::MayNotMigrate(told.message().to_owned())
+        }
+        error => Error::Migrate(Box::new(migrating(error))),
     }
 }
 

@@ -21,6 +21,7 @@ mod pooler;
 pub(crate) mod postgres;
 mod reach;
 mod tls;
+mod told;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -256,6 +257,29 @@ pub enum Error {
     /// A migration failed.
     #[error("migration failed")]
     Migrate(#[source] Box<sqlx::migrate::MigrateError>),
+    /// The role has no right to make the schema.
+    #[error(
+        "the role may not make or change the engine's tables: {0}; connect as the role that owns them, or where there are none yet, \
+         GRANT CREATE ON SCHEMA public TO it"
+    )]
+    MayNotMigrate(String),
+    /// The role has no right to read what is audited.
+    #[error(
+        "the role may not read what is audited: {0}; GRANT pg_read_all_data TO it, or connect as the role that owns the tables"
+    )]
+    MayNotRead(String),
+    /// No engine has ever been opened on the database.
+    #[error(
+        "there are no tables of an engine in database {0}: name another database, or, if it is the one, open it first with coreason dev, \
+         which makes them"
+    )]
+    NoTables(String),
+    /// The database can't hold every text.
+    #[error(
+        "the text of the database is {0}, which can't hold all that workflows may say; make one with CREATE DATABASE … ENCODING 'UTF8' \
+         TEMPLATE template0"
+    )]
+    NotUtf8(String),
     /// The server is too old.
     #[error("the server is Postgres {0}; the oldest supported is 15")]
     OldServer(i32),
@@ -271,7 +295,9 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Of the servers that can be reached, none takes writes.
-    #[error("{0} is a standby, which takes no writes")]
+    #[error(
+        "{0} is a standby, which takes no writes; name the server that does, or all of them in one address"
+    )]
     Standby(String),
     /// The server takes writes, and was replaced by a standby that was promoted.
     #[error("{0} was replaced: this process knows a standby that was promoted since")]
@@ -294,7 +320,7 @@ impl From<sqlx::Error> for Error {
         match error {
             // What came instead of a connection a pool does not tell.
             sqlx::Error::PoolTimedOut => Self::NoConnection,
-            error => Self::Sqlx(error),
+            error => Self::Sqlx(told::plainly(error)),
         }
     }
 }
@@ -344,14 +370,16 @@ impl Error {
             | Self::FailedOver
             | Self::Bridge(_) => "DATABASE_FAILED",
             Self::Unreachable { .. } => "DATABASE_UNREACHABLE",
-            Self::Refused { .. } => "DATABASE_REFUSED",
+            Self::Refused { .. } | Self::MayNotRead(_) => "DATABASE_REFUSED",
             Self::Tls { .. } => "DATABASE_TLS_FAILED",
             Self::Pooled => "DATABASE_POOLED",
             Self::Corrupt { .. } | Self::Altered { .. } | Self::UnknownNamespace { .. } => {
                 "CORRUPT_ROW"
             }
             Self::NewerSchema(_) => "SCHEMA_TOO_NEW",
-            Self::OtherSchema(_) | Self::Migrate(_) => "MIGRATION_FAILED",
+            Self::OtherSchema(_) | Self::Migrate(_) | Self::MayNotMigrate(_) => "MIGRATION_FAILED",
+            Self::NoTables(_) => "NO_DATABASE",
+            Self::NotUtf8(_) => "DATABASE_NOT_UTF8",
             Self::OldServer(_) => "POSTGRES_TOO_OLD",
             Self::Address(_) => "DATABASE_ADDRESS_INVALID",
         }

@@ -25,3 +25,4 @@ mod silence;
 mod slow;
 #[path = "../engine/support.rs"]
 mod support;
+mod unfit;
