@@ -150,8 +150,8 @@ struct Written {
 
 impl<K: Eq + Hash> Known<K> {
     /// Says what is to be written of a line, if it is.
-    fn write(&mut self, kind: Option<K>, line: &str, now: Instant) -> Option<Written> {
-        if let Some(known) = self.lines.get_mut(line)
+    fn write(&mut self, kind: Option<K>, text: &str, now: Instant) -> Option<Written> {
+        if let Some(known) = self.lines.get_mut(text)
             && now.duration_since(known.written_at) < WINDOW
         {
             known.left_out += 1;
@@ -161,7 +161,7 @@ impl<K: Eq + Hash> Known<K> {
             Some(kind) => self.like(kind, now)?,
             None => Like::Written,
         };
-        if let Some(known) = self.lines.get_mut(line) {
+        if let Some(known) = self.lines.get_mut(text) {
             known.written_at = now;
             let left_out = std::mem::take(&mut known.left_out);
             return Some(Written {
@@ -177,7 +177,7 @@ impl<K: Eq + Hash> Known<K> {
             written_at: now,
             left_out: 0,
         };
-        self.lines.insert(line.to_owned(), line_now);
+        self.lines.insert(text.to_owned(), line_now);
         Some(Written {
             left_out: 0,
             like,

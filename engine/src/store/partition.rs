@@ -73,7 +73,9 @@ pub(crate) async fn ensure_partitions(pool: &PgPool, now: Timestamp) -> Result<(
         match create(&mut connection, week).await {
             Ok(is_new) => created |= is_new,
             Err(error) => {
-                let code = error.as_database_error().and_then(|error| error.code());
+                let code = error
+                    .as_database_error()
+                    .and_then(sqlx::error::DatabaseError::code);
                 let Some(because) = code.as_deref().and_then(can_do_without) else {
                     return Err(error);
                 };
