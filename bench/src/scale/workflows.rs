@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use crate::{own, workflows};
 
-/// When each step of [`long`] was, and how late each sleeper woke.
+/// When each step of [`long()`] was, and how late each sleeper woke.
 pub(super) static STEPS: Mutex<Vec<Instant>> = Mutex::new(Vec::new());
 pub(super) static LATE_MILLIS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 
-/// How often each attempt of [`beats`] tells of itself, and how often [`fails`] fails.
+/// How often each attempt of [`beats()`] tells of itself, and how often [`fails()`] fails.
 pub(super) const BEATS: u32 = 200;
 pub(super) const FAILURES: u32 = 50;
 

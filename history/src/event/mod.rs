@@ -1,7 +1,7 @@
 //! The events of a history, with Temporal's names and attributes (`temporal.api.history.v1`).
 //!
 //! An attribute that is absent in Temporal is absent here; times and durations are
-//! [`Timestamp`] and [`Millis`]. `workflow_task_completed_event_id` is the completion whose
+//! [`Timestamp`] and [`Millis`](crate::Millis). `workflow_task_completed_event_id` is the completion whose
 //! commands made the event.
 
 use std::collections::BTreeMap;
