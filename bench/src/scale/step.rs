@@ -93,9 +93,7 @@ pub(super) async fn start_many(
             let (engine, numbers) = (engine.clone(), numbers.clone());
             tokio::spawn(async move {
                 for n in numbers.skip(client).step_by(CLIENTS) {
-                    engine
-                        .start_workflow(&Namespace::known("default"), request(n))
-                        .await?;
+                    start_one(&engine, || request(n)).await?;
                 }
                 anyhow::Ok(())
             })
@@ -105,6 +103,24 @@ pub(super) async fn start_many(
         client.await??;
     }
     Ok(begun.elapsed())
+}
+
+/// Starts a workflow; one that is refused while memory is full is sent again, as it is to be.
+async fn start_one(
+    engine: &Engine,
+    request: impl Fn() -> history::decide::StartWorkflow,
+) -> Result<()> {
+    const AGAIN_AFTER: Duration = Duration::from_millis(20);
+    let namespace = Namespace::known("default");
+    loop {
+        match engine.start_workflow(&namespace, request()).await {
+            Err(error) if error.code() == "UNAVAILABLE" => tokio::time::sleep(AGAIN_AFTER).await,
+            answer => {
+                answer?;
+                return Ok(());
+            }
+        }
+    }
 }
 
 /// Waits until a query of one number gives at least this one.
