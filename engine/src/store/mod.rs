@@ -379,7 +379,7 @@ impl Error {
             Self::NewerSchema(_) => "SCHEMA_TOO_NEW",
             Self::OtherSchema(_) | Self::Migrate(_) | Self::MayNotMigrate(_) => "MIGRATION_FAILED",
             Self::NoTables(_) => "NO_DATABASE",
-            Self::NotUtf8(_) => "DATABASE_NOT_UTF8",
+            Self::NotUtf8(_) => "DATABASE_NOT_UNICODE",
             Self::OldServer(_) => "POSTGRES_TOO_OLD",
             Self::Address(_) => "DATABASE_ADDRESS_INVALID",
         }

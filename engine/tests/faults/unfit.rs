@@ -49,7 +49,7 @@ async fn a_database_that_is_not_utf8_is_refused_at_the_start() {
 
         let (code, said) = refused(&url).await;
 
-        assert_eq!(code, "DATABASE_NOT_UTF8", "{said}");
+        assert_eq!(code, "DATABASE_NOT_UNICODE", "{said}");
         assert!(
             said.contains(encoding) && said.contains("template0"),
             "{said}"
