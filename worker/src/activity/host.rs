@@ -5,7 +5,7 @@ use std::{
     convert::Infallible,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -44,8 +44,6 @@ pub(crate) struct Host {
     answers: Answers,
     running: Mutex<HashMap<Key, Arc<Running>>>,
     leaving: AtomicBool,
-    /// How many were overdue when they were last named.
-    overdue: AtomicUsize,
     /// Told when the last attempt ends.
     idle: Notify,
 }
@@ -64,7 +62,6 @@ impl Host {
             answers,
             running: Mutex::default(),
             leaving: AtomicBool::new(false),
-            overdue: AtomicUsize::new(0),
             idle: Notify::new(),
         }
     }
@@ -140,14 +137,13 @@ impl Host {
         }
     }
 
-    /// Returns how many attempts run on although they are over, and names them, when there are more than there were.
+    /// Returns how many attempts run on although they are over, and names those that were not named before, if there are any.
     fn overdue(&self, now: Instant) -> Option<(usize, String)> {
         let mut overdue = self.all();
         overdue.retain(|running| running.is_overdue(now, OVERDUE_AFTER));
-        let before = self.overdue.swap(overdue.len(), Ordering::Relaxed);
         let slots = overdue.len();
-        let names = named(overdue).filter(|_| slots > before)?;
-        Some((slots, names))
+        overdue.retain(|running| running.is_unnamed());
+        Some((slots, named(overdue)?))
     }
 
     /// Names the attempts that run, if there are any.
@@ -277,10 +273,10 @@ mod tests {
         assert!(names.contains("`a` of workflow w (attempt 1"), "{names}");
         assert!(host.overdue(later).is_none());
         first.complete(Payloads::default());
-        assert!(host.overdue(later).is_none());
         let third = begin(3);
         host.cancel(&third.task.token);
         let later = Instant::now() + OVERDUE_AFTER;
-        assert!(host.overdue(later).is_some());
+        // As many as before, and another one.
+        assert!(host.overdue(later).unwrap().1.contains("attempt 3"));
     }
 }

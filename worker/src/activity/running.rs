@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -62,6 +62,8 @@ pub(crate) struct Running {
     told: AtomicU8,
     /// When it was canceled: it keeps a slot that nobody has anything of.
     canceled_at: OnceLock<Instant>,
+    /// The log has named it since.
+    named: AtomicBool,
     /// Wakes code that waits for its cancellation.
     pub(super) cancellation: Notify,
     /// Wakes whoever drops code that can't see its cancellation.
@@ -77,6 +79,7 @@ impl Running {
             host,
             told: AtomicU8::new(0),
             canceled_at: OnceLock::new(),
+            named: AtomicBool::new(false),
             cancellation: Notify::new(),
             supervisor: AtomicWaker::new(),
         }
@@ -95,6 +98,11 @@ impl Running {
     pub(super) fn is_overdue(&self, now: Instant, after: Duration) -> bool {
         let canceled_at = self.canceled_at.get();
         canceled_at.is_some_and(|at| now.saturating_duration_since(*at) >= after)
+    }
+
+    /// Says whether the log is to name it, which it does once.
+    pub(super) fn is_unnamed(&self) -> bool {
+        !self.named.swap(true, Ordering::Relaxed)
     }
 
     /// Says why its code is to stop, if it is.
