@@ -99,7 +99,7 @@ where
         port: None,
     };
     let mut shutdown = Shutdown::on_signals(Duration::ZERO)?;
-    let started = postgres::Server::start_unless(options, shutdown.clone().into_asked());
+    let started = postgres::Server::start_unless(options, shutdown.clone().into_announced());
     let server = started.await?.ok_or(Error::Interrupted)?;
     let done = select! {
         done = Box::pin(work(server.url().to_owned())) => done,

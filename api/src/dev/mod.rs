@@ -230,7 +230,7 @@ async fn start(
 ) -> Result<Option<(Database, Engine)>, Error> {
     let advertised = advertise::address(options, address, app).await?;
     app.advertised(advertised.clone());
-    let Some(database) = Database::open(options, shutdown.clone().into_asked()).await? else {
+    let Some(database) = Database::open(options, shutdown.clone().into_announced()).await? else {
         return Ok(None);
     };
     let mut config = Config::new(database.url(), advertised);
@@ -243,7 +243,8 @@ async fn start(
     }
     let opened = select! {
         opened = Engine::open(config) => opened,
-        () = shutdown.asked() => {
+        // There is nothing yet to go on with.
+        () = shutdown.announced() => {
             database.stop().await?;
             return Ok(None);
         }

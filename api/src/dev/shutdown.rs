@@ -1,4 +1,4 @@
-//! SIGTERM, SIGINT and SIGHUP: the first asks to stop, a second SIGTERM or SIGINT insists on it.
+//! SIGTERM, SIGINT and SIGHUP: the first asks to stop, a second SIGTERM or SIGINT insists on it, or ends the delay first.
 
 use std::time::Duration;
 
@@ -72,9 +72,9 @@ impl Shutdown {
         self.reached(Asked::InOrder).await;
     }
 
-    /// The same, for whoever takes the wait along.
-    pub(crate) async fn into_asked(mut self) {
-        self.asked().await;
+    /// Waits until it is known that the process will stop, for whoever takes the wait along.
+    pub(crate) async fn into_announced(mut self) {
+        self.announced().await;
     }
 
     /// Waits until somebody asks again.
@@ -104,28 +104,39 @@ async fn listening(
     if !delay.is_zero() {
         tracing::info!(
             ?delay,
-            "asked to stop; it goes on as ever until the delay is over"
+            "asked to stop; it goes on as ever until the delay is over, or a second signal ends that"
         );
     }
-    asked.send_replace(Asked::Soon);
     let in_order_at = Instant::now() + delay;
+    asked.send_replace(Asked::Soon);
     if delay.is_zero() {
         asked.send_replace(Asked::InOrder);
-    }
-    sleep(SAME_WISH).await;
-    // One of each kind may be pending.
-    for signal in &mut signals {
-        let _ = signal.recv().now_or_never();
-    }
-    // The end of a terminal is told by the shell and by the system: it never insists.
-    let mut again = select_all(signals.iter_mut().map(|signal| signal.recv().boxed()));
-    if timeout_at(in_order_at, &mut again).await.is_err() {
+        same_wish(&mut signals).await;
+    } else {
+        same_wish(&mut signals).await;
+        // Told again, or over.
+        let _ = timeout_at(in_order_at, another(&mut signals)).await;
         asked.send_replace(Asked::InOrder);
-        again.await;
+        same_wish(&mut signals).await;
     }
+    another(&mut signals).await;
     asked.send_replace(Asked::AtOnce);
     sleep(AT_ONCE_MAX).await;
     std::process::exit(ENDED.into());
+}
+
+/// Takes those that come so soon after one that they mean the same.
+async fn same_wish(signals: &mut [Signal]) {
+    sleep(SAME_WISH).await;
+    // One of each kind may be pending.
+    for signal in signals {
+        let _ = signal.recv().now_or_never();
+    }
+}
+
+/// Waits for another signal. The end of a terminal is told by the shell and by the system: it never insists.
+async fn another(signals: &mut [Signal]) {
+    select_all(signals.iter_mut().map(|signal| signal.recv().boxed())).await;
 }
 
 /// Says, from the status of a process, whether it was started so that the end of a terminal does not reach it, as `nohup` does.
@@ -148,5 +159,24 @@ mod tests {
         assert!(ignores_hangup(&status("0000000000001001")));
         assert!(!ignores_hangup(&status("0000000000001000")));
         assert!(!ignores_hangup(""));
+    }
+
+    #[tokio::test]
+    async fn a_second_signal_ends_the_delay_and_not_the_process() {
+        let signals = vec![signal(SignalKind::user_defined1()).unwrap()];
+        let (sender, mut asked) = watch::channel(Asked::NotYet);
+        let delay = Duration::from_hours(1);
+        tokio::spawn(listening(signals, None, delay, sender));
+        let ask = || nix::sys::signal::raise(nix::sys::signal::Signal::SIGUSR1).unwrap();
+
+        ask();
+        asked.wait_for(|asked| *asked == Asked::Soon).await.unwrap();
+        // What comes too soon is the same wish.
+        while *asked.borrow() < Asked::InOrder {
+            ask();
+            sleep(Duration::from_millis(5)).await;
+        }
+
+        assert_eq!(*asked.borrow(), Asked::InOrder);
     }
 }
