@@ -212,17 +212,17 @@ impl Tenure<'_> {
             patience: expiry,
             progress: Arc::clone(&shared.progress),
         };
-        let mut connections = Vec::new();
-        for n in 0..COMMITTERS {
-            let slot = i16::try_from(n).unwrap_or(i16::MAX);
-            connections.push(answered(limit, self.store.connection(slot, term)).await??);
-        }
+        let connections = self.connections(term, limit).await?;
         let (clock, renewed_at) = self
             .set_clock(&mut *session, (term, expiry, open_since), limit)
             .await?;
         let clock = Arc::new(clock);
         let now = clock.now();
-        answered(limit, self.store.prepare(now)).await??;
+        let made = answered(limit, self.store.prepare(now)).await;
+        done(
+            made,
+            "the next partitions can't be made; trying again later",
+        );
 
         let (commits, commands) = mpsc::unbounded_channel();
         let (sender, inbox) = mpsc::unbounded_channel();
@@ -294,6 +294,20 @@ impl Tenure<'_> {
         parts.end_of(Part::Committer).await?;
         answered(limit, session.leave(term)).await??;
         answered(limit, self.tell_others()).await?
+    }
+
+    /// Opens the connections that commit.
+    async fn connections(
+        &self,
+        term: Term,
+        limit: Duration,
+    ) -> Result<Vec<Box<dyn store::Connection>>, Ended> {
+        let mut connections = Vec::new();
+        for n in 0..COMMITTERS {
+            let slot = i16::try_from(n).unwrap_or(i16::MAX);
+            connections.push(answered(limit, self.store.connection(slot, term)).await??);
+        }
+        Ok(connections)
     }
 
     /// Becomes a member, in the place of those that are dead.

@@ -9,8 +9,8 @@ const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 const FIRST_MONDAY_MS: i64 = 4 * 24 * 60 * 60 * 1000;
 /// This week and the next four: an engine that is started at least once a month never writes to the default partition.
 const WEEKS: i64 = 5;
-/// Creating a partition locks the default one. A long audit may be reading it: then rows go there instead.
-const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '1s'";
+/// Creating a partition locks the default one, and reads it. A long audit may be reading it, or it is large: then rows go there instead.
+const TIMEOUTS: &str = "SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '2s'";
 /// Those who make partitions do so one after the other: several processes may begin on a new database at once. Locks with one key
 /// are members'.
 const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(1, 0)";
@@ -18,6 +18,8 @@ const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(1, 0)";
 fn can_do_without(code: &str) -> Option<&'static str> {
     Some(match code {
         "55P03" => "history is locked by a long read or another process",
+        "57014" => "history_default has so many rows that a look at all of them takes too long",
+        "42P17" => "another partition has its rows",
         "42P07" => {
             "a table of that name is no partition of history; attach it again, or give it another name"
         }
@@ -111,7 +113,7 @@ async fn create(connection: &mut PgConnection, week: Week) -> Result<bool, sqlx:
     // A partition that is attached locks the parent against less than one that is created as a partition: commits go on.
     let (first, end) = (week.first(), week.end());
     let mut transaction = connection.begin().await?;
-    for statement in [LOCK_TIMEOUT, ONE_AT_A_TIME] {
+    for statement in [TIMEOUTS, ONE_AT_A_TIME] {
         sqlx::raw_sql(statement).execute(&mut *transaction).await?;
     }
     if exists(&mut transaction, &table).await? {
@@ -172,6 +174,11 @@ mod tests {
         let now = Timestamp(1_795_413_600_000_000);
         ensure_partitions(&pool, now).await.unwrap();
         sqlx::raw_sql("ALTER TABLE history DETACH PARTITION history_w2970")
+            .execute(&pool)
+            .await
+            .unwrap();
+
+        sqlx::raw_sql("ALTER TABLE history_w2971 RENAME TO history_of_another_name")
             .execute(&pool)
             .await
             .unwrap();
