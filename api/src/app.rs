@@ -104,7 +104,7 @@ impl App {
         if stalled_for >= COMMITS_STALLED_AFTER {
             let seconds = stalled_for.as_secs();
             return Err(Error::NotReady(format!(
-                "nothing was committed for {seconds} s, and something waits for it: the database is there and does not finish"
+                "nothing was committed for {seconds} s, though something waits for it"
             )));
         }
         match (engine.role(), engine.refusal()) {

@@ -11,12 +11,12 @@ use futures::{
     stream::FuturesUnordered,
 };
 use history::{RunId, WorkflowId};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     limits::{
         BATCH_ATTEMPTS_MAX, BATCH_BYTES_MAX, BATCH_RESENDS_MAX, BATCH_ROWS_MAX, GATHER,
-        GATHER_ITEMS, ITEM_RESENDS_MAX, LOCKED_ATTEMPTS_MAX, SUSPECTS_MAX,
+        GATHER_ITEMS, ITEM_RESENDS_MAX, LOCK_LOOK, LOCKED_ATTEMPTS_MAX, SUSPECTS_MAX,
     },
     owner::{Answer, Message},
     progress::Progress,
@@ -149,7 +149,9 @@ pub(crate) async fn run(
             Some(done) = under_way.next(), if !under_way.is_empty() => {
                 let (lane, outcome) = done?;
                 idle.push(lane);
-                progress.committed();
+                if !outcome.committed.is_empty() || outcome.refused.is_empty() {
+                    progress.committed();
+                }
                 gathered.finish(&outcome);
                 // When the owner is gone nobody waits for the outcome.
                 let _ = outcomes.send(Message::Committed(outcome));
@@ -210,8 +212,11 @@ struct Gathered {
     busy: HashSet<Workflow>,
     /// The foldings whose item was not written: what else they sent must not be.
     dead: HashSet<Folding>,
-    /// The workflows at whose items the database failed: until one is written, they go alone.
+    /// The workflows at whose items the database failed: until one is written, they go alone, one after the other. What they wait for
+    /// keeps one connection busy, and no more.
     suspects: Suspects,
+    /// The one that is in a batch under way.
+    alone: Option<Workflow>,
 }
 
 /// The latest workflows at whose items the database failed.
@@ -290,7 +295,7 @@ impl Gathered {
             let starts_twice = !item.starts.is_empty() && taken.contains(&workflow);
             let alone = self.suspects.has(&workflow);
             if starts_twice
-                || (alone && !items.is_empty())
+                || (alone && (!items.is_empty() || self.alone.is_some()))
                 || self.busy.contains(&workflow)
                 || held_back.contains(&workflow)
             {
@@ -303,6 +308,7 @@ impl Gathered {
             taken.insert(workflow);
             items.push(item);
             if alone {
+                self.alone = taken.iter().next().cloned();
                 break;
             }
         }
@@ -319,6 +325,15 @@ impl Gathered {
 
     /// Frees the workflows of a batch, and marks those whose items were not written.
     fn finish(&mut self, outcome: &Outcome) {
+        let refused = outcome.refused.iter().map(|(item, _)| item);
+        let mut back = (outcome.committed.iter())
+            .chain(&outcome.conflicting)
+            .chain(refused);
+        if let Some(alone) = &self.alone
+            && back.any(|item| workflow(item) == *alone)
+        {
+            self.alone = None;
+        }
         for item in &outcome.committed {
             let workflow = workflow(item);
             self.busy.remove(&workflow);
@@ -381,6 +396,8 @@ impl Lane {
         // What follows an item that is not written is not written either: a history has no gaps.
         let mut lost: HashMap<Workflow, Option<Refusal>> = HashMap::default();
         let mut cut = false;
+        // Since when a lock is waited for.
+        let mut locked_since = None;
         while let Some(mut part) = parts.pop() {
             if !lost.is_empty() {
                 let behind = part.extract_if(.., |item| lost.contains_key(&workflow(item)));
@@ -400,7 +417,19 @@ impl Lane {
                 _ if cut => 1,
                 _ => BATCH_RESENDS_MAX,
             };
-            match self.commit_part(&part, &settled, resends).await? {
+            let waited = locked_since.map(|since: Instant| since.elapsed());
+            let committed = if !part.is_empty() && waited >= Some(self.setup.patience) {
+                // The others of the batch have waited for long enough.
+                Err(Refusal::Locked)
+            } else {
+                let locks = if waited.is_some() {
+                    1
+                } else {
+                    LOCKED_ATTEMPTS_MAX
+                };
+                self.commit_part(&part, &settled, (resends, locks)).await?
+            };
+            match committed {
                 Ok(conflicts) => {
                     outcome.settled.append(&mut settled);
                     outcome.confirmed.append(&mut answers);
@@ -429,6 +458,12 @@ impl Lane {
                         parts.push(Vec::new());
                     }
                 }
+                Err(Refusal::Locked) => {
+                    // Each by itself, after a short look: those that wait for nothing take no time.
+                    locked_since = Some(Instant::now());
+                    self.connection.wait_for_locks(Some(LOCK_LOOK)).await;
+                    parts.extend(part.into_iter().rev().map(|item| vec![item]));
+                }
                 Err(_) => {
                     cut = true;
                     let mut first = part;
@@ -438,17 +473,21 @@ impl Lane {
                 }
             }
         }
+        if locked_since.is_some() {
+            self.connection.wait_for_locks(None).await;
+        }
         Ok((self, outcome))
     }
 
-    /// Commits items in one transaction. The inner error says why they can't be: for one item, that they never will.
+    /// Commits items in one transaction, sent so often at most, and so often when a lock is in the way. The inner error says why they can't
+    /// be: for one item, that they never will.
     async fn commit_part(
         &mut self,
         items: &[Item],
         settled: &[Settled],
-        resends: u32,
+        (resends, locks): (u32, u32),
     ) -> Result<Result<HashSet<RunId>, Refusal>, Lost> {
-        let mut attempt = 1;
+        let (mut attempt, mut locked) = (1, 0);
         let mut doubts = Doubts::new(resends, self.setup.patience);
         loop {
             let batch = self.next;
@@ -484,19 +523,18 @@ impl Lane {
                         error = &error as &dyn std::error::Error,
                         "a batch waits for a lock that another session keeps"
                     );
-                    if items.is_empty() && attempt == BATCH_ATTEMPTS_MAX {
+                    locked += 1;
+                    match items.len() {
                         // The lock is of what every batch needs.
-                        return Err(Lost::Store(error));
+                        0 if locked >= BATCH_ATTEMPTS_MAX => return Err(Lost::Store(error)),
+                        1 if locked < locks => continue,
+                        1 if locks == LOCKED_ATTEMPTS_MAX => {
+                            self.commit_nothing().await?;
+                            return Ok(Err(Refusal::Locked));
+                        }
+                        0 => continue,
+                        _ => return Ok(Err(Refusal::Locked)),
                     }
-                    if items.len() == 1 && attempt == LOCKED_ATTEMPTS_MAX {
-                        self.commit_nothing().await?;
-                        return Ok(Err(Refusal::Locked));
-                    }
-                    if items.len() > 1 {
-                        return Ok(Err(Refusal::Locked));
-                    }
-                    attempt += 1;
-                    continue;
                 }
                 NotCommitted::Doubtful(error) => {
                     tracing::warn!(
@@ -535,7 +573,7 @@ impl Lane {
 
     /// Is it an item, or the database? That one has to commit when it is not asked for anything.
     async fn commit_nothing(&mut self) -> Result<(), Lost> {
-        Box::pin(self.commit_part(&[], &[], ITEM_RESENDS_MAX))
+        Box::pin(self.commit_part(&[], &[], (ITEM_RESENDS_MAX, LOCKED_ATTEMPTS_MAX)))
             .await?
             .ok();
         Ok(())
@@ -548,11 +586,11 @@ impl Lane {
         items: &[Item],
     ) -> Result<Option<HashSet<RunId>>, Lost> {
         let patience = self.setup.patience;
-        let until = tokio::time::Instant::now() + patience;
+        let until = Instant::now() + patience;
         loop {
             let found = tokio::time::timeout(patience, self.try_to_find_out(batch, items)).await;
             match found.unwrap_or(Err(Lost::Store(store::Error::Silent))) {
-                Err(Lost::Store(error)) if tokio::time::Instant::now() < until => {
+                Err(Lost::Store(error)) if Instant::now() < until => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "the database can't be reached; trying again"
@@ -588,7 +626,7 @@ struct Doubts {
     most: u32,
     /// When each takes as long as this, it is not sent so often.
     patience: Duration,
-    since: tokio::time::Instant,
+    since: Instant,
     count: u32,
 }
 
@@ -597,7 +635,7 @@ impl Doubts {
         Self {
             most,
             patience,
-            since: tokio::time::Instant::now(),
+            since: Instant::now(),
             count: 0,
         }
     }

@@ -107,6 +107,8 @@ pub const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(30);
 pub const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long one server of the database's address may take to answer a new connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a process that begins waits until all of several servers have said which is the latest.
+pub const MEET_MAX: Duration = Duration::from_secs(2);
 /// A connection to the database on which nothing comes for so long is asked whether it is there.
 pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(10);
 /// How often it is asked then, until [`SENT_HEARD_WITHIN`] is over.
@@ -138,10 +140,12 @@ pub const SESSION_END_MAX: Duration = Duration::from_secs(5);
 /// lease is short, a member that gives shards away waits a quarter of its expiry only. A process that is frozen with such a lock in
 /// hand loses it after [`IDLE_IN_TRANSACTION_MAX`].
 pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
-/// A lease is so many times as long as a batch waits for a lock; then it is cut in two, until what needs the lock is alone.
+/// A lease is so many times as long as a batch waits for a lock; then it is cut into its workflows.
 pub const COMMIT_LOCK_WAIT: u32 = 3;
-/// How often one workflow's part of a batch waits so, alone, before it is refused for now.
+/// How often a batch of one workflow waits so before it is refused for now.
 pub const LOCKED_ATTEMPTS_MAX: u32 = 2;
+/// How long each part waits for a lock of a batch that has waited in vain, cut into those of its workflows.
+pub const LOCK_LOOK: Duration = Duration::from_millis(100);
 /// How long whoever watches a member waits for its lock in one statement. As long as that the dead rows of the whole database stay.
 pub const LOCK_TURN: Duration = Duration::from_secs(30);
 /// How long a transaction may lie idle; a process that is frozen in the middle of one holds up the others until then.

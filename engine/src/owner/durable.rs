@@ -5,7 +5,7 @@ use history::{RunId, task::ToWorker};
 use super::{Answer, Message, Op, Owner, run::After};
 use crate::{
     Error, Started,
-    committer::{Command, Outcome, folding},
+    committer::{Command, Outcome, Refusal, folding},
     store::commit::Item,
 };
 
@@ -24,7 +24,15 @@ impl Owner {
             self.item_conflicts(&item);
         }
         for (item, refusal) in outcome.refused {
-            tracing::error!(workflow_id = %item.workflow_id, %refusal, "the database refused the data of a workflow");
+            match &refusal {
+                Refusal::Locked => tracing::warn!(
+                    workflow_id = %item.workflow_id,
+                    "another session keeps a lock in the database that a workflow needs; it is tried again"
+                ),
+                Refusal::Data(_) | Refusal::Failing(_) => tracing::error!(
+                    workflow_id = %item.workflow_id, %refusal, "the database refused the data of a workflow"
+                ),
+            }
             self.not_written(&item, || Error::from(&refusal));
         }
     }

@@ -148,6 +148,8 @@ pub(crate) trait Connection: Send + Sync {
         items: &'a [Item],
         settled: &'a [Settled],
     ) -> BoxFuture<'a, Result<Conflicts, NotCommitted>>;
+    /// Waits so long for a lock from now on; as long as ever where nothing is told. What fails is told by the next commit.
+    fn wait_for_locks(&self, wait: Option<Duration>) -> BoxFuture<'_, ()>;
 }
 
 /// Why a batch has no good answer.
@@ -300,7 +302,9 @@ pub enum Error {
     )]
     Standby(String),
     /// The server takes writes, and was replaced by a standby that was promoted.
-    #[error("{0} was replaced: this process knows a standby that was promoted since")]
+    #[error(
+        "{0} was replaced: this process knows a standby that was promoted since; if that one is gone for good, start the processes anew"
+    )]
     Replaced(String),
     /// A session may speak to a server that was replaced.
     #[error("another server is the database now, or another time of the same one")]

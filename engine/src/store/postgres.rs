@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
+use futures::{FutureExt as _, future::BoxFuture};
 use history::{Event, EventId, RunId, Timestamp, WorkflowId};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -217,14 +217,21 @@ impl super::Connection for Lane {
             // Nothing is sent to a server that was replaced; the latest one is asked what it holds.
             return async { Err(NotCommitted::Unknown(failed_over)) }.boxed();
         }
-        let answer = super::Connection::commit(&self.connection, batch, items, settled);
-        answer
-            .inspect_ok(move |_| {
-                if let Some(acknowledged) = &self.acknowledged {
-                    acknowledged.note(self.slot, batch);
-                }
-            })
-            .boxed()
+        async move {
+            let conflicts =
+                super::Connection::commit(&self.connection, batch, items, settled).await?;
+            // By a server that was replaced meanwhile it may have been.
+            self.since.check().map_err(NotCommitted::Unknown)?;
+            if let Some(acknowledged) = &self.acknowledged {
+                acknowledged.note(self.slot, batch);
+            }
+            Ok(conflicts)
+        }
+        .boxed()
+    }
+
+    fn wait_for_locks(&self, wait: Option<Duration>) -> BoxFuture<'_, ()> {
+        super::Connection::wait_for_locks(&self.connection, wait)
     }
 }
 
@@ -239,11 +246,21 @@ struct Session {
 
 impl super::Session for Session {
     fn lock(&mut self, member: Uuid) -> Answer<'_, ()> {
-        table::lock(&mut self.connection, table::lock_of(member)).boxed()
+        async move {
+            table::lock(&mut self.connection, table::lock_of(member)).await?;
+            self.since.check()
+        }
+        .boxed()
     }
 
     fn try_lock(&mut self, member: Uuid) -> Answer<'_, bool> {
-        table::try_lock(&mut self.connection, table::lock_of(member)).boxed()
+        async move {
+            let locked = table::try_lock(&mut self.connection, table::lock_of(member)).await?;
+            // At a server that was replaced nobody else has it.
+            self.since.check()?;
+            Ok(locked)
+        }
+        .boxed()
     }
 
     fn unlock(&mut self, member: Uuid) -> Answer<'_, ()> {
@@ -270,6 +287,7 @@ impl super::Session for Session {
             };
             self.witness
                 .joined(term, &table::held(&mut control, member).await?);
+            self.since.check()?;
             Ok(joined)
         }
         .boxed()

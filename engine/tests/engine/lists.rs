@@ -62,16 +62,12 @@ async fn a_list_is_read_by_a_process_that_can_t_become_a_member() {
     let engine = Engine::open(Config::new(&*url, "http://127.0.0.1:1"))
         .await
         .unwrap();
-    let told = async {
-        loop {
-            match engine.describe(&address("w")).await {
-                Err(error) if error.code() == "DATABASE_UNREACHABLE" => break,
-                // Until it has given up for the first time.
-                _ => tokio::time::sleep(Duration::from_millis(5)).await,
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, told).await.unwrap();
+    until(
+        &url,
+        "EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+         AND application_name = 'coreason control' AND wait_event_type = 'Lock')",
+    )
+    .await;
     let listed = engine.list(&namespace(), &ListFilter::default()).await;
     listed.unwrap();
     client.batch_execute("ROLLBACK").await.unwrap();

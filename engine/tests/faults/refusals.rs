@@ -8,7 +8,7 @@ use std::{
 
 use engine::{Closed, Config, Engine, Role, Started};
 use futures::{future::join_all, poll};
-use history::{EventKind, RunId, Status};
+use history::{EventKind, Payloads, RunId, Status, decide::Terminate};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
@@ -422,4 +422,47 @@ async fn a_lock_of_one_workflow_s_row_ends_no_membership() {
     assert_eq!(end(&engine, "held").await.run_id, held.run_id);
     assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
     ledger.check(&url).await;
+}
+
+/// Those that were to be committed with it are told soon: what needs the lock is looked for among them by short looks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_of_one_row_keeps_its_batch_for_a_moment_only() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    let ids: Vec<String> = (0..60).map(|n| format!("w{n}")).collect();
+    let space = namespace();
+    let starts = ids
+        .iter()
+        .map(|id| engine.start_workflow(&space, start("seq", id)));
+    for started in join_all(starts).await {
+        started.unwrap();
+    }
+    let client = connect(&url).await;
+    client
+        .batch_execute("BEGIN; SELECT FROM execution WHERE workflow_id = 'w30' FOR UPDATE")
+        .await
+        .unwrap();
+    let began = Instant::now();
+
+    let ends = ids.iter().map(|id| {
+        let engine = &engine;
+        let terminate = Terminate {
+            reason: String::new(),
+            details: Payloads::default(),
+            identity: None,
+        };
+        async move { engine.terminate(&address(id), terminate).await }
+    });
+    let ends = join_all(ends).await;
+
+    assert!(
+        began.elapsed() < Duration::from_secs(9),
+        "{:?}",
+        began.elapsed()
+    );
+    let refused = ends.iter().filter(|end| end.is_err()).count();
+    assert_eq!(refused, 1, "{ends:?}");
+    assert_eq!(ends[30].as_ref().unwrap_err().code(), "UNAVAILABLE");
+    client.batch_execute("ROLLBACK").await.unwrap();
+    assert!(matches!(engine.role(), Role::Member { epoch: 1, .. }));
 }

@@ -18,7 +18,7 @@ use super::{
     Error, NotCommitted, Term,
     connect::{Address, Purpose, Session},
 };
-use crate::limits::LEASE;
+use crate::limits::{COMMIT_LOCK_WAIT, LEASE};
 use columns::Columns;
 
 /// A row of `history`.
@@ -131,6 +131,8 @@ pub struct Connection {
     owner: Uuid,
     epoch: i64,
     commit: Statement,
+    /// How long it waits for a lock unless told.
+    lock_wait: Duration,
 }
 
 /// How many arguments `commit_batch` takes.
@@ -161,6 +163,7 @@ impl Connection {
             slot,
             owner,
             epoch,
+            lock_wait: lease / COMMIT_LOCK_WAIT,
         })
     }
 
@@ -270,6 +273,16 @@ impl super::Connection for Connection {
         settled: &'a [Settled],
     ) -> BoxFuture<'a, Result<Conflicts, NotCommitted>> {
         self.commit(batch, items, settled).map_err(judge).boxed()
+    }
+
+    fn wait_for_locks(&self, wait: Option<Duration>) -> BoxFuture<'_, ()> {
+        let wait = wait.unwrap_or(self.lock_wait).as_millis();
+        async move {
+            let set = format!("SET lock_timeout = {wait}");
+            // On a connection that is gone nothing is waited for.
+            drop(self.client.batch_execute(&set).await);
+        }
+        .boxed()
     }
 }
 
