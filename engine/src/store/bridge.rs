@@ -15,6 +15,8 @@ use tokio::{
     net::UnixStream,
 };
 
+use tokio_postgres::error::SqlState;
+
 use super::{Error, dial::Way};
 
 /// The port in the name of the socket; any will do.
@@ -97,7 +99,11 @@ async fn refuse(inside: &mut UnixStream, error: &Error) -> std::io::Result<()> {
     let mut introduction = vec![0; length.saturating_sub(4).min(10_000)];
     inside.read_exact(&mut introduction).await?;
     let reason = error.with_causes().replace('\0', "");
-    let fields = format!("SFATAL\0VFATAL\0C08001\0M{reason}\0\0");
+    let code = match error {
+        Error::Driver(told) => told.code().map_or("08001", SqlState::code),
+        _ => "08001",
+    };
+    let fields = format!("SFATAL\0VFATAL\0C{code}\0M{reason}\0\0");
     let length = u32::try_from(fields.len() + 4).unwrap_or(u32::MAX);
     inside.write_u8(b'E').await?;
     inside.write_u32(length).await?;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sqlx::{
-    AssertSqlSafe, Connection as _, Executor as _, PgConnection,
+    AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _,
     migrate::MigrateError,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
@@ -14,7 +14,7 @@ use super::{
     address::{Host, Target},
     bridge::{self, Bridge},
     dial::Way,
-    failover::Since,
+    failover::{Since, TIME},
     pooler, reach, told,
 };
 use crate::limits::{
@@ -178,6 +178,7 @@ fn where_known(name: &str, value: &str) -> String {
 async fn way(target: Target) -> Result<Way, Error> {
     let way = Way::new(target)?;
     reach::check(&way).await?;
+    way.meet_all().await;
     Ok(way)
 }
 
@@ -244,14 +245,14 @@ impl Address {
     /// Returns a pool, which opens its connections when they are needed.
     pub(crate) fn pool(&self, pool: Pool) -> sqlx::PgPool {
         let settings: Arc<str> = self.settings(Purpose::Pooled(pool)).into();
-        let time = self.way.time.clone();
+        let (way, time) = (self.way.clone(), self.way.time.clone());
         PgPoolOptions::new()
             .max_connections(pool.connections())
             .acquire_timeout(pool.patience())
             .test_before_acquire(false)
             .after_connect(move |connection, _| {
-                let settings = Arc::clone(&settings);
-                Box::pin(async move { settle(connection, &settings).await })
+                let (way, settings) = (way.clone(), Arc::clone(&settings));
+                Box::pin(async move { settle(connection, &way, &settings).await })
             })
             .before_acquire(move |connection, meta| {
                 let replaced = time.came_within(meta.age);
@@ -294,7 +295,7 @@ impl Address {
             }
             answer => answer?,
         };
-        settle(&mut connection, &self.settings(Purpose::Lock)).await?;
+        settle(&mut connection, &self.way, &self.settings(Purpose::Lock)).await?;
         Ok(connection)
     }
 
@@ -342,10 +343,20 @@ impl Address {
     }
 }
 
-async fn settle(connection: &mut PgConnection, settings: &str) -> Result<(), sqlx::Error> {
+/// Makes a session ours, at a server that will do.
+async fn settle(
+    connection: &mut PgConnection,
+    way: &Way,
+    settings: &str,
+) -> Result<(), sqlx::Error> {
     // Numbers of our own are all that was put into it.
     let settings = sqlx::raw_sql(AssertSqlSafe(settings.to_owned()));
     connection.execute(settings).await?;
+    if way.asks() {
+        let row = sqlx::raw_sql(TIME).fetch_one(connection).await?;
+        way.judge(row.try_get(0)?, row.try_get(1)?, || way.target.servers())
+            .map_err(|error| sqlx::Error::Configuration(Box::new(error)))?;
+    }
     Ok(())
 }
 
@@ -371,17 +382,21 @@ pub(crate) async fn check(address: &Address, pool: &sqlx::PgPool) -> Result<(), 
 /// Sees that a database has the tables of an engine, and what audits them.
 ///
 /// # Errors
-/// [`Error::NoTables`].
+/// [`Error::NoTables`], and [`Error::MayNotRead`] where they are in a schema that this role may not use.
 pub(crate) async fn check_tables(address: &Address, pool: &sqlx::PgPool) -> Result<(), Error> {
-    let there = sqlx::query_scalar!(
-        r#"SELECT to_regclass('history') IS NOT NULL AND to_regclass('audit_rule') IS NOT NULL AS "there!""#
+    let tables = sqlx::query!(
+        r#"SELECT to_regclass('history') IS NOT NULL AND to_regclass('audit_rule') IS NOT NULL AS "seen!",
+                  (SELECT min(n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                   WHERE c.relname = 'audit_rule' AND NOT has_schema_privilege(n.oid, 'USAGE')) AS hidden_in"#
     )
     .fetch_one(pool)
     .await?;
-    if there {
-        Ok(())
-    } else {
-        Err(Error::NoTables(address.way.target.to_string()))
+    match tables.hidden_in {
+        _ if tables.seen => Ok(()),
+        Some(schema) => Err(Error::MayNotRead(format!(
+            "permission denied for schema {schema}"
+        ))),
+        None => Err(Error::NoTables(address.way.target.to_string())),
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use futures::future::join_all;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -19,12 +20,12 @@ use tokio_postgres::{Client, Config, NoTls, error::SqlState};
 use super::{
     Error,
     address::{Host, Target},
-    failover::{Latest, Time},
+    failover::{Latest, TIME, Time},
     tls::{Encryption, Negotiated, Refused},
 };
 use crate::{
     error::innermost,
-    limits::{CONNECT_TIMEOUT, KEEPALIVE_AFTER, KEEPALIVE_EVERY, SENT_HEARD_WITHIN},
+    limits::{CONNECT_TIMEOUT, KEEPALIVE_AFTER, KEEPALIVE_EVERY, MEET_MAX, SENT_HEARD_WITHIN},
 };
 
 /// A connection to a server, before anything was said on it.
@@ -98,6 +99,23 @@ impl Way {
             || hosts.iter().any(|host| !host.is_here())
     }
 
+    /// Says whether a session is asked which time of the database its server has: a name or an address may lead to another one tomorrow.
+    pub(super) fn asks(&self) -> bool {
+        let mut hosts = self.target.hosts.iter();
+        hosts.any(|host| matches!(host, Host::Tcp { .. }))
+    }
+
+    /// Meets all servers once, if there are several and they answer soon: which one is the latest is to be known before anything is done
+    /// at one of them.
+    pub(super) async fn meet_all(&self) {
+        let count = self.target.hosts.len();
+        if count > 1 {
+            let met = join_all((0..count).map(|n| self.log_in_at(n, "coreason")));
+            // Whoever does not answer is tried again when no other one does.
+            drop(timeout(MEET_MAX, met).await);
+        }
+    }
+
     /// Opens a session on the first server that will do, beginning with the one that did last.
     pub(super) async fn log_in(&self, name: &str) -> Result<Client, Error> {
         let mut failed = None;
@@ -116,26 +134,18 @@ impl Way {
         Err(failed.unwrap_or(Error::Silent))
     }
 
-    /// Opens a connection to the first server that will do, beginning with the one that did last. It is asked by a session first whether
-    /// it does, and how it lets the user in: whoever speaks through the connection does not ask.
+    /// Opens a connection to the server that will do. Which of several that is, and whether it lets the user in only without TLS, a
+    /// session finds out first: whoever speaks through the connection tries no other one.
     pub(super) async fn dial(&self) -> Result<Box<dyn Wire>, Error> {
-        if self.is_special() {
+        let only_plain = |server: &Known| server.only_plain.load(Ordering::Relaxed);
+        if self.target.hosts.len() > 1 || self.known.iter().any(only_plain) {
             drop(self.log_in("coreason").await?);
         }
-        let mut failed = None;
-        for n in self.order() {
-            let trying = Trying::begin(self, n);
-            let tried = self.dial_at(n, self.tries_first(n)).await;
-            trying.end();
-            match tried {
-                Ok(dialed) => {
-                    self.latest.store(n, Ordering::Relaxed);
-                    return Ok(dialed.wire);
-                }
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
-        Err(failed.unwrap_or(Error::Silent))
+        let n = self.latest.load(Ordering::Relaxed);
+        let trying = Trying::begin(self, n);
+        let dialed = self.dial_at(n, self.tries_first(n)).await;
+        trying.end();
+        Ok(dialed?.wire)
     }
 
     /// Returns all servers once. All begin at the same one, while it does: of two that take writes, after a failover of which one knows
@@ -220,39 +230,29 @@ impl Way {
                 );
             }
         });
-        if self.is_special() {
-            let asked = timeout(CONNECT_TIMEOUT, self.ask(n, &client)).await;
-            asked.map_err(|_elapsed| unanswered(&target.hosts[n]))??;
+        if self.asks() {
+            let asked = timeout(CONNECT_TIMEOUT, client.query_one(TIME, &[])).await;
+            let row = asked.map_err(|_elapsed| unanswered(&target.hosts[n]))??;
+            self.judge(row.get(0), row.get(1), || target.hosts[n].to_string())?;
         }
         Ok(client)
     }
 
-    /// Asks a server whether it will do.
-    async fn ask(&self, n: usize, client: &Client) -> Result<(), Error> {
-        let host = || self.target.hosts[n].to_string();
-        // A standby writes nothing of which there could be a place.
-        let row = client
-            .query_one(
-                "SELECT system_identifier,
-                        CASE WHEN NOT pg_is_in_recovery()
-                             THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END
-                 FROM pg_control_system()",
-                &[],
-            )
-            .await?;
-        let timeline: Option<i64> = row.get(1);
-        let Some(timeline) = timeline else {
-            return if self.target.writable {
-                Err(Error::Standby(host()))
-            } else {
-                Ok(())
-            };
-        };
-        let system = row.get(0);
-        if self.time.meet(Time { system, timeline }) {
-            Ok(())
-        } else {
-            Err(Error::Replaced(host()))
+    /// Says whether a server that has answered [`TIME`] will do.
+    ///
+    /// # Errors
+    /// [`Error::Standby`] and [`Error::Replaced`].
+    pub(super) fn judge(
+        &self,
+        system: i64,
+        timeline: Option<i64>,
+        server: impl FnOnce() -> String,
+    ) -> Result<(), Error> {
+        match timeline {
+            Some(timeline) if self.time.meet(Time { system, timeline }) => Ok(()),
+            Some(_) => Err(Error::Replaced(server())),
+            None if self.target.writable => Err(Error::Standby(server())),
+            None => Ok(()),
         }
     }
 

@@ -7,6 +7,14 @@ use std::{
 };
 
 use super::Error;
+use crate::limits::CONNECT_TIMEOUT;
+
+/// What a server answers to the question for its [`Time`]: the system identifier, and the timeline unless it is a standby, which writes
+/// nothing of which there could be a place.
+pub(super) const TIME: &str = "SELECT system_identifier,
+           CASE WHEN NOT pg_is_in_recovery()
+                THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END
+    FROM pg_control_system()";
 
 /// Which database a server has, and which time of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,10 +66,10 @@ impl Latest {
         }
     }
 
-    /// Says whether another one came while something of this age was there.
+    /// Says whether another one came while a connection of this age was there, or was being opened.
     pub(super) fn came_within(&self, age: Duration) -> bool {
         let came_at = self.state().failed_over_at;
-        came_at.is_some_and(|came_at| came_at.elapsed() <= age)
+        came_at.is_some_and(|came_at| came_at.elapsed() <= age.saturating_add(CONNECT_TIMEOUT))
     }
 }
 

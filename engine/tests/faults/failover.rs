@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{Config, Role};
+use engine::{Config, Engine, Role};
 
 use crate::{
     alarm,
@@ -64,6 +64,17 @@ async fn a_process_speaks_to_the_latest_of_two_servers_that_take_writes() {
     let ledger = Ledger::default();
     ledger.run(&engine, "at-the-second", 2).await;
     ledger.check(&after).await;
+    // So does one that begins now, though the old one stands before it in the address.
+    let both = before.replace(
+        '@',
+        &format!("@127.0.0.1:{},127.0.0.1:{},", first.port, second.port),
+    );
+    let fresh = Engine::open(Config::new(&*both, "http://127.0.0.1:1"))
+        .await
+        .unwrap();
+    fresh.owning().await;
+    fresh.close().await;
+    assert_eq!(number(&before, "SELECT max(epoch) FROM cluster").await, 2);
     let strays = "SELECT count(*) FROM execution WHERE workflow_id = 'at-the-second'";
     assert_eq!(number(&before, strays).await, 0);
 
