@@ -417,6 +417,10 @@ impl Lane {
                 _ if cut => 1,
                 _ => BATCH_RESENDS_MAX,
             };
+            if part.is_empty() && locked_since.take().is_some() {
+                // What is left needs nothing but what every batch needs.
+                self.connection.wait_for_locks(None).await;
+            }
             let waited = locked_since.map(|since: Instant| since.elapsed());
             let committed = if !part.is_empty() && waited >= Some(self.setup.patience) {
                 // The others of the batch have waited for long enough.

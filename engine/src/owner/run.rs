@@ -604,7 +604,7 @@ impl Run {
                 table: "history",
                 row: format!("run {}", self.key.workflow_id),
                 problem: format!(
-                    "it ends at event {last}, and events up to {tail_from} were acknowledged"
+                    "it ends at event {last}, and those before event {tail_from} were acknowledged"
                 ),
             });
         }
