@@ -142,7 +142,13 @@ impl Host {
         let mut overdue = self.all();
         overdue.retain(|running| running.is_overdue(now, OVERDUE_AFTER));
         let slots = overdue.len();
-        overdue.retain(|running| running.is_unnamed());
+        overdue.sort_by_key(|running| running.received_at);
+        overdue.retain(|running| !running.is_named());
+        // The next look names the next ones.
+        overdue.truncate(NAMED_MAX);
+        for running in &overdue {
+            running.note_named();
+        }
         Some((slots, named(overdue)?))
     }
 

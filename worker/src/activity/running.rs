@@ -100,9 +100,13 @@ impl Running {
         canceled_at.is_some_and(|at| now.saturating_duration_since(*at) >= after)
     }
 
-    /// Says whether the log is to name it, which it does once.
-    pub(super) fn is_unnamed(&self) -> bool {
-        !self.named.swap(true, Ordering::Relaxed)
+    /// Says whether the log has named it as overdue.
+    pub(super) fn is_named(&self) -> bool {
+        self.named.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_named(&self) {
+        self.named.store(true, Ordering::Relaxed);
     }
 
     /// Says why its code is to stop, if it is.
