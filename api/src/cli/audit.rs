@@ -1,7 +1,6 @@
 //! `coreason audit verify`: recomputes the hash chain of every run. `check.rs` beside it checks the rules.
 
 use std::io::{self, Write as _};
-use std::time::Duration;
 
 use clap::Subcommand;
 use engine::audit::{Report, Scope};
@@ -98,8 +97,8 @@ where
         bin_dir: None,
         port: None,
     };
-    let mut shutdown = Shutdown::on_signals(Duration::ZERO)?;
-    let started = postgres::Server::start_unless(options, shutdown.clone().into_announced());
+    let mut shutdown = Shutdown::on_signals()?;
+    let started = postgres::Server::start_unless(options, shutdown.clone().into_asked());
     let server = started.await?.ok_or(Error::Interrupted)?;
     let done = select! {
         done = Box::pin(work(server.url().to_owned())) => done,

@@ -104,7 +104,7 @@ pub(crate) async fn run(options: Options, workers: Vec<Worker>) -> Result<(), Er
         doing: "write the log",
         source,
     })?;
-    let shutdown = Shutdown::on_signals(options.shutdown_delay.0)?;
+    let shutdown = Shutdown::on_signals()?;
     let mut insisting = shutdown.clone();
     select! {
         done = Box::pin(serve(options, workers, shutdown)) => done,
@@ -158,6 +158,7 @@ async fn serve(
             return Err(error);
         }
     };
+    shutdown.delays(options.shutdown_delay.0);
     let drain = work::drain(&workers);
     let working = work::start(&engine, workers, &shutdown);
     let announced = async {
@@ -230,7 +231,7 @@ async fn start(
 ) -> Result<Option<(Database, Engine)>, Error> {
     let advertised = advertise::address(options, address, app).await?;
     app.advertised(advertised.clone());
-    let Some(database) = Database::open(options, shutdown.clone().into_announced()).await? else {
+    let Some(database) = Database::open(options, shutdown.clone().into_asked()).await? else {
         return Ok(None);
     };
     let mut config = Config::new(database.url(), advertised);
@@ -243,8 +244,7 @@ async fn start(
     }
     let opened = select! {
         opened = Engine::open(config) => opened,
-        // There is nothing yet to go on with.
-        () = shutdown.announced() => {
+        () = shutdown.asked() => {
             database.stop().await?;
             return Ok(None);
         }

@@ -1,6 +1,9 @@
 //! SIGTERM, SIGINT and SIGHUP: the first asks to stop, a second SIGTERM or SIGINT insists on it, or ends the delay first.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures::{FutureExt as _, future::select_all};
 use tokio::{
@@ -22,6 +25,8 @@ const AT_ONCE_MAX: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Shutdown {
     asked: watch::Receiver<Asked>,
+    /// How long it goes on as ever after the first signal.
+    delay: Arc<OnceLock<Duration>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,8 +39,8 @@ enum Asked {
 }
 
 impl Shutdown {
-    /// Listens for signals from now on. So long after the first one it is still only known that the process will stop.
-    pub(crate) fn on_signals(delay: Duration) -> Result<Self, Error> {
+    /// Listens for signals from now on.
+    pub(crate) fn on_signals() -> Result<Self, Error> {
         let listen = |kind| {
             signal(kind).map_err(|source| Error::Io {
                 doing: "listen for signals",
@@ -53,8 +58,15 @@ impl Shutdown {
             Some(listen(SignalKind::hangup())?)
         };
         let (sender, asked) = watch::channel(Asked::NotYet);
-        tokio::spawn(listening(signals, hangup, delay, sender));
-        Ok(Self { asked })
+        let delay = Arc::default();
+        tokio::spawn(listening(signals, hangup, Arc::clone(&delay), sender));
+        Ok(Self { asked, delay })
+    }
+
+    /// From now on it is known for so long that the process will stop, before it does.
+    pub(crate) fn delays(&self, delay: Duration) {
+        // There is one delay per process.
+        let _ = self.delay.set(delay);
     }
 
     /// Says whether somebody has asked to stop.
@@ -72,9 +84,9 @@ impl Shutdown {
         self.reached(Asked::InOrder).await;
     }
 
-    /// Waits until it is known that the process will stop, for whoever takes the wait along.
-    pub(crate) async fn into_announced(mut self) {
-        self.announced().await;
+    /// The same, for whoever takes the wait along.
+    pub(crate) async fn into_asked(mut self) {
+        self.asked().await;
     }
 
     /// Waits until somebody asks again.
@@ -96,11 +108,12 @@ const SAME_WISH: Duration = Duration::from_millis(100);
 async fn listening(
     mut signals: Vec<Signal>,
     mut hangup: Option<Signal>,
-    delay: Duration,
+    delay: Arc<OnceLock<Duration>>,
     asked: watch::Sender<Asked>,
 ) {
     let all = signals.iter_mut().chain(&mut hangup);
     select_all(all.map(|signal| signal.recv().boxed())).await;
+    let delay = delay.get().copied().unwrap_or_default();
     if !delay.is_zero() {
         tracing::info!(
             ?delay,
@@ -165,7 +178,7 @@ mod tests {
     async fn a_second_signal_ends_the_delay_and_not_the_process() {
         let signals = vec![signal(SignalKind::user_defined1()).unwrap()];
         let (sender, mut asked) = watch::channel(Asked::NotYet);
-        let delay = Duration::from_hours(1);
+        let delay = Arc::new(OnceLock::from(Duration::from_hours(1)));
         tokio::spawn(listening(signals, None, delay, sender));
         let ask = || nix::sys::signal::raise(nix::sys::signal::Signal::SIGUSR1).unwrap();
 
