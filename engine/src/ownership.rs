@@ -218,10 +218,10 @@ impl Tenure<'_> {
             .await?;
         let clock = Arc::new(clock);
         let now = clock.now();
-        let made = answered(limit, self.store.prepare(now)).await;
-        done(
-            made,
-            "the next partitions can't be made; trying again later",
+        // The rows of a new database are to find partitions. It takes no longer than leaves time to renew the lease.
+        let prepared = done(
+            answered(expiry / 2, self.store.prepare(now)).await,
+            NOT_PREPARED,
         );
 
         let (commits, commands) = mpsc::unbounded_channel();
@@ -263,7 +263,7 @@ impl Tenure<'_> {
             &mut *session,
             (term, expiry, renewed_at),
             &clock,
-            &shared,
+            (&shared, prepared),
         )
         .boxed();
         tokio::select! {
@@ -451,6 +451,9 @@ fn message(panic: &(dyn Any + Send)) -> String {
 
 /// How many renewals lie between two looks at the partitions: some hours, and partitions are made weeks ahead.
 pub(crate) const RENEWALS_A_PARTITION_LOOK: u64 = 5000;
+/// How many lie between two of them while they can't be made.
+const RENEWALS_A_PARTITION_TRY: u64 = 100;
+const NOT_PREPARED: &str = "the next partitions can't be made; trying again later";
 /// How many renewals lie between two deletions of old batch numbers.
 const RENEWALS_A_BATCH_LOG_LOOK: u64 = 10;
 
@@ -470,11 +473,11 @@ async fn keep_lease(
     session: &mut dyn Session,
     (term, expiry, renewed_at): (Term, Duration, Instant),
     clock: &Clock,
-    shared: &Shared,
+    (shared, prepared): (&Shared, bool),
 ) -> Result<(), Ended> {
     let (tell, renewals) = mpsc::unbounded_channel();
     let renewing = renew(session, (term, expiry, renewed_at), clock, shared, tell);
-    let house = keep_house(store, (term, expiry), shared, renewals);
+    let house = keep_house(store, (term, expiry), (shared, prepared), renewals);
     with(renewing, house).await
 }
 
@@ -514,10 +517,18 @@ async fn renew(
 async fn keep_house(
     store: &dyn Store,
     (term, expiry): (Term, Duration),
-    shared: &Shared,
+    (shared, prepared): (&Shared, bool),
     mut renewals: mpsc::UnboundedReceiver<Renewal>,
 ) {
+    let after = |prepared| {
+        if prepared {
+            RENEWALS_A_PARTITION_LOOK
+        } else {
+            RENEWALS_A_PARTITION_TRY
+        }
+    };
     let mut count = 0_u64;
+    let mut next_look = after(prepared);
     while let Some(Renewal { at, folded }) = renewals.recv().await {
         count += 1;
         if !folded.is_empty() {
@@ -526,9 +537,9 @@ async fn keep_house(
                 shared.forget_folded(&folded);
             }
         }
-        if count.is_multiple_of(RENEWALS_A_PARTITION_LOOK) {
+        if count >= next_look {
             let made = answered(expiry, store.prepare(at)).await;
-            done(made, "the next partitions can't be made; trying again");
+            next_look = count + after(done(made, NOT_PREPARED));
         }
         if count.is_multiple_of(RENEWALS_A_BATCH_LOG_LOOK) {
             let deleted = answered(expiry, store.delete_old_batches(term)).await;

@@ -4,6 +4,8 @@ use history::Timestamp;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::QUERY_CANCELED;
+
 const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 /// Weeks begin on Mondays; the first one of the Unix epoch was its fifth day.
 const FIRST_MONDAY_MS: i64 = 4 * 24 * 60 * 60 * 1000;
@@ -18,7 +20,9 @@ const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(1, 0)";
 fn can_do_without(code: &str) -> Option<&'static str> {
     Some(match code {
         "55P03" => "history is locked by a long read or another process",
-        "57014" => "history_default has so many rows that a look at all of them takes too long",
+        QUERY_CANCELED => {
+            "history_default has so many rows that a look at all of them takes too long"
+        }
         "42P17" => "another partition has its rows",
         "42P07" => {
             "a table of that name is no partition of history; attach it again, or give it another name"
@@ -86,6 +90,10 @@ pub(crate) async fn ensure_partitions(pool: &PgPool, now: Timestamp) -> Result<(
                     because,
                     "a partition can't be made; its rows go to history_default"
                 );
+                if code.as_deref() == Some(QUERY_CANCELED) {
+                    // So it would be for the other weeks.
+                    break;
+                }
             }
         }
     }
@@ -107,7 +115,7 @@ pub(crate) async fn ensure_partitions(pool: &PgPool, now: Timestamp) -> Result<(
 /// Creates a week's partition unless it exists or its rows are elsewhere, and says whether it did.
 async fn create(connection: &mut PgConnection, week: Week) -> Result<bool, sqlx::Error> {
     let table = week.table();
-    if exists(connection, &table).await? || default_holds(connection, week).await? {
+    if exists(connection, &table).await? {
         return Ok(false);
     }
     // A partition that is attached locks the parent against less than one that is created as a partition: commits go on.
@@ -116,7 +124,7 @@ async fn create(connection: &mut PgConnection, week: Week) -> Result<bool, sqlx:
     for statement in [TIMEOUTS, ONE_AT_A_TIME] {
         sqlx::raw_sql(statement).execute(&mut *transaction).await?;
     }
-    if exists(&mut transaction, &table).await? {
+    if exists(&mut transaction, &table).await? || default_holds(&mut transaction, week).await? {
         return Ok(false);
     }
     for statement in [
