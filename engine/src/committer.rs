@@ -16,7 +16,7 @@ use tokio::{sync::mpsc, time::Instant};
 use crate::{
     limits::{
         BATCH_ATTEMPTS_MAX, BATCH_BYTES_MAX, BATCH_RESENDS_MAX, BATCH_ROWS_MAX, GATHER,
-        GATHER_ITEMS, ITEM_RESENDS_MAX, LOCK_LOOK, LOCKED_ATTEMPTS_MAX, SUSPECTS_MAX,
+        GATHER_ITEMS, ITEM_RESENDS_MAX, LOCK_LOOK, LOCK_LOOKS_MAX, SUSPECTS_MAX,
     },
     owner::{Answer, Message},
     progress::Progress,
@@ -47,6 +47,8 @@ pub(crate) struct Outcome {
     pub(crate) committed: Vec<Item>,
     /// Gone from `outbox`.
     pub(crate) settled: Vec<Settled>,
+    /// To go from there later: another session keeps a lock.
+    put_off: Vec<Settled>,
     /// What may be told: this member was still one.
     pub(crate) confirmed: Vec<Answer>,
     /// Not written, because the id means another run.
@@ -128,9 +130,6 @@ pub(crate) async fn run(
     mut commands: mpsc::UnboundedReceiver<Command>,
     outcomes: mpsc::UnboundedSender<Message>,
 ) -> Result<(), Lost> {
-    /// How long a settled debt may wait for a batch to ride on.
-    const RIDE: Duration = Duration::from_secs(1);
-
     let progress = Arc::clone(&setup.progress);
     let mut gathered = Gathered::default();
     let mut idle: Vec<Lane> = connections
@@ -147,12 +146,12 @@ pub(crate) async fn run(
         tokio::select! {
             biased;
             Some(done) = under_way.next(), if !under_way.is_empty() => {
-                let (lane, outcome) = done?;
+                let (lane, mut outcome) = done?;
                 idle.push(lane);
-                if !outcome.committed.is_empty() || outcome.refused.is_empty() {
+                if outcome.is_progress() {
                     progress.committed();
                 }
-                gathered.finish(&outcome);
+                gathered.finish(&mut outcome);
                 // When the owner is gone nobody waits for the outcome.
                 let _ = outcomes.send(Message::Committed(outcome));
             }
@@ -165,11 +164,18 @@ pub(crate) async fn run(
             () = tokio::time::sleep(GATHER), if !waited && !idle.is_empty() && gathered.waiting() > 0 => {
                 waited = true;
             }
-            () = tokio::time::sleep(RIDE), if !gathered.settled.is_empty() && under_way.is_empty() => {
-                if let Some(lane) = idle.pop() {
+            () = tokio::time::sleep(RIDE), if gathered.has_housework() && under_way.is_empty() => {
+                if !gathered.settled.is_empty() && let Some(lane) = idle.pop() {
                     under_way.push(lane.commit(gathered.batch()).boxed());
                 }
             }
+        }
+        if gathered
+            .put_off_until
+            .is_some_and(|until| Instant::now() >= until)
+            && let Some(lane) = idle.pop()
+        {
+            under_way.push(lane.commit(gathered.what_was_put_off()).boxed());
         }
         while gathered.waiting() > 0 && (waited || gathered.is_ripe()) {
             let Some(lane) = idle.pop() else { break };
@@ -182,17 +188,36 @@ pub(crate) async fn run(
             waited = false;
             under_way.push(lane.commit(batch).boxed());
         }
-        progress.waits(!under_way.is_empty());
+        // What waits for a lock of one workflow does not count.
+        progress.waits(under_way.len() > usize::from(gathered.alone.is_some()));
     }
     Ok(())
 }
 
+/// How long what was put off waits, and a settled debt for a batch to ride on.
+const RIDE: Duration = Duration::from_secs(1);
+
+impl Outcome {
+    /// Says whether the database has done what a batch asked for, be it in part.
+    fn is_progress(&self) -> bool {
+        let done = [
+            self.committed.is_empty(),
+            self.confirmed.is_empty(),
+            self.settled.is_empty(),
+        ];
+        done.contains(&false) || (self.refused.is_empty() && self.put_off.is_empty())
+    }
+}
+
 /// What is committed in one go.
+#[derive(Default)]
 struct Batch {
     items: Vec<Item>,
     settled: Vec<Settled>,
     /// What may be told when it is.
     answers: Vec<Answer>,
+    /// Somebody kept a lock that its only workflow needs: whether it still does is looked at shortly.
+    looks: bool,
 }
 
 impl Batch {
@@ -208,6 +233,9 @@ struct Gathered {
     pending: VecDeque<Item>,
     settled: Vec<Settled>,
     answers: Vec<Answer>,
+    /// What was put off goes by itself then: a lock kept the batch waiting on which it rode.
+    put_off: Vec<Settled>,
+    put_off_until: Option<Instant>,
     /// The workflows in a batch under way.
     busy: HashSet<Workflow>,
     /// The foldings whose item was not written: what else they sent must not be.
@@ -219,21 +247,32 @@ struct Gathered {
     alone: Option<Workflow>,
 }
 
+/// Why the items of a workflow go alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Suspicion {
+    Fails,
+    /// Somebody kept a lock.
+    Waits,
+}
+
 /// The latest workflows at whose items the database failed.
 #[derive(Default)]
 struct Suspects {
-    all: HashSet<Workflow>,
+    all: HashMap<Workflow, Suspicion>,
     /// The same, the first one first.
     order: VecDeque<Workflow>,
 }
 
 impl Suspects {
-    fn has(&self, workflow: &Workflow) -> bool {
-        !self.all.is_empty() && self.all.contains(workflow)
+    fn of(&self, workflow: &Workflow) -> Option<Suspicion> {
+        if self.all.is_empty() {
+            return None;
+        }
+        self.all.get(workflow).copied()
     }
 
-    fn add(&mut self, workflow: Workflow) {
-        if self.all.insert(workflow.clone()) {
+    fn add(&mut self, workflow: Workflow, suspicion: Suspicion) {
+        if self.all.insert(workflow.clone(), suspicion).is_none() {
             self.order.push_back(workflow);
         }
         if self.order.len() > SUSPECTS_MAX
@@ -244,7 +283,7 @@ impl Suspects {
     }
 
     fn remove(&mut self, workflow: &Workflow) {
-        if !self.all.is_empty() && self.all.remove(workflow) {
+        if !self.all.is_empty() && self.all.remove(workflow).is_some() {
             self.order.retain(|other| other != workflow);
         }
     }
@@ -280,6 +319,20 @@ impl Gathered {
         self.pending.len() + self.answers.len()
     }
 
+    /// Says whether there is something that nobody waits for.
+    fn has_housework(&self) -> bool {
+        !self.settled.is_empty() || !self.put_off.is_empty()
+    }
+
+    /// Returns the batch of what was put off.
+    fn what_was_put_off(&mut self) -> Batch {
+        self.put_off_until = None;
+        Batch {
+            settled: std::mem::take(&mut self.put_off),
+            ..Batch::default()
+        }
+    }
+
     /// Returns the next batch: in order, at most one start a workflow, nothing of a workflow that is in another batch.
     fn batch(&mut self) -> Batch {
         let mut items = Vec::with_capacity(self.pending.len().min(BATCH_ROWS_MAX));
@@ -287,15 +340,16 @@ impl Gathered {
         let mut taken = HashSet::default();
         let mut held_back: HashSet<Workflow> = HashSet::default();
         let (mut rows, mut bytes) = (0, 0);
+        let (mut goes_alone, mut looks) = (false, false);
         while rows < BATCH_ROWS_MAX && bytes < BATCH_BYTES_MAX {
             let Some(item) = self.pending.pop_front() else {
                 break;
             };
             let workflow = workflow(&item);
             let starts_twice = !item.starts.is_empty() && taken.contains(&workflow);
-            let alone = self.suspects.has(&workflow);
+            let suspicion = self.suspects.of(&workflow);
             if starts_twice
-                || (alone && (!items.is_empty() || self.alone.is_some()))
+                || (suspicion.is_some() && (!items.is_empty() || self.alone.is_some()))
                 || self.busy.contains(&workflow)
                 || held_back.contains(&workflow)
             {
@@ -307,8 +361,10 @@ impl Gathered {
             bytes += item.bytes();
             taken.insert(workflow);
             items.push(item);
-            if alone {
+            if let Some(suspicion) = suspicion {
                 self.alone = taken.iter().next().cloned();
+                goes_alone = true;
+                looks = suspicion == Suspicion::Waits;
                 break;
             }
         }
@@ -316,15 +372,28 @@ impl Gathered {
             self.pending.push_front(item);
         }
         self.busy.extend(taken);
-        Batch {
+        let batch = Batch {
             items,
+            looks,
+            ..Batch::default()
+        };
+        if goes_alone {
+            // Nothing else waits for what that one waits for.
+            return batch;
+        }
+        Batch {
             settled: std::mem::take(&mut self.settled),
             answers: std::mem::take(&mut self.answers),
+            ..batch
         }
     }
 
     /// Frees the workflows of a batch, and marks those whose items were not written.
-    fn finish(&mut self, outcome: &Outcome) {
+    fn finish(&mut self, outcome: &mut Outcome) {
+        if !outcome.put_off.is_empty() {
+            self.put_off.append(&mut outcome.put_off);
+            self.put_off_until = Some(Instant::now() + RIDE);
+        }
         let refused = outcome.refused.iter().map(|(item, _)| item);
         let mut back = (outcome.committed.iter())
             .chain(&outcome.conflicting)
@@ -340,10 +409,12 @@ impl Gathered {
             self.suspects.remove(&workflow);
         }
         for (item, refusal) in &outcome.refused {
-            match refusal {
-                Refusal::Failing(_) | Refusal::Locked => self.suspects.add(workflow(item)),
-                Refusal::Data(_) => {}
-            }
+            let suspicion = match refusal {
+                Refusal::Failing(_) => Suspicion::Fails,
+                Refusal::Locked => Suspicion::Waits,
+                Refusal::Data(_) => continue,
+            };
+            self.suspects.add(workflow(item), suspicion);
         }
         for item in outcome
             .conflicting
@@ -375,6 +446,8 @@ struct Lane {
     connection: Box<dyn Connection>,
     setup: Setup,
     next: i64,
+    /// It waits for locks for a short look only.
+    looks: bool,
 }
 
 impl Lane {
@@ -384,6 +457,7 @@ impl Lane {
             connection,
             setup,
             next: 1,
+            looks: false,
         }
     }
 
@@ -396,8 +470,9 @@ impl Lane {
         // What follows an item that is not written is not written either: a history has no gaps.
         let mut lost: HashMap<Workflow, Option<Refusal>> = HashMap::default();
         let mut cut = false;
-        // Since when a lock is waited for.
-        let mut locked_since = None;
+        // How often it was looked whether a lock is still kept.
+        let mut looks = 0;
+        self.look(batch.looks).await;
         while let Some(mut part) = parts.pop() {
             if !lost.is_empty() {
                 let behind = part.extract_if(.., |item| lost.contains_key(&workflow(item)));
@@ -407,9 +482,15 @@ impl Lane {
                         None => outcome.conflicting.push(item),
                     }
                 }
-                if part.is_empty() && settled.is_empty() && answers.is_empty() {
+                // What rides goes at the end.
+                let rides = parts.is_empty() && !(settled.is_empty() && answers.is_empty());
+                if part.is_empty() && !rides {
                     continue;
                 }
+            }
+            if part.is_empty() {
+                // It needs nothing but what every batch needs.
+                self.look(false).await;
             }
             let resends = match part.len() {
                 0 | 1 => ITEM_RESENDS_MAX,
@@ -417,21 +498,11 @@ impl Lane {
                 _ if cut => 1,
                 _ => BATCH_RESENDS_MAX,
             };
-            if part.is_empty() && locked_since.take().is_some() {
-                // What is left needs nothing but what every batch needs.
-                self.connection.wait_for_locks(None).await;
-            }
-            let waited = locked_since.map(|since: Instant| since.elapsed());
-            let committed = if !part.is_empty() && waited >= Some(self.setup.patience) {
-                // The others of the batch have waited for long enough.
-                Err(Refusal::Locked)
+            let committed = if part.len() <= 1 || looks < LOCK_LOOKS_MAX {
+                self.commit_part(&part, &settled, resends).await?
             } else {
-                let locks = if waited.is_some() {
-                    1
-                } else {
-                    LOCKED_ATTEMPTS_MAX
-                };
-                self.commit_part(&part, &settled, (resends, locks)).await?
+                // Those who wait for an answer have waited for long enough; each goes alone from now on.
+                Err(Refusal::Locked)
             };
             match committed {
                 Ok(conflicts) => {
@@ -452,7 +523,13 @@ impl Lane {
                     outcome.committed.extend(committed);
                     outcome.conflicting.extend(conflicting);
                 }
-                Err(problem) if part.len() <= 1 => {
+                Err(Refusal::Locked) if !settled.is_empty() => {
+                    // They are nothing that anybody waits for, and may be what the lock is of.
+                    outcome.put_off.append(&mut settled);
+                    self.look(true).await;
+                    parts.push(part);
+                }
+                Err(problem) if part.len() <= 1 || looks >= LOCK_LOOKS_MAX => {
                     for item in part {
                         lost.insert(workflow(&item), Some(problem.clone()));
                         outcome.refused.push((item, problem.clone()));
@@ -462,13 +539,11 @@ impl Lane {
                         parts.push(Vec::new());
                     }
                 }
-                Err(Refusal::Locked) => {
-                    // Each by itself, after a short look: those that wait for nothing take no time.
-                    locked_since = Some(Instant::now());
-                    self.connection.wait_for_locks(Some(LOCK_LOOK)).await;
-                    parts.extend(part.into_iter().rev().map(|item| vec![item]));
-                }
-                Err(_) => {
+                Err(problem) => {
+                    if matches!(problem, Refusal::Locked) {
+                        looks += 1;
+                        self.look(true).await;
+                    }
                     cut = true;
                     let mut first = part;
                     let second = first.split_off(first.len() / 2);
@@ -477,19 +552,31 @@ impl Lane {
                 }
             }
         }
-        if locked_since.is_some() {
-            self.connection.wait_for_locks(None).await;
+        self.look(false).await;
+        let is_locked = |(_, refusal): &(Item, Refusal)| matches!(refusal, Refusal::Locked);
+        if !outcome.is_progress() && outcome.refused.iter().all(is_locked) {
+            self.commit_nothing().await?;
         }
         Ok((self, outcome))
     }
 
-    /// Commits items in one transaction, sent so often at most, and so often when a lock is in the way. The inner error says why they can't
-    /// be: for one item, that they never will.
+    /// Waits for locks for a short look only from now on, or for as long as ever.
+    async fn look(&mut self, shortly: bool) {
+        if self.looks != shortly {
+            self.looks = shortly;
+            let wait = self.connection.wait_for_locks(shortly.then_some(LOCK_LOOK));
+            // What fails is told by the next commit.
+            let _ = tokio::time::timeout(self.setup.patience, wait).await;
+        }
+    }
+
+    /// Commits items in one transaction, sent so often at most. The inner error says why they can't be: for one item, that they never
+    /// will, or not now.
     async fn commit_part(
         &mut self,
         items: &[Item],
         settled: &[Settled],
-        (resends, locks): (u32, u32),
+        resends: u32,
     ) -> Result<Result<HashSet<RunId>, Refusal>, Lost> {
         let (mut attempt, mut locked) = (1, 0);
         let mut doubts = Doubts::new(resends, self.setup.patience);
@@ -528,17 +615,14 @@ impl Lane {
                         "a batch waits for a lock that another session keeps"
                     );
                     locked += 1;
-                    match items.len() {
-                        // The lock is of what every batch needs.
-                        0 if locked >= BATCH_ATTEMPTS_MAX => return Err(Lost::Store(error)),
-                        1 if locked < locks => continue,
-                        1 if locks == LOCKED_ATTEMPTS_MAX => {
-                            self.commit_nothing().await?;
-                            return Ok(Err(Refusal::Locked));
-                        }
-                        0 => continue,
-                        _ => return Ok(Err(Refusal::Locked)),
+                    if !items.is_empty() || !settled.is_empty() {
+                        return Ok(Err(Refusal::Locked));
                     }
+                    // The lock is of what every batch needs.
+                    if locked == BATCH_ATTEMPTS_MAX {
+                        return Err(Lost::Store(error));
+                    }
+                    continue;
                 }
                 NotCommitted::Doubtful(error) => {
                     tracing::warn!(
@@ -577,9 +661,12 @@ impl Lane {
 
     /// Is it an item, or the database? That one has to commit when it is not asked for anything.
     async fn commit_nothing(&mut self) -> Result<(), Lost> {
-        Box::pin(self.commit_part(&[], &[], (ITEM_RESENDS_MAX, LOCKED_ATTEMPTS_MAX)))
+        let looks = self.looks;
+        self.look(false).await;
+        Box::pin(self.commit_part(&[], &[], ITEM_RESENDS_MAX))
             .await?
             .ok();
+        self.look(looks).await;
         Ok(())
     }
 
@@ -621,6 +708,8 @@ impl Lane {
             Fate::Committed(conflicts) => Some(conflicts),
         };
         self.connection = store.connection(self.slot, *term).await?;
+        let looks = std::mem::take(&mut self.looks);
+        self.look(looks).await;
         Ok(conflicts)
     }
 }
@@ -700,19 +789,54 @@ mod tests {
     fn workflows_at_which_the_database_failed_are_remembered_up_to_a_number() {
         let mut gathered = Gathered::default();
         let refused = |n| (item(n), Refusal::Failing("it fails".to_owned()));
-        gathered.finish(&Outcome {
+        gathered.finish(&mut Outcome {
             refused: (0..=SUSPECTS_MAX).map(refused).collect(),
             ..Outcome::default()
         });
         let suspects = &gathered.suspects;
         assert_eq!(suspects.all.len(), SUSPECTS_MAX);
-        assert!(!suspects.has(&workflow(&item(0))));
-        assert!(suspects.has(&workflow(&item(SUSPECTS_MAX))));
-        gathered.finish(&Outcome {
+        assert_eq!(suspects.of(&workflow(&item(0))), None);
+        let last = workflow(&item(SUSPECTS_MAX));
+        assert_eq!(suspects.of(&last), Some(Suspicion::Fails));
+        gathered.finish(&mut Outcome {
             committed: (1..=SUSPECTS_MAX).map(item).collect(),
             ..Outcome::default()
         });
         assert!(gathered.suspects.order.is_empty());
+    }
+
+    #[test]
+    fn what_waits_for_a_lock_goes_alone_and_takes_nothing_along() {
+        let mut gathered = Gathered::default();
+        gathered.finish(&mut Outcome {
+            refused: (0..2).map(|n| (item(n), Refusal::Locked)).collect(),
+            ..Outcome::default()
+        });
+        gathered.dead.clear();
+        gather(&mut gathered, 0..4);
+        gathered.settled.push(Settled {
+            shard: 0,
+            run_id: RunId(uuid::Uuid::nil()),
+        });
+
+        let first = gathered.batch();
+        let second = gathered.batch();
+
+        assert_eq!(first.items.len(), 1);
+        assert!(first.looks && first.settled.is_empty());
+        // The other one of them waits for the first.
+        let ids: Vec<String> = second
+            .items
+            .iter()
+            .map(|item| item.workflow_id.to_string())
+            .collect();
+        assert_eq!(ids, ["2", "3"]);
+        assert!(!second.looks && second.settled.len() == 1);
+        gathered.finish(&mut Outcome {
+            refused: vec![(item(0), Refusal::Locked)],
+            ..Outcome::default()
+        });
+        assert_eq!(gathered.batch().items.len(), 1);
     }
 
     #[test]

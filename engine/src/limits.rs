@@ -140,12 +140,12 @@ pub const SESSION_END_MAX: Duration = Duration::from_secs(5);
 /// lease is short, a member that gives shards away waits a quarter of its expiry only. A process that is frozen with such a lock in
 /// hand loses it after [`IDLE_IN_TRANSACTION_MAX`].
 pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
-/// A lease is so many times as long as a batch waits for a lock; then it is cut into its workflows.
+/// A lease is so many times as long as a batch waits for a lock; then it is cut in two, and its parts, until what needs the lock is alone.
 pub const COMMIT_LOCK_WAIT: u32 = 3;
-/// How often a batch of one workflow waits so before it is refused for now.
-pub const LOCKED_ATTEMPTS_MAX: u32 = 2;
-/// How long each part waits for a lock of a batch that has waited in vain, cut into those of its workflows.
+/// How long each part of a batch that has waited in vain waits for a lock, and a workflow that goes alone since it was found so.
 pub const LOCK_LOOK: Duration = Duration::from_millis(100);
+/// How often parts of several workflows wait so; the others are refused for now.
+pub const LOCK_LOOKS_MAX: u32 = 50;
 /// How long whoever watches a member waits for its lock in one statement. As long as that the dead rows of the whole database stay.
 pub const LOCK_TURN: Duration = Duration::from_secs(30);
 /// How long a transaction may lie idle; a process that is frozen in the middle of one holds up the others until then.

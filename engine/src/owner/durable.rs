@@ -27,7 +27,7 @@ impl Owner {
             match &refusal {
                 Refusal::Locked => tracing::warn!(
                     workflow_id = %item.workflow_id,
-                    "another session keeps a lock in the database that a workflow needs; it is tried again"
+                    "another session keeps a lock in the database that a workflow needs; nothing was written"
                 ),
                 Refusal::Data(_) | Refusal::Failing(_) => tracing::error!(
                     workflow_id = %item.workflow_id, %refusal, "the database refused the data of a workflow"

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use futures::future::join_all;
@@ -13,7 +14,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream, lookup_host},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_postgres::{Client, Config, NoTls, error::SqlState};
 
@@ -110,9 +111,19 @@ impl Way {
     pub(super) async fn meet_all(&self) {
         let count = self.target.hosts.len();
         if count > 1 {
-            let met = join_all((0..count).map(|n| self.log_in_at(n, "coreason")));
+            let met = join_all((0..count).map(|n| self.meet(n)));
             // Whoever does not answer is tried again when no other one does.
             drop(timeout(MEET_MAX, met).await);
+        }
+    }
+
+    /// Meets a server; one that starts is asked again.
+    async fn meet(&self, n: usize) {
+        const AGAIN_AFTER: Duration = Duration::from_millis(100);
+        while let Err(Error::Driver(error)) = self.log_in_at(n, "coreason").await
+            && error.code() == Some(&SqlState::CANNOT_CONNECT_NOW)
+        {
+            sleep(AGAIN_AFTER).await;
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::Error;
-use crate::limits::CONNECT_TIMEOUT;
+use crate::limits::PING_TIMEOUT;
 
 /// What a server answers to the question for its [`Time`]: the system identifier, and the timeline unless it is a standby, which writes
 /// nothing of which there could be a place.
@@ -69,7 +69,7 @@ impl Latest {
     /// Says whether another one came while a connection of this age was there, or was being opened.
     pub(super) fn came_within(&self, age: Duration) -> bool {
         let came_at = self.state().failed_over_at;
-        came_at.is_some_and(|came_at| came_at.elapsed() <= age.saturating_add(CONNECT_TIMEOUT))
+        came_at.is_some_and(|came_at| came_at.elapsed() <= age.saturating_add(PING_TIMEOUT))
     }
 }
 
