@@ -37,7 +37,6 @@ mod health;
 mod workflows;
 
 mod duration;
-mod rfc3339;
 
 mod cli;
 mod demo;

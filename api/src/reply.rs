@@ -75,7 +75,7 @@ impl Serialize for Returned<'_> {
     reason = "serde's serialize_with passes a reference"
 )]
 pub(crate) fn time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&crate::rfc3339::Utc(*at))
+    serializer.collect_str(&history::rfc3339::Utc(*at))
 }
 
 /// Writes a moment as [`time`] does, if there is one.

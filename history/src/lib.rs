@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod ids;
+pub mod rfc3339;
 pub mod time;
 
 pub mod failure;

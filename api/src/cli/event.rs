@@ -3,10 +3,9 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Value, value::RawValue};
 
-use history::Timestamp;
+use history::{Timestamp, rfc3339};
 
 use super::{Error, table::one_line, terminal::Screen};
-use crate::rfc3339;
 
 /// The most characters that a terminal shows of an event's details.
 const DETAILS_MAX: usize = 110;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use engine::limits::LONG_POLL_MAX;
 use fuzz::text;
-use history::Timestamp;
+use history::{Timestamp, rfc3339::Utc};
 
-use crate::{duration::Human, rfc3339::Utc, wait::Wait};
+use crate::{duration::Human, wait::Wait};
 
 const WRITTEN: [&str; 6] = ["30s", "500ms", "1m30s", "1.5h", "7d", "1d2h3m4s5ms"];
 
@@ -63,7 +63,7 @@ fn every_moment_is_written_as_a_date_that_means_it() {
     }
 }
 
-/// Reads `2026-02-03T04:05:06.000007Z` by counting days year by 400 years.
+/// Reads `2026-02-03T04:05:06.007Z` by counting days year by 400 years.
 fn read(text: &str) -> i128 {
     let (date, time) = text.strip_suffix('Z').unwrap().split_once('T').unwrap();
     let numbers = |text: &str, by: &[char]| -> Vec<i128> {
@@ -71,7 +71,9 @@ fn read(text: &str) -> i128 {
     };
     let (negative, date) = date.strip_prefix('-').map_or((1, date), |rest| (-1, rest));
     let date = numbers(date, &['-']);
-    let time = numbers(time, &[':', '.']);
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let micros: i128 = format!("{fraction:0<6}").parse().unwrap();
+    let time = numbers(time, &[':']);
     let (year, month, day) = (negative * date[0], date[1], date[2]);
     assert!(
         (1..=12).contains(&month) && (1..=31).contains(&day),
@@ -103,5 +105,5 @@ fn read(text: &str) -> i128 {
         .sum::<i128>()
         + day
         - 1;
-    (((days * 24 + time[0]) * 60 + time[1]) * 60 + time[2]) * 1_000_000 + time[3]
+    (((days * 24 + time[0]) * 60 + time[1]) * 60 + time[2]) * 1_000_000 + micros
 }

@@ -10,6 +10,7 @@ use engine::{
 use history::{
     Note, TaskQueue, Timestamp,
     record::{TaskFailed, WorkflowTaskAttemptCause},
+    rfc3339::Utc,
     task::UnreadSignals,
 };
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,6 @@ use serde::{Deserialize, Serialize};
 use crate::{
     duration::Human,
     limits::{PROBLEMS_MAX, REASON_CHARS_MAX},
-    rfc3339::Utc,
 };
 
 /// Something that keeps a run from going on.
@@ -316,7 +316,7 @@ fn misfits(unread: &UnreadSignals) -> Option<Problem> {
 fn moment(at: Timestamp, now: Timestamp) -> String {
     let (at, now) = (Utc(at).to_string(), Utc(now).to_string());
     let (day, of_day) = at.split_once('T').unwrap_or(("", &at));
-    let second = of_day.split('.').next().unwrap_or(of_day);
+    let second = of_day.split(['.', 'Z']).next().unwrap_or(of_day);
     if now.starts_with(day) {
         format!("{second}Z")
     } else {

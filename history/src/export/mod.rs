@@ -18,10 +18,11 @@ use crate::{
     event::{Event, EventKind},
     payload::{ENCODING, Payload, Payloads},
     retry::RetryPolicy,
+    rfc3339::Utc,
     time::{Millis, Timestamp},
 };
 
-mod date;
+mod duration;
 
 #[cfg(test)]
 mod tests;
@@ -35,7 +36,10 @@ pub fn event(event: &Event) -> Result<Box<RawValue>, Error> {
     let (name, attributes) = variant(&kind)?;
     let mut out = Object::default();
     out.put("eventId", &quoted(&event.id)?);
-    out.put("eventTime", &quoted(&date::rfc3339(temporal_time(event)))?);
+    out.put(
+        "eventTime",
+        &quoted(&Utc(temporal_time(event)).to_string())?,
+    );
     out.put("eventType", &enum_value("EVENT_TYPE", name)?);
     if let Some(attributes) = attributes {
         let (first, rest) = name.split_at(1);
@@ -284,8 +288,8 @@ fn written(shape: Shape, stored: &str) -> Result<String, Error> {
         Shape::Plain => stored.to_owned(),
         Shape::Absent | Shape::FailureInfo => String::new(),
         Shape::Int64 => format!("\"{stored}\""),
-        Shape::Duration => quoted(&date::seconds(serde_json::from_str(stored)?))?,
-        Shape::Time => quoted(&date::rfc3339(serde_json::from_str(stored)?))?,
+        Shape::Duration => quoted(&duration::seconds(serde_json::from_str(stored)?))?,
+        Shape::Time => quoted(&Utc(serde_json::from_str(stored)?).to_string())?,
         Shape::Enum(prefix) => match serde_json::from_str(stored)? {
             "Unspecified" => String::new(),
             value => enum_value(prefix, value)?,
@@ -382,13 +386,13 @@ fn retry_policy(policy: &RetryPolicy) -> Result<String, Error> {
     let mut out = Object::default();
     out.put(
         "initialInterval",
-        &quoted(&date::seconds(policy.initial_interval))?,
+        &quoted(&duration::seconds(policy.initial_interval))?,
     );
     out.put(
         "backoffCoefficient",
         coefficient.strip_suffix(".0").unwrap_or(&coefficient),
     );
-    out.put("maximumInterval", &quoted(&date::seconds(longest))?);
+    out.put("maximumInterval", &quoted(&duration::seconds(longest))?);
     if policy.maximum_attempts != 0 {
         out.put("maximumAttempts", &policy.maximum_attempts.to_string());
     }

@@ -1,26 +1,34 @@
-//! Moments as text.
+//! Moments as text (RFC 3339), as protobuf's JSON mapping writes them: in UTC, with 0, 3 or 6 digits after the point.
 
 use std::fmt;
 
-use history::Timestamp;
+use crate::time::Timestamp;
 
-/// A moment in UTC, as `2026-02-03T04:05:06.000007Z`.
-pub(crate) struct Utc(pub(crate) Timestamp);
+/// A moment in UTC: `2026-02-03T04:05:06Z`, `2026-02-03T04:05:06.000007Z`.
+#[derive(Debug, Clone, Copy)]
+pub struct Utc(pub Timestamp);
 
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.0.0;
-        let (year, month, day) = civil(micros.div_euclid(86_400_000_000));
-        let of_day = micros.rem_euclid(86_400_000_000);
-        let seconds = of_day / 1_000_000;
+        const DAY: i64 = 86_400;
+        let (seconds, micros) = (
+            self.0.0.div_euclid(1_000_000),
+            self.0.0.rem_euclid(1_000_000),
+        );
+        let (year, month, day) = civil(seconds.div_euclid(DAY));
+        let of_day = seconds.rem_euclid(DAY);
         write!(
             f,
-            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}Z",
-            seconds / 3600,
-            seconds / 60 % 60,
-            seconds % 60,
-            of_day % 1_000_000
-        )
+            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
+            of_day / 3600,
+            of_day / 60 % 60,
+            of_day % 60
+        )?;
+        match micros {
+            0 => write!(f, "Z"),
+            _ if micros % 1000 == 0 => write!(f, ".{:03}Z", micros / 1000),
+            _ => write!(f, ".{micros:06}Z"),
+        }
     }
 }
 
@@ -43,7 +51,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
 }
 
 /// Reads what [`Utc`] writes; seconds may have any number of digits behind them.
-pub(crate) fn read(text: &str) -> Option<Timestamp> {
+pub fn read(text: &str) -> Option<Timestamp> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let [year, month, day] = numbers(date, '-')?;
     let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
@@ -76,11 +84,12 @@ mod tests {
     #[test]
     fn moments_are_written_in_utc() {
         for (micros, text) in [
-            (0, "1970-01-01T00:00:00.000000Z"),
+            (0, "1970-01-01T00:00:00Z"),
             (-1, "1969-12-31T23:59:59.999999Z"),
-            (951_782_400_000_000, "2000-02-29T00:00:00.000000Z"),
+            (951_827_696_789_000, "2000-02-29T12:34:56.789Z"),
             (1_772_323_199_123_456, "2026-02-28T23:59:59.123456Z"),
-            (4_107_542_400_000_000, "2100-03-01T00:00:00.000000Z"),
+            (4_107_542_400_000_000, "2100-03-01T00:00:00Z"),
+            (253_402_300_799_000_000, "9999-12-31T23:59:59Z"),
         ] {
             assert_eq!(Utc(Timestamp(micros)).to_string(), text);
             assert_eq!(read(text), Some(Timestamp(micros)));
