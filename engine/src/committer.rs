@@ -216,7 +216,7 @@ struct Batch {
     settled: Vec<Settled>,
     /// What may be told when it is.
     answers: Vec<Answer>,
-    /// Somebody kept a lock that its only workflow needs: whether it still does is looked at shortly.
+    /// Somebody kept a lock that its only workflow needs, or what was put off: whether it still does is looked at shortly.
     looks: bool,
 }
 
@@ -329,6 +329,7 @@ impl Gathered {
         self.put_off_until = None;
         Batch {
             settled: std::mem::take(&mut self.put_off),
+            looks: true,
             ..Batch::default()
         }
     }
@@ -488,7 +489,7 @@ impl Lane {
                     continue;
                 }
             }
-            if part.is_empty() {
+            if part.is_empty() && settled.is_empty() {
                 // It needs nothing but what every batch needs.
                 self.look(false).await;
             }

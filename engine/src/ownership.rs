@@ -496,7 +496,7 @@ async fn renew(
     renewals: mpsc::UnboundedSender<Renewal>,
 ) -> Result<(), Ended> {
     loop {
-        tokio::time::sleep(expiry * 2 / 5).await;
+        tokio::time::sleep_until(renewed_at + expiry * 2 / 5).await;
         let folded = shared.folded();
         let open_since = Timestamp(shared.open_since.load(Ordering::Relaxed));
         let (asked_at, asked) = (Instant::now(), clock.asks());

@@ -4,8 +4,6 @@ use history::Timestamp;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::QUERY_CANCELED;
-
 const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 /// Weeks begin on Mondays; the first one of the Unix epoch was its fifth day.
 const FIRST_MONDAY_MS: i64 = 4 * 24 * 60 * 60 * 1000;
@@ -20,9 +18,6 @@ const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(1, 0)";
 fn can_do_without(code: &str) -> Option<&'static str> {
     Some(match code {
         "55P03" => "history is locked by a long read or another process",
-        QUERY_CANCELED => {
-            "history_default has so many rows that a look at all of them takes too long"
-        }
         "42P17" => "another partition has its rows",
         "42P07" => {
             "a table of that name is no partition of history; attach it again, or give it another name"
@@ -90,10 +85,6 @@ pub(crate) async fn ensure_partitions(pool: &PgPool, now: Timestamp) -> Result<(
                     because,
                     "a partition can't be made; its rows go to history_default"
                 );
-                if code.as_deref() == Some(QUERY_CANCELED) {
-                    // So it would be for the other weeks.
-                    break;
-                }
             }
         }
     }
