@@ -145,11 +145,12 @@ impl Way {
         Err(failed.unwrap_or(Error::Silent))
     }
 
-    /// Opens a connection to the server that will do. Which of several that is, and whether it lets the user in only without TLS, a
+    /// Opens a connection to the server that will do. Which of several that is, and whether it lets the user in with TLS or only without, a
     /// session finds out first: whoever speaks through the connection tries no other one.
     pub(super) async fn dial(&self) -> Result<Box<dyn Wire>, Error> {
         let only_plain = |server: &Known| server.only_plain.load(Ordering::Relaxed);
-        if self.target.hosts.len() > 1 || self.known.iter().any(only_plain) {
+        let may_turn = (0..self.target.hosts.len()).any(|n| self.has_two_ways(n));
+        if self.target.hosts.len() > 1 || may_turn || self.known.iter().any(only_plain) {
             drop(self.log_in("coreason").await?);
         }
         let n = self.latest.load(Ordering::Relaxed);
