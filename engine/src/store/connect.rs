@@ -10,7 +10,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{
-    Error,
+    Error, INSUFFICIENT_PRIVILEGE,
     address::{Host, Target},
     bridge::{self, Bridge},
     dial::Way,
@@ -29,9 +29,6 @@ const OLDEST: i32 = 150_000;
 
 /// The SQLSTATE of a server that does not let somebody in this way.
 const NOT_LET_IN: &str = "28000";
-
-/// The SQLSTATE of a role that has no right to what it asks for.
-const NO_RIGHT: &str = "42501";
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
@@ -404,7 +401,9 @@ pub(crate) async fn check_tables(address: &Address, pool: &sqlx::PgPool) -> Resu
 pub(crate) fn if_unread(error: Error) -> Error {
     match error {
         Error::Sqlx(sqlx::Error::Database(told))
-            if told.code().is_some_and(|code| code == NO_RIGHT) =>
+            if told
+                .code()
+                .is_some_and(|code| code == INSUFFICIENT_PRIVILEGE) =>
         {
             Error::MayNotRead(told.message().to_owned())
         }
@@ -474,7 +473,11 @@ pub(crate) async fn migrate(pool: &sqlx::PgPool) -> Result<(), Error> {
 /// Tells why a migration failed that the database has refused.
 fn not_migrated(error: sqlx::Error, migrating: impl Fn(sqlx::Error) -> MigrateError) -> Error {
     match told::plainly(error) {
-        sqlx::Error::Database(told) if told.code().is_some_and(|code| code == NO_RIGHT) => {
+        sqlx::Error::Database(told)
+            if told
+                .code()
+                .is_some_and(|code| code == INSUFFICIENT_PRIVILEGE) =>
+        {
             Error::MayNotMigrate(told.message().to_owned())
         }
         error => Error::Migrate(Box::new(migrating(error))),

@@ -40,7 +40,9 @@ use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_MIN};
 const QUERY_CANCELED: &str = "57014";
 
 /// What it says of a lock that another session keeps for too long. Postgres: `lock_not_available`.
-const LOCK_NOT_AVAILABLE: &str = "55P03";
+pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// What it says to a role that has no right to what it asks for. Postgres: `insufficient_privilege`.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
 /// Says in words which database a URL means: its name, its servers and the user, not the password.
 ///

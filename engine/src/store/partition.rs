@@ -4,6 +4,8 @@ use history::Timestamp;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::{INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE};
+
 const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 /// Weeks begin on Mondays; the first one of the Unix epoch was its fifth day.
 const FIRST_MONDAY_MS: i64 = 4 * 24 * 60 * 60 * 1000;
@@ -17,12 +19,12 @@ const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(1, 0)";
 /// Says what keeps a partition from being made that keeps nothing else from being done, by the SQLSTATE.
 fn can_do_without(code: &str) -> Option<&'static str> {
     Some(match code {
-        "55P03" => "history is locked by a long read or another process",
+        LOCK_NOT_AVAILABLE => "history is locked by a long read or another process",
         "42P17" => "another partition has its rows",
         "42P07" => {
             "a table of that name is no partition of history; attach it again, or give it another name"
         }
-        "42501" => "this role may not make tables, or does not own history",
+        INSUFFICIENT_PRIVILEGE => "this role may not make tables, or does not own history",
         _ => return None,
     })
 }

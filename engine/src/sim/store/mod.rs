@@ -27,7 +27,7 @@ use super::{
 use crate::{
     limits::{COMMITTERS, LOCK_WAIT_MAX, PARKED_PAGE},
     store::{
-        Answer, Connection, Error, Session, Store, Term,
+        Answer, Connection, Error, LOCK_NOT_AVAILABLE, Session, Store, Term,
         acknowledged::{Held, Known, Verdict, Witness},
         commit::{Item, OpenRow},
         connect,
@@ -99,7 +99,7 @@ impl sqlx::error::DatabaseError for LockTimeout {
     }
 
     fn code(&self) -> Option<Cow<'_, str>> {
-        Some("55P03".into())
+        Some(LOCK_NOT_AVAILABLE.into())
     }
 
     fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {

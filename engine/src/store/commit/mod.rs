@@ -15,7 +15,7 @@ use tokio_postgres::{
 use uuid::Uuid;
 
 use super::{
-    Error, NotCommitted, Term,
+    Error, LOCK_NOT_AVAILABLE, NotCommitted, QUERY_CANCELED, Term,
     connect::{Address, Purpose, Session},
 };
 use crate::limits::{COMMIT_LOCK_WAIT, LEASE};
@@ -300,9 +300,9 @@ fn judge(error: tokio_postgres::Error) -> NotCommitted {
     }
     match answer.code().code() {
         // It took longer than a batch may.
-        "57014" => return NotCommitted::Doubtful(error.into()),
+        QUERY_CANCELED => return NotCommitted::Doubtful(error.into()),
         // It waited for a lock for longer than a batch does.
-        "55P03" => return NotCommitted::Locked(error.into()),
+        LOCK_NOT_AVAILABLE => return NotCommitted::Locked(error.into()),
         "CR001" => return NotCommitted::Fenced,
         _ => {}
     }
