@@ -200,12 +200,10 @@ const RIDE: Duration = Duration::from_secs(1);
 impl Outcome {
     /// Says whether the database has done what a batch asked for, be it in part.
     fn is_progress(&self) -> bool {
-        let done = [
-            self.committed.is_empty(),
-            self.confirmed.is_empty(),
-            self.settled.is_empty(),
-        ];
-        done.contains(&false) || (self.refused.is_empty() && self.put_off.is_empty())
+        let failed = !self.refused.is_empty() || !self.put_off.is_empty();
+        let done =
+            !self.committed.is_empty() || !self.confirmed.is_empty() || !self.settled.is_empty();
+        done || !failed
     }
 }
 
@@ -341,7 +339,7 @@ impl Gathered {
         let mut taken = HashSet::default();
         let mut held_back: HashSet<Workflow> = HashSet::default();
         let (mut rows, mut bytes) = (0, 0);
-        let (mut goes_alone, mut looks) = (false, false);
+        let mut goes_alone = None;
         while rows < BATCH_ROWS_MAX && bytes < BATCH_BYTES_MAX {
             let Some(item) = self.pending.pop_front() else {
                 break;
@@ -360,12 +358,13 @@ impl Gathered {
             }
             rows += (item.rows.len() + item.attempts.len()).max(1);
             bytes += item.bytes();
+            if suspicion.is_some() {
+                goes_alone = suspicion;
+                self.alone = Some(workflow.clone());
+            }
             taken.insert(workflow);
             items.push(item);
-            if let Some(suspicion) = suspicion {
-                self.alone = taken.iter().next().cloned();
-                goes_alone = true;
-                looks = suspicion == Suspicion::Waits;
+            if goes_alone.is_some() {
                 break;
             }
         }
@@ -373,19 +372,19 @@ impl Gathered {
             self.pending.push_front(item);
         }
         self.busy.extend(taken);
-        let batch = Batch {
-            items,
-            looks,
-            ..Batch::default()
-        };
-        if goes_alone {
+        match goes_alone {
             // Nothing else waits for what that one waits for.
-            return batch;
-        }
-        Batch {
-            settled: std::mem::take(&mut self.settled),
-            answers: std::mem::take(&mut self.answers),
-            ..batch
+            Some(suspicion) => Batch {
+                items,
+                looks: suspicion == Suspicion::Waits,
+                ..Batch::default()
+            },
+            None => Batch {
+                items,
+                settled: std::mem::take(&mut self.settled),
+                answers: std::mem::take(&mut self.answers),
+                looks: false,
+            },
         }
     }
 
