@@ -98,7 +98,7 @@ fn lease(text: &str) -> Result<Human, String> {
     Ok(lease)
 }
 
-/// Runs until SIGTERM, SIGINT or SIGHUP; a second one ends the process at once, and Postgres shuts down by itself.
+/// Runs until SIGTERM, SIGINT or SIGHUP; one that insists ends the process at once, and Postgres shuts down by itself.
 pub(crate) async fn run(options: Options, workers: Vec<Worker>) -> Result<(), Error> {
     let _flush = crate::log::to_stderr().map_err(|source| Error::Io {
         doing: "write the log",
