@@ -49,6 +49,8 @@ pub(crate) struct Outcome {
     pub(crate) settled: Vec<Settled>,
     /// To go from there later: another session keeps a lock.
     put_off: Vec<Settled>,
+    /// Whether another session keeps a whole table that every workflow needs, if that was asked.
+    blocked: Option<bool>,
     /// What may be told: this member was still one.
     pub(crate) confirmed: Vec<Answer>,
     /// Not written, because the id means another run.
@@ -142,13 +144,16 @@ pub(crate) async fn run(
     let mut inbox = Vec::with_capacity(256);
     let mut open = true;
     let mut waited = false;
+    // Nothing of any workflow can be written, as far as it is known.
+    let mut blocked = false;
     while open || !under_way.is_empty() || gathered.waiting() > 0 {
         tokio::select! {
             biased;
             Some(done) = under_way.next(), if !under_way.is_empty() => {
                 let (lane, mut outcome) = done?;
                 idle.push(lane);
-                if outcome.is_progress() {
+                blocked = outcome.blocked.unwrap_or(blocked && !outcome.has_written());
+                if !blocked {
                     progress.committed();
                 }
                 gathered.finish(&mut outcome);
@@ -164,9 +169,10 @@ pub(crate) async fn run(
             () = tokio::time::sleep(GATHER), if !waited && !idle.is_empty() && gathered.waiting() > 0 => {
                 waited = true;
             }
-            () = tokio::time::sleep(RIDE), if gathered.has_housework() && under_way.is_empty() => {
-                if !gathered.settled.is_empty() && let Some(lane) = idle.pop() {
-                    under_way.push(lane.commit(gathered.batch()).boxed());
+            () = tokio::time::sleep(RIDE), if (blocked || gathered.has_housework()) && under_way.is_empty() => {
+                if (blocked || !gathered.settled.is_empty()) && let Some(lane) = idle.pop() {
+                    let batch = if blocked { Batch::question() } else { gathered.batch() };
+                    under_way.push(lane.commit(batch).boxed());
                 }
             }
         }
@@ -188,8 +194,7 @@ pub(crate) async fn run(
             waited = false;
             under_way.push(lane.commit(batch).boxed());
         }
-        // What waits for a lock of one workflow does not count.
-        progress.waits(under_way.len() > usize::from(gathered.alone.is_some()));
+        progress.waits(blocked || !under_way.is_empty());
     }
     Ok(())
 }
@@ -205,6 +210,11 @@ impl Outcome {
             !self.committed.is_empty() || !self.confirmed.is_empty() || !self.settled.is_empty();
         done || !failed
     }
+
+    /// Says whether something of a history was written.
+    fn has_written(&self) -> bool {
+        self.committed.iter().any(|item| !item.rows.is_empty())
+    }
 }
 
 /// What is committed in one go.
@@ -216,9 +226,19 @@ struct Batch {
     answers: Vec<Answer>,
     /// Somebody kept a lock that its only workflow needs, or what was put off: whether it still does is looked at shortly.
     looks: bool,
+    /// It asks whether a whole table is kept.
+    asks: bool,
 }
 
 impl Batch {
+    /// Returns one that asks for nothing else.
+    fn question() -> Self {
+        Self {
+            asks: true,
+            ..Self::default()
+        }
+    }
+
     /// Says whether nobody waits for it.
     fn is_empty(&self) -> bool {
         self.items.is_empty() && self.answers.is_empty()
@@ -383,7 +403,7 @@ impl Gathered {
                 items,
                 settled: std::mem::take(&mut self.settled),
                 answers: std::mem::take(&mut self.answers),
-                looks: false,
+                ..Batch::default()
             },
         }
     }
@@ -465,7 +485,11 @@ impl Lane {
     /// answer, and singles out an item whose data the database refuses.
     async fn commit(mut self, batch: Batch) -> Result<(Self, Outcome), Lost> {
         let mut outcome = Outcome::default();
-        let mut parts = vec![batch.items];
+        let mut parts = if batch.asks {
+            Vec::new()
+        } else {
+            vec![batch.items]
+        };
         let (mut settled, mut answers) = (batch.settled, batch.answers);
         // What follows an item that is not written is not written either: a history has no gaps.
         let mut lost: HashMap<Workflow, Option<Refusal>> = HashMap::default();
@@ -552,11 +576,15 @@ impl Lane {
                 }
             }
         }
-        self.look(false).await;
         let is_locked = |(_, refusal): &(Item, Refusal)| matches!(refusal, Refusal::Locked);
-        if !outcome.is_progress() && outcome.refused.iter().all(is_locked) {
+        if batch.asks || (!outcome.is_progress() && outcome.refused.iter().all(is_locked)) {
             self.commit_nothing().await?;
+            self.look(true).await;
+            let free = self.connection.tables_are_free();
+            let free = tokio::time::timeout(self.setup.patience, free).await;
+            outcome.blocked = Some(!free.unwrap_or(false));
         }
+        self.look(false).await;
         Ok((self, outcome))
     }
 

@@ -152,6 +152,8 @@ pub(crate) trait Connection: Send + Sync {
     ) -> BoxFuture<'a, Result<Conflicts, NotCommitted>>;
     /// Waits so long for a lock from now on; as long as ever where nothing is told. What fails is told by the next commit.
     fn wait_for_locks(&self, wait: Option<Duration>) -> BoxFuture<'_, ()>;
+    /// Says whether nobody keeps a whole table that each workflow needs.
+    fn tables_are_free(&self) -> BoxFuture<'_, bool>;
 }
 
 /// Why a batch has no good answer.
@@ -212,11 +214,13 @@ pub enum Error {
     /// The database has no connections for a process.
     #[error(
         "the database lets this role open {most} connections, and a process needs {CONNECTIONS_MIN}, and keeps up to {CONNECTIONS_MAX} under load: \
-         raise max_connections, or CONNECTION LIMIT of the role or the database"
+         raise {limit}"
     )]
     FewConnections {
         /// How many it may open.
         most: i32,
+        /// What says so.
+        limit: String,
     },
     /// No answer came.
     #[error("the database did not answer in time")]

@@ -149,6 +149,7 @@ impl Store for Postgres {
 
     fn session(&self, member: Uuid) -> Answer<'_, Box<dyn super::Session>> {
         async move {
+            self.address.meet_all().await;
             let session = self.open_session(connect::Session::Lease(member)).await?;
             Ok(Box::new(session) as Box<dyn super::Session>)
         }
@@ -232,6 +233,10 @@ impl super::Connection for Lane {
 
     fn wait_for_locks(&self, wait: Option<Duration>) -> BoxFuture<'_, ()> {
         super::Connection::wait_for_locks(&self.connection, wait)
+    }
+
+    fn tables_are_free(&self) -> BoxFuture<'_, bool> {
+        super::Connection::tables_are_free(&self.connection)
     }
 }
 

@@ -284,6 +284,14 @@ impl super::Connection for Connection {
         }
         .boxed()
     }
+
+    fn tables_are_free(&self) -> BoxFuture<'_, bool> {
+        /// The lock of whoever writes, for a moment. Whoever keeps a partition keeps what is above it as well.
+        const TAKE: &str = "DO $$ BEGIN
+            LOCK TABLE ONLY history, ONLY execution, ONLY current_run IN ROW EXCLUSIVE MODE;
+        END $$";
+        async { self.client.batch_execute(TAKE).await.is_ok() }.boxed()
+    }
 }
 
 /// Says what an error of a batch means.
