@@ -20,6 +20,8 @@ pub const LIKE_LINES_MAX: u32 = 20;
 pub const LOG_FLUSH_MAX: Duration = Duration::from_secs(1);
 /// The shortest lease of a member that can be told: below that it is over before it could be renewed.
 pub const LEASE_MIN: Duration = Duration::from_millis(200);
+/// The longest delay that can be told before a process stops that was asked to: `coreason stop` waits two minutes for all of it.
+pub const SHUTDOWN_DELAY_MAX: Duration = Duration::from_mins(1);
 /// How many runs a page of a list has unless told.
 pub const LIST_PAGE: u32 = 100;
 /// The most runs in a page of a list.

@@ -107,8 +107,8 @@ pub const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(30);
 pub const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long one server of the database's address may take to answer a new connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a process that begins waits until all of several servers have said which is the latest.
-pub const MEET_MAX: Duration = Duration::from_secs(2);
+/// How long a process that begins, or joins, waits until all of several servers have said which is the latest.
+pub const MEET_MAX: Duration = Duration::from_secs(1);
 /// A connection to the database on which nothing comes for so long is asked whether it is there.
 pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(10);
 /// How often it is asked then, until [`SENT_HEARD_WITHIN`] is over.

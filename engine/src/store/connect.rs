@@ -264,6 +264,11 @@ impl Address {
             .connect_lazy_with(self.options(Session::Pooled(pool)))
     }
 
+    /// Meets all servers of a database that has several: one may have been promoted since.
+    pub(super) async fn meet_all(&self) {
+        self.way.meet_all().await;
+    }
+
     /// Opens something whose sessions all speak to the same server.
     pub(super) async fn open<T, F>(&self, open: impl Fn() -> F) -> Result<(T, Since), Error>
     where
@@ -427,24 +432,30 @@ pub(crate) async fn pool(address: &Address) -> Result<sqlx::PgPool, Error> {
 
 /// Sees that a process of this role may open enough connections.
 pub(crate) async fn check_limit(pool: &sqlx::PgPool) -> Result<(), Error> {
-    let most = sqlx::query_scalar!(
-        r#"SELECT least(
-               current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer
-                   - coalesce(current_setting('reserved_connections', true)::integer, 0),
-               CASE WHEN r.rolconnlimit >= 0 AND NOT r.rolsuper THEN r.rolconnlimit END,
-               CASE WHEN d.datconnlimit >= 0 AND NOT r.rolsuper THEN d.datconnlimit END
-           ) AS "most!"
-           FROM pg_roles r, pg_database d
-           WHERE r.rolname = session_user AND d.datname = current_database()"#
+    let limit = sqlx::query!(
+        r#"SELECT l.most AS "most!", l.name AS "name!"
+           FROM pg_roles r, pg_database d, LATERAL (VALUES
+               ('max_connections of the server',
+                current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer
+                    - coalesce(current_setting('reserved_connections', true)::integer, 0)),
+               (format('CONNECTION LIMIT of role %I', r.rolname), CASE WHEN r.rolconnlimit >= 0 AND NOT r.rolsuper THEN r.rolconnlimit END),
+               (format('CONNECTION LIMIT of database %I', d.datname), CASE WHEN d.datconnlimit >= 0 AND NOT r.rolsuper THEN d.datconnlimit END)
+           ) AS l (name, most)
+           WHERE r.rolname = session_user AND d.datname = current_database() AND l.most IS NOT NULL
+           ORDER BY l.most LIMIT 1"#
     )
     .fetch_one(pool)
     .await?;
-    if most < CONNECTIONS_MIN {
-        return Err(Error::FewConnections { most });
+    if limit.most < CONNECTIONS_MIN {
+        return Err(Error::FewConnections {
+            most: limit.most,
+            limit: limit.name,
+        });
     }
-    if most < CONNECTIONS_MAX {
+    if limit.most < CONNECTIONS_MAX {
         tracing::warn!(
-            most,
+            most = limit.most,
+            limit = limit.name,
             keeps = CONNECTIONS_MAX,
             "the database lets this role open fewer connections than a process keeps under load: reads and changes of members will wait for each other"
         );

@@ -94,3 +94,35 @@ async fn a_process_speaks_to_the_latest_of_two_servers_that_take_writes() {
     ledger.run(&engine, "at-the-second-again", 2).await;
     ledger.check(&after).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_joins_anew_goes_to_the_server_that_was_promoted_meanwhile() {
+    let (mut first, mut second) = (Instance::start().await, Instance::folder());
+    let before = first.database("engine", "").await;
+    owner(&before).await.close().await;
+    first.stop();
+    second.become_standby_of(&first);
+    second.end_recovery();
+    second.promote();
+    first.run().await;
+    let both = format!("@127.0.0.1:{},127.0.0.1:{},", first.port, second.port);
+    let engine = owner_with(Config {
+        lease: Duration::from_secs(1),
+        ..Config::new(before.replace('@', &both), "http://127.0.0.1:1")
+    })
+    .await;
+    second.run().await;
+
+    let sessions = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'coreason%'";
+    execute(&before, sessions).await;
+    engine.disowned().await;
+    engine.owning().await;
+
+    let started = engine
+        .start_workflow(&namespace(), start("never", "w"))
+        .await;
+    assert!(started.unwrap().started);
+    let there = "SELECT count(*) FROM execution WHERE workflow_id = 'w'";
+    assert_eq!(number(&before, there).await, 0);
+    assert_eq!(number(&second.url_of("engine"), there).await, 1);
+}
