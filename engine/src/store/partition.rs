@@ -74,7 +74,12 @@ pub(crate) async fn ensure_partitions(pool: &PgPool, now: Timestamp) -> Result<(
     let mut created = false;
     for week in Week::from(now) {
         match create(&mut connection, week).await {
-            Ok(is_new) => created |= is_new,
+            Ok(Made::New) => created = true,
+            Ok(Made::Before) => {}
+            Ok(Made::Not) => tracing::warn!(
+                partition = week.table(),
+                "rows of this week are in history_default, and the others go there too"
+            ),
             Err(error) => {
                 let code = error
                     .as_database_error()
@@ -105,11 +110,19 @@ pub(crate) async fn ensure_partitions(pool: &PgPool, now: Timestamp) -> Result<(
     Ok(())
 }
 
-/// Creates a week's partition unless it exists or its rows are elsewhere, and says whether it did.
-async fn create(connection: &mut PgConnection, week: Week) -> Result<bool, sqlx::Error> {
+/// What became of a partition.
+enum Made {
+    New,
+    Before,
+    /// Its rows are in the default partition.
+    Not,
+}
+
+/// Creates a week's partition unless it exists or its rows are elsewhere.
+async fn create(connection: &mut PgConnection, week: Week) -> Result<Made, sqlx::Error> {
     let table = week.table();
     if exists(connection, &table).await? {
-        return Ok(false);
+        return Ok(Made::Before);
     }
     // A partition that is attached locks the parent against less than one that is created as a partition: commits go on.
     let (first, end) = (week.first(), week.end());
@@ -117,8 +130,11 @@ async fn create(connection: &mut PgConnection, week: Week) -> Result<bool, sqlx:
     for statement in [TIMEOUTS, ONE_AT_A_TIME] {
         sqlx::raw_sql(statement).execute(&mut *transaction).await?;
     }
-    if exists(&mut transaction, &table).await? || default_holds(&mut transaction, week).await? {
-        return Ok(false);
+    if exists(&mut transaction, &table).await? {
+        return Ok(Made::Before);
+    }
+    if default_holds(&mut transaction, week).await? {
+        return Ok(Made::Not);
     }
     for statement in [
         format!("CREATE TABLE {table} (LIKE history INCLUDING ALL)"),
@@ -132,7 +148,7 @@ async fn create(connection: &mut PgConnection, week: Week) -> Result<bool, sqlx:
             .await?;
     }
     transaction.commit().await?;
-    Ok(true)
+    Ok(Made::New)
 }
 
 /// Asks the catalogue's tables: what resolves names remembers that one was not there, whoever has made it since.
