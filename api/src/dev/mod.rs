@@ -18,7 +18,7 @@ use crate::{
     app::App,
     duration::{Human, Invalid},
     hosts::{Host, Hosts},
-    limits::{LEASE_MIN, SHUTDOWN_MAX},
+    limits::{LEASE_MIN, SHUTDOWN_DELAY_MAX, SHUTDOWN_MAX},
     peers::{Http, http},
     place::Place,
 };
@@ -73,15 +73,22 @@ pub(crate) struct Options {
         value_parser = lease
     )]
     lease: Option<Human>,
-    /// How many MiB open runs may take in memory; 512 unless given.
-    #[arg(long, env = "COREASON_RUN_MEMORY_MIB", value_name = "MIB")]
-    run_memory_mib: Option<usize>,
+    /// How many MiB open runs may take in memory, such as 512, which it is unless given. Beyond it runs that only wait leave memory; what
+    /// workflows and activities hold themselves does not count.
+    #[arg(
+        long,
+        env = "COREASON_RUN_MEMORY_MIB",
+        value_name = "MIB",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    run_memory_mib: Option<u32>,
     /// How long this process goes on as ever when it is asked to stop, while `/readyz` says 503: until whoever spreads requests has seen it.
     #[arg(
         long,
         env = "COREASON_SHUTDOWN_DELAY",
         value_name = "DURATION",
-        default_value = "0"
+        default_value = "0",
+        value_parser = shutdown_delay
     )]
     shutdown_delay: Human,
 }
@@ -96,6 +103,18 @@ fn lease(text: &str) -> Result<Human, String> {
         ));
     }
     Ok(lease)
+}
+
+/// Reads a delay that those who stop a process wait for.
+fn shutdown_delay(text: &str) -> Result<Human, String> {
+    let delay: Human = text.parse().map_err(|error: Invalid| error.to_string())?;
+    if delay.0 > SHUTDOWN_DELAY_MAX {
+        let longest = SHUTDOWN_DELAY_MAX.as_secs();
+        return Err(format!(
+            "whoever stops the process would not wait for so long; the longest is {longest}s"
+        ));
+    }
+    Ok(delay)
 }
 
 /// Runs until SIGTERM, SIGINT or SIGHUP; one that insists ends the process at once, and Postgres shuts down by itself.
@@ -173,7 +192,7 @@ async fn serve(
     // First of all, so that whoever spreads requests over the processes sends no more of them here.
     app.stopping();
     shutdown.asked().await;
-    tracing::info!("stopping; a second signal ends the process at once");
+    tracing::info!("stopping; another signal ends the process at once");
     let closing = async {
         work::drained(working, drain).await;
         engine.close().await;
@@ -240,6 +259,7 @@ async fn start(
         config.lease = lease;
     }
     if let Some(mebibytes) = options.run_memory_mib {
+        let mebibytes = usize::try_from(mebibytes).unwrap_or(usize::MAX);
         config.memory_bytes = mebibytes.saturating_mul(MEBIBYTE);
     }
     let opened = select! {

@@ -282,6 +282,7 @@ async fn queries_that_make_no_sense_are_refused() {
         "?pageSize=1001",
         "?pageSize=many",
         "?cursor=nonsense",
+        "?workflowId=%ED%A0%80",
     ] {
         assert_eq!(
             code(server.workflows(Method::GET, query)).await,

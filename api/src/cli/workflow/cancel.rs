@@ -14,6 +14,9 @@ pub(super) struct Cancel {
     /// Why.
     #[arg(long, default_value = "")]
     reason: String,
+    /// Names the request, so that its repetition is answered as the first.
+    #[arg(long)]
+    request_id: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -28,7 +31,7 @@ impl Cancel {
     pub(super) async fn run(self, session: Session) -> Result<(), Error> {
         let body = Body {
             reason: &self.reason,
-            request_id: request_id(),
+            request_id: self.request_id.clone().unwrap_or_else(request_id),
             identity: identity(),
         };
         let path = ["workflows", &self.run.workflow_id, "cancel"];
