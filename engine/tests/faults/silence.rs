@@ -104,11 +104,12 @@ async fn an_engine_alone_goes_on_after_a_stall() {
     ledger.check(&url).await;
 }
 
-/// So many members watch another one.
+/// So many members watch another one, and each is watched. A session that was given up for another waits on for a while.
 fn watchers(n: usize) -> String {
     format!(
-        "(SELECT count(*) = {n} FROM pg_locks l JOIN pg_database d ON d.oid = l.database
-          WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted)"
+        "(SELECT count(DISTINCT a.application_name) = {n} AND count(DISTINCT (l.classid, l.objid)) = {n}
+          FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+          WHERE a.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted)"
     )
 }
 
