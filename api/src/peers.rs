@@ -44,7 +44,7 @@ pub(crate) async fn deliver(State(app): State<App>, request: Request) -> Result<
     let letter = collect(request.into_body(), LETTER_BYTES_MAX).await?;
     // What is not UTF-8 is from nobody.
     let letter = std::str::from_utf8(&letter).unwrap_or_default();
-    let answer = app.engine()?.deliver(letter).await?;
+    let answer = app.engine()?.answer_peer(letter).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], answer).into_response())
 }
 

@@ -7,10 +7,12 @@ use history::{
     task::{ActivityTask, ActivityTaskToken, ToWorker},
 };
 
-use super::{
-    Owner, Reply,
-    queues::{HandOut, Kind, SessionId, WaitingActivity},
-    run::After,
+use crate::{
+    owner::{
+        Owner,
+        state::{queues::WaitingActivity, run::After},
+    },
+    words::{HandOut, Kind, Reply, SessionId},
 };
 
 impl Owner {

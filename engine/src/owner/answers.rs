@@ -11,11 +11,12 @@ use history::{
     task::{FromWorker, Tasks, ToWorker, WorkerHello, WorkflowTaskToken},
 };
 
-use super::{
-    Key, Op, Owner, Reply,
-    queues::{HandOut, Kind, QueueKey, SessionId},
+use crate::{
+    Error,
+    owner::Owner,
+    store::load::Ns,
+    words::{HandOut, Key, Kind, Op, QueueKey, Reply, SessionId},
 };
-use crate::{Error, store::load::Ns};
 
 impl Owner {
     pub(super) fn connect(

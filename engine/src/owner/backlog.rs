@@ -3,60 +3,17 @@
 //!
 //! Such a run leaves without a word to the database: `open_run` calls it hot, so a takeover folds it and lets it wait again.
 
-use std::collections::BTreeSet;
-
-use foldhash::HashMap;
 use history::RunId;
 
-use super::{
-    Owner,
-    queues::{Kind, QueueKey},
-    reading::Cause,
-};
 use crate::{
     limits::{READ_A_SLOT, READ_BATCH, READ_BYTES, READ_BYTES_SHORT},
+    owner::{
+        Owner,
+        state::{backlog::Left, reading::Cause},
+    },
     store::commit::OpenRow,
+    words::{Kind, QueueKey},
 };
-
-/// A run that left.
-#[derive(Debug, Clone, Copy)]
-struct Left {
-    shard: i16,
-    /// Its workflow task has a place in the queue.
-    in_backlog: bool,
-}
-
-/// The runs that left.
-#[derive(Debug, Default)]
-pub(super) struct Backlog {
-    left: HashMap<RunId, Left>,
-    /// The queues whose first run is being read, for them or for another reason.
-    waiting: BTreeSet<QueueKey>,
-}
-
-impl Backlog {
-    /// Takes note that a run is in memory; says whether its workflow task has kept its place in the queue.
-    pub(super) fn back(&mut self, run_id: RunId) -> bool {
-        self.left
-            .remove(&run_id)
-            .is_some_and(|left| left.in_backlog)
-    }
-
-    /// Says whether a run has left while a task of it waits.
-    pub(super) fn has(&self, run_id: RunId) -> bool {
-        self.left.contains_key(&run_id)
-    }
-
-    /// Says whether a run has left while its workflow task waits.
-    pub(super) fn has_workflow_task(&self, run_id: RunId) -> bool {
-        self.left.get(&run_id).is_some_and(|left| left.in_backlog)
-    }
-
-    /// Forgets the runs of other shards.
-    pub(super) fn keep(&mut self, is_here: impl Fn(i16) -> bool) {
-        self.left.retain(|_, left| is_here(left.shard));
-    }
-}
 
 impl Owner {
     /// Lets a run leave memory that only waits for workers, time or messages, if a takeover would find it.

@@ -2,7 +2,7 @@
 
 use history::{EventId, Namespace, RunId, WorkflowId, decide::Effect};
 
-use super::{Owner, run::Run};
+use crate::owner::{Owner, state::run::Run};
 
 /// A child, as its parent addresses it.
 pub(super) type ChildName = (Namespace, WorkflowId);
@@ -27,7 +27,7 @@ impl Run {
                     && attributes.namespace == *namespace
             });
         }
-        self.debts.iter().any(|owed| {
+        self.undelivered.iter().any(|owed| {
             matches!(owed, Effect::StartChild { start, namespace: of, .. }
                 if start.workflow_id == *workflow_id && of == namespace)
         })
@@ -40,7 +40,7 @@ impl Run {
             let name = || (attributes.namespace.clone(), attributes.workflow_id.clone());
             return child.run_id.is_none().then(name);
         }
-        self.debts.iter().find_map(|owed| match owed {
+        self.undelivered.iter().find_map(|owed| match owed {
             Effect::StartChild {
                 initiated_event_id: id,
                 start,
@@ -69,7 +69,7 @@ impl Owner {
             messages.retain(has_waited);
             messages
         } else {
-            let debts = run.debts.iter();
+            let debts = run.undelivered.iter();
             debts.filter(|owed| has_waited(owed)).cloned().collect()
         };
         for effect in waited {

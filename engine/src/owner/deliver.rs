@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use history::{
-    RunId,
-    decide::{Effect, StartWorkflow, Target, Terminate},
+    Payloads, RequestId, RunId,
+    decide::{Effect, RequestCancel, StartWorkflow, Target, Terminate},
     event::{ParentClosePolicy, StartChildFailedCause},
 };
 use tokio::time::Instant;
 
-use super::{Debt, Delivered, Key, Message, Op, Owner, Reply, RunKey, StartReply};
 use crate::{
     Error,
     limits::{REDELIVER_AFTER, REDELIVER_AFTER_MAX},
+    owner::{Owner, message::Message},
+    words::{
+        Delivery, DeliveryOutcome, ExternalKind, Key, Op, Reply, RunKey, StartReply, Undelivered,
+    },
 };
 
 impl Owner {
@@ -25,7 +28,7 @@ impl Owner {
         if run.waits_for_child(&effect) {
             return;
         }
-        let source = RunKey {
+        let sender = RunKey {
             key: run.key.clone(),
             run_id,
             round: run.round,
@@ -44,18 +47,18 @@ impl Owner {
                 initiated_event_id,
                 start,
                 namespace,
-            } => self.start_child(source, initiated_event_id, start, &namespace),
+            } => self.start_child(sender, initiated_event_id, start, &namespace),
             Effect::SignalExternal {
                 initiated_event_id,
                 target,
                 signal,
             } => {
                 let reply = Reply::External {
-                    source,
+                    sender,
                     initiated_event_id,
-                    cancel: false,
+                    kind: ExternalKind::Signal,
                 };
-                self.send_to(target, Op::Signal { signal, reply });
+                self.send_to(target, Delivery::Signal(signal), reply);
             }
             Effect::CancelExternal {
                 initiated_event_id,
@@ -63,32 +66,20 @@ impl Owner {
                 cancel,
             } => {
                 let reply = Reply::External {
-                    source,
+                    sender,
                     initiated_event_id,
-                    cancel: true,
+                    kind: ExternalKind::Cancel,
                 };
-                self.send_to(target, Op::RequestCancel { cancel, reply });
+                self.send_to(target, Delivery::RequestCancel(cancel), reply);
             }
             Effect::CloseChild {
                 initiated_event_id,
                 policy,
                 target,
             } => {
-                let reply = Reply::Debt {
-                    debtor: source,
-                    debt: Debt::CloseChild(initiated_event_id),
-                };
-                let op = match policy {
-                    ParentClosePolicy::RequestCancel => Op::RequestCancel {
-                        cancel: Box::new(close_cancel(run_id)),
-                        reply,
-                    },
-                    ParentClosePolicy::Terminate | ParentClosePolicy::Abandon => Op::Terminate {
-                        terminate: Box::new(close_terminate()),
-                        reply,
-                    },
-                };
-                self.send_to(target, op);
+                let what = Undelivered::CloseChild(initiated_event_id);
+                let reply = Reply::Undelivered { sender, what };
+                self.send_to(target, close(policy, run_id), reply);
             }
             Effect::NotifyParent {
                 namespace,
@@ -101,16 +92,9 @@ impl Owner {
                     run_id: Some(parent.run_id),
                     only_child_of: None,
                 };
-                self.send_to(
-                    target,
-                    Op::ChildClosed {
-                        closed,
-                        reply: Reply::Debt {
-                            debtor: source,
-                            debt: Debt::NotifyParent,
-                        },
-                    },
-                );
+                let what = Undelivered::NotifyParent;
+                let reply = Reply::Undelivered { sender, what };
+                self.send_to(target, Delivery::ChildClosed(closed), reply);
             }
             // Done when they were decided.
             Effect::DispatchWorkflowTask { .. } | Effect::StartNewRun { .. } => {}
@@ -119,17 +103,18 @@ impl Owner {
 
     fn start_child(
         &mut self,
-        source: RunKey,
+        sender: RunKey,
         initiated_event_id: history::EventId,
         start: Box<StartWorkflow>,
         namespace: &history::Namespace,
     ) {
         let Ok(namespace) = self.setup.namespaces.get(namespace) else {
-            let failed = Delivered::ChildStartFailed(StartChildFailedCause::NamespaceNotFound);
-            return self.tell_sender(source, initiated_event_id, failed);
+            let failed =
+                DeliveryOutcome::ChildStartFailed(StartChildFailedCause::NamespaceNotFound);
+            return self.report(sender, initiated_event_id, failed);
         };
         let reply = StartReply::Parent {
-            parent: source,
+            parent: sender,
             initiated_event_id,
             start: start.clone(),
             namespace: namespace.clone(),
@@ -141,7 +126,7 @@ impl Owner {
         });
     }
 
-    fn send_to(&mut self, target: Target, op: Op) {
+    fn send_to(&mut self, target: Target, delivery: Delivery, reply: Reply) {
         let Target {
             namespace,
             workflow_id,
@@ -149,24 +134,19 @@ impl Owner {
             only_child_of,
         } = target;
         match self.setup.namespaces.get(&namespace) {
-            Ok(namespace) => {
-                let op = match only_child_of {
-                    Some(parent) => Op::OnlyChildOf {
-                        parent,
-                        op: Box::new(op),
-                    },
-                    None => op,
-                };
-                self.local.push_back(Message::On {
-                    key: Key {
-                        namespace,
-                        workflow_id,
-                    },
-                    run_id,
-                    op,
-                });
-            }
-            Err(error) => self.refuse(op, error),
+            Ok(namespace) => self.local.push_back(Message::On {
+                key: Key {
+                    namespace,
+                    workflow_id,
+                },
+                run_id,
+                op: Op::Deliver {
+                    delivery,
+                    only_child_of,
+                    reply,
+                },
+            }),
+            Err(error) => self.answer(reply, Err(error)),
         }
     }
 
@@ -194,8 +174,8 @@ impl Owner {
     }
 
     /// Delivers again, in a while, what a run has not had an answer to.
-    pub(super) fn deliver_again(&mut self, source: &RunKey) {
-        let RunKey { key, run_id, .. } = source.clone();
+    pub(super) fn deliver_again(&mut self, sender: &RunKey) {
+        let RunKey { key, run_id, .. } = sender.clone();
         if let Some(run) = self.runs.get_mut(&run_id)
             && std::mem::replace(&mut run.redeliver, true)
         {
@@ -232,8 +212,8 @@ impl Owner {
         };
         let closed = !run.execution.is_open();
         run.redeliver = false;
-        if closed && run.debts.is_empty() {
-            return self.settle_debts(run_id);
+        if closed && run.undelivered.is_empty() {
+            return self.leave_outbox(run_id);
         }
         // One that has just been folded may be closed by another one before its turn comes: what it then owes waits for the close.
         if closed && !run.is_durable() {
@@ -243,7 +223,7 @@ impl Owner {
         self.incarnations += 1;
         run.round = self.incarnations;
         let outstanding = if closed {
-            run.debts.clone()
+            run.undelivered.clone()
         } else {
             run.execution.outstanding()
         };
@@ -266,19 +246,22 @@ impl Owner {
     }
 }
 
-fn close_terminate() -> Terminate {
-    Terminate {
-        reason: "by parent close policy".to_owned(),
-        details: history::Payloads::default(),
-        identity: None,
-    }
-}
-
-fn close_cancel(parent: RunId) -> history::decide::RequestCancel {
-    history::decide::RequestCancel {
-        cause: "by parent close policy".to_owned(),
-        identity: None,
-        request_id: Some(history::RequestId::known(format!("{parent}:close"))),
-        external: None,
+/// Returns what a child is told whose parent has closed.
+fn close(policy: ParentClosePolicy, parent: RunId) -> Delivery {
+    const WHY: &str = "by parent close policy";
+    match policy {
+        ParentClosePolicy::RequestCancel => Delivery::RequestCancel(Box::new(RequestCancel {
+            cause: WHY.to_owned(),
+            identity: None,
+            request_id: Some(RequestId::known(format!("{parent}:close"))),
+            external: None,
+        })),
+        ParentClosePolicy::Terminate | ParentClosePolicy::Abandon => {
+            Delivery::Terminate(Box::new(Terminate {
+                reason: WHY.to_owned(),
+                details: Payloads::default(),
+                identity: None,
+            }))
+        }
     }
 }

@@ -2,11 +2,12 @@
 
 use history::{RunId, task::ToWorker};
 
-use super::{Answer, Message, Op, Owner, run::After};
 use crate::{
     Error, Started,
     committer::{Command, Outcome, Refusal, folding},
+    owner::{Owner, message::Message, state::run::After},
     store::commit::Item,
+    words::{Answer, Op},
 };
 
 impl Owner {
@@ -15,7 +16,7 @@ impl Owner {
             self.item_committed(item);
         }
         for settled in outcome.settled {
-            self.settled(settled.run_id);
+            self.left_outbox(settled.run_id);
         }
         for answer in outcome.confirmed {
             self.tell(answer);
@@ -65,7 +66,7 @@ impl Owner {
             self.answer_waiters(part.run_id);
             self.redeliver(part.run_id);
             self.settle(part.run_id);
-            self.settle_debts(part.run_id);
+            self.leave_outbox(part.run_id);
             self.forget_if_over(part.run_id);
         }
         if let Some((run_id, open)) = item.open {

@@ -1,57 +1,24 @@
 //! Whole histories, read for workers that have not cached their runs: for as many runs of a queue as its workers have room, and as many at once
 //! as there is room for in memory; the others in turn.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use foldhash::HashMap;
 use futures::FutureExt as _;
-use history::{RunId, TaskQueue};
+use history::RunId;
 
-use super::{
-    Message, Owner,
-    queues::{Kind, Position, QueueKey},
-    run::{HistoryRead, Run},
+use crate::{
+    limits::{READ_A_SLOT, READ_BYTES, READ_BYTES_SHORT},
+    owner::{
+        Owner,
+        message::Message,
+        state::{
+            histories::Wanted,
+            queues::Position,
+            run::{HistoryRead, Run},
+        },
+    },
+    words::{Kind, QueueKey},
 };
-use crate::limits::{READ_A_SLOT, READ_BYTES, READ_BYTES_SHORT};
-
-/// A run whose history is to be read.
-#[derive(Debug, Clone)]
-pub(crate) struct Wanted {
-    pub(super) run_id: RunId,
-    /// Of this folding.
-    pub(super) incarnation: u64,
-    /// Whose workers wait for it.
-    queue: QueueKey,
-    /// How many stored bytes it has.
-    bytes: u64,
-}
-
-/// What is being read, and what is to be.
-#[derive(Debug, Default)]
-pub(super) struct Histories {
-    waiting: VecDeque<Wanted>,
-    /// The stored bytes of those that are being read.
-    bytes: u64,
-    /// How many there are of each queue, being read or to be.
-    queues: HashMap<QueueKey, usize>,
-    /// Queues of which there are fewer than when they were last refilled.
-    freed: BTreeMap<(i16, TaskQueue), QueueKey>,
-}
-
-impl Histories {
-    fn end_of(&mut self, queue: QueueKey) {
-        if let Some(count) = self.queues.get_mut(&queue) {
-            *count -= 1;
-            if *count == 0 {
-                self.queues.remove(&queue);
-            }
-        }
-        self.freed.insert((queue.0.id, queue.1.clone()), queue);
-    }
-}
 
 impl Owner {
     /// Reads the whole history of a run, of which all but the tail is durable, to send it to a worker that has not cached it.

@@ -6,21 +6,17 @@ use futures::FutureExt as _;
 use history::{RunId, decide, execution::AttemptState};
 use tokio::time::Instant;
 
-use super::{Key, Message, Op, Owner, Reply, run::Run};
 use crate::{
     Error,
     limits::READ_AGAIN_AFTER,
+    owner::{
+        Owner,
+        message::Message,
+        state::{loading::Loading, run::Run},
+    },
     store::{self, load::Loaded},
+    words::{Key, Op, Reply},
 };
-
-/// A run that is being read.
-#[derive(Debug, Default)]
-pub(super) struct Loading {
-    /// What waits for it.
-    pub(super) waiting: Vec<Message>,
-    /// It was in memory meanwhile, and has left it: what was read may be an old story.
-    stale: bool,
-}
 
 impl Owner {
     /// A run leaves memory: what is being read of it may be older than what was written.
@@ -145,7 +141,7 @@ impl Owner {
                     match message {
                         // It delivers again what is outstanding when it is folded, so these are not kept.
                         Message::On {
-                            op: Op::Look | Op::Heard(_),
+                            op: Op::Look | Op::Report(_),
                             ..
                         } => has_work = passing,
                         message => {

@@ -1,29 +1,21 @@
 //! What stays in memory. Runs that only wait are parked after a while, and earlier when memory is short.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap},
-    sync::atomic::Ordering,
-    time::Duration,
-};
+use std::{cmp::Reverse, sync::atomic::Ordering, time::Duration};
 
-use foldhash::{HashMap, HashSet};
+use foldhash::HashSet;
 use history::{RunId, Timestamp, execution::AttemptState};
 use tokio::time::Instant;
 
-use super::{
-    Owner, Run,
-    queues::{Kind, Waits},
-    run::Waiters,
-};
 use crate::{
     committer::Command,
     limits::{MEMORY_BYTES, MEMORY_FULL, PARK_BATCH, READ_BYTES, READ_BYTES_SHORT, REGISTER_AFTER},
+    owner::{
+        Owner,
+        state::{memory::ROUND, queues::Waits, run::Run},
+    },
     store::{commit::OpenRow, load::Due},
+    words::Kind,
 };
-
-/// How often the runs are looked through for those to park, when the last round left nothing for the next.
-const ROUND: Duration = Duration::from_secs(1);
 
 /// The same while memory is short.
 const ROUND_SHORT: Duration = Duration::from_millis(100);
@@ -36,78 +28,6 @@ const LOOKS: usize = 4 * PARK_BATCH;
 
 /// By how much the run ids of owners that follow each other may overlap: how exactly each of them samples Postgres's time.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
-
-/// What is in memory, and in which order it is looked through.
-#[derive(Debug)]
-pub(super) struct Memory {
-    bytes: usize,
-    /// The runs in memory, the one that nothing has happened to for longest first; a stale place costs a look.
-    round: BinaryHeap<Reverse<(Instant, RunId)>>,
-    last_round: Instant,
-    next_round: Instant,
-    /// When a little may be read again while memory is short.
-    next_little: Instant,
-    /// Who waits for runs that are not in memory: a long poll costs its own bytes, not the run's.
-    waiting: HashMap<RunId, Waiting>,
-    /// Runs that may be open without a row in `open_run`. Looked at from the oldest on, and let go only there.
-    young: BTreeSet<RunId>,
-}
-
-/// Who waits for a run that is not in memory.
-#[derive(Debug)]
-struct Waiting {
-    shard: i16,
-    waiters: Waiters,
-}
-
-impl Memory {
-    pub(super) fn new() -> Self {
-        let now = Instant::now();
-        Self {
-            bytes: 0,
-            round: BinaryHeap::new(),
-            last_round: now,
-            next_round: now + ROUND,
-            next_little: now,
-            waiting: HashMap::default(),
-            young: BTreeSet::new(),
-        }
-    }
-
-    pub(super) fn next_round(&self) -> Instant {
-        self.next_round
-    }
-
-    pub(super) fn remove(&mut self, bytes: usize) {
-        self.bytes = self.bytes.saturating_sub(bytes);
-    }
-
-    /// Keeps those who wait for a run that leaves.
-    fn keep_waiters(&mut self, run_id: RunId, shard: i16, waiters: Waiters) {
-        if waiters.are_gone() {
-            return;
-        }
-        // Whoever has hung up goes when there are twice as many.
-        if self.waiting.len().is_power_of_two() {
-            self.waiting
-                .retain(|_, waiting| !waiting.waiters.are_gone());
-        }
-        self.waiting.insert(run_id, Waiting { shard, waiters });
-    }
-
-    /// Returns those who have waited for a run that is back.
-    pub(super) fn waiters(&mut self, run_id: RunId) -> Option<Waiters> {
-        self.waiting.remove(&run_id).map(|waiting| waiting.waiters)
-    }
-
-    /// Returns those who wait for runs of other shards, and forgets them.
-    pub(super) fn keep(&mut self, is_here: impl Fn(i16) -> bool) -> Vec<Waiters> {
-        let gone = self
-            .waiting
-            .extract_if(|_, waiting| !is_here(waiting.shard));
-        gone.map(|(_, waiting)| waiting.waiters).collect()
-    }
-}
 
 impl Owner {
     /// Takes a run into the round.

@@ -2,33 +2,33 @@
 //!
 //! One task, no locks. It never waits: what takes time (the database) is done elsewhere and comes back as
 //! a message. The life of a request: a message -> [`history::decide`] -> records applied and staged
-//! ([`run::Run`]) -> a row on its way ([`settle`]) -> durable ([`durable`]) -> effects, answers.
+//! ([`state::run`]) -> a row on its way ([`settle`]) -> durable ([`durable`]) -> effects, answers.
 
 mod activities;
 mod answers;
 mod attempts;
 mod backlog;
 mod children;
-mod debts;
 mod deliver;
-pub(crate) mod describe;
+mod describe;
 mod durable;
 mod histories;
 mod loading;
 mod matching;
 mod memory;
+pub(crate) mod message;
 mod ops;
 mod parked;
-mod queues;
 mod reading;
 mod remote;
-mod run;
 mod settle;
 mod shards;
 mod start;
+pub(crate) mod state;
 mod tell;
 mod timers;
-pub(crate) mod untaken;
+mod undelivered;
+mod untaken;
 
 use std::{
     cmp::Reverse,
@@ -41,327 +41,27 @@ use std::{
 
 use foldhash::HashMap;
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use history::{
-    EventId, RunId, Timestamp, WorkflowId,
-    decide::{ChildClosed, RequestCancel, Signal, StartWorkflow, Terminate},
-    event::{ExternalFailedCause, StartChildFailedCause},
-    task::{FromWorker, Tasks, WorkerHello},
-};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use history::{RunId, Timestamp};
+use tokio::{sync::mpsc, time::Instant};
 use uuid::Uuid;
 
-pub(crate) use debts::Debt;
-pub(crate) use matching::Batch;
-pub(crate) use queues::SessionId;
-pub use queues::{Starved, WhyStarved};
-use run::Run;
-pub use run::Unreadable;
-
 use crate::{
-    Closed, Description, Error, Started,
+    Error,
     clock::Clock,
     committer::{Command, Outcome},
-    members::{Post, Told},
-    peers,
-    store::{
-        self, Store,
-        load::{Namespaces, Ns},
+    owner::{
+        message::Message,
+        state::{
+            attempts::Noting, backlog::Backlog, histories::Histories, loading::Loading,
+            matching::Matching, memory::Memory, parked::Parked, queues::Queues, reading::Reading,
+            run::Run, shards::Shards, wake::Wake,
+        },
     },
+    peers::PeerClient,
+    store::{Store, load::Namespaces},
+    words::{Key, Told},
     world::World,
 };
-
-/// Names a workflow inside the engine.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    pub(crate) namespace: Ns,
-    pub(crate) workflow_id: WorkflowId,
-}
-
-impl Key {
-    pub(crate) fn shard(&self) -> i16 {
-        crate::shard::of(&self.namespace.name, &self.workflow_id)
-    }
-}
-
-/// One run, as others inside the engine address it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct RunKey {
-    pub(crate) key: Key,
-    pub(crate) run_id: RunId,
-    /// When it last delivered what was outstanding: an answer to what it sent before is not waited for.
-    pub(crate) round: u64,
-}
-
-/// Who waits for a start.
-#[derive(Debug)]
-pub(crate) enum StartReply {
-    /// A client, perhaps for the result as well.
-    Caller {
-        /// The answer to the start.
-        reply: oneshot::Sender<Result<Started, Error>>,
-        /// The end of the run.
-        closed: Option<oneshot::Sender<Result<Closed, Error>>>,
-    },
-    /// A parent.
-    Parent {
-        /// The parent.
-        parent: RunKey,
-        /// Its initiated event.
-        initiated_event_id: EventId,
-        /// The start, to be sent again when the engine could not do it now.
-        start: Box<StartWorkflow>,
-        /// The child's namespace.
-        namespace: Ns,
-    },
-}
-
-/// Who waits for an operation.
-#[derive(Debug)]
-pub(crate) enum Reply {
-    /// Nobody.
-    None,
-    /// A client.
-    Caller(oneshot::Sender<Result<(), Error>>),
-    /// A workflow of another member's shard.
-    Peer(oneshot::Sender<Result<(), Error>>),
-    /// A workflow that sent a signal or a cancellation.
-    External {
-        /// The sender.
-        source: RunKey,
-        /// Its initiated event.
-        initiated_event_id: EventId,
-        /// Whether it was a cancellation.
-        cancel: bool,
-    },
-    /// A closed run that owed this.
-    Debt { debtor: RunKey, debt: Debt },
-}
-
-/// What somebody is told who waits for it.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// What came of an operation.
-    Operation {
-        reply: Reply,
-        answer: Result<(), Error>,
-    },
-    /// What came of a start.
-    Start {
-        reply: StartReply,
-        answer: Result<Started, Error>,
-    },
-}
-
-impl Answer {
-    /// Returns an error for whoever waits.
-    fn or(self, error: Error) -> Self {
-        match self {
-            Self::Operation { reply, .. } => Self::Operation {
-                reply,
-                answer: Err(error),
-            },
-            Self::Start { reply, .. } => Self::Start {
-                reply,
-                answer: Err(error),
-            },
-        }
-    }
-
-    /// Says whether it goes to a workflow of this member: what that writes of it finds out whether the member was replaced.
-    fn is_for_own_workflow(&self) -> bool {
-        match self {
-            Self::Operation { reply, .. } => !matches!(reply, Reply::Caller(_) | Reply::Peer(_)),
-            Self::Start { reply, .. } => matches!(reply, StartReply::Parent { .. }),
-        }
-    }
-}
-
-/// An operation on a workflow that exists.
-#[derive(Debug)]
-pub(crate) enum Op {
-    Signal {
-        signal: Box<Signal>,
-        reply: Reply,
-    },
-    RequestCancel {
-        cancel: Box<RequestCancel>,
-        reply: Reply,
-    },
-    Terminate {
-        terminate: Box<Terminate>,
-        reply: Reply,
-    },
-    /// From another workflow, and only if it is the parent.
-    OnlyChildOf {
-        parent: RunId,
-        op: Box<Op>,
-    },
-    Describe {
-        reply: oneshot::Sender<Result<Description, Error>>,
-    },
-    WaitClosed {
-        reply: oneshot::Sender<Result<Closed, Error>>,
-    },
-    WaitEvents {
-        after: EventId,
-        reply: oneshot::Sender<Result<Reached, Error>>,
-    },
-    Heard(Heard),
-    ChildClosed {
-        closed: Box<ChildClosed>,
-        reply: Reply,
-    },
-    Worker {
-        session: SessionId,
-        answer: Box<FromWorker>,
-    },
-    /// A deadline may have passed, or it is loaded for what it still has to do.
-    Look,
-}
-
-/// What came of something that a run had sent.
-#[derive(Debug)]
-pub(crate) struct Heard {
-    /// Its event in the sender's history.
-    pub(crate) initiated_event_id: EventId,
-    /// When it was sent: [`RunKey::round`].
-    pub(crate) round: u64,
-    pub(crate) outcome: Delivered,
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub(crate) enum Delivered {
-    ChildStarted(RunId),
-    ChildStartFailed(StartChildFailedCause),
-    Signal(Result<(), ExternalFailedCause>),
-    Cancel(Result<(), ExternalFailedCause>),
-}
-
-impl Op {
-    /// Returns who waits for what came of it; a reader waits for more than that.
-    fn reply(self) -> Option<Reply> {
-        match self {
-            Self::Signal { reply, .. }
-            | Self::RequestCancel { reply, .. }
-            | Self::Terminate { reply, .. }
-            | Self::ChildClosed { reply, .. } => Some(reply),
-            Self::OnlyChildOf { op, .. } => op.reply(),
-            _ => None,
-        }
-    }
-}
-
-/// How far a run is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Reached {
-    pub(crate) run_id: RunId,
-    /// The last durable event.
-    pub(crate) last: EventId,
-    /// Whether that event closed the run.
-    pub(crate) closed: bool,
-}
-
-/// What the owner is told.
-#[derive(Debug)]
-pub(crate) enum Message {
-    Start {
-        namespace: Ns,
-        request: Box<StartWorkflow>,
-        reply: StartReply,
-    },
-    On {
-        key: Key,
-        run_id: Option<RunId>,
-        op: Op,
-    },
-    Connect {
-        session: SessionId,
-        namespace: Ns,
-        hello: WorkerHello,
-        tasks: Tasks,
-    },
-    Worker {
-        session: SessionId,
-        answer: FromWorker,
-    },
-    Disconnect {
-        session: SessionId,
-    },
-    Committed(Outcome),
-    Loaded {
-        key: Key,
-        run_id: Option<RunId>,
-        /// Of the shard, when it was asked.
-        generation: u32,
-        loaded: Result<Option<Box<store::load::Loaded>>, store::Error>,
-    },
-    /// These shards have become this member's.
-    Adopt {
-        shards: Vec<i16>,
-        open_since: Timestamp,
-    },
-    /// Which runs of these shards are to be folded.
-    Hot {
-        shards: Vec<i16>,
-        runs: Vec<(i16, RunId)>,
-    },
-    /// These shards are to go to other members.
-    GiveUp {
-        shards: Vec<i16>,
-    },
-    /// Where the shards are that are not this member's.
-    Elsewhere(Vec<(i16, Option<Arc<str>>)>),
-    /// Another member has answered what was sent to it, or has not.
-    Answered {
-        message: Box<Message>,
-        answer: peers::Answer,
-    },
-    /// Who the other members are, and where.
-    Members(Vec<(Uuid, Arc<str>)>),
-    /// What another member tells of tasks and workers.
-    Exchange {
-        batch: Box<Batch>,
-        reply: oneshot::Sender<peers::Receipt>,
-    },
-    /// What became of what was sent to another member; nothing if nobody knows.
-    Posted {
-        member: Uuid,
-        number: matching::Number,
-        receipt: Option<peers::Receipt>,
-    },
-    /// Deadlines of parked runs, read ahead.
-    Parked {
-        window: store::load::Window,
-        page: Vec<store::load::Due>,
-    },
-    HistoryRead {
-        wanted: histories::Wanted,
-        events: Result<Vec<Arc<history::Event>>, store::Error>,
-    },
-    /// Runs that were asked for by their ids.
-    Read {
-        read: u64,
-        cause: reading::Cause,
-        asked: Vec<(i16, RunId)>,
-        part: Result<store::load::Part, store::Error>,
-    },
-    /// Asks which runs have a task that no worker takes.
-    Untaken {
-        namespace: Ns,
-        asked: Vec<untaken::Asked>,
-        reply: oneshot::Sender<untaken::Untaken>,
-    },
-    /// Answer when all shards that were there to begin with are served.
-    Ready {
-        reply: oneshot::Sender<()>,
-    },
-    /// Commit what is under way, then end.
-    Stop,
-}
 
 /// What an owner needs to begin.
 #[derive(Debug)]
@@ -375,7 +75,7 @@ pub(crate) struct Setup {
     pub(crate) world: World,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) namespaces: Namespaces,
-    pub(crate) post: Post,
+    pub(crate) peers: PeerClient,
     pub(crate) memory_bytes: usize,
     pub(crate) park_after: std::time::Duration,
     /// Open runs that started before this moment (microseconds) have a row in `open_run`. Raised by the owner, written with the lease.
@@ -397,22 +97,22 @@ pub(crate) struct Owner {
     /// The latest run of each workflow in memory.
     current: HashMap<Key, RunId>,
     /// What waits for a run that is being read.
-    loading: HashMap<(Key, Option<RunId>), loading::Loading>,
-    queues: queues::Queues,
-    matching: matching::Matching,
-    shards: shards::Shards,
-    timers: BinaryHeap<timers::Wake>,
+    loading: HashMap<(Key, Option<RunId>), Loading>,
+    queues: Queues,
+    matching: Matching,
+    shards: Shards,
+    timers: BinaryHeap<Wake>,
     /// Runs whose staged records wait for a workflow task's commands, in the order of their deadlines.
     holds: BinaryHeap<Reverse<(Instant, RunId)>>,
     /// What is to be written of attempts when it is still so in a while.
-    noting: attempts::Noting,
+    noting: Noting,
     /// Runs whose workflow task failed and waits before it is tried again; one that does not any more costs a look.
     failing: BTreeSet<RunId>,
-    memory: memory::Memory,
-    backlog: backlog::Backlog,
-    reading: reading::Reading,
-    histories: histories::Histories,
-    parked: parked::Parked,
+    memory: Memory,
+    backlog: Backlog,
+    reading: Reading,
+    histories: Histories,
+    parked: Parked,
     incarnations: u64,
     /// The moment in the latest run id.
     last_run_id_micros: i64,
@@ -423,14 +123,21 @@ pub(crate) struct Owner {
     busy: Vec<RunId>,
 }
 
+/// How an owner hears, and how it commits.
+pub(crate) struct Channels {
+    pub(crate) inbox: mpsc::UnboundedReceiver<Message>,
+    pub(crate) commits: mpsc::UnboundedSender<Command>,
+    pub(crate) outcomes: mpsc::UnboundedReceiver<Outcome>,
+}
+
 /// Owns until the committer or everybody else hangs up, to begin with these shards, whose open runs that started since may
 /// have no row in `open_run`.
-pub(crate) async fn run(
-    setup: Setup,
-    (shards, shards_since): (Vec<i16>, Timestamp),
-    mut inbox: mpsc::UnboundedReceiver<Message>,
-    commits: mpsc::UnboundedSender<Command>,
-) {
+pub(crate) async fn run(setup: Setup, channels: Channels, shards: &[i16], shards_since: Timestamp) {
+    let Channels {
+        mut inbox,
+        commits,
+        mut outcomes,
+    } = channels;
     let mut owner = Owner {
         elsewhere: FuturesUnordered::new(),
         commits,
@@ -438,18 +145,18 @@ pub(crate) async fn run(
         runs: HashMap::default(),
         current: HashMap::default(),
         loading: HashMap::default(),
-        queues: queues::Queues::default(),
-        matching: matching::Matching::new(),
-        shards: shards::Shards::new(),
+        queues: Queues::default(),
+        matching: Matching::new(),
+        shards: Shards::new(),
         timers: BinaryHeap::new(),
         holds: BinaryHeap::new(),
-        noting: attempts::Noting::default(),
+        noting: Noting::default(),
         failing: BTreeSet::new(),
-        memory: memory::Memory::new(),
-        backlog: backlog::Backlog::default(),
-        reading: reading::Reading::default(),
-        histories: histories::Histories::default(),
-        parked: parked::Parked::default(),
+        memory: Memory::new(),
+        backlog: Backlog::default(),
+        reading: Reading::default(),
+        histories: Histories::default(),
+        parked: Parked::default(),
         // A run that is folded by several members one after the other has another number each time.
         incarnations: u64::try_from(setup.epoch).unwrap_or(0) << 32,
         last_run_id_micros: 0,
@@ -458,8 +165,8 @@ pub(crate) async fn run(
         busy: Vec::new(),
         setup,
     };
-    owner.adopt(&shards, shards_since);
-    let mut messages = Vec::with_capacity(256);
+    owner.adopt(shards, shards_since);
+    let (mut messages, mut committed) = (Vec::with_capacity(256), Vec::new());
     while !(owner.stopping && owner.is_quiet()) {
         let wait = tokio::time::sleep_until(owner.next_wake());
         tokio::select! {
@@ -467,6 +174,15 @@ pub(crate) async fn run(
             Some(message) = owner.elsewhere.next(), if !owner.elsewhere.is_empty() => {
                 owner.handle(message);
                 owner.handle_local();
+            }
+            received = outcomes.recv_many(&mut committed, 256) => {
+                if received == 0 {
+                    break;
+                }
+                for outcome in committed.drain(..) {
+                    owner.committed(outcome);
+                    owner.handle_local();
+                }
             }
             received = inbox.recv_many(&mut messages, 256) => {
                 if received == 0 {
@@ -518,7 +234,6 @@ impl Owner {
             } => self.connect(session, namespace, hello, tasks),
             Message::Worker { session, answer } => self.worker_answered(session, answer),
             Message::Disconnect { session } => self.disconnect(session),
-            Message::Committed(outcome) => self.committed(outcome),
             Message::Loaded {
                 key,
                 run_id,

@@ -5,8 +5,14 @@ use history::{
     decide::{self, Decision, Rejection},
 };
 
-use super::{Answer, Debt, Delivered, Heard, Key, Message, Op, Owner, Reached, Reply, RunKey};
-use crate::Error;
+use crate::{
+    Error,
+    owner::{Owner, message::Message},
+    words::{
+        Answer, Delivery, DeliveryOutcome, DeliveryReport, Key, Op, Reached, Reply, RunKey,
+        Undelivered,
+    },
+};
 
 impl Owner {
     /// Does an operation on a run, or on the latest run of an id.
@@ -58,51 +64,15 @@ impl Owner {
     }
 
     fn operate(&mut self, run_id: history::RunId, op: Op) {
-        let now = self.now();
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
-        let execution = &run.execution;
         match op {
-            Op::Signal { signal, reply } => {
-                let decision = decide::signal(execution, &signal, now);
-                self.carry_out(run_id, decision, reply);
-            }
-            Op::RequestCancel { cancel, reply } => {
-                let decision = match decide::request_cancel(execution, &cancel, now) {
-                    // Asked by a workflow, a cancellation that was requested already is one that arrived.
-                    Err(Rejection::CancellationAlreadyRequested)
-                        if !matches!(reply, Reply::Caller(_)) =>
-                    {
-                        Ok(Decision::default())
-                    }
-                    decision => decision,
-                };
-                self.carry_out(run_id, decision, reply);
-            }
-            Op::Terminate { terminate, reply } => {
-                let decision = decide::terminate(execution, &terminate, now);
-                self.carry_out(run_id, decision, reply);
-            }
-            Op::OnlyChildOf { parent, op } => {
-                let is_child = execution
-                    .started()
-                    .parent_workflow_execution
-                    .as_ref()
-                    .is_some_and(|execution| execution.run_id == parent);
-                // Sent again, it may find another run that has taken the child's id over.
-                if is_child || has_heard(execution, &op) {
-                    self.operate(run_id, *op);
-                } else {
-                    let answer = Err(Error::WorkflowNotFound {
-                        workflow_id: run.key.workflow_id.clone(),
-                        run_id: Some(run_id),
-                    });
-                    if let Some(reply) = op.reply() {
-                        self.tell_when_durable(run_id, Answer::Operation { reply, answer });
-                    }
-                }
-            }
+            Op::Deliver {
+                delivery,
+                only_child_of,
+                reply,
+            } => self.deliver_here(run_id, &delivery, only_child_of, reply),
             Op::Describe { reply } => {
                 run.describe_waiters.push(reply);
                 self.answer_waiters(run_id);
@@ -116,13 +86,7 @@ impl Owner {
                 run.waiters.wait_events(after, reply);
                 self.answer_waiters(run_id);
             }
-            Op::Heard(heard) => self.heard(run_id, &heard),
-            Op::ChildClosed { closed, reply } => {
-                let starting = run.starting_child(closed.initiated_event_id);
-                let decision = decide::child_closed(execution, &closed, now);
-                self.carry_out(run_id, decision, reply);
-                self.deliver_to_child(run_id, starting);
-            }
+            Op::Report(report) => self.reported(run_id, &report),
             Op::Worker { session, answer } => self.answered(run_id, session, *answer),
             Op::Look => {
                 self.may_read_again(run_id);
@@ -133,32 +97,79 @@ impl Owner {
         self.forget_if_over(run_id);
     }
 
-    /// Takes note of what came of something that a run had sent. To a closed run it pays a debt; also if the run closed just now,
-    /// because its history had no room for it.
-    fn heard(&mut self, run_id: history::RunId, heard: &Heard) {
+    /// Takes what somebody sends a run, if it is one that may have it.
+    fn deliver_here(
+        &mut self,
+        run_id: history::RunId,
+        delivery: &Delivery,
+        only_child_of: Option<history::RunId>,
+        reply: Reply,
+    ) {
+        let now = self.now();
+        let Some(run) = self.runs.get(&run_id) else {
+            return;
+        };
+        let execution = &run.execution;
+        // Sent again, it may find another run that has taken the child's id over.
+        if only_child_of
+            .is_some_and(|parent| !is_child(execution, parent) && !has_heard(execution, delivery))
+        {
+            let answer = Err(Error::WorkflowNotFound {
+                workflow_id: run.key.workflow_id.clone(),
+                run_id: Some(run_id),
+            });
+            return self.tell_when_durable(run_id, Answer::Operation { reply, answer });
+        }
+        let mut starting = None;
+        let decision = match delivery {
+            Delivery::Signal(signal) => decide::signal(execution, signal, now),
+            Delivery::RequestCancel(cancel) => {
+                match decide::request_cancel(execution, cancel, now) {
+                    // Asked by a workflow, a cancellation that was requested already is one that arrived.
+                    Err(Rejection::CancellationAlreadyRequested)
+                        if !matches!(reply, Reply::Caller(_)) =>
+                    {
+                        Ok(Decision::default())
+                    }
+                    decision => decision,
+                }
+            }
+            Delivery::Terminate(terminate) => decide::terminate(execution, terminate, now),
+            Delivery::ChildClosed(closed) => {
+                starting = run.starting_child(closed.initiated_event_id);
+                decide::child_closed(execution, closed, now)
+            }
+        };
+        self.carry_out(run_id, decision, reply);
+        self.deliver_to_child(run_id, starting);
+    }
+
+    /// Takes note of what became of something that a run had sent. A closed run has then one thing less to deliver; also if the run closed
+    /// just now, because its history could take no more.
+    fn reported(&mut self, run_id: history::RunId, report: &DeliveryReport) {
         let now = self.now();
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
         run.unheard_since = None;
-        let starting = match heard.outcome {
-            Delivered::ChildStarted(_) | Delivered::ChildStartFailed(_) => {
-                run.starting_child(heard.initiated_event_id)
+        let starting = match report.outcome {
+            DeliveryOutcome::ChildStarted(_) | DeliveryOutcome::ChildStartFailed(_) => {
+                run.starting_child(report.initiated_event_id)
             }
-            Delivered::Signal(_) | Delivered::Cancel(_) => None,
+            DeliveryOutcome::Signal(_) | DeliveryOutcome::Cancel(_) => None,
         };
         if run.execution.is_open() {
-            let decision = decided(&run.execution, heard, now);
+            let decision = decided(&run.execution, report, now);
             self.carry_out(run_id, decision, Reply::None);
         }
         let Some(run) = self.runs.get(&run_id) else {
             return;
         };
-        if !run.execution.is_open() && run.round == heard.round {
-            if let Delivered::ChildStarted(_) = heard.outcome {
-                self.close_late_child(run_id, heard.initiated_event_id);
+        if !run.execution.is_open() && run.round == report.round {
+            if let DeliveryOutcome::ChildStarted(_) = report.outcome {
+                self.close_late_child(run_id, report.initiated_event_id);
             }
-            self.paid(run_id, Debt::Initiated(heard.initiated_event_id));
+            self.delivered(run_id, Undelivered::Initiated(report.initiated_event_id));
         }
         self.deliver_to_child(run_id, starting);
     }
@@ -226,14 +237,14 @@ impl Owner {
             Reply::None => {}
             // Whoever hung up does not want to know.
             Reply::Caller(reply) | Reply::Peer(reply) => drop(reply.send(answer)),
-            Reply::External { source, .. } | Reply::Debt { debtor: source, .. }
-                if !self.is_awaited(&source) => {}
+            Reply::External { sender, .. } | Reply::Undelivered { sender, .. }
+                if !self.is_awaited(&sender) => {}
             Reply::External {
-                source,
+                sender,
                 initiated_event_id,
-                cancel,
+                kind,
             } => {
-                let came = match answer {
+                let outcome = match answer {
                     Ok(()) => Ok(()),
                     Err(Error::NamespaceNotFound(_)) => Err(Cause::NamespaceNotFound),
                     Err(Error::Rejected(Rejection::TooManySignals(_))) => {
@@ -247,44 +258,39 @@ impl Owner {
                             error = &error as &dyn std::error::Error,
                             "a signal or cancellation was not delivered; trying again"
                         );
-                        return self.deliver_again(&source);
+                        return self.deliver_again(&sender);
                     }
                 };
-                let outcome = if cancel {
-                    Delivered::Cancel(came)
-                } else {
-                    Delivered::Signal(came)
-                };
-                self.tell_sender(source, initiated_event_id, outcome);
+                self.report(sender, initiated_event_id, kind.outcome(outcome));
             }
-            Reply::Debt { debtor, debt } => match answer {
-                // Whatever a receiver says that is not gone: the debt is paid, or nobody is there to pay it to.
+            Reply::Undelivered { sender, what } => match answer {
+                // Whatever a receiver says that is not gone: it is delivered, or nobody is there to take it.
                 Ok(())
                 | Err(
                     Error::Rejected(_)
                     | Error::WorkflowNotFound { .. }
                     | Error::NamespaceNotFound(_),
-                ) => self.paid(debtor.run_id, debt),
+                ) => self.delivered(sender.run_id, what),
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "a closed run's message was not delivered; trying again"
                     );
-                    self.deliver_again(&debtor);
+                    self.deliver_again(&sender);
                 }
             },
         }
     }
 
-    /// Tells a run what came of something that it had sent.
-    pub(super) fn tell_sender(
+    /// Tells a run what became of something that it had sent.
+    pub(super) fn report(
         &mut self,
-        source: RunKey,
+        sender: RunKey,
         initiated_event_id: EventId,
-        outcome: Delivered,
+        outcome: DeliveryOutcome,
     ) {
-        let RunKey { key, run_id, round } = source;
-        let heard = Heard {
+        let RunKey { key, run_id, round } = sender;
+        let report = DeliveryReport {
             initiated_event_id,
             round,
             outcome,
@@ -292,7 +298,7 @@ impl Owner {
         self.local.push_back(Message::On {
             key,
             run_id: Some(run_id),
-            op: Op::Heard(heard),
+            op: Op::Report(report),
         });
     }
 
@@ -300,52 +306,57 @@ impl Owner {
     pub(super) fn refuse(&mut self, op: Op, error: Error) {
         // Whoever hung up does not want to know.
         match op {
-            Op::Signal { reply, .. }
-            | Op::RequestCancel { reply, .. }
-            | Op::Terminate { reply, .. }
-            | Op::ChildClosed { reply, .. } => {
-                self.answer(reply, Err(error));
-            }
-            Op::OnlyChildOf { op, .. } => self.refuse(*op, error),
+            Op::Deliver { reply, .. } => self.answer(reply, Err(error)),
             Op::Describe { reply } => drop(reply.send(Err(error))),
             Op::WaitClosed { reply } => drop(reply.send(Err(error))),
             Op::WaitEvents { reply, .. } => drop(reply.send(Err(error))),
             Op::Worker { session, answer } => self.answer_refused(session, *answer, &error),
-            Op::Heard(_) | Op::Look => {}
+            Op::Report(_) | Op::Look => {}
         }
     }
+}
+
+/// Says whether a run was started by this parent.
+fn is_child(execution: &history::Execution, parent: history::RunId) -> bool {
+    let known = execution.started().parent_workflow_execution.as_ref();
+    known.is_some_and(|known| known.run_id == parent)
 }
 
 /// Says whether a run, or one before it, has heard a message.
-fn has_heard(execution: &history::Execution, op: &Op) -> bool {
-    match op {
-        Op::Signal { signal, .. } => {
+fn has_heard(execution: &history::Execution, delivery: &Delivery) -> bool {
+    match delivery {
+        Delivery::Signal(signal) => {
             let request_id = signal.request_id.as_ref();
             request_id.is_some_and(|id| execution.has_heard_signal(id))
         }
-        Op::RequestCancel { cancel, .. } => {
+        Delivery::RequestCancel(cancel) => {
             let request_id = cancel.request_id.as_ref();
             request_id.is_some_and(|id| execution.has_heard_cancel(id))
         }
-        _ => false,
+        // They have no request id: one that comes again is refused by what has become of the run.
+        Delivery::Terminate(_) | Delivery::ChildClosed(_) => false,
     }
 }
 
-/// Decides what a run that is open makes of what it hears.
+/// Decides what a run that is open makes of a report.
 fn decided(
     execution: &history::Execution,
-    heard: &Heard,
+    report: &DeliveryReport,
     now: history::Timestamp,
 ) -> Result<Decision, Rejection> {
-    let id = heard.initiated_event_id;
-    match &heard.outcome {
-        Delivered::ChildStarted(child) => decide::child_started(execution, id, *child, now),
-        Delivered::ChildStartFailed(cause) => {
+    let id = report.initiated_event_id;
+    match &report.outcome {
+        DeliveryOutcome::ChildStarted(child) => decide::child_started(execution, id, *child, now),
+        DeliveryOutcome::ChildStartFailed(cause) => {
             decide::child_start_failed(execution, id, *cause, now)
         }
-        Delivered::Signal(Ok(())) => decide::external_signaled(execution, id, now),
-        Delivered::Signal(Err(cause)) => decide::external_signal_failed(execution, id, *cause, now),
-        Delivered::Cancel(Ok(())) => decide::external_cancel_requested(execution, id, now),
-        Delivered::Cancel(Err(cause)) => decide::external_cancel_failed(execution, id, *cause, now),
+        DeliveryOutcome::Signal(Ok(())) => decide::external_signaled(execution, id, now),
+        DeliveryOutcome::Signal(Err(cause)) => {
+            decide::external_signal_failed(execution, id, *cause, now)
+        }
+        DeliveryOutcome::Cancel(Ok(())) => decide::external_cancel_requested(execution, id, now),
+        DeliveryOutcome::Cancel(Err(cause)) => {
+            decide::external_cancel_failed(execution, id, *cause, now)
+        }
     }
 }

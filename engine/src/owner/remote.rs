@@ -3,46 +3,37 @@
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use history::RunId;
 
-use super::{Key, Message, Op, Owner, Reply, RunKey, StartReply};
 use crate::{
     Error,
     limits::PEER_PATIENCE,
-    peers::{self, Letter, Request, What},
+    owner::{Owner, message::Message},
+    peers::{PeerAnswer, PeerRequest},
+    words::{Key, Op, Reply, RunKey, StartReply},
 };
 
 impl Owner {
     /// Sends a message to the member that has its shard, if it is from a workflow; others are told where to ask.
     pub(super) fn send_away(&mut self, address: Option<Arc<str>>, message: Message) {
-        let Some(source) = source(&message) else {
-            return self.refuse_message(message, address);
+        let Some(sender) = sender(&message) else {
+            let owner = address.map(|address| address.to_string());
+            return self.turn_away(message, Error::NotOwner { owner });
         };
         // A run that is not here any more delivers from where it is now.
-        if !self.shards.has(source.key.shard()) {
+        if !self.shards.has(sender.key.shard()) {
             return;
         }
         let (Some(address), Some(request)) = (address, request(&message)) else {
-            let run_id = source.run_id;
+            let run_id = sender.run_id;
             return self.later(run_id, message);
         };
-        let letter = Letter {
-            secret: self.setup.post.secret,
-            request,
-        };
-        // Our own types have no key or value that JSON could refuse.
-        let letter = serde_json::to_string(&letter).unwrap_or_default();
-        let answer = self.setup.post.peers.send(&address, letter);
+        let answer = self.setup.peers.ask(&address, request, PEER_PATIENCE);
         self.elsewhere.push(
             async move {
-                let answer = match tokio::time::timeout(PEER_PATIENCE, answer).await {
-                    Ok(Ok(answer)) => serde_json::from_str(&answer).unwrap_or(peers::Answer::Again),
-                    Ok(Err(unreached)) => {
-                        tracing::debug!(%unreached, "a message to another member is sent again");
-                        peers::Answer::Again
-                    }
-                    Err(_elapsed) => peers::Answer::Again,
-                };
+                let answer = answer.await.unwrap_or_else(|unreached| {
+                    tracing::debug!(%unreached, "a message to another member is sent again");
+                    PeerAnswer::Unavailable
+                });
                 Message::Answered {
                     message: Box::new(message),
                     answer,
@@ -52,9 +43,9 @@ impl Owner {
         );
     }
 
-    /// Tells a workflow what came of what it sent.
-    pub(super) fn answered_by_peer(&mut self, message: Message, answer: peers::Answer) {
-        let Some(sender) = source(&message).map(|source| source.run_id) else {
+    /// Tells a workflow what became of what it sent.
+    pub(super) fn answered_by_peer(&mut self, message: Message, answer: PeerAnswer) {
+        let Some(sender) = sender(&message).map(|sender| sender.run_id) else {
             return;
         };
         match message {
@@ -67,7 +58,7 @@ impl Owner {
                     namespace: namespace.clone(),
                     workflow_id: request.workflow_id.clone(),
                 };
-                if let Some(answer) = answer.into_start(&key) {
+                if let Some(answer) = answer.into_started(&key) {
                     return self.answer_start(reply, answer);
                 }
                 let message = Message::Start {
@@ -77,94 +68,65 @@ impl Owner {
                 };
                 self.later(sender, message);
             }
-            Message::On { key, run_id, op } => match answer.into_operation(&key) {
-                Some(answer) => {
-                    if let Some(reply) = op.reply() {
-                        self.answer(reply, answer);
-                    }
-                }
-                None => self.later(sender, Message::On { key, run_id, op }),
+            Message::On { key, run_id, op } => match (answer.into_delivered(&key), op) {
+                (Some(answer), Op::Deliver { reply, .. }) => self.answer(reply, answer),
+                (_, op) => self.later(sender, Message::On { key, run_id, op }),
             },
-            _ => {}
-        }
-    }
-
-    /// Tells whoever asked that the shard is elsewhere.
-    fn refuse_message(&mut self, message: Message, address: Option<Arc<str>>) {
-        let error = Error::NotOwner {
-            owner: address.map(|address| address.to_string()),
-        };
-        match message {
-            Message::Start { reply, .. } => self.answer_start(reply, Err(error)),
-            Message::On { op, .. } => self.refuse(op, error),
             _ => {}
         }
     }
 
     /// Says whether an answer is for what a run sent since it last delivered what was outstanding.
-    pub(super) fn is_awaited(&self, source: &RunKey) -> bool {
+    pub(super) fn is_awaited(&self, sender: &RunKey) -> bool {
         self.runs
-            .get(&source.run_id)
-            .is_none_or(|run| run.round == source.round)
+            .get(&sender.run_id)
+            .is_none_or(|run| run.round == sender.round)
     }
 }
 
 /// Returns the run that a message comes from.
-fn source(message: &Message) -> Option<&RunKey> {
-    fn of(op: &Op) -> Option<&RunKey> {
-        match op {
-            Op::Signal { reply, .. }
-            | Op::RequestCancel { reply, .. }
-            | Op::Terminate { reply, .. }
-            | Op::ChildClosed { reply, .. } => match reply {
-                Reply::External { source, .. } | Reply::Debt { debtor: source, .. } => Some(source),
-                Reply::None | Reply::Caller(_) | Reply::Peer(_) => None,
-            },
-            Op::OnlyChildOf { op, .. } => of(op),
-            _ => None,
-        }
-    }
+fn sender(message: &Message) -> Option<&RunKey> {
     match message {
         Message::Start {
             reply: StartReply::Parent { parent, .. },
             ..
         } => Some(parent),
-        Message::On { op, .. } => of(op),
+        Message::On {
+            op: Op::Deliver { reply, .. },
+            ..
+        } => match reply {
+            Reply::External { sender, .. } | Reply::Undelivered { sender, .. } => Some(sender),
+            Reply::None | Reply::Caller(_) | Reply::Peer(_) => None,
+        },
         _ => None,
     }
 }
 
 /// Returns a message as it is sent.
-fn request(message: &Message) -> Option<Request> {
+fn request(message: &Message) -> Option<PeerRequest> {
     match message {
         Message::Start {
             namespace, request, ..
-        } => Some(Request::Start {
+        } => Some(PeerRequest::Start {
             namespace: namespace.name.clone(),
             start: request.clone(),
         }),
-        Message::On { key, run_id, op } => {
-            let (only_child_of, what) = what_of(op)?;
-            Some(Request::To {
-                namespace: key.namespace.name.clone(),
-                workflow_id: key.workflow_id.clone(),
-                run_id: *run_id,
-                only_child_of,
-                what,
-            })
-        }
+        Message::On {
+            key,
+            run_id,
+            op:
+                Op::Deliver {
+                    delivery,
+                    only_child_of,
+                    ..
+                },
+        } => Some(PeerRequest::Deliver {
+            namespace: key.namespace.name.clone(),
+            workflow_id: key.workflow_id.clone(),
+            run_id: *run_id,
+            only_child_of: *only_child_of,
+            delivery: delivery.clone(),
+        }),
         _ => None,
     }
-}
-
-fn what_of(op: &Op) -> Option<(Option<RunId>, What)> {
-    let what = match op {
-        Op::Signal { signal, .. } => What::Signal(signal.clone()),
-        Op::RequestCancel { cancel, .. } => What::RequestCancel(cancel.clone()),
-        Op::Terminate { terminate, .. } => What::Terminate(terminate.clone()),
-        Op::ChildClosed { closed, .. } => What::ChildClosed(closed.clone()),
-        Op::OnlyChildOf { parent, op } => return Some((Some(*parent), what_of(op)?.1)),
-        _ => return None,
-    };
-    Some((None, what))
 }

@@ -11,16 +11,21 @@ use history::{
 };
 use tokio::time::Instant;
 
-use super::{
-    Message, Owner,
-    histories::Wanted,
-    queues::{Kind, Position, QueueKey, SessionId},
-    run::{After, HistoryRead, Unreadable},
-};
 use crate::{
+    Unreadable,
     committer::Command,
     limits::{HOLD, HOLD_MAX, READ_AGAIN_AFTER},
+    owner::{
+        Owner,
+        message::Message,
+        state::{
+            histories::Wanted,
+            queues::Position,
+            run::{After, HistoryRead},
+        },
+    },
     store,
+    words::{Kind, Op, QueueKey, SessionId},
 };
 
 impl Owner {
@@ -50,7 +55,7 @@ impl Owner {
         }
         if was_open && !run.execution.is_open() {
             // Every one of them is answered, some to what the run had sent before it closed.
-            run.debts = run.execution.debts().to_vec();
+            run.undelivered = run.execution.debts().to_vec();
         }
         let waits = run.waits_for_other_code();
         if let Some(session) = outdated {
@@ -381,7 +386,7 @@ impl Owner {
                 let look = Message::On {
                     key,
                     run_id: Some(run_id),
-                    op: super::Op::Look,
+                    op: Op::Look,
                 };
                 self.after(READ_AGAIN_AFTER, look);
             }

@@ -10,13 +10,15 @@ use history::{
 };
 use tokio::time::Instant;
 
-use super::{
-    Answer, Delivered, Key, Message, Owner, StartReply,
-    run::{Origin, Run},
-};
 use crate::{
     Error, Started,
+    owner::{
+        Owner,
+        message::Message,
+        state::run::{Origin, Run},
+    },
     store::{commit::StartRow, load::Ns},
+    words::{Answer, DeliveryOutcome, Key, StartReply},
 };
 
 impl Owner {
@@ -270,11 +272,13 @@ impl Owner {
                     return;
                 }
                 let outcome = match answer {
-                    Ok(started) => Delivered::ChildStarted(started.run_id),
+                    Ok(started) => DeliveryOutcome::ChildStarted(started.run_id),
                     Err(Error::Rejected(
                         Rejection::WorkflowAlreadyStarted { .. }
                         | Rejection::WorkflowIdReuseRefused { .. },
-                    )) => Delivered::ChildStartFailed(StartChildFailedCause::WorkflowAlreadyExists),
+                    )) => DeliveryOutcome::ChildStartFailed(
+                        StartChildFailedCause::WorkflowAlreadyExists,
+                    ),
                     Err(error) => {
                         tracing::warn!(
                             error = &error as &dyn std::error::Error,
@@ -294,7 +298,7 @@ impl Owner {
                         return self.later(run_id, message);
                     }
                 };
-                self.tell_sender(parent, initiated_event_id, outcome);
+                self.report(parent, initiated_event_id, outcome);
             }
         }
     }

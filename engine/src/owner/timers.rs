@@ -1,32 +1,15 @@
 //! Deadlines: the earliest of each run in memory in one heap, looked at when its time comes.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 
-use history::{RunId, Timestamp, decide};
+use history::{RunId, decide};
 use tokio::time::Instant;
 
-use super::{Owner, Reply};
-use crate::limits::PARKED_HORIZON;
-
-/// When to look at a run. A stale one costs a look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Wake {
-    at: Timestamp,
-    run_id: RunId,
-}
-
-impl Ord for Wake {
-    /// The earliest is the greatest, because the heap gives the greatest first.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.run_id).cmp(&(self.at, self.run_id))
-    }
-}
-
-impl PartialOrd for Wake {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
+use crate::{
+    limits::PARKED_HORIZON,
+    owner::{Owner, state::wake::Wake},
+    words::Reply,
+};
 
 impl Owner {
     /// Sees to it that the run is looked at when its earliest deadline comes.

@@ -1,54 +1,18 @@
 //! Which runs of a page have a task that no worker takes: one question for all of them, answered from memory.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use history::{ActivityId, ActivityType, RunId, TaskQueue};
-use serde::{Deserialize, Serialize};
-
-use super::{
-    Owner, Run,
-    describe::{activity_starved, workflow_task_starved},
-    queues::{Kind, Starved},
+use crate::{
+    UntakenActivity, UntakenTask,
+    limits::LIST_ATTEMPTS_MAX,
+    owner::{
+        Owner,
+        describe::{activity_starved, workflow_task_starved},
+        state::run::Run,
+    },
+    store::load::Ns,
+    words::{Asked, Kind, Untaken},
 };
-use crate::{limits::LIST_ATTEMPTS_MAX, store::load::Ns};
-
-/// A run that is asked about.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Asked {
-    pub(crate) shard: i16,
-    pub(crate) run_id: RunId,
-    /// Where its workflow tasks go.
-    pub(crate) task_queue: TaskQueue,
-}
-
-/// What the owner knows.
-#[derive(Debug, Default)]
-pub(crate) struct Untaken {
-    /// The tasks that no worker takes, one of a run.
-    pub(crate) found: Vec<(RunId, UntakenTask)>,
-    /// The runs of other members, by their addresses.
-    pub(crate) elsewhere: BTreeMap<Arc<str>, Vec<Asked>>,
-}
-
-/// A task that waits although no worker of any member takes it, as far as the owner of its run knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UntakenTask {
-    /// Where it waits.
-    pub task_queue: TaskQueue,
-    /// Its activity; none for the workflow task.
-    pub activity: Option<UntakenActivity>,
-    /// Since when.
-    pub starved: Starved,
-}
-
-/// An activity that no worker takes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UntakenActivity {
-    /// Its code.
-    pub activity_type: ActivityType,
-    /// Its id.
-    pub activity_id: ActivityId,
-}
 
 impl Owner {
     /// Says which of these runs have a task that no worker takes.

@@ -1,4 +1,4 @@
-//! The way between simulated processes: letters take a while, get lost, or arrive and their answers get lost.
+//! The way between simulated processes: requests take a while, get lost, or arrive and their answers get lost.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,16 +11,16 @@ use super::{
     world::{chance, dawdle},
 };
 use crate::{
-    ownership::State,
-    peers::{self, Letter, Peers, Request, Unreached},
+    membership::Membership,
+    peers::{self, FromMember, PeerRequest, Peers, Unreached},
     store::load::Namespaces,
 };
 
 /// Who answers at which address.
 #[derive(Clone)]
 pub(super) struct Network {
-    processes: Arc<Mutex<Vec<Option<watch::Receiver<State>>>>>,
-    /// Processes that no letter reaches, though theirs arrive; with how many causes.
+    processes: Arc<Mutex<Vec<Option<watch::Receiver<Membership>>>>>,
+    /// Processes that no request reaches, though theirs arrive; with how many causes.
     deaf: Arc<Mutex<Vec<u32>>>,
     memory: Memory,
 }
@@ -51,7 +51,7 @@ impl Network {
     }
 
     /// Puts a process at its address, in the place of the one that was there.
-    pub(super) fn connect(&self, process: usize, state: watch::Receiver<State>) {
+    pub(super) fn connect(&self, process: usize, state: watch::Receiver<Membership>) {
         let mut processes = self
             .processes
             .lock()
@@ -74,7 +74,7 @@ impl Network {
         number(address).is_some_and(|process| deaf[process] > 0)
     }
 
-    fn state(&self, address: &str) -> Option<State> {
+    fn state(&self, address: &str) -> Option<Membership> {
         let processes = self
             .processes
             .lock()
@@ -83,7 +83,7 @@ impl Network {
         Some(state)
     }
 
-    /// Waits as long as a letter is on its way: now and then so long that those sent after it arrive first.
+    /// Waits as long as a request is on its way: now and then so long that those sent after it arrive first.
     async fn travel(&self) {
         let lossy = self.memory.state().odds.lost_letters > 0;
         let late = lossy && chance(|rng| rng.u32(0..20)) == 0;
@@ -97,7 +97,11 @@ impl Network {
 }
 
 impl Peers for Network {
-    fn send(&self, address: &str, letter: String) -> BoxFuture<'static, Result<String, Unreached>> {
+    fn send(
+        &self,
+        address: &str,
+        request: String,
+    ) -> BoxFuture<'static, Result<String, Unreached>> {
         let (network, address) = (self.clone(), address.to_owned());
         let lost = || Err(Unreached("lost".to_owned()));
         self.memory.state().posted += 1;
@@ -110,18 +114,18 @@ impl Peers for Network {
             let Some(state) = network.state(&address) else {
                 return;
             };
-            let letter: Letter = serde_json::from_str(&letter).unwrap();
-            if !matches!(letter.request, Request::Look) {
+            let request: FromMember = serde_json::from_str(&request).unwrap();
+            if !matches!(request.request, PeerRequest::Look) {
                 network.memory.state().sent += 1;
             }
             let namespaces = Namespaces::only(&ns());
-            let answer = peers::receive(state, &namespaces, letter.request).await;
+            let answer = peers::receive(state, &namespaces, request.request).await;
             network.travel().await;
             if !network.loses() {
                 let _ = sent.send(serde_json::to_string(&answer).unwrap());
             }
         };
-        // A letter that was sent is not stopped by the end of its sender.
+        // A request that was sent is not stopped by the end of its sender.
         tokio::spawn(carried);
         async move { answer.await.or_else(|_| lost()) }.boxed()
     }

@@ -32,10 +32,12 @@ use super::{
 };
 use crate::{
     Closed, Config, Error, Role, Started,
-    members::Post,
-    owner::{Key, Message, Op, Reply, SessionId, StartReply},
-    ownership::{self, RENEWALS_A_PARTITION_LOOK, State},
+    membership::Membership,
+    owner::message::Message,
+    peers::PeerClient,
     store::load::Namespaces,
+    tenure::{RENEWALS_A_PARTITION_LOOK, Tenure},
+    words::{Delivery, Key, Op, SessionId, StartReply},
 };
 
 /// How long all workflows may take, in virtual time, once nothing goes wrong any more.
@@ -90,31 +92,32 @@ struct Host {
     gate: Arc<Gate>,
     task: JoinHandle<()>,
     stop: watch::Sender<bool>,
-    state: watch::Receiver<State>,
+    state: watch::Receiver<Membership>,
 }
 
 impl Host {
     fn boot(outside: &Outside, config: Config, n: usize) -> Self {
-        let post = Post {
+        let peers = PeerClient {
             peers: Arc::new(outside.network.clone()),
             secret: uuid::Uuid::nil(),
         };
         let config = Config {
             address: network::address(n),
-            peers: Arc::clone(&post.peers),
+            peers: Arc::clone(&peers.peers),
             ..config
         };
         let (stop, stopping) = watch::channel(false);
-        let (tell, state) = watch::channel(State::Outside { away: None });
+        let (tell, state) = watch::channel(Membership::Outside { away: None });
         outside.network.connect(n, state.clone());
-        let owning = ownership::run(
+        let tenure = Tenure {
             config,
-            Arc::new(outside.memory.of_process(n)),
-            Namespaces::only(&ns()),
-            (post, SIMULATED),
-            tell,
-            stopping,
-        );
+            store: Arc::new(outside.memory.of_process(n)),
+            namespaces: Namespaces::only(&ns()),
+            peers,
+            world: SIMULATED,
+            membership: tell,
+        };
+        let owning = tenure.run(stopping);
         let working = work(outside.clone(), n, state.clone());
         let gate = Arc::new(Gate::default());
         let process = Process {
@@ -480,8 +483,8 @@ impl<'a> Simulation<'a> {
     /// Returns the way to the owner of a process, if it is a member.
     fn owner(&self, process: usize) -> Option<mpsc::UnboundedSender<Message>> {
         match &*self.hosts[process].lock().unwrap().state.borrow() {
-            State::Member { sender, .. } => Some(sender.clone()),
-            State::Leaving { .. } | State::Outside { .. } => None,
+            Membership::Member { sender, .. } => Some(sender.clone()),
+            Membership::Leaving { .. } | Membership::Outside { .. } => None,
         }
     }
 
@@ -781,17 +784,17 @@ impl<'a> Simulation<'a> {
             .insist(|reply| {
                 on(
                     workflow_id,
-                    Op::Signal {
-                        signal: Box::new(Signal {
+                    Op::of_client(
+                        Delivery::Signal(Box::new(Signal {
                             signal_name: SignalName::known("signal"),
                             input: program::json(&value),
                             header: Default::default(),
                             identity: None,
                             request_id: Some(RequestId::known(&request)),
                             external: None,
-                        }),
-                        reply: Reply::Caller(reply),
-                    },
+                        })),
+                        reply,
+                    ),
                 )
             })
             .await;
@@ -817,14 +820,14 @@ impl<'a> Simulation<'a> {
             .insist(|reply| {
                 on(
                     workflow_id,
-                    Op::Terminate {
-                        terminate: Box::new(Terminate {
+                    Op::of_client(
+                        Delivery::Terminate(Box::new(Terminate {
                             reason: "planned".to_owned(),
                             details: Default::default(),
                             identity: None,
-                        }),
-                        reply: Reply::Caller(reply),
-                    },
+                        })),
+                        reply,
+                    ),
                 )
             })
             .await;

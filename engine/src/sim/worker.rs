@@ -22,10 +22,7 @@ use super::{
     store::{Memory, Odds, ns},
     world::{SIMULATED, chance, dawdle},
 };
-use crate::{
-    owner::{Message, SessionId},
-    ownership::State,
-};
+use crate::{membership::Membership, owner::message::Message, words::SessionId};
 
 /// What happened outside of the engine: each activity that may not run for ever, and how often it did.
 #[derive(Debug, Default)]
@@ -62,15 +59,15 @@ impl Outside {
 }
 
 /// Works for the engine of its process whenever that owns.
-pub(super) async fn work(outside: Outside, process: usize, mut state: watch::Receiver<State>) {
+pub(super) async fn work(outside: Outside, process: usize, mut state: watch::Receiver<Membership>) {
     loop {
         let owner = match state
-            .wait_for(|state| matches!(state, State::Member { .. }))
+            .wait_for(|state| matches!(state, Membership::Member { .. }))
             .await
         {
             Ok(state) => match &*state {
-                State::Member { sender, .. } => sender.clone(),
-                State::Leaving { .. } | State::Outside { .. } => continue,
+                Membership::Member { sender, .. } => sender.clone(),
+                Membership::Leaving { .. } | Membership::Outside { .. } => continue,
             },
             Err(_) => return,
         };

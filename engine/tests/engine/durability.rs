@@ -25,7 +25,7 @@ async fn an_engine_that_comes_back_goes_on_where_it_was() {
 async fn an_open_run_is_found_however_long_ago_it_started() {
     let url = database().await;
     let mut config = Config::new(&*url, "http://127.0.0.1:1");
-    config.lease = Duration::from_millis(300);
+    config.lease = Duration::from_secs(1);
     // A run counts as old at once; without a worker it does not wait for anything that would let it be parked.
     config.park_after = Duration::ZERO;
     let first = owner_with(config).await;

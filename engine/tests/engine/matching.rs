@@ -42,7 +42,7 @@ impl Peers for Directory {
         let engine = self.0.lock().unwrap().get(address).cloned();
         async move {
             let engine = engine.ok_or_else(|| Unreached("not there yet".to_owned()))?;
-            let answer = engine.deliver(&letter).await;
+            let answer = engine.answer_peer(&letter).await;
             answer.map_err(|error| Unreached(error.to_string()))
         }
         .boxed()

@@ -1,201 +1,26 @@
 //! The side that has workers: their slots go to whoever waits, in turn, and what they answer to whoever asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use foldhash::HashMap;
 use history::{
     Namespace, TaskQueue,
-    task::{ActivityTaskToken, FromWorker, ToWorker, WorkflowTaskToken},
+    task::{FromWorker, ToWorker},
 };
 use uuid::Uuid;
 
-use super::{Parcel, link::Waiting};
-use crate::owner::{
-    Owner,
-    queues::{HandOut, Kind, QueueKey, Seat, SessionId, Slots},
+use crate::{
+    owner::{
+        Owner,
+        state::{
+            demands::Granted,
+            lent::{Token, Whose},
+            session::Seat,
+            slots::Slots,
+        },
+    },
+    peers::Parcel,
+    words::{Kind, QueueKey, SessionId},
 };
-
-/// What other members have of a worker.
-#[derive(Debug, Default)]
-pub(crate) struct Lent {
-    /// The slots that each member has, in use or not.
-    slots: BTreeMap<Uuid, Slots>,
-    /// Their tasks that the worker has, with whose they are.
-    tasks: HashMap<Token, Whose>,
-    /// Who was asked for slots lately.
-    recalled: BTreeSet<(Uuid, Kind)>,
-}
-
-/// Whose a task is that a worker has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whose {
-    Of(Uuid),
-    /// That member is gone.
-    Nobodys,
-}
-
-/// Names a task that a worker has.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Token {
-    Workflow(WorkflowTaskToken),
-    Activity(ActivityTaskToken),
-}
-
-impl Token {
-    fn of_task(message: &ToWorker) -> Option<Self> {
-        match message {
-            ToWorker::WorkflowTask(task) => Some(Self::Workflow(task.token.clone())),
-            ToWorker::ActivityTask(task) => Some(Self::Activity(task.token.clone())),
-            ToWorker::CancelActivity(_)
-            | ToWorker::HeartbeatWanted(_)
-            | ToWorker::ActivityRefused { .. }
-            | ToWorker::Evict(_) => None,
-        }
-    }
-
-    fn of_answer(answer: &FromWorker) -> Option<Self> {
-        match answer {
-            FromWorker::WorkflowTaskCompleted { token, .. }
-            | FromWorker::WorkflowTaskFailed { token, .. } => Some(Self::Workflow(token.clone())),
-            FromWorker::ActivityTaskCompleted { token, .. }
-            | FromWorker::ActivityTaskFailed { token, .. }
-            | FromWorker::ActivityTaskCanceled { token, .. }
-            | FromWorker::ActivityHeartbeat { token, .. } => Some(Self::Activity(token.clone())),
-            FromWorker::Draining => None,
-        }
-    }
-
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Workflow(_) => Kind::Workflow,
-            Self::Activity(_) => Kind::Activity,
-        }
-    }
-}
-
-impl Lent {
-    /// Returns the members that have slots of it, or had.
-    pub(crate) fn members(&self) -> impl Iterator<Item = Uuid> {
-        self.slots.keys().copied()
-    }
-
-    /// Takes a member's slots back. Returns how many of each kind are not in use, and the attempts that nobody waits for any more.
-    fn forget(&mut self, member: Uuid) -> (Slots, Vec<ActivityTaskToken>) {
-        let mut idle = self.slots.remove(&member).unwrap_or_default();
-        self.recalled.retain(|(recalled, _)| *recalled != member);
-        let mut attempts = Vec::new();
-        for (token, owner) in &mut self.tasks {
-            if *owner != Whose::Of(member) {
-                continue;
-            }
-            *owner = Whose::Nobodys;
-            idle.take(token.kind(), 1);
-            if let Token::Activity(attempt) = token {
-                attempts.push(attempt.clone());
-            }
-        }
-        // The order of a map is no order.
-        attempts.sort_by_key(HandOut::of);
-        (idle, attempts)
-    }
-}
-
-/// What other members want of the workers that are connected here.
-#[derive(Debug, Default)]
-pub(super) struct Demands {
-    queues: HashMap<Waiting, Claims>,
-    /// Slots that were granted and not yet told of.
-    granted: Vec<Granted>,
-}
-
-/// Who wants slots of the workers of one queue.
-#[derive(Debug, Default)]
-struct Claims {
-    of: BTreeMap<Uuid, Claim>,
-    /// Counts the slots given away, so that all who wait get theirs in turn.
-    turns: usize,
-}
-
-/// What a member wants.
-#[derive(Debug, Default)]
-struct Claim {
-    waiting: u32,
-    /// How many workers it was told of.
-    told: u32,
-    /// It does not hear what it is told, so that no slot is lent to it.
-    unheard: bool,
-}
-
-impl Claim {
-    fn waits(&self) -> bool {
-        self.waiting > 0 && !self.unheard
-    }
-}
-
-#[derive(Debug)]
-struct Granted {
-    member: Uuid,
-    session: SessionId,
-    kind: Kind,
-    slots: u32,
-}
-
-impl Demands {
-    /// Says whose turn it is, if not the own tasks'.
-    fn next(&mut self, queue: &Waiting, waits_here: bool) -> Option<Uuid> {
-        let claims = self.queues.get_mut(queue)?;
-        let waiting = || claims.of.iter().filter(|(_, claim)| claim.waits());
-        let (others, own) = (waiting().count(), usize::from(waits_here));
-        if others == 0 {
-            return None;
-        }
-        let turn = claims.turns % (others + own);
-        claims.turns = claims.turns.wrapping_add(1);
-        let member = waiting().nth(turn).map(|(member, _)| *member)?;
-        if let Some(claim) = claims.of.get_mut(&member) {
-            claim.waiting -= 1;
-        }
-        Some(member)
-    }
-
-    /// Says whether a member other than this one waits.
-    fn waits_other(&self, queue: &Waiting, than: Uuid) -> bool {
-        self.queues.get(queue).is_some_and(|claims| {
-            let mut of = claims.of.iter();
-            of.any(|(member, claim)| *member != than && claim.waits())
-        })
-    }
-
-    /// Returns who waits.
-    fn waiting(&self, queue: &Waiting) -> Vec<Uuid> {
-        let claims = self.queues.get(queue).into_iter().flat_map(|q| &q.of);
-        let waiting = claims.filter(|(_, claim)| claim.waits());
-        waiting.map(|(member, _)| *member).collect()
-    }
-
-    /// Slots of this worker that were granted and not told of are not to be had: whoever was to get them waits still.
-    fn revoke(&mut self, session: SessionId, queue: &QueueKey) {
-        let (revoked, granted) = std::mem::take(&mut self.granted)
-            .into_iter()
-            .partition(|granted| granted.session == session);
-        self.granted = granted;
-        let revoked: Vec<Granted> = revoked;
-        for granted in revoked {
-            let claims = self.queues.get_mut(&(queue.clone(), granted.kind));
-            if let Some(claim) = claims.and_then(|claims| claims.of.get_mut(&granted.member)) {
-                claim.waiting = claim.waiting.saturating_add(granted.slots);
-            }
-        }
-    }
-
-    fn forget(&mut self, member: Uuid) {
-        self.granted.retain(|granted| granted.member != member);
-        self.queues.retain(|_, claims| {
-            claims.of.remove(&member);
-            !claims.of.is_empty()
-        });
-    }
-}
 
 impl Owner {
     /// Tasks of another member wait in a queue.

@@ -14,15 +14,11 @@
 //!        Return  ─────────────────────▶  what was not used, or asked for by Recall
 //! ```
 //!
-//! Parcels go by one [`link::Link`] for each other member, in order and once. When a member is gone, or is not heard for
+//! Parcels go by one [`Link`] for each other member, in order and once. When a member is gone, or is not heard for
 //! [`limits::SESSION_LOST_AFTER`](crate::limits::SESSION_LOST_AFTER), its sessions end like those of a worker that went: what they had is lost and tried again.
 
 mod borrowing;
 mod lending;
-mod link;
-mod parcel;
-#[cfg(test)]
-mod tests;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -30,77 +26,25 @@ use std::{
     time::Duration,
 };
 
-use foldhash::HashSet;
 use futures::FutureExt as _;
-use history::{BuildId, TaskQueue};
+use history::BuildId;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{
-    Message, Owner,
-    queues::{Kind, QueueKey, Starved, WhyStarved},
-};
 use crate::{
+    Starved, WhyStarved,
     limits::{EXCHANGE_PATIENCE, REDELIVER_AFTER, REDELIVER_AFTER_MAX},
-    peers::{Answer, Receipt},
+    owner::{
+        Owner,
+        message::Message,
+        state::{
+            link::{Link, Names, Taken},
+            matching::SWEEP,
+        },
+    },
+    peers::{Batch, Number, Parcel, PeerAnswer, Receipt},
+    words::{Kind, QueueKey},
 };
-pub(crate) use borrowing::Borrowed;
-pub(crate) use lending::Lent;
-pub(crate) use link::{Batch, Number};
-use link::{Link, Taken, Waiting};
-pub(crate) use parcel::Parcel;
-
-/// How often it is looked at what lies idle, and who is silent.
-const SWEEP: Duration = Duration::from_secs(1);
-
-/// A member that stops waits no longer than this for another one that says nothing.
-const HEARD_WITHIN: Duration = Duration::from_secs(2);
-
-/// What this member knows of the others.
-#[derive(Debug)]
-pub(super) struct Matching {
-    links: BTreeMap<Uuid, Link>,
-    /// What the others want of the workers that are connected here.
-    demands: lending::Demands,
-    /// Queues of which the others may have to be told that tasks wait.
-    unsure: HashSet<Waiting>,
-    next_sweep: Instant,
-    /// Queues without a worker that the log has named.
-    named: HashSet<Waiting>,
-}
-
-impl Matching {
-    pub(super) fn new() -> Self {
-        Self {
-            links: BTreeMap::new(),
-            demands: lending::Demands::default(),
-            unsure: HashSet::default(),
-            next_sweep: Instant::now() + SWEEP,
-            named: HashSet::default(),
-        }
-    }
-
-    pub(super) fn next_sweep(&self) -> Instant {
-        self.next_sweep
-    }
-
-    /// Says whether something is on its way to another member.
-    pub(super) fn is_sending(&self) -> bool {
-        let now = Instant::now();
-        let mut links = self.links.values();
-        links.any(|link| link.is_sending() && link.silent_for(now) < HEARD_WITHIN)
-    }
-
-    /// Says whether a member hears what it is told, as far as it is known.
-    fn is_heard(&self, member: Uuid) -> bool {
-        self.links.get(&member).is_some_and(Link::is_heard)
-    }
-}
-
-/// The order of queues that everybody sees alike.
-fn order((queue, kind): &Waiting) -> (i16, &TaskQueue, Kind) {
-    (queue.0.id, &queue.1, *kind)
-}
 
 fn came(queue: &QueueKey, build_id: BuildId) -> Parcel {
     Parcel::Came {
@@ -275,27 +219,23 @@ impl Owner {
         let Some(link) = self.matching.links.get_mut(&member) else {
             return;
         };
-        let names = link::Names {
+        let names = Names {
             from: self.setup.member,
             address: &self.setup.address,
             to: member,
-            secret: self.setup.post.secret,
         };
-        let Some((number, address, letter)) = link.send(names, Instant::now()) else {
+        let peers = &self.setup.peers;
+        let Some((number, address, body)) = link.send(names, peers, Instant::now()) else {
             return;
         };
         let pause = link.silent_for(Instant::now()) / 4;
         let pause = pause.clamp(REDELIVER_AFTER, REDELIVER_AFTER_MAX);
-        let answer = self.setup.post.peers.send(&address, letter);
+        let answer = peers.send(&address, body, EXCHANGE_PATIENCE);
         self.elsewhere.push(
             async move {
-                let answer = tokio::time::timeout(EXCHANGE_PATIENCE, answer).await;
-                let receipt = match answer {
-                    Ok(Ok(answer)) => match serde_json::from_str(&answer) {
-                        Ok(Answer::Exchanged(receipt)) => Some(receipt),
-                        _ => None,
-                    },
-                    Ok(Err(_)) | Err(_) => None,
+                let receipt = match answer.await {
+                    Ok(PeerAnswer::Exchanged(receipt)) => Some(receipt),
+                    Ok(_) | Err(_) => None,
                 };
                 // One that is another member by now is in the next list; until then it is the same as one that does not hear. And who does
                 // not understand this one would begin anew at once, again and again.

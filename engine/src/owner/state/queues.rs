@@ -3,180 +3,28 @@
 //! A worker is connected to one member. Others may borrow its slots (`matching`): to them it is a session as well, which has as many
 //! slots as they were granted.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use foldhash::HashMap;
 use history::{
-    BuildId, EventId, RunId, TaskQueue, Timestamp,
-    task::{ActivityTaskToken, Tasks, ToWorker, WorkerHello},
+    BuildId, EventId, RunId, Timestamp,
+    task::{Tasks, ToWorker, WorkerHello},
 };
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    Key,
-    matching::{Borrowed, Lent, Parcel},
+use crate::{
+    Starved, WhyStarved,
+    limits::NO_SLOT_AFTER,
+    owner::state::{
+        borrowed::Borrowed,
+        lent::Lent,
+        session::{Seat, Session},
+        slots::Slots,
+    },
+    peers::Parcel,
+    store::load::Ns,
+    words::{HandOut, Kind, QueueKey, SessionId},
 };
-use crate::{limits::NO_SLOT_AFTER, store::load::Ns, world::World};
-
-/// Names a connected worker, on all members.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) struct SessionId(Uuid);
-
-impl SessionId {
-    pub(crate) fn new(world: World) -> Self {
-        Self(world.uuid())
-    }
-}
-
-/// A worker that takes tasks.
-#[derive(Debug)]
-pub(crate) struct Session {
-    pub(crate) hello: WorkerHello,
-    pub(crate) queue: QueueKey,
-    pub(crate) seat: Seat,
-    /// What it can take now.
-    free: Slots,
-    /// Takes no new tasks.
-    pub(crate) draining: bool,
-    /// The attempts it runs.
-    pub(crate) activities: BTreeSet<HandOut>,
-    /// The workflow tasks it has: of a run more than one when it still works on one that has failed meanwhile.
-    pub(crate) workflow_tasks: BTreeMap<RunId, u32>,
-}
-
-/// One hand-out of an attempt. A run that is folded again may hand the same attempt out again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct HandOut {
-    pub(crate) run_id: RunId,
-    pub(crate) scheduled_event_id: EventId,
-    pub(crate) attempt: u32,
-    /// Of the run when it was handed out.
-    pub(crate) incarnation: u64,
-}
-
-impl HandOut {
-    pub(crate) fn of(token: &ActivityTaskToken) -> Self {
-        Self {
-            run_id: token.run_id,
-            scheduled_event_id: token.scheduled_event_id,
-            attempt: token.attempt,
-            incarnation: token.incarnation,
-        }
-    }
-
-    pub(crate) fn token(self, key: &Key) -> ActivityTaskToken {
-        ActivityTaskToken {
-            namespace: key.namespace.name.clone(),
-            workflow_id: key.workflow_id.clone(),
-            run_id: self.run_id,
-            scheduled_event_id: self.scheduled_event_id,
-            attempt: self.attempt,
-            incarnation: self.incarnation,
-        }
-    }
-}
-
-/// Where a worker is connected.
-#[derive(Debug)]
-pub(crate) enum Seat {
-    /// To this member, which may lend its slots.
-    Here { tasks: Tasks, lent: Lent },
-    /// To another one, which has lent some.
-    Elsewhere(Borrowed),
-}
-
-/// Names a task queue.
-pub(crate) type QueueKey = (Ns, TaskQueue);
-
-/// What kind of task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) enum Kind {
-    Workflow,
-    Activity,
-}
-
-impl Kind {
-    /// Both.
-    pub(crate) const ALL: [Self; 2] = [Self::Workflow, Self::Activity];
-
-    fn other(self) -> Self {
-        match self {
-            Self::Workflow => Self::Activity,
-            Self::Activity => Self::Workflow,
-        }
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Workflow => "workflow tasks",
-            Self::Activity => "activities",
-        }
-    }
-}
-
-/// How many tasks of each kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Slots {
-    workflow: u32,
-    activity: u32,
-}
-
-impl Slots {
-    pub(crate) fn all(hello: &WorkerHello) -> Self {
-        Self {
-            workflow: hello.workflow_slots,
-            activity: hello.activity_slots,
-        }
-    }
-
-    pub(crate) fn of(self, kind: Kind) -> u32 {
-        match kind {
-            Kind::Workflow => self.workflow,
-            Kind::Activity => self.activity,
-        }
-    }
-
-    fn of_mut(&mut self, kind: Kind) -> &mut u32 {
-        match kind {
-            Kind::Workflow => &mut self.workflow,
-            Kind::Activity => &mut self.activity,
-        }
-    }
-
-    pub(crate) fn add(&mut self, kind: Kind, slots: u32) {
-        let of = self.of_mut(kind);
-        *of = of.saturating_add(slots);
-    }
-
-    /// Takes so many, or what there is; returns how many.
-    pub(crate) fn take(&mut self, kind: Kind, slots: u32) -> u32 {
-        let of = self.of_mut(kind);
-        let taken = slots.min(*of);
-        *of -= taken;
-        taken
-    }
-}
-
-/// No worker takes what waits in a task queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Starved {
-    /// Since when none has.
-    pub since: Timestamp,
-    /// Why.
-    pub why: WhyStarved,
-}
-
-/// Why no worker takes what waits in a task queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WhyStarved {
-    /// None polls it.
-    NoPollers,
-    /// Those that poll it take only the other kind of tasks.
-    OtherKind,
-    /// None of those that poll it has had a slot free for [`NO_SLOT_AFTER`].
-    NoSlots,
-}
 
 /// An activity that waits for a worker.
 #[derive(Debug, Clone, Copy)]
@@ -188,7 +36,7 @@ pub(crate) struct WaitingActivity {
 
 /// One task queue.
 #[derive(Debug, Default)]
-struct Queue {
+pub(crate) struct Queue {
     /// The workers that are connected here, taken in turn.
     here: VecDeque<SessionId>,
     /// Those of other members, of which this one has some slots; taken when none is free here.
@@ -213,7 +61,7 @@ pub(crate) enum Waits {
 }
 
 impl Queue {
-    fn waiting(&self, kind: Kind) -> usize {
+    pub(crate) fn waiting(&self, kind: Kind) -> usize {
         match kind {
             Kind::Workflow => self.workflow_tasks.len(),
             Kind::Activity => self.activities.len(),
@@ -677,7 +525,7 @@ impl Queues {
 }
 
 /// Returns one of these workers that has a free slot, in turn.
-fn free_of(
+pub(crate) fn free_of(
     workers: &mut VecDeque<SessionId>,
     sessions: &HashMap<SessionId, Session>,
     kind: Kind,
@@ -695,110 +543,9 @@ fn free_of(
     None
 }
 
-impl Session {
-    fn new(hello: WorkerHello, queue: QueueKey, seat: Seat, free: Slots) -> Self {
-        Self {
-            hello,
-            queue,
-            seat,
-            free,
-            draining: false,
-            activities: BTreeSet::new(),
-            workflow_tasks: BTreeMap::new(),
-        }
-    }
-
-    fn has_slot(&self, kind: Kind) -> bool {
-        self.free.of(kind) > 0 && !self.draining
-    }
-
-    /// Says whether it takes tasks of that kind.
-    fn polls(&self, kind: Kind) -> bool {
-        Slots::all(&self.hello).of(kind) > 0 && !self.draining
-    }
-
-    /// Returns how many tasks of that kind it can take now.
-    pub(crate) fn free(&self, kind: Kind) -> u32 {
-        self.free.of(kind)
-    }
-
-    /// Adds slots that can be taken.
-    pub(crate) fn add_free(&mut self, kind: Kind, slots: u32) {
-        self.free.add(kind, slots);
-    }
-
-    /// Takes so many free slots, or what there is; returns how many.
-    pub(crate) fn take_free(&mut self, kind: Kind, slots: u32) -> u32 {
-        let taken = self.free.take(kind, slots);
-        if let Seat::Elsewhere(borrowed) = &mut self.seat {
-            borrowed.used(kind, self.free.of(kind));
-        }
-        taken
-    }
-
-    /// Returns how many workflow tasks it has.
-    pub(crate) fn workflow_tasks_out(&self) -> usize {
-        self.workflow_tasks.len()
-    }
-
-    /// Says whether it has any task.
-    pub(crate) fn has_tasks(&self) -> bool {
-        !(self.workflow_tasks.is_empty() && self.activities.is_empty())
-    }
-
-    /// Takes a slot for a workflow task.
-    pub(crate) fn take_workflow(&mut self, run_id: RunId) {
-        self.take_free(Kind::Workflow, 1);
-        *self.workflow_tasks.entry(run_id).or_default() += 1;
-    }
-
-    /// Frees the slot of a workflow task, if it has one.
-    pub(crate) fn free_workflow(&mut self, run_id: RunId) {
-        if count_down(&mut self.workflow_tasks, &run_id) {
-            self.give_slot(Kind::Workflow);
-        }
-    }
-
-    /// Takes a slot for an attempt.
-    pub(crate) fn take_activity(&mut self, hand_out: HandOut) {
-        self.take_free(Kind::Activity, 1);
-        self.activities.insert(hand_out);
-    }
-
-    /// Frees the slot of an attempt, if it has one.
-    pub(crate) fn free_activity(&mut self, hand_out: HandOut) {
-        if self.activities.remove(&hand_out) {
-            self.give_slot(Kind::Activity);
-        }
-    }
-
-    /// A task is over: its slot is free, unless the member that had lent it has it back.
-    fn give_slot(&mut self, kind: Kind) {
-        let kept = match &mut self.seat {
-            Seat::Here { .. } => true,
-            Seat::Elsewhere(borrowed) => borrowed.keeps(kind),
-        };
-        if kept {
-            self.free.add(kind, 1);
-        }
-    }
-}
-
-/// Takes one off, and says whether there was one.
-fn count_down<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) -> bool {
-    let Some(count) = counts.get_mut(key) else {
-        return false;
-    };
-    *count -= 1;
-    if *count == 0 {
-        counts.remove(key);
-    }
-    true
-}
-
 #[cfg(test)]
 mod tests {
-    use history::Namespace;
+    use history::{Namespace, TaskQueue};
 
     use super::*;
 

@@ -3,83 +3,38 @@
 //! Each side counts its rounds. It begins a new one when it gives the other up; whatever was said in an earlier round of either side is void, and both
 //! then forget what they had of each other. A batch names both rounds, so that a late one does no harm.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use foldhash::{HashMap, HashSet};
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Parcel, order};
 use crate::{
     limits::{EXCHANGE_BYTES_MAX, EXCHANGE_PARCELS_MAX, SESSION_LOST_AFTER},
-    owner::queues::{Kind, QueueKey},
+    peers::{Batch, Number, Parcel, PeerClient, PeerRequest, Piece},
+    words::{Waiting, order},
 };
 
-/// The tasks of one kind in a queue.
-pub(super) type Waiting = (QueueKey, Kind);
-
 /// After how long without a batch the other side is asked whether it is there, while either has something of the other.
-const ASK_AFTER: Duration = Duration::from_secs(5);
+pub(crate) const ASK_AFTER: Duration = Duration::from_secs(5);
 /// How many lists of members may leave out one that has sent something: it may have joined since they were read.
-const ABSENCES_MAX: u8 = 3;
-
-/// What one member sends another.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Batch {
-    /// Who sends it.
-    pub(crate) from: Uuid,
-    /// Where that is.
-    pub(crate) address: String,
-    /// Who is meant: a process that is a member again has another id.
-    pub(crate) to: Uuid,
-    /// The sender's round.
-    round: u64,
-    /// The receiver's, as the sender knows it.
-    their_round: u64,
-    /// Counts the batches of these rounds, from 1.
-    number: u64,
-    pieces: Vec<Piece>,
-}
-
-/// A parcel, or a part of one that is too large for a batch.
-#[derive(Debug, Serialize, Deserialize)]
-enum Piece {
-    Whole(Box<RawValue>),
-    /// More of it follows.
-    Part(String),
-    /// The end of it.
-    Last(String),
-}
-
-/// Names a batch among all of a link.
-pub(crate) type Number = (u64, u64, u64);
+pub(crate) const ABSENCES_MAX: u8 = 3;
 
 /// Who is who in a batch.
 #[derive(Clone, Copy)]
-pub(super) struct Names<'a> {
-    pub(super) from: Uuid,
-    pub(super) address: &'a str,
-    pub(super) to: Uuid,
-    pub(super) secret: Uuid,
-}
-
-/// What is sent: as [`crate::peers::Letter`], of which this is one kind.
-#[derive(Serialize)]
-struct Letter<'a> {
-    secret: Uuid,
-    request: Request<'a>,
-}
-
-#[derive(Serialize)]
-enum Request<'a> {
-    Exchange(&'a Batch),
+pub(crate) struct Names<'a> {
+    pub(crate) from: Uuid,
+    pub(crate) address: &'a str,
+    pub(crate) to: Uuid,
 }
 
 /// What became of a batch.
 #[derive(Debug)]
-pub(super) enum Taken {
+pub(crate) enum Taken {
     /// It is new. If `anew`, the other side had given this one up before.
     Parcels { parcels: Vec<Parcel>, anew: bool },
     /// It was taken before.
@@ -90,7 +45,7 @@ pub(super) enum Taken {
 
 /// The way to another member.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     address: Option<Arc<str>>,
     /// It was in a list of members.
     listed: bool,
@@ -121,7 +76,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             address: None,
             listed: false,
@@ -143,50 +98,50 @@ impl Link {
     }
 
     /// Takes note that it is a member, and where.
-    pub(super) fn list(&mut self, address: Arc<str>) {
+    pub(crate) fn list(&mut self, address: Arc<str>) {
         self.address = Some(address);
         self.listed = true;
     }
 
     /// Takes note that it is not in the list of members, and says whether it is gone for good.
-    pub(super) fn is_gone(&mut self) -> bool {
+    pub(crate) fn is_gone(&mut self) -> bool {
         self.absences += 1;
         // One that was never in it may have joined after it was read.
         self.listed || self.absences >= ABSENCES_MAX
     }
 
     /// Says whether what is told reaches the other side, as far as it is known.
-    pub(super) fn is_heard(&self) -> bool {
+    pub(crate) fn is_heard(&self) -> bool {
         !self.given_up
     }
 
     /// Takes note of queues in which other tasks wait than before. It is told of them when a batch can go, however often that changes.
-    pub(super) fn is_unsure(&mut self, queues: &HashSet<Waiting>) {
+    pub(crate) fn is_unsure(&mut self, queues: &HashSet<Waiting>) {
         if !self.given_up {
             self.unsure.extend(queues.iter().cloned());
         }
     }
 
     /// It knows nothing of what waits here: all of it is to be told.
-    pub(super) fn knows_nothing(&mut self, waiting: impl IntoIterator<Item = Waiting>) {
+    pub(crate) fn knows_nothing(&mut self, waiting: impl IntoIterator<Item = Waiting>) {
         self.told.clear();
         self.unsure = waiting.into_iter().collect();
     }
 
     /// Says whether the other side was told that tasks wait in a queue.
-    pub(super) fn was_told(&self, queue: &Waiting) -> bool {
+    pub(crate) fn was_told(&self, queue: &Waiting) -> bool {
         !self.told.is_empty() && self.told.contains_key(queue)
     }
 
     /// It has granted so many slots, and taken them off what it was told.
-    pub(super) fn has_granted(&mut self, queue: &Waiting, slots: u32) {
+    pub(crate) fn has_granted(&mut self, queue: &Waiting, slots: u32) {
         if let Some(told) = self.told.get_mut(queue) {
             *told = told.saturating_sub(slots);
         }
     }
 
     /// Returns what the other side is to be told of what waits, if a batch can go: each queue with how many tasks.
-    pub(super) fn demands(&mut self, count: impl Fn(&Waiting) -> u32) -> Vec<(Waiting, u32)> {
+    pub(crate) fn demands(&mut self, count: impl Fn(&Waiting) -> u32) -> Vec<(Waiting, u32)> {
         if self.under_way.is_some() || self.given_up {
             return Vec::new();
         }
@@ -216,7 +171,7 @@ impl Link {
     }
 
     /// Adds a parcel to what is to be sent.
-    pub(super) fn push(&mut self, parcel: &Parcel) {
+    pub(crate) fn push(&mut self, parcel: &Parcel) {
         if self.given_up {
             return;
         }
@@ -237,40 +192,42 @@ impl Link {
     }
 
     /// Says whether a batch can be sent that was not sent before.
-    pub(super) fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         let something = self.asks || !self.outgoing.is_empty();
         something && self.under_way.is_none() && self.address.is_some()
     }
 
     /// Says whether something is on its way, or will be, to one that is there.
-    pub(super) fn is_sending(&self) -> bool {
+    pub(crate) fn is_sending(&self) -> bool {
         !self.given_up && (self.under_way.is_some() || !self.outgoing.is_empty())
     }
 
     /// Sees to it that the other side shows that it is there, if it has not for a while.
-    pub(super) fn ask(&mut self, now: Instant) {
+    pub(crate) fn ask(&mut self, now: Instant) {
         let long_ago = |at: Instant| now.saturating_duration_since(at) >= ASK_AFTER;
         self.asks |= self.last_sent_at.is_none_or(long_ago);
     }
 
     /// Returns the batch that is under way, or else the next one, with its number and where it goes.
-    pub(super) fn send(
+    pub(crate) fn send(
         &mut self,
         names: Names<'_>,
+        peers: &PeerClient,
         now: Instant,
     ) -> Option<(Number, Arc<str>, String)> {
         let address = self.address.clone()?;
         if self.under_way.is_none() {
             self.asks = false;
             self.sent += 1;
-            self.under_way = Some(self.next_letter(names));
+            self.under_way =
+                Some(peers.body(PeerRequest::Exchange(Box::new(self.next_batch(names)))));
         }
         self.last_sent_at = Some(now);
         self.silent_since.get_or_insert(now);
         Some((self.number(), address, self.under_way.clone()?))
     }
 
-    fn next_letter(&mut self, names: Names<'_>) -> String {
+    fn next_batch(&mut self, names: Names<'_>) -> Batch {
         let mut pieces = Vec::new();
         let mut bytes = 0;
         while let Some(piece) = self.outgoing.front() {
@@ -281,7 +238,7 @@ impl Link {
             }
             pieces.extend(self.outgoing.pop_front());
         }
-        let batch = Batch {
+        Batch {
             from: names.from,
             address: names.address.to_owned(),
             to: names.to,
@@ -289,13 +246,7 @@ impl Link {
             their_round: self.their_round,
             number: self.sent,
             pieces,
-        };
-        let letter = Letter {
-            secret: names.secret,
-            request: Request::Exchange(&batch),
-        };
-        // Our own types have no key or value that JSON could refuse.
-        serde_json::to_string(&letter).unwrap_or_default()
+        }
     }
 
     fn number(&self) -> Number {
@@ -303,25 +254,25 @@ impl Link {
     }
 
     /// Says whether this batch is the one whose receipt is waited for.
-    pub(super) fn is_under_way(&self, number: Number) -> bool {
+    pub(crate) fn is_under_way(&self, number: Number) -> bool {
         self.under_way.is_some() && number == self.number()
     }
 
     /// The batch under way has arrived. Says whether the other side had been given up: it knows nothing of this one.
-    pub(super) fn arrived(&mut self) -> bool {
+    pub(crate) fn arrived(&mut self) -> bool {
         self.under_way = None;
         self.silent_since = None;
         std::mem::take(&mut self.given_up)
     }
 
     /// Returns for how long no batch has arrived.
-    pub(super) fn silent_for(&self, now: Instant) -> Duration {
+    pub(crate) fn silent_for(&self, now: Instant) -> Duration {
         self.silent_since
             .map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
     /// Gives the other side up if it was silent for too long, and says so.
-    pub(super) fn give_up(&mut self, now: Instant) -> bool {
+    pub(crate) fn give_up(&mut self, now: Instant) -> bool {
         if self.given_up || self.silent_for(now) < SESSION_LOST_AFTER {
             return false;
         }
@@ -331,7 +282,7 @@ impl Link {
     }
 
     /// Gives the other side up, or learns that it has begun a new round: what was said before is void.
-    pub(super) fn begin_anew(&mut self, their_round: Option<u64>) {
+    pub(crate) fn begin_anew(&mut self, their_round: Option<u64>) {
         match their_round {
             Some(round) => {
                 self.their_round = round;
@@ -352,7 +303,7 @@ impl Link {
     }
 
     /// Takes what the other side has sent.
-    pub(super) fn take(&mut self, batch: Batch) -> Taken {
+    pub(crate) fn take(&mut self, batch: Batch) -> Taken {
         if self.address.is_none() {
             // It is in no list yet.
             self.address = Some(Arc::from(batch.address));
@@ -414,24 +365,15 @@ impl Link {
 
 /// Says whether so many waiting tasks are so many more or fewer than the other side was told that it has to be told. Of a few each
 /// counts; of many, one more or less changes nothing.
-fn is_far(told: u32, waiting: u32) -> bool {
+pub(crate) fn is_far(told: u32, waiting: u32) -> bool {
     const FEW: u32 = 16;
     told != waiting && (told.min(waiting) < FEW || told / 2 >= waiting || waiting / 2 >= told)
 }
 
 /// Says whether a batch that comes again is taken again: never, unless a simulation has planted that.
-fn taken_twice() -> bool {
+pub(crate) fn taken_twice() -> bool {
     #[cfg(test)]
     return crate::sim::planted::takes_batches_twice();
     #[cfg(not(test))]
     false
-}
-
-impl Piece {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Whole(parcel) => parcel.get().len(),
-            Self::Part(part) | Self::Last(part) => part.len(),
-        }
-    }
 }

@@ -3,97 +3,38 @@
 //! Each member holds an advisory lock and waits for that of the next one in the order of their ids: whoever gets it fences a
 //! member that died. A frozen one can't renew its lease; its watcher ends its sessions, the lock among them.
 
+mod ended;
+mod shared;
+
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use history::Timestamp;
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{mpsc, watch},
     time::Instant,
 };
 use uuid::Uuid;
 
 use crate::{
     limits::{HAND_OVER_SHARDS, LOCK_WAIT_MAX, SHARDS},
-    owner::Message,
-    ownership::{Ended, State, answered},
-    peers::{Letter, Peers, Request},
+    membership::Membership,
+    owner::message::Message,
+    peers::PeerClient,
     placement,
-    progress::Progress,
     store::{
         self, Session, Store, Term,
         ownership::{Placed, Seen, View},
     },
+    words::Told,
 };
 
-/// What the owner tells of its shards.
-#[derive(Debug)]
-pub(crate) enum Told {
-    /// They are folded, and accounted for in `open_since`.
-    Adopted(Vec<i16>),
-    /// Everything of them is durable, and nothing is in memory any more.
-    GivenUp(Vec<i16>),
-}
-
-/// What the parts of a member share beside messages.
-#[derive(Debug, Clone)]
-pub(crate) struct Shared {
-    /// Open runs that started before this moment (microseconds) have a row in `open_run`. Raised by the owner, written with the lease.
-    pub(crate) open_since: Arc<AtomicI64>,
-    /// Shards that are folded and accounted for, and not known to be so in the database.
-    folded: Arc<Mutex<Vec<i16>>>,
-    /// How many shards are served here.
-    pub(crate) served: Arc<AtomicUsize>,
-    /// Where the other members are. Said before the owner knows of them.
-    pub(crate) others: Arc<watch::Sender<Vec<Arc<str>>>>,
-    /// There are no other members. Said before anything goes to one.
-    pub(crate) alone: Arc<AtomicBool>,
-    /// Another member gives the same address as this one.
-    pub(crate) crowded: Arc<AtomicBool>,
-    /// The owner has no memory for more.
-    pub(crate) full: Arc<AtomicBool>,
-    /// Whether what is to be committed gets there.
-    pub(crate) progress: Arc<Progress>,
-    /// Something has changed.
-    pub(crate) look: Arc<Notify>,
-}
-
-impl Shared {
-    pub(crate) fn new(open_since: Timestamp) -> Self {
-        Self {
-            open_since: Arc::new(AtomicI64::new(open_since.0)),
-            folded: Arc::default(),
-            served: Arc::default(),
-            others: Arc::default(),
-            alone: Arc::default(),
-            crowded: Arc::default(),
-            full: Arc::default(),
-            progress: Arc::default(),
-            look: Arc::default(),
-        }
-    }
-
-    /// Returns the shards that are folded once `open_since`, read after this, is written.
-    pub(crate) fn folded(&self) -> Vec<i16> {
-        self.lock_folded().clone()
-    }
-
-    /// Notes that the database knows of these.
-    pub(crate) fn forget_folded(&self, shards: &[i16]) {
-        self.lock_folded().retain(|shard| !shards.contains(shard));
-    }
-
-    fn lock_folded(&self) -> MutexGuard<'_, Vec<i16>> {
-        self.folded.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+pub(crate) use ended::{Ended, answered};
+pub(crate) use shared::{Lease, Shared};
 
 /// How this member holds a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,38 +48,18 @@ enum Held {
 /// One member's view of all of them.
 pub(crate) struct Members<'a> {
     pub(crate) store: &'a Arc<dyn Store>,
-    pub(crate) post: Post,
+    pub(crate) peers: PeerClient,
     pub(crate) term: Term,
     pub(crate) expiry: Duration,
     pub(crate) owner: mpsc::UnboundedSender<Message>,
-    pub(crate) state: &'a watch::Sender<State>,
+    pub(crate) state: &'a watch::Sender<Membership>,
     pub(crate) shared: Shared,
     held: Vec<Held>,
     known: Option<i64>,
     seen: Vec<Seen>,
     watching: Option<Watching>,
-    letters: FuturesUnordered<BoxFuture<'static, ()>>,
+    pokes: FuturesUnordered<BoxFuture<'static, ()>>,
     next_look: Instant,
-}
-
-/// How one member reaches the others.
-#[derive(Debug, Clone)]
-pub(crate) struct Post {
-    pub(crate) peers: Arc<dyn Peers>,
-    pub(crate) secret: Uuid,
-}
-
-impl Post {
-    /// Tells the member at an address that something has changed. It sees that by itself, too, but later.
-    pub(crate) fn poke(&self, address: &str) -> BoxFuture<'static, ()> {
-        let letter = Letter {
-            secret: self.secret,
-            request: Request::Look,
-        };
-        // A plain enum has nothing that JSON could refuse.
-        let letter = serde_json::to_string(&letter).unwrap_or_default();
-        self.peers.send(address, letter).map(drop).boxed()
-    }
 }
 
 /// The wait for another member's lock.
@@ -188,17 +109,17 @@ pub(crate) fn owned(view: &View, member: Uuid) -> (Vec<i16>, Timestamp) {
 impl<'a> Members<'a> {
     pub(crate) fn new(
         store: &'a Arc<dyn Store>,
-        state: &'a watch::Sender<State>,
-        post: Post,
-        (term, expiry): (Term, Duration),
+        state: &'a watch::Sender<Membership>,
+        peers: PeerClient,
+        lease: Lease,
         owner: mpsc::UnboundedSender<Message>,
         shared: Shared,
     ) -> Self {
         Self {
             store,
-            post,
-            term,
-            expiry,
+            peers,
+            term: lease.term,
+            expiry: lease.expiry,
             owner,
             state,
             shared,
@@ -206,7 +127,7 @@ impl<'a> Members<'a> {
             known: None,
             seen: Vec::new(),
             watching: None,
-            letters: FuturesUnordered::new(),
+            pokes: FuturesUnordered::new(),
             next_look: Instant::now(),
         }
     }
@@ -231,7 +152,7 @@ impl<'a> Members<'a> {
             tokio::select! {
                 biased;
                 Some(told) = told.recv() => self.told(told).await?,
-                Some(()) = self.letters.next(), if !self.letters.is_empty() => {}
+                Some(()) = self.pokes.next(), if !self.pokes.is_empty() => {}
                 locked = lock(&mut self.watching) => self.locked(locked).await?,
                 () = look.notified() => self.look().await?,
                 () = tokio::time::sleep_until(self.next_look) => self.look().await?,
@@ -338,7 +259,7 @@ impl<'a> Members<'a> {
                 self.known = None;
                 let (store, term) = (Arc::clone(self.store), self.term);
                 let look = Arc::clone(&self.shared.look);
-                self.letters.push(
+                self.pokes.push(
                     async move {
                         if let Err(error) = store.claim(term).await {
                             tracing::warn!(
@@ -367,7 +288,7 @@ impl<'a> Members<'a> {
     }
 
     /// Tells the owner what it has got, and where everything else is.
-    fn place(&mut self, shards: &[Placed]) -> Result<(), Ended> {
+    pub(crate) fn place(&mut self, shards: &[Placed]) -> Result<(), Ended> {
         let addresses: HashMap<Uuid, Arc<str>> = self
             .seen
             .iter()
@@ -450,7 +371,7 @@ impl<'a> Members<'a> {
     }
 
     /// Returns the member after this one, in the order of their ids; the first follows the last.
-    fn next(&self) -> Option<Uuid> {
+    pub(crate) fn next(&self) -> Option<Uuid> {
         let me = self.term.owner;
         let others = || self.seen.iter().map(|member| member.id);
         others()
@@ -525,7 +446,7 @@ impl<'a> Members<'a> {
 
     fn poke(&self, members: &[Uuid]) {
         for member in self.seen.iter().filter(|m| members.contains(&m.id)) {
-            self.letters.push(self.post.poke(&member.address));
+            self.pokes.push(self.peers.poke(&member.address));
         }
     }
 
@@ -551,7 +472,7 @@ impl<'a> Members<'a> {
         let count = self.held.iter().filter(served).count();
         self.shared.served.store(count, Ordering::Relaxed);
         self.state.send_if_modified(|state| match state {
-            State::Member { shards, .. } if *shards != count => {
+            Membership::Member { shards, .. } if *shards != count => {
                 *shards = count;
                 true
             }

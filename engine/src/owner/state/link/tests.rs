@@ -7,15 +7,12 @@ use history::{Namespace, TaskQueue};
 use tokio::time::{Duration, Instant};
 use uuid::Uuid;
 
-use super::{
-    Batch, Parcel,
-    link::{Link, Names, Number, Taken, Waiting},
-};
+use super::{Link, Names, Taken};
 use crate::{
     limits::{EXCHANGE_BYTES_MAX, EXCHANGE_PARCELS_MAX, SESSION_LOST_AFTER},
-    owner::queues::Kind,
-    peers::{Letter, Request},
+    peers::{Batch, FromMember, Nobody, Number, Parcel, PeerClient, PeerRequest},
     store::load::Ns,
+    words::{Kind, Waiting},
 };
 
 fn listed() -> Link {
@@ -43,12 +40,15 @@ fn send(link: &mut Link, now: Instant) -> (Number, Batch) {
         from: Uuid::from_u128(1),
         address: "here",
         to: Uuid::from_u128(2),
+    };
+    let peers = PeerClient {
+        peers: Arc::new(Nobody),
         secret: Uuid::nil(),
     };
-    let (number, _, letter) = link.send(names, now).expect("a batch");
-    let letter: Letter = serde_json::from_str(&letter).expect("a letter");
-    match letter.request {
-        Request::Exchange(batch) => (number, *batch),
+    let (number, _, body) = link.send(names, &peers, now).expect("a batch");
+    let request: FromMember = serde_json::from_str(&body).expect("a request");
+    match request.request {
+        PeerRequest::Exchange(batch) => (number, *batch),
         other => unreachable!("{other:?}"),
     }
 }

@@ -7,20 +7,23 @@ use history::RunId;
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
+    Summary, UntakenTask,
     limits::LIST_TIMEOUT,
-    members::Post,
-    owner::{
-        Message,
-        untaken::{Asked, Untaken, UntakenTask},
-    },
-    ownership::State,
-    peers::{Answer, Letter, Request},
+    membership::Membership,
+    owner::message::Message,
+    peers::{PeerAnswer, PeerClient, PeerRequest},
     shard,
-    store::{list::Summary, load::Ns},
+    store::load::Ns,
+    words::{Asked, Untaken},
 };
 
 /// Takes note of it in the list.
-pub(crate) async fn name(state: State, post: &Post, namespace: &Ns, runs: &mut [Summary]) {
+pub(crate) async fn name(
+    state: Membership,
+    peers: &PeerClient,
+    namespace: &Ns,
+    runs: &mut [Summary],
+) {
     let asked: Vec<Asked> = runs
         .iter()
         .filter(|run| run.status.is_open())
@@ -30,7 +33,7 @@ pub(crate) async fn name(state: State, post: &Post, namespace: &Ns, runs: &mut [
             task_queue: run.task_queue.clone(),
         })
         .collect();
-    let State::Member { sender, .. } = state else {
+    let Membership::Member { sender, .. } = state else {
         return;
     };
     if asked.is_empty() {
@@ -49,7 +52,7 @@ pub(crate) async fn name(state: State, post: &Post, namespace: &Ns, runs: &mut [
     };
     let elsewhere = elsewhere
         .into_iter()
-        .map(|(address, asked)| ask(post, address, namespace, asked));
+        .map(|(address, asked)| ask(peers, address, namespace, asked));
     let others = join_all(elsewhere).await.into_iter().flatten();
     let mut found: HashMap<RunId, UntakenTask> = found.into_iter().chain(others).collect();
     for run in runs {
@@ -59,29 +62,21 @@ pub(crate) async fn name(state: State, post: &Post, namespace: &Ns, runs: &mut [
 
 /// Asks the member at an address about its runs.
 async fn ask(
-    post: &Post,
+    peers: &PeerClient,
     address: Arc<str>,
     namespace: &Ns,
     asked: Vec<Asked>,
 ) -> Vec<(RunId, UntakenTask)> {
-    let letter = Letter {
-        secret: post.secret,
-        request: Request::Untaken {
-            namespace: namespace.name.clone(),
-            asked,
-        },
+    let request = PeerRequest::Untaken {
+        namespace: namespace.name.clone(),
+        asked,
     };
-    // Our own types have no key or value that JSON could refuse.
-    let letter = serde_json::to_string(&letter).unwrap_or_default();
-    match timeout(LIST_TIMEOUT, post.peers.send(&address, letter)).await {
-        Ok(Ok(answer)) => match serde_json::from_str(&answer) {
-            Ok(Answer::Untaken(found)) => found,
-            _ => Vec::new(),
-        },
-        Ok(Err(unreached)) => {
+    match peers.ask(&address, request, LIST_TIMEOUT).await {
+        Ok(PeerAnswer::Untaken(found)) => found,
+        Ok(_) => Vec::new(),
+        Err(unreached) => {
             tracing::debug!(%unreached, "what the runs of another member wait for is not listed");
             Vec::new()
         }
-        Err(_elapsed) => Vec::new(),
     }
 }

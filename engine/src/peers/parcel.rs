@@ -5,8 +5,10 @@ use history::{
     task::{FromWorker, ToWorker, WorkerHello},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use uuid::Uuid;
 
-use crate::owner::queues::{Kind, SessionId};
+use crate::words::{Kind, SessionId};
 
 /// One thing that a member tells another. The first three are from a member that has tasks, the others from one that has a worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -62,4 +64,44 @@ pub(crate) enum Parcel {
     Draining { session: SessionId },
     /// The worker is gone.
     Gone { session: SessionId },
+}
+
+/// What one member sends another.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Batch {
+    /// Who sends it.
+    pub(crate) from: Uuid,
+    /// Where that is.
+    pub(crate) address: String,
+    /// Who is meant: a process that is a member again has another id.
+    pub(crate) to: Uuid,
+    /// The sender's round.
+    pub(crate) round: u64,
+    /// The receiver's, as the sender knows it.
+    pub(crate) their_round: u64,
+    /// Counts the batches of these rounds, from 1.
+    pub(crate) number: u64,
+    pub(crate) pieces: Vec<Piece>,
+}
+
+/// A parcel, or a part of one that is too large for a batch.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Piece {
+    Whole(Box<RawValue>),
+    /// More of it follows.
+    Part(String),
+    /// The end of it.
+    Last(String),
+}
+
+/// Names a batch among all of a link.
+pub(crate) type Number = (u64, u64, u64);
+
+impl Piece {
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Whole(parcel) => parcel.get().len(),
+            Self::Part(part) | Self::Last(part) => part.len(),
+        }
+    }
 }

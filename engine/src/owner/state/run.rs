@@ -10,16 +10,18 @@ use history::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{
-    Answer, Key, Message, Reached, SessionId, StartReply, attempts::Attempts, queues::HandOut,
-};
 use crate::{
-    Closed, Description, Error,
+    Closed, Description, Error, Unreadable,
+    owner::{
+        message::Message,
+        state::{attempts::Attempts, waiters::Waiters},
+    },
     store::{
         self,
         commit::{CloseRow, HistoryRow, Item, OpenRow, Part, StartRow},
         load::Loaded,
     },
+    words::{Answer, HandOut, Key, SessionId, StartReply},
 };
 
 /// What is to be done when a row is durable.
@@ -50,68 +52,13 @@ pub(crate) struct Origin {
     pub(crate) behind: Vec<Message>,
 }
 
-/// Who waits for what a run comes to.
-#[derive(Debug, Default)]
-pub(crate) struct Waiters {
-    pub(crate) closed: Vec<oneshot::Sender<Result<Closed, Error>>>,
-    pub(crate) events: Vec<(EventId, oneshot::Sender<Result<Reached, Error>>)>,
-}
-
-impl Waiters {
-    /// Adds somebody who waits for its end. Whoever has hung up goes when there are twice as many.
-    pub(crate) fn wait_closed(&mut self, waiter: oneshot::Sender<Result<Closed, Error>>) {
-        if self.closed.len().is_power_of_two() {
-            self.closed.retain(|waiter| !waiter.is_closed());
-        }
-        self.closed.push(waiter);
-    }
-
-    /// Adds somebody who waits for events after this one, in the same way.
-    pub(crate) fn wait_events(
-        &mut self,
-        after: EventId,
-        waiter: oneshot::Sender<Result<Reached, Error>>,
-    ) {
-        if self.events.len().is_power_of_two() {
-            self.events.retain(|(_, waiter)| !waiter.is_closed());
-        }
-        self.events.push((after, waiter));
-    }
-
-    /// Says whether nobody waits any more.
-    pub(crate) fn are_gone(&self) -> bool {
-        self.closed.iter().all(oneshot::Sender::is_closed)
-            && self.events.iter().all(|(_, waiter)| waiter.is_closed())
-    }
-
-    /// Tells them that it will not be heard here.
-    pub(crate) fn turn_away(&mut self, error: &dyn Fn() -> Error) {
-        // Whoever hung up does not want to know.
-        for waiter in self.closed.drain(..) {
-            let _ = waiter.send(Err(error()));
-        }
-        for (_, waiter) in self.events.drain(..) {
-            let _ = waiter.send(Err(error()));
-        }
-    }
-}
-
 /// A part of an item on its way to the database.
 #[derive(Debug, Clone, Copy)]
-struct Flight {
+pub(crate) struct Flight {
     part: u64,
     /// The last event that is durable with it.
     last: EventId,
     bytes: usize,
-}
-
-/// A history can't be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable {
-    /// Since when.
-    pub since: Timestamp,
-    /// Why.
-    pub problem: String,
 }
 
 /// Whether the whole history of a run was read, to be sent to a worker that has not cached it.
@@ -196,8 +143,8 @@ pub(crate) struct Run {
     pub(crate) open_row: Option<OpenRow>,
     /// That is on its way, without a row of history.
     pub(crate) registering: bool,
-    /// What it owes others since it closed and has not been answered.
-    pub(crate) debts: Vec<Effect>,
+    /// What it has still to deliver since it closed: nobody has answered.
+    pub(crate) undelivered: Vec<Effect>,
     /// It has a row in `outbox`.
     pub(crate) owes: bool,
     /// The end of its row in `outbox` is on its way.
@@ -253,7 +200,7 @@ impl Run {
             wakes_at: None,
             open_row: None,
             registering: false,
-            debts: Vec::new(),
+            undelivered: Vec::new(),
             owes: false,
             settling: false,
             bytes: 0,
@@ -294,7 +241,7 @@ impl Run {
         run.owes = loaded.owes;
         if run.owes {
             // Which of them were paid before is not known.
-            run.debts = run.execution.debts().to_vec();
+            run.undelivered = run.execution.debts().to_vec();
         }
         run
     }
@@ -495,7 +442,7 @@ impl Run {
                 closed_at: closed.at,
                 history_length: closed.id.0,
             });
-            if !self.debts.is_empty() {
+            if !self.undelivered.is_empty() {
                 self.owes = true;
                 item.owes = Some(self.run_id());
             }
@@ -550,7 +497,7 @@ impl Run {
             && self.after.is_empty()
             && self.task_out.is_none()
             && self.history_read != HistoryRead::UnderWay
-            && self.debts.is_empty()
+            && self.undelivered.is_empty()
             && !self.settling
             && self.describe_waiters.is_empty()
     }
@@ -639,12 +586,12 @@ impl Run {
     }
 }
 
-fn bytes_of(stored: u64) -> usize {
+pub(crate) fn bytes_of(stored: u64) -> usize {
     usize::try_from(stored).unwrap_or(usize::MAX)
 }
 
 /// Says whether a record ends the workflow task that a worker has.
-fn ends_workflow_task(record: &Record) -> bool {
+pub(crate) fn ends_workflow_task(record: &Record) -> bool {
     use history::EventKind as K;
     match record {
         Record::Event(event) => matches!(

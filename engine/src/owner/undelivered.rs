@@ -1,0 +1,79 @@
+//! What a run that is closed has still to deliver: the close policy to its children, what it sent, its outcome to its parent.
+
+use history::{EventId, RunId};
+
+use crate::{
+    committer::Command,
+    owner::{Owner, state::run::After},
+    store::commit::Settled,
+    words::Undelivered,
+};
+
+impl Owner {
+    /// What a closed run had still to deliver is delivered; when it was the last, the run has nothing left to do. It may have to close a
+    /// child twice ([`Self::close_late_child`]); an answer counts for one of them.
+    pub(super) fn delivered(&mut self, sender: RunId, what: Undelivered) {
+        let Some(run) = self.runs.get_mut(&sender) else {
+            return;
+        };
+        run.unheard_since = None;
+        if let Some(at) = run
+            .undelivered
+            .iter()
+            .position(|effect| Undelivered::of(effect) == Some(what))
+        {
+            run.undelivered.swap_remove(at);
+        }
+        self.leave_outbox(sender);
+        self.forget_if_over(sender);
+    }
+
+    /// Lets the row of a closed run in `outbox` go when all is delivered. Until that is durable the run stays, so
+    /// that a late answer finds it, and not its history, from which everything would be delivered again.
+    pub(super) fn leave_outbox(&mut self, run_id: RunId) {
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
+        // Before its close is durable there is no row to let go.
+        let over = run.undelivered.is_empty() && run.is_durable() && !run.execution.is_open();
+        if over && std::mem::take(&mut run.owes) {
+            run.settling = true;
+            let settled = Settled {
+                shard: run.shard,
+                run_id,
+            };
+            let _ = self.commits.send(Command::Settle(settled));
+        }
+    }
+
+    /// The row of a closed run in `outbox` is gone.
+    pub(super) fn left_outbox(&mut self, run_id: RunId) {
+        if let Some(run) = self.runs.get_mut(&run_id) {
+            run.settling = false;
+        }
+        self.forget_if_over(run_id);
+    }
+
+    /// Closes a child that has started after its parent closed: the message that was to close it may have found nobody.
+    pub(super) fn close_late_child(&mut self, parent: RunId, initiated_event_id: EventId) {
+        #[cfg(test)]
+        if crate::sim::planted::leaves_late_children() {
+            return;
+        }
+        let Some(run) = self.runs.get_mut(&parent) else {
+            return;
+        };
+        let close = Some(Undelivered::CloseChild(initiated_event_id));
+        let mut effects = run.execution.debts().iter();
+        if let Some(effect) = effects
+            .find(|effect| Undelivered::of(effect) == close)
+            .cloned()
+        {
+            run.undelivered.push(effect.clone());
+            // The close itself may be on its way still.
+            if let Some(after) = run.when_durable(After::Effect(effect)) {
+                self.do_after(parent, after);
+            }
+        }
+    }
+}
