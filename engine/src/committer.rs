@@ -21,8 +21,8 @@ use crate::{
     owner::{Answer, Message},
     progress::Progress,
     store::{
-        self, Connection, NotCommitted, Store, Term,
-        commit::{Item, Settled},
+        self, Connection, Store, Term,
+        commit::{Item, NotCommitted, Settled},
         fate::Fate,
     },
 };

@@ -4,6 +4,7 @@
 //! [`committer`] writes, and [`members`] sees to it that each shard has one owner on a database.
 
 mod admission;
+mod cause;
 mod clock;
 mod error;
 pub mod limits;
@@ -38,7 +39,8 @@ use history::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use admission::{Admission, Admitted, Bytes};
-pub use error::{Error, innermost};
+pub use cause::innermost;
+pub use error::Error;
 use members::Post;
 use owner::{Message, Op};
 pub use owner::{

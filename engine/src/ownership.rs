@@ -24,9 +24,9 @@ use uuid::Uuid;
 
 use crate::{
     Config, Error, Role,
+    cause::innermost,
     clock::{self, Clock},
     committer,
-    error::innermost,
     limits::{COMMITTERS, DRAIN, LEASE},
     members::{self, Members, Post, Shared},
     owner::{self, Message},

@@ -6,7 +6,7 @@ use history::{
     record,
 };
 
-use super::{Finding, Problem};
+use super::finding::{Finding, Problem};
 use crate::store::audit::{Key, Row};
 
 /// A run of which rows are being read.

@@ -10,7 +10,10 @@ use history::{
     chain::{GENESIS, Hash},
 };
 
-use super::{Finding, Problem, chain::hash_at};
+use super::{
+    chain::hash_at,
+    finding::{Finding, Problem},
+};
 use crate::store::audit::Row;
 
 /// How many rows of a run are tried against each other; those beyond are reported as changed.

@@ -10,12 +10,15 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{
-    Error, INSUFFICIENT_PRIVILEGE,
-    address::{Host, Target},
+    Error,
+    address::Target,
     bridge::{self, Bridge},
     dial::Way,
     failover::{Since, TIME},
-    pooler, reach, told,
+    host::Host,
+    pooler, reach,
+    sqlstate::INSUFFICIENT_PRIVILEGE,
+    told,
 };
 use crate::limits::{
     AUDIT_CONNECTIONS, AUDIT_IDLE_IN_TRANSACTION_MAX, COMMIT_LOCK_WAIT, CONNECTION_WAIT_MAX,

@@ -20,12 +20,13 @@ use tokio_postgres::{Client, Config, NoTls, error::SqlState};
 
 use super::{
     Error,
-    address::{Host, Target},
+    address::Target,
     failover::{Latest, TIME, Time},
+    host::Host,
     tls::{Encryption, Negotiated, Refused},
 };
 use crate::{
-    error::innermost,
+    cause::innermost,
     limits::{CONNECT_TIMEOUT, KEEPALIVE_AFTER, KEEPALIVE_EVERY, MEET_MAX, SENT_HEARD_WITHIN},
 };
 

@@ -4,7 +4,7 @@ use history::Timestamp;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE};
+use super::sqlstate::{INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE};
 
 const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 /// Weeks begin on Mondays; the first one of the Unix epoch was its fifth day.

@@ -8,9 +8,9 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{
-    Answer, Error, NotCommitted, Store, Term,
+    Answer, Error, Store, Term,
     acknowledged::{Acknowledged, Witness},
-    commit::{self, Conflicts, Item, Settled},
+    commit::{self, Conflicts, Item, NotCommitted, Settled},
     connect::{self, Address, Pool},
     failover::Since,
     fate::{self, Fate},

@@ -6,8 +6,7 @@ use tokio::time::{Instant, sleep};
 use tokio_postgres::error::SqlState;
 
 use super::{Error, dial::Way, password::Origin};
-use crate::error::innermost;
-use crate::limits::SERVER_START_MAX;
+use crate::{cause::innermost, limits::SERVER_START_MAX};
 
 /// How often a server is asked that says that it is starting.
 const START_LOOK: Duration = Duration::from_millis(200);

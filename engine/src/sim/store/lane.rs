@@ -13,8 +13,8 @@ use super::{
     Curse, LEASE, Lock, Memory, failed, happens,
 };
 use crate::store::{
-    Connection, NotCommitted, Term,
-    commit::{Conflicts, Item, Settled},
+    Connection, Term,
+    commit::{Conflicts, Item, NotCommitted, Settled},
 };
 
 struct Batch {

@@ -27,13 +27,14 @@ use super::{
 use crate::{
     limits::{COMMITTERS, LOCK_WAIT_MAX, PARKED_PAGE},
     store::{
-        Answer, Connection, Error, LOCK_NOT_AVAILABLE, Session, Store, Term,
+        Answer, Connection, Error, Session, Store, Term,
         acknowledged::{Held, Known, Verdict, Witness},
         commit::{Item, OpenRow},
         connect,
         fate::Fate,
         load::{Due, Header, Loaded, Ns, Part, Window},
         ownership::{Placed, Seen, View},
+        sqlstate::LOCK_NOT_AVAILABLE,
     },
 };
 use lane::Lane;

@@ -7,7 +7,7 @@ use foldhash::HashMap;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
 
-use super::{CloseRow, HistoryRow, Item, OpenRow, Settled, StartRow};
+use super::item::{CloseRow, HistoryRow, Item, OpenRow, Settled, StartRow};
 
 /// An argument of `commit_batch`: a place for each row of a group. NULL without any, because PL/pgSQL makes a copy of each array.
 #[derive(Debug)]
