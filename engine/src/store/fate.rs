@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     Error, Term,
     acknowledged::{Held, Verdict, Witness},
+    call::{self, named},
     commit::Item,
     connect::{Address, Purpose, Session},
 };
@@ -65,32 +66,30 @@ pub(super) async fn of(
         .iter()
         .flat_map(|item| item.starts.iter().map(|start| (item.shard, start.run_id.0)))
         .unzip();
-    let row = client
-        .query_one(
-            "SELECT system, timeline, latest_epoch, batches, member, committed, conflicts
-             FROM batch_fate($1, $2, $3, $4, $5, $6, $7)",
-            &[
-                &term.owner,
-                &term.epoch,
-                &slot,
-                &batch,
-                &Session::Commit(term.owner, slot).name(),
-                &shards,
-                &run_ids,
-            ],
-        )
-        .await?;
+    let lost_session = Session::Commit(term.owner, slot).name();
+    let arguments = [
+        named("member_id", &term.owner),
+        named("member_epoch", &term.epoch),
+        named("slot_n", &slot),
+        named("batch_n", &batch),
+        named("lost_session", &lost_session),
+        named("start_shards", &shards),
+        named("start_run_ids", &run_ids),
+    ];
+    let select = format!("SELECT * FROM {}", call::text("batch_fate", &arguments));
+    let row = client.query_one(&select, &call::values(arguments)).await?;
     let held = Held {
-        system: row.get(0),
-        timeline: row.get(1),
-        epoch: row.get(2),
-        batches: row.get(3),
+        system: row.get("system"),
+        timeline: row.get("timeline"),
+        epoch: row.get("latest_epoch"),
+        batches: row.get("batches"),
     };
-    let committed = row.get::<_, bool>(5).then(|| {
-        let conflicts: Option<Vec<Uuid>> = row.get(6);
+    let committed = row.get::<_, bool>("committed").then(|| {
+        let conflicts: Option<Vec<Uuid>> = row.get("conflicts");
         conflicts.into_iter().flatten().map(RunId).collect()
     });
-    Ok(Fate::judged(&known.compare(&held), row.get(4), committed))
+    let verdict = known.compare(&held);
+    Ok(Fate::judged(&verdict, row.get("member"), committed))
 }
 
 /// Deletes some numbers of a slot's batches. A snapshot that somebody holds for hours keeps in table and index what was deleted; so this is

@@ -6,6 +6,7 @@ pub(crate) mod acknowledged;
 mod address;
 pub(crate) mod audit;
 mod bridge;
+mod call;
 pub(crate) mod check;
 pub mod commit;
 pub(crate) mod connect;

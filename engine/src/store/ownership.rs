@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Error, Term, acknowledged::Held, connect};
 use crate::{
-    limits::{FORMER_MEMBERS_KEPT, SESSION_END_MAX, SLOTS},
+    limits::{FORMER_MEMBERS_KEPT, SESSION_END_MAX},
     placement,
 };
 
@@ -254,10 +254,9 @@ pub(crate) async fn join(
     .await?;
     // After "cluster", against the order of locks: nobody else knows these rows yet, so nobody waits for them.
     sqlx::query!(
-        "INSERT INTO slot (member, n, epoch) SELECT $1, generate_series(0, $3 - 1), $2",
+        "INSERT INTO slot (member, n, epoch) SELECT $1, generate_series(0, slots_of_member() - 1), $2",
         member,
-        epoch,
-        i32::from(SLOTS)
+        epoch
     )
     .execute(&mut *transaction)
     .await?;
@@ -462,9 +461,27 @@ pub(crate) async fn folded(
 #[cfg(test)]
 mod tests {
     use super::{
-        super::connect::{Purpose, Session, tests::database},
+        super::connect::{Pool, Purpose, Session, tests::database},
         *,
     };
+    use crate::limits::{COMMITTERS, SHARDS};
+
+    #[tokio::test]
+    async fn the_schema_has_room_for_all_shards_and_committers() {
+        let address = database().await;
+        let pool = address.pool(Pool::Control);
+        let mut connection = pool.acquire().await.unwrap();
+        let member = Uuid::new_v4();
+        join(&mut connection, member, "here", Duration::from_mins(1))
+            .await
+            .unwrap();
+
+        let view = look(&mut connection, None).await.unwrap();
+        let batches = held(&mut connection, member).await.unwrap().batches;
+
+        assert_eq!(view.shards.unwrap().len(), usize::from(SHARDS));
+        assert!(batches.unwrap().len() >= COMMITTERS);
+    }
 
     /// Returns the oldest transaction that the watcher's snapshot still sees, if it waits with one.
     async fn snapshot(client: &tokio_postgres::Client, watcher: &str) -> Option<i64> {

@@ -6,3 +6,5 @@ pub(crate) const QUERY_CANCELED: &str = "57014";
 pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// The role has no right to what it asks for. Postgres: `insufficient_privilege`.
 pub(crate) const INSUFFICIENT_PRIVILEGE: &str = "42501";
+/// The process that sent a batch has its slot no more. Raised by `commit_batch` alone.
+pub(crate) const FENCED: &str = "CR001";

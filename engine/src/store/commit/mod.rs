@@ -1,5 +1,6 @@
 //! The commit path: one statement a batch, fenced, over arrays; `commit_batch` in `migrations/0001_core.sql` is the other half.
 
+mod arguments;
 mod columns;
 mod item;
 mod outcome;
@@ -9,14 +10,15 @@ use std::time::Duration;
 use foldhash::HashSet;
 use futures::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use history::RunId;
-use tokio_postgres::{Client, Statement, types::ToSql};
+use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::{
-    Error, Term,
+    Error, Term, call,
     connect::{Address, Purpose, Session},
 };
 use crate::limits::{COMMIT_LOCK_WAIT, LEASE};
+use arguments::Fence;
 use columns::Columns;
 pub use item::{AttemptRow, CloseRow, HistoryRow, Item, OpenRow, Part, Settled, StartRow};
 pub use outcome::Conflicts;
@@ -25,16 +27,11 @@ pub(crate) use outcome::NotCommitted;
 /// A connection that commits through one slot.
 pub struct Connection {
     client: Client,
-    slot: i16,
-    owner: Uuid,
-    epoch: i64,
+    fence: Fence,
     commit: Statement,
     /// How long it waits for a lock unless told.
     lock_wait: Duration,
 }
-
-/// How many arguments `commit_batch` takes.
-const ARGUMENTS: usize = 53;
 
 impl Connection {
     /// Opens a connection to the database of a URL, as [`Self::open_at`] does.
@@ -47,20 +44,22 @@ impl Connection {
     pub(super) async fn open_at(
         address: &Address,
         slot: i16,
-        Term { owner, epoch }: Term,
+        term: Term,
         lease: Duration,
     ) -> Result<Self, Error> {
         let client = address
-            .client(Session::Commit(owner, slot), Purpose::Commit(lease))
+            .client(Session::Commit(term.owner, slot), Purpose::Commit(lease))
             .await?;
-        let places: Vec<String> = (1..=ARGUMENTS).map(|n| format!("${n}")).collect();
-        let commit = format!("SELECT commit_batch({})", places.join(", "));
+        let fence = Fence { slot, term };
+        // The names are those of any batch.
+        let commit = call::text(
+            "commit_batch",
+            &arguments::of(&fence, &0, &Columns::default()),
+        );
         Ok(Self {
-            commit: client.prepare(&commit).await?,
+            commit: client.prepare(&format!("SELECT {commit}")).await?,
             client,
-            slot,
-            owner,
-            epoch,
+            fence,
             lock_wait: lease / COMMIT_LOCK_WAIT,
         })
     }
@@ -76,90 +75,13 @@ impl Connection {
         settled: &[Settled],
     ) -> Result<Conflicts, tokio_postgres::Error> {
         let columns = Columns::of(items, settled);
-        let kept = self
-            .client
-            .query_one(&self.commit, &self.arguments(&batch, &columns))
-            .await?;
+        let arguments = call::values(arguments::of(&self.fence, &batch, &columns));
+        let kept = self.client.query_one(&self.commit, &arguments).await?;
         let kept: Option<Vec<Uuid>> = kept.get(0);
         let kept: HashSet<Uuid> = kept.into_iter().flatten().collect();
         let claimed = columns.claims.run_id.iter();
         let lost = claimed.filter(|run_id| !kept.contains(run_id));
         Ok(Conflicts(lost.map(|run_id| RunId(*run_id)).collect()))
-    }
-
-    /// Returns the arguments of `commit_batch`, in order.
-    fn arguments<'a>(
-        &'a self,
-        batch: &'a i64,
-        columns: &'a Columns<'a>,
-    ) -> [&'a (dyn ToSql + Sync); ARGUMENTS] {
-        let Columns {
-            claims,
-            starts,
-            history: rows,
-            closes,
-            outbox,
-            open,
-            gone,
-            attempts,
-            over,
-            settled,
-        } = columns;
-        [
-            &self.slot,
-            &self.owner,
-            &self.epoch,
-            batch,
-            &claims.shard,
-            &claims.namespace,
-            &claims.workflow_id,
-            &claims.run_id,
-            &claims.previous,
-            &starts.shard,
-            &starts.run_id,
-            &starts.namespace,
-            &starts.workflow_id,
-            &starts.workflow_type,
-            &starts.task_queue,
-            &starts.first_run_id,
-            &starts.parent_run_id,
-            &starts.parent_workflow_id,
-            &starts.request_id,
-            &starts.started_at,
-            &starts.claim,
-            &rows.shard,
-            &rows.run_id,
-            &rows.seq,
-            &rows.first_event_id,
-            &history::chain::VERSION,
-            &rows.records,
-            &rows.hash,
-            &rows.claim,
-            &closes.shard,
-            &closes.run_id,
-            &closes.status,
-            &closes.closed_at,
-            &closes.history_length,
-            &outbox.shard,
-            &outbox.run_id,
-            &outbox.claim,
-            &open.shard,
-            &open.run_id,
-            &open.parked,
-            &open.due_at,
-            &gone.0,
-            &gone.1,
-            &attempts.shard,
-            &attempts.run_id,
-            &attempts.event_id,
-            &attempts.note,
-            &attempts.claim,
-            &over.shard,
-            &over.run_id,
-            &over.event_id,
-            &settled.0,
-            &settled.1,
-        ]
     }
 }
 

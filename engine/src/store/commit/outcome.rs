@@ -6,7 +6,7 @@ use tokio_postgres::error::{Severity, SqlState};
 
 use crate::store::{
     Error,
-    sqlstate::{LOCK_NOT_AVAILABLE, QUERY_CANCELED},
+    sqlstate::{FENCED, LOCK_NOT_AVAILABLE, QUERY_CANCELED},
 };
 
 /// How a batch ended that did not fail.
@@ -58,7 +58,7 @@ impl NotCommitted {
             QUERY_CANCELED => return Self::Doubtful(error.into()),
             // It waited for a lock for longer than a batch does.
             LOCK_NOT_AVAILABLE => return Self::Locked(error.into()),
-            "CR001" => return Self::Fenced,
+            FENCED => return Self::Fenced,
             _ => {}
         }
         match answer.code().code().get(..2) {
