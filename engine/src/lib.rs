@@ -50,7 +50,7 @@ pub use owner::{
 };
 use peers::Peers;
 pub use store::list::{ListFilter, Summary};
-use store::{connect::Pool, postgres::Postgres};
+use store::{postgres::Postgres, session::Pool};
 use world::World;
 
 /// How an engine is set up.
@@ -189,16 +189,16 @@ impl Engine {
     /// When the database can't be reached, is older than Postgres 15, or has a newer schema.
     pub async fn open(config: Config) -> Result<Self, Error> {
         let address = store::connect::Address::find_to_write(&config.database_url).await?;
-        let whole = store::connect::pool(&address).await?;
-        store::connect::check(&address, &whole).await?;
-        store::connect::check_limit(&whole).await?;
-        store::connect::migrate(&whole).await?;
+        let whole = store::fit::pool(&address).await?;
+        store::fit::check(&address, &whole).await?;
+        store::fit::check_limit(&whole).await?;
+        store::migrate::migrate(&whole).await?;
         whole.close().await;
         let (reads, lists) = (address.pool(Pool::Read), address.pool(Pool::List));
         let namespaces = store::load::Namespaces::load(&reads).await?;
         let (stop, stopping) = watch::channel(false);
         let (role_tx, role) = watch::channel(ownership::State::Outside { away: None });
-        let secret = store::ownership::secret(&reads).await?;
+        let secret = store::secret::secret(&reads).await?;
         let post = Post {
             peers: Arc::clone(&config.peers),
             secret,
@@ -483,7 +483,7 @@ impl Engine {
         };
         let shard = shard::of(&address.namespace, &address.workflow_id);
         let (run_id, limit) = (reached.run_id, limit.min(limits::HISTORY_PAGE_MAX));
-        let page = store::load::history_page(&self.inner.reads, shard, run_id, after, limit);
+        let page = store::events::history_page(&self.inner.reads, shard, run_id, after, limit);
         let events = self.unless_away(page, limits::PING_TIMEOUT).await??;
         let last = events.last().map_or(after, |event| event.id);
         Ok(HistoryPage {

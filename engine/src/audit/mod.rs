@@ -32,8 +32,8 @@ const PAGE_ROWS: i64 = 1000;
 /// When it can't be reached, or has no tables of an engine.
 pub async fn connect(url: &str) -> Result<PgPool, store::Error> {
     let address = store::connect::Address::find(url).await?;
-    let pool = store::connect::pool(&address).await?;
-    store::connect::check_tables(&address, &pool).await?;
+    let pool = store::fit::pool(&address).await?;
+    store::fit::check_tables(&address, &pool).await?;
     Ok(pool)
 }
 
@@ -83,7 +83,7 @@ impl Report {
 pub async fn verify(pool: &PgPool, scope: Scope) -> Result<Report, store::Error> {
     verify_scope(pool, scope)
         .await
-        .map_err(store::connect::if_unread)
+        .map_err(store::fit::if_unread)
 }
 
 async fn verify_scope(pool: &PgPool, scope: Scope) -> Result<Report, store::Error> {

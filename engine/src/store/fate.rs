@@ -12,7 +12,8 @@ use super::{
     acknowledged::{Held, Verdict, Witness},
     call::{self, named},
     commit::Item,
-    connect::{Address, Purpose, Session},
+    connect::Address,
+    session::{Purpose, Session},
 };
 
 /// What became of a batch whose answer was lost.

@@ -180,7 +180,7 @@ async fn analyze(pool: &PgPool) -> Result<(), sqlx::Error> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::connect::{Pool, tests::database},
+        super::{connect::tests::database, session::Pool},
         *,
     };
 

@@ -30,10 +30,10 @@ use crate::{
         Answer, Connection, Error, Session, Store, Term,
         acknowledged::{Held, Known, Verdict, Witness},
         commit::{Item, OpenRow},
-        connect,
         fate::Fate,
         load::{Due, Header, Loaded, Ns, Part, Window},
         ownership::{Placed, Seen, View},
+        session,
         sqlstate::LOCK_NOT_AVAILABLE,
     },
 };
@@ -288,9 +288,9 @@ impl Memory {
         batch: i64,
         starts: Vec<RunId>,
     ) -> Result<Found, Error> {
-        let session = connect::Session::Fate(term.owner, slot);
+        let session = session::Session::Fate(term.owner, slot);
         let backend = self.state().open_backend(Some(session));
-        let lost = connect::Session::Commit(term.owner, slot);
+        let lost = session::Session::Commit(term.owner, slot);
         self.state().end_sessions(|session| session == lost);
         self.changed.notify_waiters();
         let row = Lock::Slot(term.owner, slot);
@@ -308,7 +308,7 @@ impl Memory {
         batch: i64,
         starts: Vec<RunId>,
     ) -> Result<Found, Error> {
-        let lost = connect::Session::Commit(term.owner, slot);
+        let lost = session::Session::Commit(term.owner, slot);
         self.state().end_sessions(|session| session == lost);
         self.changed.notify_waiters();
         let transaction = self.begin_for_ever().await;
@@ -569,11 +569,11 @@ impl Store for Memory {
     }
 
     fn session(&self, member: Uuid) -> Answer<'_, Box<dyn Session>> {
-        self.locker(connect::Session::Lease(member))
+        self.locker(session::Session::Lease(member))
     }
 
     fn watcher(&self, term: Term) -> Answer<'_, Box<dyn Session>> {
-        self.locker(connect::Session::Watch(term.owner))
+        self.locker(session::Session::Watch(term.owner))
     }
 
     fn connection(&self, slot: i16, term: Term) -> Answer<'_, Box<dyn Connection>> {
@@ -583,7 +583,7 @@ impl Store for Memory {
             if happens(state.odds.read_fails) {
                 return Err(failed());
             }
-            let session = connect::Session::Commit(term.owner, slot);
+            let session = session::Session::Commit(term.owner, slot);
             let connection = Lane {
                 memory: self.clone(),
                 backend: state.open_backend(Some(session)),
@@ -628,7 +628,7 @@ impl Store for Memory {
 }
 
 impl Memory {
-    fn locker(&self, session: connect::Session) -> Answer<'_, Box<dyn Session>> {
+    fn locker(&self, session: session::Session) -> Answer<'_, Box<dyn Session>> {
         async move {
             dawdle(2).await;
             let session = Locker {

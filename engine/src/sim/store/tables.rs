@@ -25,9 +25,9 @@ use crate::{
         Error, Term,
         acknowledged::Held,
         commit::{Item, OpenRow},
-        connect::Session,
         load::{Folding, Header, Loaded, Row},
         ownership::Placed,
+        session::Session,
     },
 };
 

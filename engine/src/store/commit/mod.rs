@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::{
     Error, Term, call,
-    connect::{Address, Purpose, Session},
+    connect::Address,
+    session::{Purpose, Session},
 };
 use crate::limits::{COMMIT_LOCK_WAIT, LEASE};
 use arguments::Fence;
