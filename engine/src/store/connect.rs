@@ -11,11 +11,11 @@ use super::{
     Error,
     address::Target,
     bridge::{self, Bridge},
-    dial::Way,
     failover::{Since, TIME},
     host::Host,
     pooler, reach,
     session::{Pool, Purpose, Session},
+    way::Way,
 };
 use crate::limits::PING_TIMEOUT;
 
@@ -92,7 +92,7 @@ impl Address {
 
     /// Returns what the URL says of it.
     pub(super) fn target(&self) -> &Target {
-        &self.way.target
+        self.way.target()
     }
 
     /// Returns a pool, which opens its connections when they are needed.
@@ -171,15 +171,17 @@ impl Address {
     /// Returns the statements that make a session ours, with the schema of our tables: what a role calls its own is another's.
     fn settings(&self, purpose: Purpose) -> String {
         let settings = purpose.settings();
-        let mut told = self.way.target.options.iter();
-        if told.any(|(name, _)| name == "search_path") {
+        let mut told = self.way.target().options.iter();
+        if told.any(|setting| setting.name == "search_path") {
             return settings;
         }
         format!("{settings}; SET search_path = public")
     }
 
     fn options(&self, session: Session) -> PgConnectOptions {
-        let target = &self.way.target;
+        let target = self.way.target();
+        let settings = target.options.iter();
+        let settings = settings.map(|setting| (&setting.name, &setting.value));
         let options = PgConnectOptions::new_without_pgpass()
             .username(&target.user)
             .database(&target.database)
@@ -187,7 +189,7 @@ impl Address {
             // Of a bridge it is a door inside this process; else there is none.
             .ssl_mode(PgSslMode::Disable)
             // After those of PGOPTIONS, which it has taken by itself.
-            .options(target.options.iter().map(|(name, value)| (name, value)));
+            .options(settings);
         let options = match &target.password {
             Ok(password) => options.password(&password.text),
             Err(_missing) => options,
@@ -212,42 +214,15 @@ async fn settle(
     connection.execute(settings).await?;
     if way.asks() {
         let row = sqlx::raw_sql(TIME).fetch_one(connection).await?;
-        way.judge(row.try_get(0)?, row.try_get(1)?, || way.target.servers())
+        way.judge(row.try_get(0)?, row.try_get(1)?, || way.target().servers())
             .map_err(|error| sqlx::Error::Configuration(Box::new(error)))?;
     }
     Ok(())
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use uuid::Uuid;
-
-    use super::{
-        super::{fit, migrate},
-        *,
-    };
-
-    /// Returns a database of a test's own, with the schema.
-    pub(in crate::store) async fn database() -> Address {
-        let server = std::env::var("COREASON_TEST_DATABASE_URL")
-            .expect("./test sets COREASON_TEST_DATABASE_URL");
-        let name = format!("test_{}", Uuid::new_v4().simple());
-        let client = Address::find(&server).await.unwrap();
-        let client = client
-            .client(Session::Pooled(Pool::Whole), Purpose::Pooled(Pool::Whole))
-            .await
-            .unwrap();
-        let create = format!("CREATE DATABASE {name}");
-        client.batch_execute(&create).await.unwrap();
-        let (base, query) = server.split_once('?').unwrap_or((&server, ""));
-        let (base, _) = base.rsplit_once('/').unwrap();
-        let address = Address::find(&format!("{base}/{name}?{query}"))
-            .await
-            .unwrap();
-        let pool = fit::pool(&address).await.unwrap();
-        migrate::migrate(&pool).await.unwrap();
-        address
-    }
+mod tests {
+    use super::*;
 
     /// What the environment of a process says that [`the_environment_counts_alike_for_all_sessions`].
     const PGOPTIONS: &str =

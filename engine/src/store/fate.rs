@@ -117,7 +117,7 @@ pub(super) async fn delete_old(
 mod tests {
     use std::time::Duration;
 
-    use super::{super::connect::tests::database, *};
+    use super::{super::database, *};
 
     /// How many batches there are between two times that old ones are deleted.
     const STEP: i64 = 1000;
@@ -135,7 +135,7 @@ mod tests {
     #[tokio::test]
     async fn old_batches_are_deleted_at_the_same_cost_while_somebody_holds_a_snapshot() {
         use sqlx::Connection as _;
-        let address = database().await;
+        let address = database::fresh().await;
         let mut connection = address
             .session(Session::Fate(Uuid::nil(), 0))
             .await

@@ -50,7 +50,7 @@ mod tests {
 
     use super::{
         super::{
-            connect::tests::database,
+            database,
             session::{Purpose, Session},
         },
         *,
@@ -72,7 +72,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_a_member_s_lock_does_not_keep_an_old_snapshot() {
         const LOCK: i64 = 7;
-        let address = database().await;
+        let address = database::fresh().await;
         let mut holder = address.session(Session::Lease(Uuid::nil())).await.unwrap();
         lock(&mut holder, LOCK).await.unwrap();
         let mine = Session::Watch(Uuid::new_v4());

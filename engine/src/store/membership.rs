@@ -136,14 +136,14 @@ async fn forget(transaction: &mut PgTransaction<'_>, member: Uuid) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{connect::tests::database, session::Pool, view},
+        super::{database, session::Pool, view},
         *,
     };
     use crate::limits::{COMMITTERS, SHARDS};
 
     #[tokio::test]
     async fn the_schema_has_room_for_all_shards_and_committers() {
-        let address = database().await;
+        let address = database::fresh().await;
         let pool = address.pool(Pool::Control);
         let mut connection = pool.acquire().await.unwrap();
         let member = Uuid::new_v4();

@@ -180,13 +180,13 @@ async fn analyze(pool: &PgPool) -> Result<(), sqlx::Error> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{connect::tests::database, session::Pool},
+        super::{database, session::Pool},
         *,
     };
 
     #[tokio::test]
     async fn a_partition_that_somebody_has_taken_out_keeps_nobody_from_joining() {
-        let address = database().await;
+        let address = database::fresh().await;
         let pool = address.pool(Pool::Read);
         let now = Timestamp(1_795_413_600_000_000);
         ensure_partitions(&pool, now).await.unwrap();

@@ -1,6 +1,7 @@
 //! The commit path: one statement a batch, fenced, over arrays; `commit_batch` in `migrations/0001_core.sql` is the other half.
 
 mod arguments;
+mod column;
 mod columns;
 mod item;
 mod outcome;
