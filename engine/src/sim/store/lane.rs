@@ -7,10 +7,14 @@ use tokio::sync::oneshot;
 
 use super::{
     super::{
+        odds::happens,
         planted::{Bug, planted},
         world::dawdle,
     },
-    Curse, LEASE, Lock, Memory, failed, happens,
+    failure::failed,
+    lock::Lock,
+    memory::{LEASE, Memory},
+    tables::Curse,
 };
 use crate::store::{
     Connection, Term,

@@ -12,12 +12,12 @@ use uuid::Uuid;
 use super::{
     super::{
         checks::{Checks, Violation},
-        histories::Instead,
+        namespace::ns,
+        odds::{Instead, Odds},
         planted::{Bug, planted},
         world::now,
     },
-    Odds, ns,
-    transaction::{Hold, Lock},
+    lock::{Hold, Lock},
 };
 use crate::{
     placement, shard,
