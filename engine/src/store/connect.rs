@@ -9,13 +9,14 @@ use sqlx::{
 
 use super::{
     Error,
-    address::Target,
+    address::{Target, host::Host},
     bridge::{self, Bridge},
-    failover::{Since, TIME},
-    host::Host,
     pooler, reach,
     session::{Pool, Purpose, Session},
-    way::Way,
+    way::{
+        Way,
+        failover::{Since, TIME},
+    },
 };
 use crate::limits::PING_TIMEOUT;
 

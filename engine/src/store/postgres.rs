@@ -13,7 +13,6 @@ use super::{
     commit::{self, Conflicts, Item, NotCommitted, Settled},
     connect::Address,
     events,
-    failover::Since,
     fate::{self, Fate},
     hot,
     load::{self, Due, Loaded, Namespaces, Ns, Part, Window},
@@ -22,6 +21,7 @@ use super::{
     parked, partition,
     session::{self, Pool},
     terminate, view,
+    way::failover::Since,
 };
 
 /// A database of Postgres.

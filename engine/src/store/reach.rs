@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::error::SqlState;
 
-use super::{Error, password::Origin, way::Way};
+use super::{Error, address::password::Origin, way::Way};
 use crate::{cause::innermost, limits::SERVER_START_MAX};
 
 /// How often a server is asked that says that it is starting.

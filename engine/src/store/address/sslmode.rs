@@ -2,10 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{
-    Error,
-    parameters::{Parameters, invalid},
-};
+use super::parameters::{Parameters, invalid};
+use crate::store::Error;
 
 /// How much is asked of the connection; libpq's `sslmode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,13 +1,16 @@
 //! The address of a database: a `postgres://` URL as libpq reads it, several hosts and TLS included.
 
-use super::{
-    Error,
-    host::{self, Host},
-    options::{self, Setting},
-    parameters::{Parameters, decoded, invalid},
-    password::{self, Login, Missing, Password},
-    sslmode,
-};
+pub(super) mod host;
+pub(super) mod options;
+mod parameters;
+pub(super) mod password;
+pub(super) mod sslmode;
+
+use super::Error;
+use host::Host;
+use options::Setting;
+use parameters::{Parameters, decoded, invalid};
+use password::{Login, Missing, Password};
 
 /// What a URL may say that is the engine's to say: it is passed over.
 const OURS: [&str; 8] = [

@@ -2,10 +2,8 @@
 
 use std::{fmt, net::IpAddr, path::PathBuf};
 
-use super::{
-    Error,
-    parameters::{Parameters, decoded, invalid},
-};
+use super::parameters::{Parameters, decoded, invalid};
+use crate::store::Error;
 
 /// Where a server of Postgres listens unless told.
 const PORT: u16 = 5432;

@@ -1,12 +1,13 @@
 //! The settings of a session that an address gives it.
 
-use super::{Error, parameters::invalid};
+use super::parameters::invalid;
+use crate::store::Error;
 
 /// A setting of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Setting {
-    pub(super) name: String,
-    pub(super) value: String,
+pub(in crate::store) struct Setting {
+    pub(in crate::store) name: String,
+    pub(in crate::store) value: String,
 }
 
 /// Reads `-c name=value -c name=value`.
@@ -30,7 +31,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Setting>, Error> {
 }
 
 /// Returns settings as a server takes them when a session begins: those of `PGOPTIONS`, then these, which count.
-pub(super) fn at_startup(settings: &[Setting]) -> String {
+pub(in crate::store) fn at_startup(settings: &[Setting]) -> String {
     let mut options = std::env::var("PGOPTIONS").unwrap_or_default();
     for Setting { name, value } in settings {
         options.push_str(if options.is_empty() { "-c " } else { " -c " });

@@ -27,9 +27,9 @@ use tokio_rustls::{
     },
 };
 
-use super::{
+use crate::store::{
     Error,
-    sslmode::{Mode, Settings},
+    address::sslmode::{Mode, Settings},
 };
 
 /// What asks a server for TLS.

@@ -2,8 +2,15 @@
 
 use tokio_postgres::error::SqlState;
 
-use super::{Error, host::Host, password::Missing, tls::Refused};
-use crate::{cause::innermost, limits::CONNECT_TIMEOUT};
+use super::tls::Refused;
+use crate::{
+    cause::innermost,
+    limits::CONNECT_TIMEOUT,
+    store::{
+        Error,
+        address::{host::Host, password::Missing},
+    },
+};
 
 /// Tells that a server gave no answer.
 pub(super) fn unanswered(host: &Host) -> Error {

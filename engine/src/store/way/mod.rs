@@ -1,5 +1,12 @@
 //! The way to a database of one or several servers: all sessions take it, whichever library speaks on them.
 
+mod dial;
+pub(super) mod failover;
+mod refusal;
+mod tcp;
+mod tls;
+mod trying;
+
 use std::{
     sync::{
         Arc,
@@ -14,13 +21,12 @@ use tokio_postgres::{Client, Config, NoTls, error::SqlState};
 
 use super::{
     Error,
-    address::Target,
-    dial::{Dialed, Go, Servers, Wire},
-    failover::{Latest, TIME, Time},
-    options, refusal,
-    trying::Trying,
+    address::{Target, options},
 };
 use crate::limits::{CONNECT_TIMEOUT, MEET_MAX};
+use dial::{Dialed, Go, Servers, Wire};
+use failover::{Latest, TIME, Time};
+use trying::Trying;
 
 /// The way to a database.
 #[derive(Debug, Clone)]

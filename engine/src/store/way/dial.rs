@@ -12,17 +12,20 @@ use tokio::{
 };
 
 use super::{
-    Error,
-    address::Target,
-    host::Host,
     refusal::unanswered,
     tcp,
     tls::{Encryption, Negotiated, Refused},
 };
-use crate::limits::CONNECT_TIMEOUT;
+use crate::{
+    limits::CONNECT_TIMEOUT,
+    store::{
+        Error,
+        address::{Target, host::Host},
+    },
+};
 
 /// A connection to a server, before anything was said on it.
-pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(in crate::store) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
 /// The servers of a database, by their places in its address.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Error;
+use crate::store::Error;
 
 /// The parameters of an address that nobody has looked at.
 pub(super) struct Parameters(BTreeMap<String, String>);
