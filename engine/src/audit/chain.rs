@@ -189,10 +189,9 @@ impl Run {
     }
 
     fn find(&mut self, seq: Option<i32>, problem: Problem, sentence: String) {
-        let (shard, run_id) = self.key;
         self.findings.push(Finding {
-            shard,
-            run_id: RunId(run_id),
+            shard: self.key.shard,
+            run_id: RunId(self.key.run_id),
             seq,
             problem,
             sentence,

@@ -6,11 +6,10 @@
 use futures::{TryStreamExt as _, pin_mut};
 use history::RunId;
 use sqlx::PgPool;
-use uuid::Uuid;
 
 use crate::store::{
     self,
-    audit::{Key, Row},
+    audit::{Key, Place, Row},
 };
 
 mod chain;
@@ -95,7 +94,8 @@ async fn verify_scope(pool: &PgPool, scope: Scope) -> Result<Report, store::Erro
         }
         Scope::Run(run_id) => {
             for shard in store::audit::shards_of(pool, run_id.0).await? {
-                verify_run(pool, (shard, run_id.0), &mut report).await?;
+                let run_id = run_id.0;
+                verify_run(pool, Key { shard, run_id }, &mut report).await?;
             }
         }
     }
@@ -103,7 +103,7 @@ async fn verify_scope(pool: &PgPool, scope: Scope) -> Result<Report, store::Erro
 }
 
 async fn verify_rows(pool: &PgPool, report: &mut Report) -> Result<(), store::Error> {
-    let mut place = (i16::MIN, Uuid::nil(), i32::MIN);
+    let mut place = Place::FIRST;
     let mut run: Option<chain::Run> = None;
     loop {
         let page = store::audit::rows_after(pool, place, PAGE_ROWS);
@@ -112,10 +112,8 @@ async fn verify_rows(pool: &PgPool, report: &mut Report) -> Result<(), store::Er
         while let Some(row) = page.try_next().await? {
             rows += 1;
             place = row.place();
-            if run
-                .as_ref()
-                .is_none_or(|run| run.key() != (row.shard, row.run_id))
-                && let Some(done) = run.replace(chain::Run::new((row.shard, row.run_id)))
+            if run.as_ref().is_none_or(|run| run.key() != row.run())
+                && let Some(done) = run.replace(chain::Run::new(row.run()))
             {
                 finish(pool, done, report).await?;
             }
@@ -135,7 +133,7 @@ async fn verify_rows(pool: &PgPool, report: &mut Report) -> Result<(), store::Er
 
 async fn verify_run(pool: &PgPool, key: Key, report: &mut Report) -> Result<(), store::Error> {
     let mut run = chain::Run::new(key);
-    let rows = store::audit::rows_of(pool, key, i32::MIN, i32::MAX);
+    let rows = store::audit::rows_of(pool, key, i32::MIN..=i32::MAX);
     pin_mut!(rows);
     while let Some(row) = rows.try_next().await? {
         run.check(&row);
@@ -156,10 +154,9 @@ async fn finish(pool: &PgPool, run: chain::Run, report: &mut Report) -> Result<(
     report.rows += done.rows;
     report.events += done.events;
     let mut findings = done.findings;
-    if let Some((from, to)) = origin::window(&done.wrong) {
-        let rows: Vec<Row> = store::audit::rows_of(pool, key, from, to)
-            .try_collect()
-            .await?;
+    if let Some(window) = origin::window(&done.wrong) {
+        let rows = store::audit::rows_of(pool, key, window);
+        let rows: Vec<Row> = rows.try_collect().await?;
         findings.extend(origin::explain(&rows, &done.wrong));
     }
     findings.sort_by_key(|finding| finding.seq);
@@ -170,7 +167,7 @@ async fn finish(pool: &PgPool, run: chain::Run, report: &mut Report) -> Result<(
 }
 
 async fn find_runs_without_history(pool: &PgPool, report: &mut Report) -> Result<(), store::Error> {
-    let mut after = (i16::MIN, Uuid::nil());
+    let mut after = Key::FIRST;
     loop {
         let page = store::audit::runs_without_history(pool, after, PAGE_ROWS).await?;
         for key in &page {
@@ -184,10 +181,10 @@ async fn find_runs_without_history(pool: &PgPool, report: &mut Report) -> Result
     }
 }
 
-fn without_history((shard, run_id): Key) -> Finding {
+fn without_history(run: Key) -> Finding {
     Finding {
-        shard,
-        run_id: RunId(run_id),
+        shard: run.shard,
+        run_id: RunId(run.run_id),
         seq: None,
         problem: Problem::WithoutHistory,
         sentence: "the run is in execution, but history has no row of it".to_owned(),

@@ -47,16 +47,28 @@ impl Fate {
     }
 }
 
+/// A batch whose answer was lost.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lost<'a> {
+    pub(super) term: Term,
+    pub(super) slot: i16,
+    pub(super) batch: i64,
+    pub(super) items: &'a [Item],
+}
+
 /// Ends the session that had the batch, waits for its end by locking its slot, and looks for the batch's number: one statement, which
 /// a client that freezes or vanishes leaves to itself.
 pub(super) async fn of(
     address: &Address,
     witness: &Witness,
-    slot: i16,
-    term: Term,
-    batch: i64,
-    items: &[Item],
+    lost: Lost<'_>,
 ) -> Result<Fate, Error> {
+    let Lost {
+        term,
+        slot,
+        batch,
+        items,
+    } = lost;
     let Some(known) = witness.known() else {
         return Ok(Fate::Fenced);
     };

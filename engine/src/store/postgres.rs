@@ -13,7 +13,7 @@ use super::{
     commit::{self, Conflicts, Item, NotCommitted, Settled},
     connect::Address,
     events,
-    fate::{self, Fate},
+    fate::{self, Fate, Lost},
     hot,
     load::{self, Due, Loaded, Namespaces, Ns, Part, Window},
     locks, membership,
@@ -195,7 +195,13 @@ impl Store for Postgres {
         items: &'a [Item],
     ) -> Answer<'a, Fate> {
         async move {
-            let fate = fate::of(&self.address, &self.witness, slot, term, batch, items).await?;
+            let lost = Lost {
+                term,
+                slot,
+                batch,
+                items,
+            };
+            let fate = fate::of(&self.address, &self.witness, lost).await?;
             if let (Fate::Committed(_), Some(acknowledged)) = (&fate, self.witness.acknowledged()) {
                 acknowledged.note(slot, batch);
             }

@@ -25,53 +25,55 @@ pub(super) struct Found {
 }
 
 impl Found {
-    fn of(state: &State, slot: i16, term: Term, batch: i64, starts: &[RunId]) -> Self {
-        let there = state.batch_log.contains(&(term.owner, slot, batch));
-        let lost = starts.iter().filter(|id| !state.run_exists(**id)).copied();
+    fn of(state: &State, lost: &Lost) -> Self {
+        let batch = (lost.term.owner, lost.slot, lost.batch);
+        let there = state.batch_log.contains(&batch);
+        let starts = lost.starts.iter().copied();
+        let not_started = starts.filter(|run_id| !state.run_exists(*run_id));
         Self {
-            held: state.held_of(term.owner),
-            member: !state.fenced(term),
-            committed: (there && !planted(Bug::DoubledCompletion)).then(|| lost.collect()),
+            held: state.held_of(lost.term.owner),
+            member: !state.fenced(lost.term),
+            committed: (there && !planted(Bug::DoubledCompletion)).then(|| not_started.collect()),
         }
     }
 }
 
+/// A batch whose answer was lost.
+pub(super) struct Lost {
+    pub(super) term: Term,
+    pub(super) slot: i16,
+    pub(super) batch: i64,
+    /// The runs that it was to start.
+    pub(super) starts: Vec<RunId>,
+}
+
 impl Memory {
     /// Ends the session of a slot and finds out what became of its batch, as one statement of the server.
-    pub(super) async fn find_fate(
-        self,
-        slot: i16,
-        term: Term,
-        batch: i64,
-        starts: Vec<RunId>,
-    ) -> Result<Found, Error> {
-        let session = Session::Fate(term.owner, slot);
+    pub(super) async fn find_fate(self, lost: Lost) -> Result<Found, Error> {
+        let session = Session::Fate(lost.term.owner, lost.slot);
         let backend = self.state().open_backend(Some(session));
-        let lost = Session::Commit(term.owner, slot);
-        self.state().end_sessions(|session| session == lost);
-        self.changed.notify_waiters();
-        let row = Lock::Slot(term.owner, slot);
+        let row = self.end_lost(&lost);
         let locked = self.lock(row, backend, LOCK_WAIT_MAX).await;
-        let found = Found::of(&self.state(), slot, term, batch, &starts);
+        let found = Found::of(&self.state(), &lost);
         self.end_backend(backend);
         locked.map(|()| found)
     }
 
     /// The same, as a transaction of several statements that nothing ends.
-    pub(super) async fn find_fate_slowly(
-        &self,
-        slot: i16,
-        term: Term,
-        batch: i64,
-        starts: Vec<RunId>,
-    ) -> Result<Found, Error> {
-        let lost = Session::Commit(term.owner, slot);
-        self.state().end_sessions(|session| session == lost);
-        self.changed.notify_waiters();
+    pub(super) async fn find_fate_slowly(&self, lost: Lost) -> Result<Found, Error> {
+        let row = self.end_lost(&lost);
         let transaction = self.begin_for_ever().await;
-        transaction.lock(Lock::Slot(term.owner, slot)).await?;
+        transaction.lock(row).await?;
         dawdle(5).await;
-        let found = |state: &mut State| Found::of(state, slot, term, batch, &starts);
+        let found = |state: &mut State| Found::of(state, &lost);
         transaction.commit(found).await
+    }
+
+    /// Ends the session that had a batch. Returns the row that it may hold still.
+    fn end_lost(&self, lost: &Lost) -> Lock {
+        let session = Session::Commit(lost.term.owner, lost.slot);
+        self.state().end_sessions(|other| other == session);
+        self.changed.notify_waiters();
+        Lock::Slot(lost.term.owner, lost.slot)
     }
 }

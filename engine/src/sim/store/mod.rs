@@ -35,6 +35,7 @@ use crate::{
     },
 };
 use failure::failed;
+use fate::Lost;
 use lane::Lane;
 use lock::Lock;
 use locker::Locker;
@@ -307,11 +308,16 @@ impl Store for Memory {
             };
             dawdle(2).await;
             let starts = items.iter().flat_map(|item| &item.starts);
-            let starts = starts.map(|start| start.run_id).collect();
+            let lost = Lost {
+                term,
+                slot,
+                batch,
+                starts: starts.map(|start| start.run_id).collect(),
+            };
             let found = if planted(Bug::HeldFate) {
-                self.find_fate_slowly(slot, term, batch, starts).await?
+                self.find_fate_slowly(lost).await?
             } else {
-                let found = tokio::spawn(self.clone().find_fate(slot, term, batch, starts));
+                let found = tokio::spawn(self.clone().find_fate(lost));
                 found.await.map_err(|_| failed())??
             };
             dawdle(2).await;
