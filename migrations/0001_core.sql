@@ -342,7 +342,7 @@ CREATE FUNCTION batch_fate(
 )
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_terminate_backend(a.pid, 5000)
+    PERFORM pg_terminate_backend(a.pid, 5000) -- milliseconds; the lock of the slot waits for what has not ended by then
     FROM pg_stat_activity a
     WHERE a.application_name = lost_session AND a.datname = current_database() AND a.pid <> pg_backend_pid()
       AND pg_has_role(a.usesysid, 'USAGE'); -- of another role it is a stranger's, and asking for its end would be an error

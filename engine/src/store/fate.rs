@@ -56,53 +56,65 @@ pub(super) struct Lost<'a> {
     pub(super) items: &'a [Item],
 }
 
-/// Ends the session that had the batch, waits for its end by locking its slot, and looks for the batch's number: one statement, which
-/// a client that freezes or vanishes leaves to itself.
+/// What the database says of itself and of a batch.
+struct Said {
+    held: Held,
+    /// The process is one still.
+    member: bool,
+    /// The starts that did not get their id, if the batch is there.
+    committed: Option<HashSet<RunId>>,
+}
+
+/// Returns what became of a batch.
 pub(super) async fn of(
     address: &Address,
     witness: &Witness,
     lost: Lost<'_>,
 ) -> Result<Fate, Error> {
-    let Lost {
-        term,
-        slot,
-        batch,
-        items,
-    } = lost;
     let Some(known) = witness.known() else {
         return Ok(Fate::Fenced);
     };
+    let said = ask(address, lost).await?;
+    let verdict = known.compare(&said.held);
+    Ok(Fate::judged(&verdict, said.member, said.committed))
+}
+
+/// Ends the session that had the batch, waits for its end by locking its slot, and looks for the batch's number: one statement, which
+/// a client that freezes or vanishes leaves to itself.
+async fn ask(address: &Address, lost: Lost<'_>) -> Result<Said, Error> {
+    let (owner, slot) = (lost.term.owner, lost.slot);
     let client = address
-        .client(Session::Fate(term.owner, slot), Purpose::Fate)
+        .client(Session::Fate(owner, slot), Purpose::Fate)
         .await?;
-    let (shards, run_ids): (Vec<i16>, Vec<Uuid>) = items
+    let (shards, run_ids): (Vec<i16>, Vec<Uuid>) = lost
+        .items
         .iter()
         .flat_map(|item| item.starts.iter().map(|start| (item.shard, start.run_id.0)))
         .unzip();
-    let lost_session = Session::Commit(term.owner, slot).name();
+    let lost_session = Session::Commit(owner, slot).name();
     let arguments = [
-        named("member_id", &term.owner),
-        named("member_epoch", &term.epoch),
-        named("slot_n", &slot),
-        named("batch_n", &batch),
+        named("member_id", &lost.term.owner),
+        named("member_epoch", &lost.term.epoch),
+        named("slot_n", &lost.slot),
+        named("batch_n", &lost.batch),
         named("lost_session", &lost_session),
         named("start_shards", &shards),
         named("start_run_ids", &run_ids),
     ];
     let select = format!("SELECT * FROM {}", call::text("batch_fate", &arguments));
     let row = client.query_one(&select, &call::values(arguments)).await?;
-    let held = Held {
-        system: row.get("system"),
-        timeline: row.get("timeline"),
-        epoch: row.get("latest_epoch"),
-        batches: row.get("batches"),
-    };
-    let committed = row.get::<_, bool>("committed").then(|| {
-        let conflicts: Option<Vec<Uuid>> = row.get("conflicts");
-        conflicts.into_iter().flatten().map(RunId).collect()
-    });
-    let verdict = known.compare(&held);
-    Ok(Fate::judged(&verdict, row.get("member"), committed))
+    let conflicts: Option<Vec<Uuid>> = row.get("conflicts");
+    let conflicts = conflicts.into_iter().flatten().map(RunId).collect();
+    Ok(Said {
+        held: Held {
+            system: row.get("system"),
+            timeline: row.get("timeline"),
+            epoch: row.get("latest_epoch"),
+            batches: row.get("batches"),
+        },
+        member: row.get("member"),
+        committed: row.get::<_, bool>("committed").then_some(conflicts),
+    })
 }
 
 /// Deletes some numbers of a slot's batches. A snapshot that somebody holds for hours keeps in table and index what was deleted; so this is

@@ -92,26 +92,41 @@ impl Pool {
     }
 }
 
+/// How long Postgres lets a session wait; zero is without end.
+struct Waits {
+    statement: Duration,
+    lock: Duration,
+    idle_in_transaction: Duration,
+}
+
 impl Purpose {
+    /// Returns how long a session of it may wait.
+    fn waits(self) -> Waits {
+        let (statement, lock) = match self {
+            // A lock that somebody keeps is told as such, before the answer counts as lost.
+            Self::Commit(lease) => (lease, lease / COMMIT_LOCK_WAIT),
+            Self::Fate | Self::Pooled(Pool::Control) => (CONTROL_TIMEOUT, LOCK_WAIT_MAX),
+            Self::Lock => (Duration::ZERO, LOCK_TURN),
+            Self::Pooled(Pool::Read) => (READ_TIMEOUT, LOCK_WAIT_MAX),
+            Self::Pooled(Pool::List) => (LIST_TIMEOUT, LOCK_WAIT_MAX),
+            Self::Pooled(Pool::Whole) => (Duration::ZERO, Duration::ZERO),
+        };
+        let idle_in_transaction = match self {
+            Self::Pooled(Pool::Whole) => AUDIT_IDLE_IN_TRANSACTION_MAX,
+            Self::Commit(_) | Self::Fate | Self::Lock | Self::Pooled(_) => IDLE_IN_TRANSACTION_MAX,
+        };
+        Waits {
+            statement,
+            lock,
+            idle_in_transaction,
+        }
+    }
+
     /// Returns the statements that make a session ours: what the role or the database has set holds no more. All is set that could
     /// end a session or a statement of ours, keep one waiting without end, or change what a statement sees. A plan over many partitions
     /// looks dear, and is not: compiling it would be.
     pub(super) fn settings(self) -> String {
-        let (statement, lock, idle) = match self {
-            // A lock that somebody keeps is told as such, before the answer counts as lost.
-            Self::Commit(lease) => (lease, lease / COMMIT_LOCK_WAIT, IDLE_IN_TRANSACTION_MAX),
-            Self::Fate | Self::Pooled(Pool::Control) => {
-                (CONTROL_TIMEOUT, LOCK_WAIT_MAX, IDLE_IN_TRANSACTION_MAX)
-            }
-            Self::Lock => (Duration::ZERO, LOCK_TURN, IDLE_IN_TRANSACTION_MAX),
-            Self::Pooled(Pool::Read) => (READ_TIMEOUT, LOCK_WAIT_MAX, IDLE_IN_TRANSACTION_MAX),
-            Self::Pooled(Pool::List) => (LIST_TIMEOUT, LOCK_WAIT_MAX, IDLE_IN_TRANSACTION_MAX),
-            Self::Pooled(Pool::Whole) => (
-                Duration::ZERO,
-                Duration::ZERO,
-                AUDIT_IDLE_IN_TRANSACTION_MAX,
-            ),
-        };
+        let waits = self.waits();
         let looks = match self {
             Self::Lock => "0",
             Self::Commit(_) | Self::Fate | Self::Pooled(_) => "1000",
@@ -121,9 +136,9 @@ impl Purpose {
              SET idle_session_timeout = 0; SET synchronous_commit = on;
              SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
              SET default_transaction_deferrable = off; SET jit = off; {}; {}",
-            statement.as_millis(),
-            lock.as_millis(),
-            idle.as_millis(),
+            waits.statement.as_millis(),
+            waits.lock.as_millis(),
+            waits.idle_in_transaction.as_millis(),
             // Since Postgres 17.
             where_known("transaction_timeout", "0"),
             // A server notices a client that is gone where its system can tell. One that waits for a lock says that it does whenever it

@@ -38,7 +38,7 @@ pub(crate) async fn end_idle_lock_holder(
     idle: Duration,
 ) -> Result<(), Error> {
     sqlx::query!(
-        r#"SELECT pg_terminate_backend(a.pid, 5000) AS "ended!"
+        r#"SELECT pg_terminate_backend(a.pid, $3) AS "ended!"
            FROM pg_locks l
            JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
            JOIN pg_stat_activity a ON a.pid = l.pid
@@ -48,6 +48,7 @@ pub(crate) async fn end_idle_lock_holder(
              AND a.state = 'idle' AND a.state_change < clock_timestamp() - $2 * interval '1 second'"#,
         lock,
         idle.as_secs_f64(),
+        i64::try_from(SESSION_END_MAX.as_millis()).unwrap_or(i64::MAX),
     )
     .fetch_all(connection)
     .await?;
