@@ -59,11 +59,15 @@ CREATE TABLE shard_owner (
 COMMENT ON TABLE shard_owner IS 'Which member owns each of the 1,024 shards.';
 INSERT INTO shard_owner (shard) SELECT generate_series(0, 1023);
 
+-- How many committer connections a member may have. It has fewer today; these are rows that nobody writes.
+CREATE FUNCTION slots_of_member() RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 8';
+COMMENT ON FUNCTION slots_of_member IS 'How many rows of "slot" a member has.';
+
 -- One row per committer connection of a member. A batch locks its row, so whoever deletes it waits for the batch under way
 -- and stops every later one.
 CREATE TABLE slot (
     member uuid NOT NULL,
-    n      smallint NOT NULL CHECK (n BETWEEN 0 AND 7), -- which committer connection
+    n      smallint NOT NULL CHECK (n >= 0 AND n < slots_of_member()), -- which committer connection
     epoch  bigint NOT NULL,
     PRIMARY KEY (member, n)
 );
@@ -296,7 +300,7 @@ COMMENT ON FUNCTION commit_batch IS 'Writes a batch if its process is a member s
 CREATE FUNCTION last_batches(member_id uuid) RETURNS bigint[] LANGUAGE sql STABLE AS $$
     SELECT array_agg(coalesce((SELECT b.batch FROM batch_log b WHERE b.member = member_id AND b.slot = n
                                ORDER BY b.batch DESC LIMIT 1), 0) ORDER BY n)
-    FROM generate_series(0, 7) n -- as many as "slot" has of a member
+    FROM generate_series(0, slots_of_member() - 1) n
 $$;
 COMMENT ON FUNCTION last_batches IS 'The number of the last batch of each slot of a member.';
 
@@ -338,7 +342,7 @@ CREATE FUNCTION batch_fate(
 )
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_terminate_backend(a.pid, 5000)
+    PERFORM pg_terminate_backend(a.pid, 5000) -- milliseconds; the lock of the slot waits for what has not ended by then
     FROM pg_stat_activity a
     WHERE a.application_name = lost_session AND a.datname = current_database() AND a.pid <> pg_backend_pid()
       AND pg_has_role(a.usesysid, 'USAGE'); -- of another role it is a stranger's, and asking for its end would be an error

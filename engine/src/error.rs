@@ -104,9 +104,3 @@ impl Error {
         }
     }
 }
-
-/// Returns what an error comes from: the others say that something failed, and this one what.
-pub fn innermost(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.last().unwrap_or(error).to_string()
-}

@@ -4,6 +4,7 @@
 //! [`committer`] writes, and [`members`] sees to it that each shard has one owner on a database.
 
 mod admission;
+mod cause;
 mod clock;
 mod error;
 pub mod limits;
@@ -27,8 +28,9 @@ pub mod audit;
 #[cfg(test)]
 mod sim;
 
+pub use cause::innermost;
 pub use engine::{Config, Engine};
-pub use error::{Error, innermost};
+pub use error::Error;
 pub use membership::Role;
 pub use store::list::{ListFilter, Summary};
 pub use words::{

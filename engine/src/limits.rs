@@ -5,9 +5,8 @@ use std::time::Duration;
 /// How many shards there are. Never configured: a workflow's shard is part of its rows' keys.
 pub const SHARDS: u16 = 1024;
 /// How many committer connections there are: two, so that the flush of one batch overlaps the gathering and execution of the next.
+/// No more than `slots_of_member` in `migrations/0001_core.sql`.
 pub const COMMITTERS: usize = 2;
-/// How many slots a member has, each for one committer connection: as many as [`COMMITTERS`], and some for more of them.
-pub const SLOTS: u16 = 8;
 /// The most rows of one batch: beyond some hundreds a batch only grows in latency.
 pub const BATCH_ROWS_MAX: usize = 512;
 /// The most stored bytes of one batch.

@@ -1,12 +1,14 @@
 //! The check of one run, row by row.
 
+use std::cmp::Ordering;
+
 use history::{
     Record, RunId,
     chain::{self, GENESIS, Hash},
     record,
 };
 
-use super::{Finding, Problem};
+use super::finding::{Finding, Problem};
 use crate::store::audit::{Key, Row};
 
 /// A run of which rows are being read.
@@ -153,28 +155,7 @@ impl Run {
                 return;
             }
         };
-        let expected = self.next_event_id.unwrap_or(row.first_event_id);
-        if row.first_event_id != expected {
-            let (problem, sentence) = if row.first_event_id > expected {
-                let last = row.first_event_id - 1;
-                (
-                    Problem::Removed,
-                    format!(
-                        "the row begins with event {}; events {expected} to {last} are missing",
-                        last + 1
-                    ),
-                )
-            } else {
-                (
-                    Problem::EventIds,
-                    format!(
-                        "the row begins with event {}, where event {expected} comes next",
-                        row.first_event_id
-                    ),
-                )
-            };
-            self.find(Some(row.seq), problem, sentence);
-        }
+        self.check_first(row);
         let mut next = row.first_event_id;
         for event in records.iter().filter_map(Record::event) {
             self.events += 1;
@@ -188,11 +169,31 @@ impl Run {
         self.next_event_id = Some(next);
     }
 
+    /// Checks that the row begins with the event that comes next.
+    fn check_first(&mut self, row: &Row) {
+        let first = row.first_event_id;
+        let expected = self.next_event_id.unwrap_or(first);
+        match first.cmp(&expected) {
+            Ordering::Equal => {}
+            Ordering::Greater => {
+                let last = first - 1;
+                let sentence = format!(
+                    "the row begins with event {first}; events {expected} to {last} are missing"
+                );
+                self.find(Some(row.seq), Problem::Removed, sentence);
+            }
+            Ordering::Less => {
+                let sentence =
+                    format!("the row begins with event {first}, where event {expected} comes next");
+                self.find(Some(row.seq), Problem::EventIds, sentence);
+            }
+        }
+    }
+
     fn find(&mut self, seq: Option<i32>, problem: Problem, sentence: String) {
-        let (shard, run_id) = self.key;
         self.findings.push(Finding {
-            shard,
-            run_id: RunId(run_id),
+            shard: self.key.shard,
+            run_id: RunId(self.key.run_id),
             seq,
             problem,
             sentence,

@@ -79,7 +79,7 @@ pub async fn rules(
 ) -> Result<Option<Vec<Rule>>, store::Error> {
     let checked = store::check::check(pool, since.unwrap_or(ALWAYS), i32::from(shown)).await;
     checked
-        .map_err(store::connect::if_unread)?
+        .map_err(store::fit::if_unread)?
         .map(|rules| rules.into_iter().map(rule).collect())
         .transpose()
 }

@@ -3,23 +3,22 @@
 //! Found is whatever changed, was put in, left out or moved inside a run. Not found is a tail that was cut from an open
 //! run, because nothing in the database says how long it was.
 
-use std::fmt;
-
 use futures::{TryStreamExt as _, pin_mut};
 use history::RunId;
 use sqlx::PgPool;
-use uuid::Uuid;
 
 use crate::store::{
     self,
-    audit::{Key, Row},
+    audit::{Key, Place, Row},
 };
 
 mod chain;
 mod check;
+mod finding;
 mod origin;
 
 pub use check::{Breach, Rule, check, rules};
+pub use finding::{Finding, Problem};
 
 /// The most findings that a report lists; the others are counted.
 pub const FINDINGS_MAX: usize = 10_000;
@@ -32,8 +31,8 @@ const PAGE_ROWS: i64 = 1000;
 /// When it can't be reached, or has no tables of an engine.
 pub async fn connect(url: &str) -> Result<PgPool, store::Error> {
     let address = store::connect::Address::find(url).await?;
-    let pool = store::connect::pool(&address).await?;
-    store::connect::check_tables(&address, &pool).await?;
+    let pool = store::fit::pool(&address).await?;
+    store::fit::check_tables(&address, &pool).await?;
     Ok(pool)
 }
 
@@ -44,74 +43,6 @@ pub enum Scope {
     Everything,
     /// One run.
     Run(RunId),
-}
-
-/// What is wrong with a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Problem {
-    /// A row is not what was committed.
-    Changed,
-    /// A row was put in that was not committed.
-    Inserted,
-    /// A row stands at another place than it was committed at.
-    Reordered,
-    /// Rows or events are missing.
-    Removed,
-    /// A row can't be read as records.
-    Unreadable,
-    /// The event ids do not follow each other.
-    EventIds,
-    /// The run is in `execution` and has no history.
-    WithoutHistory,
-    /// The run has a history and is not in `execution`.
-    WithoutExecution,
-}
-
-impl Problem {
-    /// Returns the stable code.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Changed => "ROW_CHANGED",
-            Self::Inserted => "ROW_INSERTED",
-            Self::Reordered => "ROW_REORDERED",
-            Self::Removed => "ROW_REMOVED",
-            Self::Unreadable => "ROW_UNREADABLE",
-            Self::EventIds => "EVENT_IDS_BROKEN",
-            Self::WithoutHistory => "RUN_WITHOUT_HISTORY",
-            Self::WithoutExecution => "RUN_WITHOUT_EXECUTION",
-        }
-    }
-}
-
-/// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The run's shard.
-    pub shard: i16,
-    /// The run.
-    pub run_id: RunId,
-    /// The row in the run, if it is about one.
-    pub seq: Option<i32>,
-    /// What kind of thing it is.
-    pub problem: Problem,
-    /// A sentence for people.
-    pub sentence: String,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} shard {} run {}",
-            self.problem.code(),
-            self.shard,
-            self.run_id
-        )?;
-        if let Some(seq) = self.seq {
-            write!(f, " row {seq}")?;
-        }
-        write!(f, ": {}", self.sentence)
-    }
 }
 
 /// What an audit saw.
@@ -151,7 +82,7 @@ impl Report {
 pub async fn verify(pool: &PgPool, scope: Scope) -> Result<Report, store::Error> {
     verify_scope(pool, scope)
         .await
-        .map_err(store::connect::if_unread)
+        .map_err(store::fit::if_unread)
 }
 
 async fn verify_scope(pool: &PgPool, scope: Scope) -> Result<Report, store::Error> {
@@ -163,7 +94,8 @@ async fn verify_scope(pool: &PgPool, scope: Scope) -> Result<Report, store::Erro
         }
         Scope::Run(run_id) => {
             for shard in store::audit::shards_of(pool, run_id.0).await? {
-                verify_run(pool, (shard, run_id.0), &mut report).await?;
+                let run_id = run_id.0;
+                verify_run(pool, Key { shard, run_id }, &mut report).await?;
             }
         }
     }
@@ -171,7 +103,7 @@ async fn verify_scope(pool: &PgPool, scope: Scope) -> Result<Report, store::Erro
 }
 
 async fn verify_rows(pool: &PgPool, report: &mut Report) -> Result<(), store::Error> {
-    let mut place = (i16::MIN, Uuid::nil(), i32::MIN);
+    let mut place = Place::FIRST;
     let mut run: Option<chain::Run> = None;
     loop {
         let page = store::audit::rows_after(pool, place, PAGE_ROWS);
@@ -180,10 +112,8 @@ async fn verify_rows(pool: &PgPool, report: &mut Report) -> Result<(), store::Er
         while let Some(row) = page.try_next().await? {
             rows += 1;
             place = row.place();
-            if run
-                .as_ref()
-                .is_none_or(|run| run.key() != (row.shard, row.run_id))
-                && let Some(done) = run.replace(chain::Run::new((row.shard, row.run_id)))
+            if run.as_ref().is_none_or(|run| run.key() != row.run())
+                && let Some(done) = run.replace(chain::Run::new(row.run()))
             {
                 finish(pool, done, report).await?;
             }
@@ -203,7 +133,7 @@ async fn verify_rows(pool: &PgPool, report: &mut Report) -> Result<(), store::Er
 
 async fn verify_run(pool: &PgPool, key: Key, report: &mut Report) -> Result<(), store::Error> {
     let mut run = chain::Run::new(key);
-    let rows = store::audit::rows_of(pool, key, i32::MIN, i32::MAX);
+    let rows = store::audit::rows_of(pool, key, i32::MIN..=i32::MAX);
     pin_mut!(rows);
     while let Some(row) = rows.try_next().await? {
         run.check(&row);
@@ -224,10 +154,9 @@ async fn finish(pool: &PgPool, run: chain::Run, report: &mut Report) -> Result<(
     report.rows += done.rows;
     report.events += done.events;
     let mut findings = done.findings;
-    if let Some((from, to)) = origin::window(&done.wrong) {
-        let rows: Vec<Row> = store::audit::rows_of(pool, key, from, to)
-            .try_collect()
-            .await?;
+    if let Some(window) = origin::window(&done.wrong) {
+        let rows = store::audit::rows_of(pool, key, window);
+        let rows: Vec<Row> = rows.try_collect().await?;
         findings.extend(origin::explain(&rows, &done.wrong));
     }
     findings.sort_by_key(|finding| finding.seq);
@@ -238,7 +167,7 @@ async fn finish(pool: &PgPool, run: chain::Run, report: &mut Report) -> Result<(
 }
 
 async fn find_runs_without_history(pool: &PgPool, report: &mut Report) -> Result<(), store::Error> {
-    let mut after = (i16::MIN, Uuid::nil());
+    let mut after = Key::FIRST;
     loop {
         let page = store::audit::runs_without_history(pool, after, PAGE_ROWS).await?;
         for key in &page {
@@ -252,10 +181,10 @@ async fn find_runs_without_history(pool: &PgPool, report: &mut Report) -> Result
     }
 }
 
-fn without_history((shard, run_id): Key) -> Finding {
+fn without_history(run: Key) -> Finding {
     Finding {
-        shard,
-        run_id: RunId(run_id),
+        shard: run.shard,
+        run_id: RunId(run.run_id),
         seq: None,
         problem: Problem::WithoutHistory,
         sentence: "the run is in execution, but history has no row of it".to_owned(),

@@ -10,7 +10,10 @@ use history::{
     chain::{GENESIS, Hash},
 };
 
-use super::{Finding, Problem, chain::hash_at};
+use super::{
+    chain::hash_at,
+    finding::{Finding, Problem},
+};
 use crate::store::audit::Row;
 
 /// How many rows of a run are tried against each other; those beyond are reported as changed.
@@ -29,11 +32,18 @@ struct Origin {
     after: i32,
 }
 
+/// What a row may have been committed after.
+struct Previous {
+    /// As of [`Origin::after`].
+    place: i32,
+    hash: Hash,
+}
+
 /// Returns the first and the last row to be tried, if any is wrong.
-pub(super) fn window(wrong: &[i32]) -> Option<(i32, i32)> {
+pub(super) fn window(wrong: &[i32]) -> Option<RangeInclusive<i32>> {
     let (first, last) = (*wrong.first()?, *wrong.last()?);
     let from = first.saturating_sub(MARGIN).max(0);
-    Some((from, last.saturating_add(MARGIN).min(from + WINDOW - 1)))
+    Some(from..=last.saturating_add(MARGIN).min(from + WINDOW - 1))
 }
 
 /// Returns a finding for each thing that was done to the wrong rows; `rows` are those of the window.
@@ -123,19 +133,21 @@ fn is_inserted(at: usize, origins: &[Option<Origin>]) -> bool {
 fn origin(row: &Row, rows: &[Row]) -> Option<Origin> {
     let stored: Hash = row.hash.as_slice().try_into().ok()?;
     let namespace = row.namespace.as_deref()?;
-    let start = (-1, GENESIS);
+    let start = Previous {
+        place: -1,
+        hash: GENESIS,
+    };
     let places = rows.iter().enumerate().filter_map(|(at, row)| {
-        Some((
-            i32::try_from(at).ok()?,
-            row.hash.as_slice().try_into().ok()?,
-        ))
+        Some(Previous {
+            place: i32::try_from(at).ok()?,
+            hash: row.hash.as_slice().try_into().ok()?,
+        })
     });
-    let places: Vec<(i32, Hash)> = std::iter::once(start).chain(places).collect();
+    let places: Vec<Previous> = std::iter::once(start).chain(places).collect();
     near(row.seq).find_map(|seq| {
-        places
-            .iter()
-            .find(|(_, previous)| hash_at(row, namespace, seq, previous) == stored)
-            .map(|(after, _)| Origin { seq, after: *after })
+        let fits = |previous: &&Previous| hash_at(row, namespace, seq, &previous.hash) == stored;
+        let after = places.iter().find(fits)?.place;
+        Some(Origin { seq, after })
     })
 }
 

@@ -16,8 +16,8 @@ use crate::{
     limits::{BATCH_ATTEMPTS_MAX, BATCH_RESENDS_MAX, ITEM_RESENDS_MAX, LOCK_LOOK, LOCK_LOOKS_MAX},
     progress::Progress,
     store::{
-        self, Connection, NotCommitted, Store, Term,
-        commit::{Item, Settled},
+        self, Connection, Store, Term,
+        commit::{Item, NotCommitted, Settled},
         fate::Fate,
     },
 };

@@ -17,7 +17,7 @@ use crate::{
     membership::Membership,
     owner::message::Message,
     peers::PeerClient,
-    store::{self, connect::Pool, postgres::Postgres},
+    store::{self, postgres::Postgres, session::Pool},
     tenure::Tenure,
     world::World,
 };
@@ -52,16 +52,16 @@ impl Engine {
     /// When the database can't be reached, is older than Postgres 15, or has a newer schema.
     pub async fn open(config: Config) -> Result<Self, Error> {
         let address = store::connect::Address::find_to_write(&config.database_url).await?;
-        let whole = store::connect::pool(&address).await?;
-        store::connect::check(&address, &whole).await?;
-        store::connect::check_limit(&whole).await?;
-        store::connect::migrate(&whole).await?;
+        let whole = store::fit::pool(&address).await?;
+        store::fit::check(&address, &whole).await?;
+        store::fit::check_limit(&whole).await?;
+        store::migrate::migrate(&whole).await?;
         whole.close().await;
         let (reads, lists) = (address.pool(Pool::Read), address.pool(Pool::List));
         let namespaces = store::load::Namespaces::load(&reads).await?;
         let (stop, stopping) = watch::channel(false);
         let (membership, role) = watch::channel(Membership::Outside { away: None });
-        let secret = store::ownership::secret(&reads).await?;
+        let secret = store::secret::secret(&reads).await?;
         let peers = PeerClient {
             peers: Arc::clone(&config.peers),
             secret,

@@ -148,7 +148,7 @@ impl Engine {
         };
         let shard = shard::of(&address.namespace, &address.workflow_id);
         let (run_id, limit) = (reached.run_id, limit.min(limits::HISTORY_PAGE_MAX));
-        let page = store::load::history_page(&self.inner.reads, shard, run_id, after, limit);
+        let page = store::events::history_page(&self.inner.reads, shard, run_id, after, limit);
         let events = self.unless_away(page, limits::PING_TIMEOUT).await??;
         let last = events.last().map_or(after, |event| event.id);
         Ok(HistoryPage {

@@ -6,11 +6,12 @@ use history::{BuildId, Identity, WorkflowId, task::WorkerHello};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
+    namespace::ns,
+    odds::Odds,
     planted::{self, Bug},
     program::{self, Activity, Step},
     run::{SHARED, Simulation, runtime, start, waiting},
     scenario::Scenario,
-    store::{Odds, ns},
     world,
 };
 

@@ -10,8 +10,8 @@ use history::{
 };
 
 use super::{
+    namespace::ns,
     program::{self, Activity},
-    store::ns,
 };
 use crate::store::commit::{AttemptRow, HistoryRow, Item};
 

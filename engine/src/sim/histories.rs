@@ -7,6 +7,7 @@ use history::{Payload, WorkflowId};
 use tokio::time::timeout;
 
 use super::{
+    odds::Instead,
     planted,
     program::{Step, start_input},
     run::{PATIENCE, SHARED, Simulation, runtime, start, waiting},
@@ -53,14 +54,6 @@ pub(super) fn closed_while_they_are_read() -> Option<String> {
         tokio::time::sleep(SHARED).await;
         world::seen_inside()
     })
-}
-
-/// What comes instead of a whole history.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Instead {
-    Failure,
-    /// Less than is there, as a server has it that was replaced.
-    Part,
 }
 
 /// Returns how often whole histories are asked for in a minute in which none can be read.

@@ -15,7 +15,9 @@ mod checks;
 mod curse;
 mod failover;
 mod histories;
+mod namespace;
 mod network;
+mod odds;
 pub(crate) mod planted;
 mod program;
 mod run;
@@ -30,7 +32,8 @@ use std::time::{Duration, Instant};
 use backlog::queued;
 use curse::isolated;
 use failover::fail_over;
-use histories::{Instead, RUNS, closed_while_they_are_read, large_runs_for, tries_in_a_minute};
+use histories::{RUNS, closed_while_they_are_read, large_runs_for, tries_in_a_minute};
+use odds::Instead;
 use planted::Bug;
 use run::{
     Outcome, hand_over_beside, house_kept_beside_a_look_without_end, letters_to_nowhere, simulate,

@@ -6,8 +6,9 @@ use futures::{FutureExt as _, future::BoxFuture};
 use tokio::sync::watch;
 
 use super::{
+    namespace::ns,
     scenario::PROCESSES,
-    store::{Memory, ns},
+    store::Memory,
     world::{chance, dawdle},
 };
 use crate::{

@@ -12,7 +12,7 @@ use history::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::store::ns;
+use super::namespace::ns;
 
 /// A workflow's code.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -23,10 +23,12 @@ use tokio::{
 };
 
 use super::{
+    namespace::ns,
     network,
+    odds::Odds,
     program::{self, Program, Step, Total},
     scenario::{Fault, FaultKind, PROCESSES, Scenario, Workflow},
-    store::{LEASE, Odds, ns},
+    store::LEASE,
     worker::{Outside, work},
     world::{self, Gate, Process, SIMULATED, chance, dawdle},
 };

@@ -1,9 +1,9 @@
 //! What a simulation does: drawn from a seed, and made smaller while it still fails.
 
 use super::{
+    odds::Odds,
     planted::Bug,
     program::{Activity, Orphaned, Program, Step},
-    store::Odds,
 };
 
 /// How many processes share the database.

@@ -17,9 +17,11 @@ use history::{
 use tokio::sync::{mpsc, watch};
 
 use super::{
+    namespace::ns,
     network::Network,
+    odds::Odds,
     program::{self, Activity},
-    store::{Memory, Odds, ns},
+    store::Memory,
     world::{SIMULATED, chance, dawdle},
 };
 use crate::{membership::Membership, owner::message::Message, words::SessionId};

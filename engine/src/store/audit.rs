@@ -1,5 +1,7 @@
 //! Reads for the audit: all rows of `history` in the order of their key, and what is without its counterpart.
 
+use std::ops::RangeInclusive;
+
 use futures::{Stream, TryStreamExt as _};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -7,7 +9,34 @@ use uuid::Uuid;
 use super::Error;
 
 /// A run, as a key.
-pub(crate) type Key = (i16, Uuid);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) shard: i16,
+    pub(crate) run_id: Uuid,
+}
+
+impl Key {
+    /// Before all runs.
+    pub(crate) const FIRST: Self = Self {
+        shard: i16::MIN,
+        run_id: Uuid::nil(),
+    };
+}
+
+/// A row of history, as a key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    run: Key,
+    seq: i32,
+}
+
+impl Place {
+    /// Before all rows.
+    pub(crate) const FIRST: Self = Self {
+        run: Key::FIRST,
+        seq: i32::MIN,
+    };
+}
 
 /// A stored row with what `execution` says of its run, in one snapshot.
 #[derive(Debug, Clone)]
@@ -26,16 +55,27 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// Returns its run.
+    pub(crate) fn run(&self) -> Key {
+        Key {
+            shard: self.shard,
+            run_id: self.run_id,
+        }
+    }
+
     /// Returns where the next page goes on.
-    pub(crate) fn place(&self) -> (i16, Uuid, i32) {
-        (self.shard, self.run_id, self.seq)
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            run: self.run(),
+            seq: self.seq,
+        }
     }
 }
 
 /// Returns at most `limit` rows after a place, in the order of the key, one after the other.
 pub(crate) fn rows_after(
     pool: &PgPool,
-    (shard, run_id, seq): (i16, Uuid, i32),
+    after: Place,
     limit: i64,
 ) -> impl Stream<Item = Result<Row, Error>> + '_ {
     // The page is cut before execution is looked up, row by row: a merge join would read execution from its start for every page.
@@ -59,21 +99,20 @@ pub(crate) fn rows_after(
                OFFSET 0
            ) e ON true
            ORDER BY h.shard, h.run_id, h.seq"#,
-        shard,
-        run_id,
-        seq,
+        after.run.shard,
+        after.run.run_id,
+        after.seq,
         limit,
     )
     .fetch(pool)
     .map_err(Error::from)
 }
 
-/// Returns the rows of one run from one number to another, in order.
+/// Returns the rows of one run with these numbers, in order.
 pub(crate) fn rows_of(
     pool: &PgPool,
-    (shard, run_id): Key,
-    from: i32,
-    to: i32,
+    run: Key,
+    seqs: RangeInclusive<i32>,
 ) -> impl Stream<Item = Result<Row, Error>> + '_ {
     sqlx::query_as!(
         Row,
@@ -85,10 +124,10 @@ pub(crate) fn rows_of(
            LEFT JOIN namespace n ON n.id = e.namespace
            WHERE h.shard = $1 AND h.run_id = $2 AND h.seq BETWEEN $3 AND $4
            ORDER BY h.seq"#,
-        shard,
-        run_id,
-        from,
-        to,
+        run.shard,
+        run.run_id,
+        *seqs.start(),
+        *seqs.end(),
     )
     .fetch(pool)
     .map_err(Error::from)
@@ -113,21 +152,18 @@ pub(crate) async fn runs_without_history(
     after: Key,
     limit: i64,
 ) -> Result<Vec<Key>, Error> {
-    let rows = sqlx::query!(
+    Ok(sqlx::query_as!(
+        Key,
         "SELECT e.shard, e.run_id
          FROM execution e
          WHERE (e.shard, e.run_id) > ($1, $2)
            AND NOT EXISTS (SELECT FROM history h WHERE h.shard = e.shard AND h.run_id = e.run_id)
          ORDER BY e.shard, e.run_id
          LIMIT $3",
-        after.0,
-        after.1,
+        after.shard,
+        after.run_id,
         limit,
     )
     .fetch_all(pool)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.shard, row.run_id))
-        .collect())
+    .await?)
 }

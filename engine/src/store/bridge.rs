@@ -1,5 +1,5 @@
 //! A door inside this process for the connections of sqlx, which knows neither several servers nor libpq's meaning of `sslmode`, and
-//! does not notice that the way to another machine is gone: what comes in goes [the way](super::dial) of all others. Only this user may come in.
+//! does not notice that the way to another machine is gone: what comes in goes [the way](super::way) of all others. Only this user may come in.
 
 use std::{
     os::{
@@ -17,7 +17,7 @@ use tokio::{
 
 use tokio_postgres::error::SqlState;
 
-use super::{Error, dial::Way};
+use super::{Error, way::Way};
 
 /// The port in the name of the socket; any will do.
 pub(super) const PORT: u16 = 5432;

@@ -10,8 +10,10 @@ use uuid::Uuid;
 use super::{
     Error, Term,
     acknowledged::{Held, Verdict, Witness},
+    call::{self, named},
     commit::Item,
-    connect::{Address, Purpose, Session},
+    connect::Address,
+    session::{Purpose, Session},
 };
 
 /// What became of a batch whose answer was lost.
@@ -45,52 +47,74 @@ impl Fate {
     }
 }
 
-/// Ends the session that had the batch, waits for its end by locking its slot, and looks for the batch's number: one statement, which
-/// a client that freezes or vanishes leaves to itself.
+/// A batch whose answer was lost.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lost<'a> {
+    pub(super) term: Term,
+    pub(super) slot: i16,
+    pub(super) batch: i64,
+    pub(super) items: &'a [Item],
+}
+
+/// What the database says of itself and of a batch.
+struct Said {
+    held: Held,
+    /// The process is one still.
+    member: bool,
+    /// The starts that did not get their id, if the batch is there.
+    committed: Option<HashSet<RunId>>,
+}
+
+/// Returns what became of a batch.
 pub(super) async fn of(
     address: &Address,
     witness: &Witness,
-    slot: i16,
-    term: Term,
-    batch: i64,
-    items: &[Item],
+    lost: Lost<'_>,
 ) -> Result<Fate, Error> {
     let Some(known) = witness.known() else {
         return Ok(Fate::Fenced);
     };
+    let said = ask(address, lost).await?;
+    let verdict = known.compare(&said.held);
+    Ok(Fate::judged(&verdict, said.member, said.committed))
+}
+
+/// Ends the session that had the batch, waits for its end by locking its slot, and looks for the batch's number: one statement, which
+/// a client that freezes or vanishes leaves to itself.
+async fn ask(address: &Address, lost: Lost<'_>) -> Result<Said, Error> {
+    let (owner, slot) = (lost.term.owner, lost.slot);
     let client = address
-        .client(Session::Fate(term.owner, slot), Purpose::Fate)
+        .client(Session::Fate(owner, slot), Purpose::Fate)
         .await?;
-    let (shards, run_ids): (Vec<i16>, Vec<Uuid>) = items
+    let (shards, run_ids): (Vec<i16>, Vec<Uuid>) = lost
+        .items
         .iter()
         .flat_map(|item| item.starts.iter().map(|start| (item.shard, start.run_id.0)))
         .unzip();
-    let row = client
-        .query_one(
-            "SELECT system, timeline, latest_epoch, batches, member, committed, conflicts
-             FROM batch_fate($1, $2, $3, $4, $5, $6, $7)",
-            &[
-                &term.owner,
-                &term.epoch,
-                &slot,
-                &batch,
-                &Session::Commit(term.owner, slot).name(),
-                &shards,
-                &run_ids,
-            ],
-        )
-        .await?;
-    let held = Held {
-        system: row.get(0),
-        timeline: row.get(1),
-        epoch: row.get(2),
-        batches: row.get(3),
-    };
-    let committed = row.get::<_, bool>(5).then(|| {
-        let conflicts: Option<Vec<Uuid>> = row.get(6);
-        conflicts.into_iter().flatten().map(RunId).collect()
-    });
-    Ok(Fate::judged(&known.compare(&held), row.get(4), committed))
+    let lost_session = Session::Commit(owner, slot).name();
+    let arguments = [
+        named("member_id", &lost.term.owner),
+        named("member_epoch", &lost.term.epoch),
+        named("slot_n", &lost.slot),
+        named("batch_n", &lost.batch),
+        named("lost_session", &lost_session),
+        named("start_shards", &shards),
+        named("start_run_ids", &run_ids),
+    ];
+    let select = format!("SELECT * FROM {}", call::text("batch_fate", &arguments));
+    let row = client.query_one(&select, &call::values(arguments)).await?;
+    let conflicts: Option<Vec<Uuid>> = row.get("conflicts");
+    let conflicts = conflicts.into_iter().flatten().map(RunId).collect();
+    Ok(Said {
+        held: Held {
+            system: row.get("system"),
+            timeline: row.get("timeline"),
+            epoch: row.get("latest_epoch"),
+            batches: row.get("batches"),
+        },
+        member: row.get("member"),
+        committed: row.get::<_, bool>("committed").then_some(conflicts),
+    })
 }
 
 /// Deletes some numbers of a slot's batches. A snapshot that somebody holds for hours keeps in table and index what was deleted; so this is
@@ -117,7 +141,7 @@ pub(super) async fn delete_old(
 mod tests {
     use std::time::Duration;
 
-    use super::{super::connect::tests::database, *};
+    use super::{super::database, *};
 
     /// How many batches there are between two times that old ones are deleted.
     const STEP: i64 = 1000;
@@ -135,7 +159,7 @@ mod tests {
     #[tokio::test]
     async fn old_batches_are_deleted_at_the_same_cost_while_somebody_holds_a_snapshot() {
         use sqlx::Connection as _;
-        let address = database().await;
+        let address = database::fresh().await;
         let mut connection = address
             .session(Session::Fate(Uuid::nil(), 0))
             .await

@@ -7,6 +7,7 @@ use history::{
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::sqlstate::QUERY_CANCELED;
 use crate::{
     UntakenTask,
     limits::{LIST_ATTEMPT_BYTES_MAX, LIST_ATTEMPTS_MAX, LIST_CONNECTIONS},
@@ -18,7 +19,7 @@ pub const PAGE_SIZE_MAX: u32 = 1000;
 /// Says what a list that failed is answered with.
 pub(crate) fn failed(error: sqlx::Error, pool: &PgPool) -> crate::Error {
     match error {
-        sqlx::Error::Database(error) if error.code().as_deref() == Some(super::QUERY_CANCELED) => {
+        sqlx::Error::Database(error) if error.code().as_deref() == Some(QUERY_CANCELED) => {
             crate::Error::ListTooSlow
         }
         // The database answers, but to others.

@@ -4,7 +4,7 @@ use history::Timestamp;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE};
+use super::sqlstate::{INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE};
 
 const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 /// Weeks begin on Mondays; the first one of the Unix epoch was its fifth day.
@@ -180,13 +180,13 @@ async fn analyze(pool: &PgPool) -> Result<(), sqlx::Error> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::connect::{Pool, tests::database},
+        super::{database, session::Pool},
         *,
     };
 
     #[tokio::test]
     async fn a_partition_that_somebody_has_taken_out_keeps_nobody_from_joining() {
-        let address = database().await;
+        let address = database::fresh().await;
         let pool = address.pool(Pool::Read);
         let now = Timestamp(1_795_413_600_000_000);
         ensure_partitions(&pool, now).await.unwrap();

@@ -1,7 +1,7 @@
 //! Whether something stands between us and Postgres that gives one session to several clients. All that the engine does with locks
 //! and settings of a session would be somebody else's then.
 
-use super::{Error, dial::Way};
+use super::{Error, way::Way};
 
 /// How often each of two sessions is looked at.
 const LOOKS: usize = 3;

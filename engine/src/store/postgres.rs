@@ -8,15 +8,20 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{
-    Answer, Error, NotCommitted, Store, Term,
+    Answer, Error, Store, Term,
     acknowledged::{Acknowledged, Witness},
-    commit::{self, Conflicts, Item, Settled},
-    connect::{self, Address, Pool},
-    failover::Since,
-    fate::{self, Fate},
+    commit::{self, Conflicts, Item, NotCommitted, Settled},
+    connect::Address,
+    events,
+    fate::{self, Fate, Lost},
+    hot,
     load::{self, Due, Loaded, Namespaces, Ns, Part, Window},
-    ownership::{self as table, View},
-    partition,
+    locks, membership,
+    ownership::{self, View},
+    parked, partition,
+    session::{self, Pool},
+    terminate, view,
+    way::failover::Since,
 };
 
 /// A database of Postgres.
@@ -44,7 +49,7 @@ impl Postgres {
         }
     }
 
-    async fn open_session(&self, session: connect::Session) -> Result<Session, Error> {
+    async fn open_session(&self, session: session::Session) -> Result<Session, Error> {
         let open = || self.address.session(session);
         let (connection, since) = self.address.open(open).await?;
         Ok(Session {
@@ -72,7 +77,7 @@ impl Store for Postgres {
     }
 
     fn events(&self, shard: i16, run_id: RunId) -> Answer<'_, Vec<Arc<Event>>> {
-        load::history_page(&self.reads, shard, run_id, EventId::NONE, usize::MAX).boxed()
+        events::history_page(&self.reads, shard, run_id, EventId::NONE, usize::MAX).boxed()
     }
 
     fn hot<'a>(
@@ -80,11 +85,11 @@ impl Store for Postgres {
         shards: &'a [i16],
         open_since: Timestamp,
     ) -> Answer<'a, Vec<(i16, RunId)>> {
-        load::select_hot(&self.reads, shards, open_since).boxed()
+        hot::select_hot(&self.reads, shards, open_since).boxed()
     }
 
     fn parked_due<'a>(&'a self, window: &'a Window) -> Answer<'a, Vec<Due>> {
-        load::select_parked_due(&self.reads, window).boxed()
+        parked::select_parked_due(&self.reads, window).boxed()
     }
 
     fn prepare(&self, now: Timestamp) -> Answer<'_, ()> {
@@ -92,15 +97,15 @@ impl Store for Postgres {
     }
 
     fn look(&self, known: Option<i64>) -> Answer<'_, View> {
-        async move { table::look(&mut *self.control.acquire().await?, known).await }.boxed()
+        async move { view::look(&mut *self.control.acquire().await?, known).await }.boxed()
     }
 
     fn end(&self, member: Uuid) -> Answer<'_, ()> {
         async move {
             let mut connection = self.control.acquire().await?;
-            table::end_sessions(&mut connection, member).await?;
-            let lock = table::lock_of(member);
-            table::end_idle_lock_holder(&mut connection, lock, self.lease).await
+            terminate::end_sessions(&mut connection, member).await?;
+            let lock = locks::lock_of(member);
+            terminate::end_idle_lock_holder(&mut connection, lock, self.lease).await
         }
         .boxed()
     }
@@ -108,23 +113,24 @@ impl Store for Postgres {
     fn fence(&self, member: Uuid, by: Term) -> Answer<'_, ()> {
         async move {
             let mut connection = self.control.acquire().await?;
-            table::end_sessions(&mut connection, member).await?;
-            table::remove(&mut connection, member, by).await
+            terminate::end_sessions(&mut connection, member).await?;
+            membership::remove(&mut connection, member, by).await
         }
         .boxed()
     }
 
     fn give(&self, term: Term, moves: Vec<(i16, Uuid)>, wait: Duration) -> Answer<'_, ()> {
-        async move { table::give(&mut *self.control.acquire().await?, term, &moves, wait).await }
+        async move { ownership::give(&mut *self.control.acquire().await?, term, &moves, wait).await }
             .boxed()
     }
 
     fn claim(&self, term: Term) -> Answer<'_, ()> {
-        async move { table::claim_free(&mut *self.control.acquire().await?, term).await }.boxed()
+        async move { ownership::claim_free(&mut *self.control.acquire().await?, term).await }
+            .boxed()
     }
 
     fn folded<'a>(&'a self, term: Term, shards: &'a [i16]) -> Answer<'a, ()> {
-        async move { table::folded(&mut *self.control.acquire().await?, term, shards).await }
+        async move { ownership::folded(&mut *self.control.acquire().await?, term, shards).await }
             .boxed()
     }
 
@@ -150,7 +156,7 @@ impl Store for Postgres {
     fn session(&self, member: Uuid) -> Answer<'_, Box<dyn super::Session>> {
         async move {
             self.address.meet_all().await;
-            let session = self.open_session(connect::Session::Lease(member)).await?;
+            let session = self.open_session(session::Session::Lease(member)).await?;
             Ok(Box::new(session) as Box<dyn super::Session>)
         }
         .boxed()
@@ -158,7 +164,7 @@ impl Store for Postgres {
 
     fn watcher(&self, term: Term) -> Answer<'_, Box<dyn super::Session>> {
         async move {
-            let session = connect::Session::Watch(term.owner);
+            let session = session::Session::Watch(term.owner);
             let session = self.open_session(session).await?;
             Ok(Box::new(session) as Box<dyn super::Session>)
         }
@@ -189,7 +195,13 @@ impl Store for Postgres {
         items: &'a [Item],
     ) -> Answer<'a, Fate> {
         async move {
-            let fate = fate::of(&self.address, &self.witness, slot, term, batch, items).await?;
+            let lost = Lost {
+                term,
+                slot,
+                batch,
+                items,
+            };
+            let fate = fate::of(&self.address, &self.witness, lost).await?;
             if let (Fate::Committed(_), Some(acknowledged)) = (&fate, self.witness.acknowledged()) {
                 acknowledged.note(slot, batch);
             }
@@ -252,7 +264,7 @@ struct Session {
 impl super::Session for Session {
     fn lock(&mut self, member: Uuid) -> Answer<'_, ()> {
         async move {
-            table::lock(&mut self.connection, table::lock_of(member)).await?;
+            locks::lock(&mut self.connection, locks::lock_of(member)).await?;
             self.since.check()
         }
         .boxed()
@@ -260,7 +272,7 @@ impl super::Session for Session {
 
     fn try_lock(&mut self, member: Uuid) -> Answer<'_, bool> {
         async move {
-            let locked = table::try_lock(&mut self.connection, table::lock_of(member)).await?;
+            let locked = locks::try_lock(&mut self.connection, locks::lock_of(member)).await?;
             // At a server that was replaced nobody else has it.
             self.since.check()?;
             Ok(locked)
@@ -269,7 +281,7 @@ impl super::Session for Session {
     }
 
     fn unlock(&mut self, member: Uuid) -> Answer<'_, ()> {
-        table::unlock(&mut self.connection, table::lock_of(member)).boxed()
+        locks::unlock(&mut self.connection, locks::lock_of(member)).boxed()
     }
 
     fn join<'a>(
@@ -281,17 +293,17 @@ impl super::Session for Session {
         async move {
             let mut control = self.control.acquire().await?;
             if let Some(known) = self.witness.known() {
-                let held = table::held(&mut control, known.term().owner).await?;
+                let held = membership::held(&mut control, known.term().owner).await?;
                 // The alarm is all there is to do: everything is read anyway.
                 known.compare(&held);
             }
-            let joined = table::join(&mut control, member, address, lease).await?;
+            let joined = membership::join(&mut control, member, address, lease).await?;
             let term = Term {
                 owner: member,
                 epoch: joined.0,
             };
             self.witness
-                .joined(term, &table::held(&mut control, member).await?);
+                .joined(term, &membership::held(&mut control, member).await?);
             self.since.check()?;
             Ok(joined)
         }
@@ -306,13 +318,13 @@ impl super::Session for Session {
     ) -> Answer<'_, Option<Timestamp>> {
         async move {
             self.since.check()?;
-            table::renew(&mut self.connection, term, lease, open_since).await
+            membership::renew(&mut self.connection, term, lease, open_since).await
         }
         .boxed()
     }
 
     fn leave(&mut self, term: Term) -> Answer<'_, ()> {
-        async move { table::remove(&mut *self.control.acquire().await?, term.owner, term).await }
+        async move { membership::remove(&mut *self.control.acquire().await?, term.owner, term).await }
             .boxed()
     }
 }

@@ -5,9 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::error::SqlState;
 
-use super::{Error, dial::Way, password::Origin};
-use crate::error::innermost;
-use crate::limits::SERVER_START_MAX;
+use super::{Error, address::password::Origin, way::Way};
+use crate::{cause::innermost, limits::SERVER_START_MAX};
 
 /// How often a server is asked that says that it is starting.
 const START_LOOK: Duration = Duration::from_millis(200);
@@ -17,7 +16,7 @@ const START_LOOK: Duration = Duration::from_millis(200);
 /// # Errors
 /// [`Error::Unreachable`], [`Error::Refused`] and [`Error::Tls`], as soon as that is known.
 pub(super) async fn check(way: &Way) -> Result<(), Error> {
-    let server = way.target.servers();
+    let server = way.target().servers();
     let give_up_at = Instant::now() + SERVER_START_MAX;
     let mut said = false;
     loop {
@@ -31,7 +30,7 @@ pub(super) async fn check(way: &Way) -> Result<(), Error> {
             None => innermost(&error),
         };
         if error.code() == Some(&SqlState::INVALID_PASSWORD)
-            && let Ok(password) = &way.target.password
+            && let Ok(password) = &way.target().password
             && password.origin != Origin::Address
         {
             problem = format!("{problem} (the password is that of {})", password.origin);

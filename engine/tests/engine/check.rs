@@ -8,7 +8,7 @@ use history::{
     WorkflowType, decide::StartWorkflow, time::Millis,
 };
 
-use crate::{lifecycle::child, support::*};
+use crate::{commands::continue_as_new, lifecycle::child, support::*};
 
 /// What breaks each rule, on the database of [`busy`].
 const BREAKS: &[(&str, &str)] = &[
@@ -277,22 +277,7 @@ fn chain(events: &[Arc<Event>]) -> Vec<Command> {
     }
     let mut input = started.input.clone();
     input.0.push(history::Payload::null());
-    vec![Command::ContinueAsNewWorkflowExecution(Box::new(
-        history::command::ContinueAsNewWorkflowExecution {
-            workflow_type: None,
-            task_queue: None,
-            input,
-            workflow_run_timeout: Millis::ZERO,
-            workflow_task_timeout: Millis::ZERO,
-            backoff_start_interval: Millis::ZERO,
-            retry_policy: None,
-            initiator: history::event::ContinueAsNewInitiator::Workflow,
-            header: Default::default(),
-            memo: Default::default(),
-            search_attributes: Default::default(),
-            unread_signals: Vec::new(),
-        },
-    ))]
+    vec![continue_as_new(input, Vec::new())]
 }
 
 /// Returns a database in which an engine ran, and left, workflows of every kind: `steps`, `parent` with two children, and `chain`

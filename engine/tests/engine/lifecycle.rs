@@ -21,7 +21,21 @@ use history::{
     time::Millis,
 };
 
-use crate::support::*;
+use crate::{commands::continue_as_new, support::*};
+
+/// Completes with a word as soon as it has had so many signals, and no more.
+fn after_signals(most: usize, word: &'static str) -> Script {
+    Arc::new(move |_, events| {
+        let signals = count(events, |kind| {
+            matches!(kind, EventKind::WorkflowExecutionSignaled(_))
+        });
+        if signals == most {
+            vec![complete(word)]
+        } else {
+            Vec::new()
+        }
+    })
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workflow_of_one_activity_costs_two_commits() {
@@ -260,20 +274,7 @@ async fn a_workflow_that_is_not_there_is_not_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_wakes_the_workflow_and_counts_once_per_request() {
     let engine = owner(&database().await).await;
-    work(
-        &engine,
-        Arc::new(|_, events| {
-            let signals = count(events, |kind| {
-                matches!(kind, EventKind::WorkflowExecutionSignaled(_))
-            });
-            if signals == 2 {
-                vec![complete("two")]
-            } else {
-                Vec::new()
-            }
-        }),
-        echo(),
-    );
+    work(&engine, after_signals(2, "two"), echo());
     engine
         .start_workflow(&namespace(), start("wait", "sig"))
         .await
@@ -457,22 +458,7 @@ async fn continue_as_new_goes_on_in_a_new_run_and_the_result_is_that_of_the_last
             }
             let mut input = started.input.clone();
             input.0.push(history::Payload::null());
-            vec![Command::ContinueAsNewWorkflowExecution(Box::new(
-                history::command::ContinueAsNewWorkflowExecution {
-                    workflow_type: None,
-                    task_queue: None,
-                    input,
-                    workflow_run_timeout: Millis::ZERO,
-                    workflow_task_timeout: Millis::ZERO,
-                    backoff_start_interval: Millis::ZERO,
-                    retry_policy: None,
-                    initiator: history::event::ContinueAsNewInitiator::Workflow,
-                    header: Default::default(),
-                    memo: Default::default(),
-                    search_attributes: Default::default(),
-                    unread_signals: Vec::new(),
-                },
-            ))]
+            vec![continue_as_new(input, Vec::new())]
         }),
         echo(),
     );
@@ -523,20 +509,7 @@ async fn a_workflow_that_only_waits_leaves_memory_and_comes_back() {
     let mut config = Config::new(&*url, "http://127.0.0.1:1");
     config.park_after = Duration::ZERO;
     let engine = owner_with(config).await;
-    work(
-        &engine,
-        Arc::new(|_, events| {
-            let signaled = count(events, |kind| {
-                matches!(kind, EventKind::WorkflowExecutionSignaled(_))
-            }) == 1;
-            if signaled {
-                vec![complete("woken")]
-            } else {
-                Vec::new()
-            }
-        }),
-        echo(),
-    );
+    work(&engine, after_signals(1, "woken"), echo());
     engine
         .start_workflow(&namespace(), start("wait", "sleeper"))
         .await

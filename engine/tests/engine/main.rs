@@ -8,6 +8,7 @@
 
 mod attempts;
 mod check;
+mod commands;
 mod durability;
 mod lifecycle;
 mod lists;

@@ -7,15 +7,17 @@ use std::sync::{
 
 use futures::future::join_all;
 use history::{
-    Command, EventKind, Millis, Payloads, RequestId, Status,
-    command::ContinueAsNewWorkflowExecution,
+    EventKind, Payloads, RequestId, Status,
     decide::{RequestCancel, StartWorkflow, Terminate},
-    event::{ContinueAsNewInitiator, WorkflowExecutionSignaled, WorkflowIdConflictPolicy},
+    event::{WorkflowExecutionSignaled, WorkflowIdConflictPolicy},
 };
 
-use crate::support::{
-    PATIENCE, Script, address, complete, database, echo, end, namespace, number, owner, sequence,
-    signal, start, work,
+use crate::{
+    commands::continue_as_new,
+    support::{
+        PATIENCE, Script, address, complete, database, echo, end, namespace, number, owner,
+        sequence, signal, start, work,
+    },
 };
 
 fn by(request_id: &str, start: StartWorkflow) -> StartWorkflow {
@@ -170,22 +172,10 @@ fn reader(in_all: usize) -> Script {
         if read < A_RUN {
             return Vec::new();
         }
-        vec![Command::ContinueAsNewWorkflowExecution(Box::new(
-            ContinueAsNewWorkflowExecution {
-                workflow_type: None,
-                task_queue: None,
-                input: Payloads::one(history::Payload::json(&had).unwrap()),
-                workflow_run_timeout: Millis::ZERO,
-                workflow_task_timeout: Millis::ZERO,
-                backoff_start_interval: Millis::ZERO,
-                retry_policy: None,
-                initiator: ContinueAsNewInitiator::Workflow,
-                header: Default::default(),
-                memo: Default::default(),
-                search_attributes: Default::default(),
-                unread_signals: signals[read..].to_vec(),
-            },
-        ))]
+        vec![continue_as_new(
+            Payloads::one(history::Payload::json(&had).unwrap()),
+            signals[read..].to_vec(),
+        )]
     })
 }
 

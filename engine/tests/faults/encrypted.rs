@@ -9,6 +9,7 @@ use rcgen::{
 
 use crate::{
     instance::Instance,
+    lease::with_lease,
     ledger::{Ledger, keep_working},
     support::*,
 };
@@ -212,11 +213,7 @@ async fn an_engine_follows_a_server_that_comes_to_want_the_other_way() {
     server.postgres.database("engine", "").await;
     let port = server.postgres.port;
     let url = format!("postgres://postgres@localhost:{port}/engine?sslmode=prefer");
-    let engine = owner_with(Config {
-        lease: std::time::Duration::from_secs(1),
-        ..Config::new(&*url, "http://127.0.0.1:1")
-    })
-    .await;
+    let engine = owner_with(with_lease(&*url, std::time::Duration::from_secs(1))).await;
     keep_working(&engine, sequence(2), echo());
     let ledger = Ledger::default();
     ledger.run(&engine, "plain", 2).await;
@@ -278,11 +275,7 @@ async fn of_several_servers_the_one_that_takes_writes_is_found_again_when_it_mov
         "postgres://postgres@127.0.0.1:{},127.0.0.1:{}/engine?target_session_attrs=read-write",
         second.port, first.port
     );
-    let engine = owner_with(Config {
-        lease: std::time::Duration::from_secs(1),
-        ..Config::new(&*url, "http://127.0.0.1:1")
-    })
-    .await;
+    let engine = owner_with(with_lease(&*url, std::time::Duration::from_secs(1))).await;
     keep_working(&engine, sequence(2), echo());
     Ledger::default().run(&engine, "before", 2).await;
     first.stop();

@@ -7,6 +7,7 @@ use engine::{Config, Engine, Role};
 use crate::{
     alarm,
     instance::Instance,
+    lease::with_lease,
     ledger::{Ledger, keep_working},
     proxy::Proxy,
     support::*,
@@ -21,10 +22,17 @@ async fn end_reads(url: &str) {
     assert_ne!(ended.await, 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_process_speaks_to_the_latest_of_two_servers_that_take_writes() {
-    alarm::listen();
-    let (mut first, mut second) = (Instance::start().await, Instance::folder());
+/// A server that was replaced, and takes writes still.
+struct Replaced {
+    first: Instance,
+    /// The standby that was promoted. It does not run.
+    second: Instance,
+    /// The URL of a database at the first one.
+    before: String,
+}
+
+async fn replaced() -> Replaced {
+    let (mut first, second) = (Instance::start().await, Instance::folder());
     let before = first.database("engine", "").await;
     owner(&before).await.close().await;
     first.stop();
@@ -32,16 +40,27 @@ async fn a_process_speaks_to_the_latest_of_two_servers_that_take_writes() {
     second.end_recovery();
     second.promote();
     first.run().await;
+    Replaced {
+        first,
+        second,
+        before,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_speaks_to_the_latest_of_two_servers_that_take_writes() {
+    alarm::listen();
+    let Replaced {
+        first,
+        mut second,
+        before,
+    } = replaced().await;
     second.run().await;
     let after = second.url_of("engine");
     let proxy = Proxy::before(first.port).await;
     // Sessions are asked which server they speak to where there may be several.
     let through = proxy.url(&before).replace('@', "@127.0.0.1:1,");
-    let engine = owner_with(Config {
-        lease: Duration::from_secs(1),
-        ..Config::new(&*through, "http://127.0.0.1:1")
-    })
-    .await;
+    let engine = owner_with(with_lease(&*through, Duration::from_secs(1))).await;
     keep_working(&engine, sequence(2), echo());
     Ledger::default().run(&engine, "at-the-first", 2).await;
 
@@ -97,19 +116,16 @@ async fn a_process_speaks_to_the_latest_of_two_servers_that_take_writes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_joins_anew_goes_to_the_server_that_was_promoted_meanwhile() {
-    let (mut first, mut second) = (Instance::start().await, Instance::folder());
-    let before = first.database("engine", "").await;
-    owner(&before).await.close().await;
-    first.stop();
-    second.become_standby_of(&first);
-    second.end_recovery();
-    second.promote();
-    first.run().await;
+    let Replaced {
+        first,
+        mut second,
+        before,
+    } = replaced().await;
     let both = format!("@127.0.0.1:{},127.0.0.1:{},", first.port, second.port);
-    let engine = owner_with(Config {
-        lease: Duration::from_secs(1),
-        ..Config::new(before.replace('@', &both), "http://127.0.0.1:1")
-    })
+    let engine = owner_with(with_lease(
+        before.replace('@', &both),
+        Duration::from_secs(1),
+    ))
     .await;
     second.run().await;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{Config, ListFilter};
+use engine::ListFilter;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -10,6 +10,7 @@ use nix::{
 
 use crate::{
     instance::Instance,
+    lease::with_lease,
     ledger::{Ledger, keep_working},
     support::*,
 };
@@ -36,11 +37,7 @@ async fn everything_acknowledged_is_there_when_postgres_was_killed_under_load() 
     const WORKFLOWS: usize = 300;
     let mut postgres = Instance::start().await;
     let url = postgres.database("engine", "").await;
-    let engine = owner_with(Config {
-        lease: Duration::from_secs(2),
-        ..Config::new(&*url, "http://127.0.0.1:1")
-    })
-    .await;
+    let engine = owner_with(with_lease(&*url, Duration::from_secs(2))).await;
     keep_working(&engine, sequence(3), echo());
     let ledger = Ledger::default();
     let done = |n: usize| format!("(SELECT count(*) >= {n} FROM execution WHERE status = 2)");
@@ -63,11 +60,7 @@ async fn everything_acknowledged_is_there_when_postgres_was_killed_under_load() 
 async fn a_request_while_the_database_is_away_is_told_so_and_served_once_it_is_back() {
     let mut postgres = Instance::start().await;
     let url = postgres.database("engine", "").await;
-    let engine = owner_with(Config {
-        lease: Duration::from_secs(2),
-        ..Config::new(&*url, "http://127.0.0.1:1")
-    })
-    .await;
+    let engine = owner_with(with_lease(&*url, Duration::from_secs(2))).await;
     postgres.stop();
     let told = async {
         loop {

@@ -14,6 +14,7 @@ mod failover;
 mod full_disk;
 mod instance;
 mod killed;
+mod lease;
 mod ledger;
 mod pooled;
 mod proxy;

@@ -6,12 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use engine::{Closed, Config, Engine, Role, Started};
+use engine::{Closed, Engine, Role, Started};
 use futures::{future::join_all, poll};
 use history::{EventKind, Payloads, RunId, Status, decide::Terminate};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
+    lease::with_lease,
     ledger::{Ledger, keep_working},
     proxy::{Action, COMMIT, FOLD, Proxy, Trap, refusal},
     support::*,
@@ -289,11 +290,7 @@ async fn is_isolated(effect: &str) {
     let url = database().await;
     // A batch is waited for a second and a half.
     let lease = Duration::from_secs(2);
-    let engine = owner_with(Config {
-        lease,
-        ..Config::new(&*url, "http://127.0.0.1:1")
-    })
-    .await;
+    let engine = owner_with(with_lease(&*url, lease)).await;
     poison(&url, "WorkflowExecutionStarted", effect).await;
     work(&engine, sequence(2), echo());
     let ledger = Ledger::default();
@@ -374,11 +371,7 @@ async fn a_run_that_could_not_be_read_again_is_not_forgotten() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_that_somebody_keeps_refuses_nobody_s_data() {
     let url = database().await;
-    let engine = owner_with(Config {
-        lease: Duration::from_secs(1),
-        ..Config::new(&*url, "http://127.0.0.1:1")
-    })
-    .await;
+    let engine = owner_with(with_lease(&*url, Duration::from_secs(1))).await;
     keep_working(&engine, sequence(2), echo());
     let client = connect(&url).await;
     client
@@ -397,11 +390,7 @@ async fn a_lock_that_somebody_keeps_refuses_nobody_s_data() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_of_one_workflow_s_row_ends_no_membership() {
     let url = database().await;
-    let engine = owner_with(Config {
-        lease: Duration::from_secs(1),
-        ..Config::new(&*url, "http://127.0.0.1:1")
-    })
-    .await;
+    let engine = owner_with(with_lease(&*url, Duration::from_secs(1))).await;
     let held = engine
         .start_workflow(&namespace(), start("seq", "held"))
         .await;

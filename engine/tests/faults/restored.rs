@@ -2,23 +2,17 @@
 
 use std::time::Duration;
 
-use engine::{Config, Engine, Role};
+use engine::{Engine, Role};
 use futures::future::join_all;
 
 use crate::{
     alarm,
     instance::Instance,
+    lease::with_lease,
     ledger::{Ledger, keep_working},
     proxy::{Action, LOOK_UP, Proxy},
     support::*,
 };
-
-fn with_lease(url: &str, lease: Duration) -> Config {
-    Config {
-        lease,
-        ..Config::new(url, "http://127.0.0.1:1")
-    }
-}
 
 /// Long enough that the lease is not renewed in a test.
 const LONG: Duration = Duration::from_mins(5);
@@ -31,7 +25,7 @@ async fn rows_are_never_written_after_those_that_a_restore_took_away() {
     let mut postgres = Instance::start().await;
     let url = postgres.database("engine", "").await;
     let (proxy, through) = Proxy::before_url(&url).await;
-    let engine = owner_with(with_lease(&through, LONG)).await;
+    let engine = owner_with(with_lease(&*through, LONG)).await;
     postgres.stop();
     postgres.keep();
     postgres.run().await;
@@ -70,7 +64,7 @@ async fn a_restore_under_an_idle_engine_is_an_alarm_and_everything_is_read_anew(
     alarm::listen();
     let mut postgres = Instance::start().await;
     let url = postgres.database("engine", "").await;
-    let engine = owner_with(with_lease(&url, SHORT)).await;
+    let engine = owner_with(with_lease(&*url, SHORT)).await;
     keep_working(&engine, sequence(2), echo());
     let ledger = Ledger::default();
     ledger.run(&engine, "kept", 2).await;
@@ -112,7 +106,7 @@ async fn another_database_in_the_place_of_the_first_is_an_alarm() {
     let name = first.rsplit_once('/').unwrap().1;
     let second = postgres.database(name, "").await;
     owner(&second).await.close().await;
-    let engine = owner_with(with_lease(&through, SHORT)).await;
+    let engine = owner_with(with_lease(&*through, SHORT)).await;
     keep_working(&engine, sequence(2), echo());
     let before = Ledger::default();
     before.run(&engine, "w", 2).await;
@@ -159,7 +153,7 @@ async fn each_member_misses_what_a_restore_took_from_it_whoever_comes_back_first
     alarm::listen();
     let mut postgres = Instance::start().await;
     let url = postgres.database("engine", "").await;
-    let open = || Engine::open(with_lease(&url, SHORT));
+    let open = || Engine::open(with_lease(&*url, SHORT));
     let engines = [open().await.unwrap(), open().await.unwrap()];
     both_serve(&engines).await;
     postgres.stop();
@@ -191,7 +185,7 @@ async fn a_failover_that_lost_nothing_is_told_and_is_no_alarm() {
     alarm::listen();
     let mut postgres = Instance::start().await;
     let url = postgres.database("engine", "").await;
-    let engine = owner_with(with_lease(&url, SHORT)).await;
+    let engine = owner_with(with_lease(&*url, SHORT)).await;
     keep_working(&engine, sequence(2), echo());
     let ledger = Ledger::default();
     ledger.run(&engine, "before", 2).await;

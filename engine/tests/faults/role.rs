@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     instance::Instance,
+    lease::with_lease,
     ledger::{Ledger, keep_working},
     support::*,
 };
@@ -43,10 +44,7 @@ async fn a_plain_role_whose_settings_are_not_made_for_the_engine_is_enough() {
     let postgres = Instance::start().await;
     let url = hostile(&postgres).await;
     let lease = Duration::from_secs(1);
-    let config = || Config {
-        lease,
-        ..Config::new(&*url, format!("http://127.0.0.1:{}", 1))
-    };
+    let config = || with_lease(&*url, lease);
     let engine = owner_with(config()).await;
     keep_working(&engine, sequence(2), echo());
     let ledger = Ledger::default();
@@ -112,10 +110,7 @@ async fn all_that_a_member_writes_is_durable_whatever_its_role_says() {
     let postgres = Instance::start().await;
     let url = hostile(&postgres).await;
     let superuser = postgres.url_of("engine");
-    let config = || Config {
-        lease: Duration::from_secs(1),
-        ..Config::new(&*url, "http://127.0.0.1:1")
-    };
+    let config = || with_lease(&*url, Duration::from_secs(1));
     let engine = owner_with(config()).await;
     execute(&superuser, NOTES).await;
     keep_working(&engine, sequence(2), echo());
@@ -138,10 +133,7 @@ async fn a_session_of_another_role_is_none_of_a_members_whatever_it_calls_itself
     let postgres = Instance::start().await;
     let url = hostile(&postgres).await;
     let superuser = postgres.url_of("engine");
-    let config = || Config {
-        lease: Duration::from_secs(1),
-        ..Config::new(&*url, "http://127.0.0.1:1")
-    };
+    let config = || with_lease(&*url, Duration::from_secs(1));
     let engines = [owner_with(config()).await, owner_with(config()).await];
     let serving = join_all(engines.iter().map(|engine| engine.serving(300)));
     tokio::time::timeout(PATIENCE, serving)

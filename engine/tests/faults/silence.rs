@@ -6,24 +6,17 @@ use engine::{Config, Engine, Role};
 
 use crate::{
     alarm,
+    lease::with_lease,
     ledger::{Ledger, keep_working},
     proxy::{Action, COMMITTED, GIVE, Proxy, Side},
     support::*,
 };
 
-/// An engine whose lease is short, so that a test need not be long.
-fn short(url: &str, lease: Duration) -> Config {
-    Config {
-        lease,
-        ..Config::new(url, "http://127.0.0.1:1")
-    }
-}
-
 /// A stall of three leases: another member that reaches Postgres takes over in the middle of it.
 async fn a_stall_hands_over(lease: Duration) {
     let url = database().await;
     let (proxy, through) = Proxy::before_url(&url).await;
-    let stalled = owner_with(short(&through, lease)).await;
+    let stalled = owner_with(with_lease(&*through, lease)).await;
     let ledger = Ledger::default();
     let started = stalled
         .start_workflow(&namespace(), start("seq", "before"))
@@ -32,7 +25,7 @@ async fn a_stall_hands_over(lease: Duration) {
     ledger.started("before", started.run_id);
     proxy.stall();
     // It joins while the other one can't give anything away.
-    let other = Engine::open(short(&url, lease)).await.unwrap();
+    let other = Engine::open(with_lease(&*url, lease)).await.unwrap();
     let since = Instant::now();
     let (engine, request) = (stalled.clone(), start("seq", "during"));
     let (asked, again) = (request.clone(), namespace());
@@ -89,7 +82,7 @@ async fn an_engine_alone_goes_on_after_a_stall() {
     let lease = Duration::from_millis(500);
     let url = database().await;
     let (proxy, through) = Proxy::before_url(&url).await;
-    let engine = owner_with(short(&through, lease)).await;
+    let engine = owner_with(with_lease(&*through, lease)).await;
     keep_working(&engine, sequence(2), echo());
     let ledger = Ledger::default();
     ledger.run(&engine, "before", 2).await;
@@ -117,11 +110,11 @@ fn watchers(n: usize) -> String {
 async fn a_member_that_can_not_be_reached_does_not_keep_others_from_taking_over() {
     let lease = Duration::from_millis(500);
     let url = database().await;
-    let first = owner_with(short(&url, lease)).await;
+    let first = owner_with(with_lease(&*url, lease)).await;
     let (proxy, through) = Proxy::before_url(&url).await;
-    let _gone = Engine::open(short(&through, lease)).await.unwrap();
+    let _gone = Engine::open(with_lease(&*through, lease)).await.unwrap();
     until(&url, &watchers(2)).await;
-    let last = Engine::open(short(&url, lease)).await.unwrap();
+    let last = Engine::open(with_lease(&*url, lease)).await.unwrap();
     until(&url, &watchers(3)).await;
     // It watches one of the others, and Postgres does not know that nobody is there.
     proxy.stall();
@@ -140,9 +133,9 @@ async fn a_member_that_stops_in_the_middle_of_a_change_does_not_keep_others_from
     let url = database().await;
     let (proxy, through) = Proxy::before_url(&url).await;
     // Its lease is long: nobody replaces it.
-    let _stopped = owner_with(short(&through, Duration::from_mins(5))).await;
+    let _stopped = owner_with(with_lease(&*through, Duration::from_mins(5))).await;
     let mut given = proxy.once(GIVE, Action::Hold);
-    let open = || Engine::open(short(&url, Duration::from_mins(5)));
+    let open = || Engine::open(with_lease(&*url, Duration::from_mins(5)));
     let _second = open().await.unwrap();
     given.reached().await;
     let _third = open().await.unwrap();
@@ -154,7 +147,7 @@ async fn sessions_of_others_outlive_a_member_that_is_replaced() {
     let lease = Duration::from_millis(500);
     let url = database().await;
     let (proxy, through) = Proxy::before_url(&url).await;
-    let _gone = owner_with(short(&through, lease)).await;
+    let _gone = owner_with(with_lease(&*through, lease)).await;
     let names = [
         "",
         "coreason",
@@ -168,7 +161,7 @@ async fn sessions_of_others_outlive_a_member_that_is_replaced() {
         strangers.push(stranger);
     }
     proxy.stall();
-    let other = Engine::open(short(&url, lease)).await.unwrap();
+    let other = Engine::open(with_lease(&*url, lease)).await.unwrap();
     tokio::time::timeout(PATIENCE, other.serving(1024))
         .await
         .expect("it takes over");
@@ -206,7 +199,7 @@ async fn a_half_open_owner_recovers(unheard: Side, only_committers: bool) {
     let lease = Duration::from_millis(500);
     let url = database().await;
     let (proxy, through) = Proxy::before_url(&url).await;
-    let engine = owner_with(short(&through, lease)).await;
+    let engine = owner_with(with_lease(&*through, lease)).await;
     keep_working(&engine, sequence(2), echo());
     let ledger = Ledger::default();
     ledger.run(&engine, "before", 2).await;

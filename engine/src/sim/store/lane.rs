@@ -7,15 +7,21 @@ use tokio::sync::oneshot;
 
 use super::{
     super::{
+        odds::happens,
         planted::{Bug, planted},
         world::dawdle,
     },
-    Curse, LEASE, Lock, Memory, failed, happens,
+    failure::failed,
+    lock::Lock,
+    memory::{LEASE, Memory},
+    tables::Curse,
 };
 use crate::store::{
-    Connection, NotCommitted, Term,
-    commit::{Conflicts, Item, Settled},
+    Connection, Term,
+    commit::{Conflicts, Item, NotCommitted, Settled},
 };
+
+type Reply = oneshot::Sender<Result<Conflicts, NotCommitted>>;
 
 struct Batch {
     backend: i32,
@@ -82,46 +88,40 @@ impl Connection for Lane {
 
 impl Memory {
     /// Does a batch as the server does, whether or not its client still lives.
-    async fn serve(self, request: Batch, reply: oneshot::Sender<Result<Conflicts, NotCommitted>>) {
-        let Batch {
-            backend,
-            slot,
-            term,
-            number,
-            items,
-            settled,
-        } = request;
-        let row = Lock::Slot(term.owner, slot);
+    async fn serve(self, batch: Batch, reply: Reply) {
+        let row = Lock::Slot(batch.term.owner, batch.slot);
         dawdle(1).await;
-        if !self.state().backends.contains_key(&backend) {
+        if !self.state().backends.contains_key(&batch.backend) {
             return;
         }
-        if self.lock(row, backend, LEASE).await.is_err() {
+        if self.lock(row, batch.backend, LEASE).await.is_err() {
             // Ended, or too late: nobody knows which until it asks.
-            self.end_backend(backend);
+            self.end_backend(batch.backend);
             return;
         }
-        if self.state().fenced(term) {
-            self.free(row, backend);
+        if self.state().fenced(batch.term) {
+            self.free(row, batch.backend);
             let _ = reply.send(Err(NotCommitted::Fenced));
             return;
         }
-        let (odds, curse) = {
-            let state = self.state();
-            (state.odds, state.curse_of(&items))
-        };
-        if let Some(curse) = curse {
-            if curse == Curse::Hangs {
-                tokio::time::sleep(LEASE).await;
-            }
-            if curse == Curse::Fails {
+        let curse = self.state().curse_of(&batch.items);
+        match curse {
+            Some(Curse::Fails) => {
                 let _ = reply.send(Err(NotCommitted::Doubtful(failed())));
-                self.free(row, backend);
-            } else {
-                self.end_backend(backend);
+                self.free(row, batch.backend);
             }
-            return;
+            Some(Curse::Hangs) => {
+                tokio::time::sleep(LEASE).await;
+                self.end_backend(batch.backend);
+            }
+            Some(Curse::Cut) => self.end_backend(batch.backend),
+            None => self.write(row, batch, reply).await,
         }
+    }
+
+    /// Writes a batch whose row is locked, unless something goes wrong.
+    async fn write(self, row: Lock, batch: Batch, reply: Reply) {
+        let odds = self.state().odds;
         let early = planted(Bug::EarlyReply);
         let mut reply = Some(reply);
         if early && let Some(reply) = reply.take() {
@@ -129,48 +129,53 @@ impl Memory {
         }
         dawdle(if happens(odds.slow) { 500 } else { 3 }).await;
         if happens(odds.refused) && !early {
-            self.free(row, backend);
+            self.free(row, batch.backend);
             if let Some(reply) = reply.take() {
                 let _ = reply.send(Err(NotCommitted::TryAgain(failed())));
             }
             return;
         }
         if happens(odds.cut_before) {
-            self.end_backend(backend);
+            self.end_backend(batch.backend);
             return;
         }
-        let answer = {
-            let mut state = self.state();
-            // Its transaction was rolled back when somebody ended it.
-            if !state.holds(row, backend) {
-                return;
-            }
-            state.free(row, backend);
-            match state.apply(term, &items) {
-                Ok(lost) => {
-                    state.batch_log.insert((term.owner, slot, number));
-                    state.committed.insert((term.owner, slot, number));
-                    for settled in &settled {
-                        state.outbox.remove(&settled.run_id);
-                    }
-                    Ok(Conflicts(lost))
-                }
-                Err(violation) => {
-                    state.checks.violated(violation);
-                    Err(NotCommitted::Fenced)
-                }
-            }
+        let Some(answer) = self.apply(row, &batch) else {
+            return;
         };
         self.changed.notify_waiters();
         if happens(odds.cut_after) {
-            self.end_backend(backend);
+            self.end_backend(batch.backend);
             return;
         }
         dawdle(if happens(odds.slow) { 500 } else { 2 }).await;
         if let Some(reply) = reply.take()
-            && self.state().backends.contains_key(&backend)
+            && self.state().backends.contains_key(&batch.backend)
         {
             let _ = reply.send(answer);
+        }
+    }
+
+    /// Writes a batch; `None` where its transaction was rolled back when somebody ended it.
+    fn apply(&self, row: Lock, batch: &Batch) -> Option<Result<Conflicts, NotCommitted>> {
+        let mut state = self.state();
+        if !state.holds(row, batch.backend) {
+            return None;
+        }
+        state.free(row, batch.backend);
+        match state.apply(batch.term, &batch.items) {
+            Ok(lost) => {
+                let key = (batch.term.owner, batch.slot, batch.number);
+                state.batch_log.insert(key);
+                state.committed.insert(key);
+                for settled in &batch.settled {
+                    state.outbox.remove(&settled.run_id);
+                }
+                Some(Ok(Conflicts(lost)))
+            }
+            Err(violation) => {
+                state.checks.violated(violation);
+                Some(Err(NotCommitted::Fenced))
+            }
         }
     }
 

@@ -8,8 +8,10 @@ use uuid::Uuid;
 
 use super::{
     super::world::{dawdle, now},
-    Lock, Memory, State, failed,
-    tables::Member,
+    failure::failed,
+    lock::Lock,
+    memory::Memory,
+    tables::{Member, State},
 };
 use crate::store::{Answer, Error, Session, Term};
 

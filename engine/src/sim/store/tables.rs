@@ -12,12 +12,12 @@ use uuid::Uuid;
 use super::{
     super::{
         checks::{Checks, Violation},
-        histories::Instead,
+        namespace::ns,
+        odds::{Instead, Odds},
         planted::{Bug, planted},
         world::now,
     },
-    Odds, ns,
-    transaction::{Hold, Lock},
+    lock::{Hold, Lock},
 };
 use crate::{
     placement, shard,
@@ -25,9 +25,9 @@ use crate::{
         Error, Term,
         acknowledged::Held,
         commit::{Item, OpenRow},
-        connect::Session,
         load::{Folding, Header, Loaded, Row},
         ownership::Placed,
+        session::Session,
     },
 };
 

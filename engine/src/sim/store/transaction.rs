@@ -7,14 +7,16 @@ use tokio::{
     sync::oneshot,
     time::{sleep, timeout},
 };
-use uuid::Uuid;
 
 use super::{
     super::{
         planted::{Bug, planted},
         world::{dawdle, now},
     },
-    LockTimeout, Memory, State, failed,
+    failure::{LockTimeout, failed},
+    lock::{Hold, Lock},
+    memory::Memory,
+    tables::State,
 };
 use crate::{
     limits::{IDLE_IN_TRANSACTION_MAX, LOCK_WAIT_MAX},
@@ -23,20 +25,6 @@ use crate::{
 
 /// What is held for longer is held by somebody who does nothing: idle transactions end before, and batches take less.
 const HELD_MAX: Duration = Duration::from_secs(5);
-
-/// A row that is locked, in the order in which each transaction locks them (`migrations/0001_core.sql`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Lock {
-    Slot(Uuid, i16),
-    Cluster,
-}
-
-/// Who holds a row, and since when.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Hold {
-    pub(super) backend: i32,
-    since: history::Timestamp,
-}
 
 impl State {
     pub(super) fn holds(&self, lock: Lock, backend: i32) -> bool {

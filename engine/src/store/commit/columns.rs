@@ -1,52 +1,15 @@
 //! A batch as the arrays that `commit_batch` takes.
 
-use std::{collections::BTreeMap, error::Error};
+use std::collections::BTreeMap;
 
-use bytes::BytesMut;
 use foldhash::HashMap;
-use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use history::{EventId, RunId, Timestamp};
 use uuid::Uuid;
 
-use super::{CloseRow, HistoryRow, Item, OpenRow, Settled, StartRow};
-
-/// An argument of `commit_batch`: a place for each row of a group. NULL without any, because PL/pgSQL makes a copy of each array.
-#[derive(Debug)]
-pub(super) struct Column<T>(Vec<T>);
-
-impl<T> Default for Column<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T> Column<T> {
-    fn push(&mut self, value: T) {
-        self.0.push(value);
-    }
-
-    pub(super) fn iter(&self) -> std::slice::Iter<'_, T> {
-        self.0.iter()
-    }
-}
-
-impl<T: ToSql> ToSql for Column<T> {
-    fn to_sql(
-        &self,
-        of: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
-        if self.0.is_empty() {
-            return Ok(IsNull::Yes);
-        }
-        self.0.to_sql(of, out)
-    }
-
-    fn accepts(of: &Type) -> bool {
-        <Vec<T> as ToSql>::accepts(of)
-    }
-
-    to_sql_checked!();
-}
+use super::{
+    column::Column,
+    item::{CloseRow, HistoryRow, Item, OpenRow, Settled, StartRow},
+};
 
 /// Items as the columns of their groups.
 #[derive(Default)]
@@ -56,11 +19,11 @@ pub(super) struct Columns<'a> {
     pub(super) history: Rows<'a>,
     pub(super) closes: Closes,
     pub(super) open: Open,
-    pub(super) gone: (Column<i16>, Column<Uuid>),
+    pub(super) gone: Runs,
     pub(super) outbox: Outbox,
     pub(super) attempts: Attempts<'a>,
     pub(super) over: Over,
-    pub(super) settled: (Column<i16>, Column<Uuid>),
+    pub(super) settled: Runs,
 }
 
 #[derive(Default)]
@@ -139,14 +102,18 @@ pub(super) struct Over {
     pub(super) event_id: Column<i64>,
 }
 
+#[derive(Default)]
+pub(super) struct Runs {
+    pub(super) shard: Column<i16>,
+    pub(super) run_id: Column<Uuid>,
+}
+
 impl<'a> Columns<'a> {
     pub(super) fn of(items: &'a [Item], settled: &[Settled]) -> Self {
         let mut columns = Self::default();
         // What a start in this batch must win for the other rows of its workflow to be written.
         let mut claims: HashMap<(i16, &str), Uuid> = HashMap::default();
-        // One statement can't change a row twice: what the last item says of a run is what counts.
-        let mut open_runs = BTreeMap::new();
-        let mut attempts = BTreeMap::new();
+        let mut last = Last::default();
         for item in items {
             let workflow = (item.namespace, item.workflow_id.as_str());
             if let (Some(first), Some(last)) = (item.starts.first(), item.starts.last()) {
@@ -156,63 +123,86 @@ impl<'a> Columns<'a> {
                     .push(item, last.run_id.0, first.previous_run_id.map(|id| id.0));
             }
             let claim = claims.get(&workflow).copied();
-            for start in &item.starts {
-                columns
-                    .starts
-                    .push(item, start, claim.unwrap_or(start.run_id.0));
-            }
-            for row in &item.rows {
-                columns.history.push(item.shard, row, claim);
-            }
-            for close in &item.closes {
-                columns.closes.push(item.shard, close);
-            }
-            if let Some(run_id) = item.owes {
-                columns.outbox.shard.push(item.shard);
-                columns.outbox.run_id.push(run_id.0);
-                columns.outbox.claim.push(claim);
-            }
-            if let Some((run_id, open)) = item.open {
-                open_runs.insert(run_id, (item.shard, open));
-            }
-            for attempt in &item.attempts {
-                let key = (attempt.run_id, attempt.event_id);
-                attempts.insert(key, (item.shard, attempt.note.as_deref(), claim));
+            columns.push(item, claim);
+            last.note(item, claim);
+        }
+        for (key, attempt) in last.attempts {
+            match attempt.note {
+                Some(note) => columns.attempts.push(key, attempt, note),
+                None => columns.over.push(attempt.shard, key),
             }
         }
-        for ((run_id, event_id), (shard, note, claim)) in attempts {
-            if let Some(note) = note {
-                columns.attempts.shard.push(shard);
-                columns.attempts.run_id.push(run_id.0);
-                columns.attempts.event_id.push(event_id.0);
-                columns.attempts.note.push(note);
-                columns.attempts.claim.push(claim);
-            } else {
-                columns.over.shard.push(shard);
-                columns.over.run_id.push(run_id.0);
-                columns.over.event_id.push(event_id.0);
+        for (run_id, open) in last.open {
+            match open.row {
+                OpenRow::Hot => columns.open.push(open.shard, run_id, false, None),
+                OpenRow::Parked(due_at) => columns.open.push(open.shard, run_id, true, due_at),
+                OpenRow::Gone => columns.gone.push(open.shard, run_id),
             }
         }
-        for (run_id, (shard, open)) in open_runs {
-            let (parked, due_at) = match open {
-                OpenRow::Hot => (false, None),
-                OpenRow::Parked(due_at) => (true, due_at),
-                OpenRow::Gone => {
-                    columns.gone.0.push(shard);
-                    columns.gone.1.push(run_id.0);
-                    continue;
-                }
-            };
-            columns.open.shard.push(shard);
-            columns.open.run_id.push(run_id.0);
-            columns.open.parked.push(parked);
-            columns.open.due_at.push(due_at.map(|at| at.0));
-        }
-        for key in settled {
-            columns.settled.0.push(key.shard);
-            columns.settled.1.push(key.run_id.0);
+        for run in settled {
+            columns.settled.push(run.shard, run.run_id);
         }
         columns
+    }
+
+    /// Adds the rows of an item of which a batch may have no second one.
+    fn push(&mut self, item: &'a Item, claim: Option<Uuid>) {
+        for start in &item.starts {
+            let claim = claim.unwrap_or(start.run_id.0);
+            self.starts.push(item, start, claim);
+        }
+        for row in &item.rows {
+            self.history.push(item.shard, row, claim);
+        }
+        for close in &item.closes {
+            self.closes.push(item.shard, close);
+        }
+        if let Some(run_id) = item.owes {
+            self.outbox.push(item.shard, run_id, claim);
+        }
+    }
+}
+
+/// What the last item of a batch says of a run, and of an attempt: one statement can't change a row twice.
+#[derive(Default)]
+struct Last<'a> {
+    open: BTreeMap<RunId, LastOpen>,
+    attempts: BTreeMap<AttemptKey, LastAttempt<'a>>,
+}
+
+struct LastOpen {
+    shard: i16,
+    row: OpenRow,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct AttemptKey {
+    run_id: RunId,
+    event_id: EventId,
+}
+
+#[derive(Clone, Copy)]
+struct LastAttempt<'a> {
+    shard: i16,
+    note: Option<&'a str>,
+    claim: Option<Uuid>,
+}
+
+impl<'a> Last<'a> {
+    fn note(&mut self, item: &'a Item, claim: Option<Uuid>) {
+        let shard = item.shard;
+        if let Some((run_id, row)) = item.open {
+            self.open.insert(run_id, LastOpen { shard, row });
+        }
+        for attempt in &item.attempts {
+            let key = AttemptKey {
+                run_id: attempt.run_id,
+                event_id: attempt.event_id,
+            };
+            let note = attempt.note.as_deref();
+            self.attempts
+                .insert(key, LastAttempt { shard, note, claim });
+        }
     }
 }
 
@@ -269,5 +259,47 @@ impl Closes {
         self.status.push(close.status);
         self.closed_at.push(close.closed_at.0);
         self.history_length.push(close.history_length);
+    }
+}
+
+impl Outbox {
+    fn push(&mut self, shard: i16, run_id: RunId, claim: Option<Uuid>) {
+        self.shard.push(shard);
+        self.run_id.push(run_id.0);
+        self.claim.push(claim);
+    }
+}
+
+impl Open {
+    fn push(&mut self, shard: i16, run_id: RunId, parked: bool, due_at: Option<Timestamp>) {
+        self.shard.push(shard);
+        self.run_id.push(run_id.0);
+        self.parked.push(parked);
+        self.due_at.push(due_at.map(|at| at.0));
+    }
+}
+
+impl<'a> Attempts<'a> {
+    fn push(&mut self, key: AttemptKey, attempt: LastAttempt<'a>, note: &'a str) {
+        self.shard.push(attempt.shard);
+        self.run_id.push(key.run_id.0);
+        self.event_id.push(key.event_id.0);
+        self.note.push(note);
+        self.claim.push(attempt.claim);
+    }
+}
+
+impl Over {
+    fn push(&mut self, shard: i16, key: AttemptKey) {
+        self.shard.push(shard);
+        self.run_id.push(key.run_id.0);
+        self.event_id.push(key.event_id.0);
+    }
+}
+
+impl Runs {
+    fn push(&mut self, shard: i16, run_id: RunId) {
+        self.shard.push(shard);
+        self.run_id.push(run_id.0);
     }
 }

@@ -27,7 +27,10 @@ use tokio_rustls::{
     },
 };
 
-use super::Error;
+use crate::store::{
+    Error,
+    address::sslmode::{Mode, Settings},
+};
 
 /// What asks a server for TLS.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
@@ -39,31 +42,6 @@ const SYSTEM_ROOTS: [&str; 4] = [
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
-
-/// How much is asked of the connection; libpq's `sslmode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Never encrypted.
-    Disable,
-    /// Encrypted if the server can, with whoever it is.
-    Prefer,
-    /// Encrypted, with whoever it is; verified by its authority where a root certificate is at hand.
-    Require,
-    /// Encrypted, with a server of an authority that is trusted.
-    VerifyCa,
-    /// The same, and it has the name by which it was called.
-    VerifyFull,
-}
-
-/// What a URL says of TLS.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) mode: Mode,
-    /// Authorities that are trusted; `system` stands for those of this machine.
-    pub(crate) root: Option<PathBuf>,
-    pub(crate) certificate: Option<PathBuf>,
-    pub(crate) key: Option<PathBuf>,
-}
 
 /// Makes a connection encrypted.
 #[derive(Clone)]
@@ -100,20 +78,20 @@ pub(crate) enum Refused {
     Handshake(#[source] std::io::Error),
 }
 
-impl Settings {
+impl Encryption {
     /// Reads the files that are named; `None` where nothing is to be encrypted.
-    pub(crate) fn encryption(&self) -> Result<Option<Encryption>, Error> {
-        if self.mode == Mode::Disable {
+    pub(super) fn of(settings: &Settings) -> Result<Option<Self>, Error> {
+        if settings.mode == Mode::Disable {
             return Ok(None);
         }
         let provider = Arc::new(crypto::ring::default_provider());
-        let verifier = Arc::new(self.verifier(&provider)?);
+        let verifier = Arc::new(Verifier::of(settings, &provider)?);
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::Address(error.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(verifier);
-        let config = match (&self.certificate, &self.key) {
+        let config = match (&settings.certificate, &settings.key) {
             (None, _) => config.with_no_client_auth(),
             (Some(file), None) => {
                 return Err(Error::Address(format!(
@@ -130,46 +108,10 @@ impl Settings {
                 config.map_err(|error| unusable(certificate, &error))?
             }
         };
-        Ok(Some(Encryption {
-            mode: self.mode,
+        Ok(Some(Self {
+            mode: settings.mode,
             connector: TlsConnector::from(Arc::new(config)),
         }))
-    }
-
-    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Verifier, Error> {
-        let algorithms = provider.signature_verification_algorithms;
-        let root = match (self.mode, &self.root) {
-            (Mode::Disable | Mode::Prefer, _) | (_, None) => None,
-            (_, Some(root)) => Some(root),
-        };
-        let Some(root) = root else {
-            return Ok(Verifier {
-                trust: None,
-                algorithms,
-            });
-        };
-        let trusted = if root == Path::new("system") {
-            system_roots()?
-        } else {
-            certificates(root)?
-        };
-        let mut roots = RootCertStore::empty();
-        let (added, _) = roots.add_parsable_certificates(trusted.iter().cloned());
-        if added == 0 {
-            return Err(unusable(root, &"it has no certificate of an authority"));
-        }
-        let chain =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-        let chain = chain.build().map_err(|error| unusable(root, &error))?;
-        let trust = Trust {
-            chain,
-            trusted,
-            by_name: self.mode == Mode::VerifyFull,
-        };
-        Ok(Verifier {
-            trust: Some(trust),
-            algorithms,
-        })
     }
 }
 
@@ -251,6 +193,44 @@ struct Verifier {
     /// `None`: whoever it is.
     trust: Option<Trust>,
     algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Verifier {
+    fn of(settings: &Settings, provider: &Arc<CryptoProvider>) -> Result<Self, Error> {
+        let algorithms = provider.signature_verification_algorithms;
+        let root = match (settings.mode, &settings.root) {
+            (Mode::Disable | Mode::Prefer, _) | (_, None) => None,
+            (_, Some(root)) => Some(root),
+        };
+        let Some(root) = root else {
+            return Ok(Self {
+                trust: None,
+                algorithms,
+            });
+        };
+        let trusted = if root == Path::new("system") {
+            system_roots()?
+        } else {
+            certificates(root)?
+        };
+        let mut roots = RootCertStore::empty();
+        let (added, _) = roots.add_parsable_certificates(trusted.iter().cloned());
+        if added == 0 {
+            return Err(unusable(root, &"it has no certificate of an authority"));
+        }
+        let chain =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+        let chain = chain.build().map_err(|error| unusable(root, &error))?;
+        let trust = Trust {
+            chain,
+            trusted,
+            by_name: settings.mode == Mode::VerifyFull,
+        };
+        Ok(Self {
+            trust: Some(trust),
+            algorithms,
+        })
+    }
 }
 
 impl ServerCertVerifier for Verifier {

@@ -6,28 +6,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Error;
-use crate::limits::PING_TIMEOUT;
+use crate::{limits::PING_TIMEOUT, store::Error};
 
 /// What a server answers to the question for its [`Time`]: the system identifier, and the timeline unless it is a standby, which writes
 /// nothing of which there could be a place.
-pub(super) const TIME: &str = "SELECT system_identifier,
+pub(in crate::store) const TIME: &str = "SELECT system_identifier,
            CASE WHEN NOT pg_is_in_recovery()
                 THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END
     FROM pg_control_system()";
 
 /// Which database a server has, and which time of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Time {
+pub(in crate::store) struct Time {
     /// The number that a cluster gets when it is made; copies of it have the same.
-    pub(super) system: i64,
+    pub(in crate::store) system: i64,
     /// Grows when a standby is promoted, or a backup restored to some moment.
-    pub(super) timeline: i64,
+    pub(in crate::store) timeline: i64,
 }
 
 /// The latest one that a session has met.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Latest(Arc<Mutex<State>>);
+pub(in crate::store) struct Latest(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -43,7 +42,7 @@ impl Latest {
     }
 
     /// Takes note of the one that a session meets. Says whether it will do: one that was replaced does not.
-    pub(super) fn meet(&self, met: Time) -> bool {
+    pub(in crate::store) fn meet(&self, met: Time) -> bool {
         let mut state = self.state();
         let Some(known) = state.time.replace(met) else {
             return true;
@@ -59,7 +58,7 @@ impl Latest {
     }
 
     /// Begins to look whether another one comes.
-    pub(super) fn begin(&self) -> Since {
+    pub(in crate::store) fn begin(&self) -> Since {
         Since {
             failovers: self.state().failovers,
             latest: self.clone(),
@@ -67,7 +66,7 @@ impl Latest {
     }
 
     /// Says whether another one came while a connection of this age was there, or was being opened.
-    pub(super) fn came_within(&self, age: Duration) -> bool {
+    pub(in crate::store) fn came_within(&self, age: Duration) -> bool {
         let came_at = self.state().failed_over_at;
         came_at.is_some_and(|came_at| came_at.elapsed() <= age.saturating_add(PING_TIMEOUT))
     }
@@ -75,7 +74,7 @@ impl Latest {
 
 /// A moment. What was opened after it speaks to the server that was the latest then, or to a later one.
 #[derive(Debug)]
-pub(super) struct Since {
+pub(in crate::store) struct Since {
     latest: Latest,
     failovers: u64,
 }
@@ -83,7 +82,7 @@ pub(super) struct Since {
 impl Since {
     /// # Errors
     /// [`Error::FailedOver`] when a session has met another server or time since.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(in crate::store) fn check(&self) -> Result<(), Error> {
         if self.latest.state().failovers == self.failovers {
             Ok(())
         } else {

@@ -3,7 +3,7 @@
 
 use std::{env, fmt, fs, io, os::unix::fs::PermissionsExt as _, path::Path, path::PathBuf};
 
-use super::address::Host;
+use super::host::Host;
 
 /// Where sockets are unless told: to a password file such a folder is `localhost`.
 const USUAL_SOCKETS: [&str; 3] = ["/tmp", "/run/postgresql", "/var/run/postgresql"];

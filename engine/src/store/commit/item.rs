@@ -1,0 +1,99 @@
+//! What is committed: the rows of one workflow id, decided together.
+
+use history::{RunId, chain::Hash, ids::WorkflowId};
+
+/// A row of `history`.
+#[derive(Debug, Clone)]
+pub struct HistoryRow {
+    pub run_id: RunId,
+    pub seq: i32,
+    pub first_event_id: i64,
+    pub records: String,
+    pub hash: Hash,
+}
+
+/// A row of `execution` and what it does to `current_run`.
+#[derive(Debug, Clone)]
+pub struct StartRow {
+    pub run_id: RunId,
+    pub workflow_type: history::WorkflowType,
+    pub task_queue: history::TaskQueue,
+    pub first_run_id: RunId,
+    pub parent: Option<history::WorkflowExecution>,
+    pub request_id: Option<history::RequestId>,
+    /// The run that the id meant before, as the owner knows it.
+    pub previous_run_id: Option<RunId>,
+    pub started_at: history::Timestamp,
+}
+
+/// What a close changes in `execution`.
+#[derive(Debug, Clone)]
+pub struct CloseRow {
+    pub run_id: RunId,
+    pub status: i16,
+    pub closed_at: history::Timestamp,
+    pub history_length: i64,
+}
+
+/// What `open_run` says of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenRow {
+    /// It is open and in memory.
+    Hot,
+    /// It is open and not in memory, and due then.
+    Parked(Option<history::Timestamp>),
+    /// It is closed: no row.
+    Gone,
+}
+
+/// A row of `attempt`, or that it goes.
+#[derive(Debug, Clone)]
+pub struct AttemptRow {
+    pub run_id: RunId,
+    pub event_id: history::EventId,
+    /// What it is to say; `None` when the activity or workflow task is over.
+    pub note: Option<String>,
+}
+
+/// A run's part in an item, by the number that the run gave it.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    pub run_id: RunId,
+    pub number: u64,
+}
+
+/// A run whose debts are all paid: its row of `outbox` may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Settled {
+    pub shard: i16,
+    pub run_id: RunId,
+}
+
+/// What is committed or refused as a whole: all rows of one workflow id.
+#[derive(Debug, Clone)]
+pub struct Item {
+    pub shard: i16,
+    pub namespace: i16,
+    pub workflow_id: WorkflowId,
+    /// The folding that decided this; what belongs to a dropped one is not written.
+    pub incarnation: u64,
+    /// Whose records and attempts these are.
+    pub parts: Vec<Part>,
+    pub rows: Vec<HistoryRow>,
+    pub attempts: Vec<AttemptRow>,
+    pub starts: Vec<StartRow>,
+    pub closes: Vec<CloseRow>,
+    /// What `open_run` is to say of a run from now on.
+    pub open: Option<(RunId, OpenRow)>,
+    /// This run closes and owes others something.
+    pub owes: Option<RunId>,
+}
+
+impl Item {
+    /// Returns the bytes it counts for in a batch.
+    pub fn bytes(&self) -> usize {
+        let rows = self.rows.iter().map(|row| row.records.len() + 128);
+        let notes = self.attempts.iter().filter_map(|row| row.note.as_ref());
+        rows.chain(notes.map(|note| note.len() + 128)).sum()
+    }
+}

@@ -1,0 +1,10 @@
+//! The codes by which a server says what kind of failure it met, as far as the engine tells them apart.
+
+/// A statement took too long. Postgres: `query_canceled`.
+pub(crate) const QUERY_CANCELED: &str = "57014";
+/// Another session keeps a lock for too long. Postgres: `lock_not_available`.
+pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// The role has no right to what it asks for. Postgres: `insufficient_privilege`.
+pub(crate) const INSUFFICIENT_PRIVILEGE: &str = "42501";
+/// The process that sent a batch has its slot no more. Raised by `commit_batch` alone.
+pub(crate) const FENCED: &str = "CR001";
