@@ -123,8 +123,9 @@ impl<'a> Draft<'a> {
     /// Adds an event, and names the event of its start in it if that was added here.
     fn event_after_its_start(&mut self, mut kind: EventKind) {
         let starts = start_of(&kind);
-        if let Some((subject, started_event_id)) = end_of(&mut kind)
+        if let Some(subject) = end_of(&kind)
             && let Some(id) = self.starts.get(&subject)
+            && let Some(started_event_id) = kind.started_event_id_mut()
         {
             *started_event_id = *id;
         }
