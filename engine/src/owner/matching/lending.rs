@@ -55,12 +55,8 @@ impl Token {
 
     fn of_answer(answer: &FromWorker) -> Option<Self> {
         match answer {
-            FromWorker::WorkflowTaskCompleted { token, .. }
-            | FromWorker::WorkflowTaskFailed { token, .. } => Some(Self::Workflow(token.clone())),
-            FromWorker::ActivityTaskCompleted { token, .. }
-            | FromWorker::ActivityTaskFailed { token, .. }
-            | FromWorker::ActivityTaskCanceled { token, .. }
-            | FromWorker::ActivityHeartbeat { token, .. } => Some(Self::Activity(token.clone())),
+            FromWorker::WorkflowTask { token, .. } => Some(Self::Workflow(token.clone())),
+            FromWorker::ActivityTask { token, .. } => Some(Self::Activity(token.clone())),
             FromWorker::Draining => None,
         }
     }
@@ -398,7 +394,7 @@ impl Owner {
         let Some(token) = Token::of_answer(&answer) else {
             return Some(answer);
         };
-        if matches!(answer, FromWorker::ActivityHeartbeat { .. }) {
+        if matches!(&answer, FromWorker::ActivityTask { answer, .. } if !answer.ends_attempt()) {
             match lent.tasks.get(&token).copied() {
                 Some(Whose::Of(member)) => self.post_answer(member, session, answer, true),
                 Some(Whose::Nobodys) => {}
