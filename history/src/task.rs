@@ -17,7 +17,8 @@ use crate::{
     time::{Millis, Timestamp},
 };
 
-/// Names one hand-out of a workflow task. An answer with a token that is no longer current is refused.
+/// Names one hand-out of a workflow task: in all of the cluster there is no other with an equal token. An answer with a token that is
+/// no longer current is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct WorkflowTaskToken {
     /// The run's namespace.
@@ -33,7 +34,8 @@ pub struct WorkflowTaskToken {
     /// Which attempt, from 1.
     pub attempt: u32,
     /// The folding of the run that the task was built on: a run that was dropped from memory and
-    /// folded again has another one, so that no answer lands on a history it was not built on.
+    /// folded again, by this member or another, has another one, so that no answer lands on a history it was not built on. Its upper
+    /// half is the epoch of the member, which the database gives to one member only, its lower half counts that member's foldings.
     pub incarnation: u64,
 }
 
@@ -79,8 +81,8 @@ pub struct Misfit {
     pub problem: String,
 }
 
-/// Names one hand-out of an attempt of an activity. The same attempt is handed out again when its start was not durable before its
-/// run went to another member.
+/// Names one hand-out of an attempt of an activity: in all of the cluster there is no other with an equal token. The same attempt is
+/// handed out again when its start was not durable before its run went to another member.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ActivityTaskToken {
     /// The run's namespace.
@@ -93,7 +95,8 @@ pub struct ActivityTaskToken {
     pub scheduled_event_id: EventId,
     /// Which attempt, from 1.
     pub attempt: u32,
-    /// The folding of the run that handed it out: each hands an attempt out once. An answer counts whichever folding it is of.
+    /// The folding of the run that handed it out, as in [`WorkflowTaskToken::incarnation`]: each hands an attempt out once. An answer
+    /// counts whichever folding it is of.
     pub incarnation: u64,
 }
 
@@ -172,10 +175,29 @@ pub enum ToWorker {
 /// What a worker sends to its engine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum FromWorker {
-    /// Workflow code ran as far as it could.
-    WorkflowTaskCompleted {
+    /// What became of a turn.
+    WorkflowTask {
         /// Of the task.
         token: WorkflowTaskToken,
+        /// The worker's word.
+        answer: WorkflowTaskAnswer,
+    },
+    /// What there is to say of an attempt.
+    ActivityTask {
+        /// Of the attempt.
+        token: ActivityTaskToken,
+        /// The worker's word.
+        answer: ActivityTaskAnswer,
+    },
+    /// The worker takes no new tasks and will leave when those it has are done.
+    Draining,
+}
+
+/// What became of a turn. Each answer ends its task.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum WorkflowTaskAnswer {
+    /// Workflow code ran as far as it could.
+    Completed {
         /// What it asks for, in order.
         commands: Vec<Command>,
         /// What the SDK needs to know again at replay.
@@ -186,44 +208,47 @@ pub enum FromWorker {
         unread_signals: Vec<UnreadSignals>,
     },
     /// Workflow code could not run: it panicked, is unknown here, or disagrees with its history.
-    WorkflowTaskFailed {
-        /// Of the task.
-        token: WorkflowTaskToken,
+    Failed {
         /// Why.
         cause: WorkflowTaskFailedCause,
         /// More of why.
         failure: Box<Failure>,
     },
-    /// An activity returned.
-    ActivityTaskCompleted {
-        /// Of the attempt.
-        token: ActivityTaskToken,
-        /// What it returned.
+}
+
+/// What a worker says of an attempt: the first word that ends it counts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum ActivityTaskAnswer {
+    /// It returned.
+    Completed {
+        /// What.
         result: Payloads,
     },
-    /// An activity failed.
-    ActivityTaskFailed {
-        /// Of the attempt.
-        token: ActivityTaskToken,
+    /// It failed.
+    Failed {
         /// How.
         failure: Box<Failure>,
     },
-    /// An activity ended as canceled.
-    ActivityTaskCanceled {
-        /// Of the attempt.
-        token: ActivityTaskToken,
+    /// It ended as canceled.
+    Canceled {
         /// What it said of it.
         details: Payloads,
     },
-    /// An activity is still alive.
-    ActivityHeartbeat {
-        /// Of the attempt.
-        token: ActivityTaskToken,
+    /// It is still alive.
+    Heartbeat {
         /// How far it is.
         details: Payloads,
     },
-    /// The worker takes no new tasks and will leave when those it has are done.
-    Draining,
+}
+
+impl ActivityTaskAnswer {
+    /// Says whether the attempt is over, so that its slot is free.
+    pub fn ends_attempt(&self) -> bool {
+        match self {
+            Self::Completed { .. } | Self::Failed { .. } | Self::Canceled { .. } => true,
+            Self::Heartbeat { .. } => false,
+        }
+    }
 }
 
 /// Where a worker's tasks go: straight to its threads in the same process, or onto a wire. When the last clone is dropped

@@ -2,9 +2,12 @@
 
 use history::{
     EventId, RunId, Timestamp,
-    decide::{self, HeartbeatActivity, StartActivityTask},
+    decide::{
+        self, CancelActivityTask, CompleteActivityTask, FailActivityTask, HeartbeatActivity,
+        StartActivityTask,
+    },
     execution::AttemptState,
-    task::{ActivityTask, ActivityTaskToken, ToWorker},
+    task::{ActivityTask, ActivityTaskAnswer, ActivityTaskToken, ToWorker},
 };
 
 use crate::{
@@ -16,18 +19,66 @@ use crate::{
 };
 
 impl Owner {
-    pub(super) fn heartbeat(
+    /// Takes what a worker says of an attempt. An answer to one that is over changes nothing, and nobody waits to hear so.
+    pub(super) fn activity_task_answered(
+        &mut self,
+        run_id: RunId,
+        session: SessionId,
+        token: ActivityTaskToken,
+        answer: ActivityTaskAnswer,
+    ) {
+        let (now, identity) = (self.now(), self.identity(session));
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
+        let execution = &run.execution;
+        let (scheduled_event_id, attempt) = (token.scheduled_event_id, token.attempt);
+        let decision = match answer {
+            ActivityTaskAnswer::Completed { result } => {
+                let request = CompleteActivityTask {
+                    scheduled_event_id,
+                    attempt,
+                    result,
+                    identity,
+                };
+                decide::complete_activity_task(execution, &request, now)
+            }
+            ActivityTaskAnswer::Failed { failure } => {
+                let request = FailActivityTask {
+                    scheduled_event_id,
+                    attempt,
+                    failure: *failure,
+                    identity,
+                };
+                decide::fail_activity_task(execution, &request, now)
+            }
+            ActivityTaskAnswer::Canceled { details } => {
+                let request = CancelActivityTask {
+                    scheduled_event_id,
+                    attempt,
+                    details,
+                    identity,
+                };
+                decide::cancel_activity_task(execution, &request, now)
+            }
+            ActivityTaskAnswer::Heartbeat { details } => {
+                return self.heartbeat(run_id, session, token, details);
+            }
+        };
+        if let Ok(decision) = &decision {
+            self.tell_refusal(session, token, decision);
+        }
+        self.carry_out(run_id, decision, Reply::None);
+    }
+
+    fn heartbeat(
         &mut self,
         run_id: RunId,
         session: SessionId,
         token: ActivityTaskToken,
         details: history::Payloads,
     ) {
-        let now = self.now();
-        let identity = self
-            .queues
-            .session(session)
-            .map(|session| session.hello.identity.clone());
+        let (now, identity) = (self.now(), self.identity(session));
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
@@ -60,7 +111,7 @@ impl Owner {
     }
 
     /// Tells a worker why what it said of an attempt was refused, which ends the attempt.
-    pub(super) fn tell_refusal(
+    fn tell_refusal(
         &mut self,
         session: SessionId,
         token: ActivityTaskToken,

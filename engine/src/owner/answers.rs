@@ -3,12 +3,9 @@
 use history::{
     BuildId, EventId, RunId,
     command::Command,
-    decide::{
-        self, CancelActivityTask, CompleteActivityTask, CompleteWorkflowTask, FailActivityTask,
-        FailWorkflowTask,
-    },
+    decide::{self, CompleteWorkflowTask, FailWorkflowTask},
     event::{SdkMetadata, WorkflowTaskFailedCause},
-    task::{FromWorker, Tasks, ToWorker, WorkerHello, WorkflowTaskToken},
+    task::{FromWorker, Tasks, ToWorker, WorkerHello, WorkflowTaskAnswer, WorkflowTaskToken},
 };
 
 use crate::{
@@ -122,14 +119,10 @@ impl Owner {
             return;
         };
         let (namespace, workflow_id, run_id) = match &answer {
-            FromWorker::WorkflowTaskCompleted { token, .. }
-            | FromWorker::WorkflowTaskFailed { token, .. } => {
+            FromWorker::WorkflowTask { token, .. } => {
                 (&token.namespace, &token.workflow_id, token.run_id)
             }
-            FromWorker::ActivityTaskCompleted { token, .. }
-            | FromWorker::ActivityTaskFailed { token, .. }
-            | FromWorker::ActivityTaskCanceled { token, .. }
-            | FromWorker::ActivityHeartbeat { token, .. } => {
+            FromWorker::ActivityTask { token, .. } => {
                 (&token.namespace, &token.workflow_id, token.run_id)
             }
             FromWorker::Draining => {
@@ -169,7 +162,10 @@ impl Owner {
             error,
             Error::NotOwner { .. } | Error::WorkflowNotFound { .. }
         );
-        if let (FromWorker::ActivityHeartbeat { token, .. }, true) = (answer, nobodys) {
+        if let FromWorker::ActivityTask { token, answer } = answer
+            && !answer.ends_attempt()
+            && nobodys
+        {
             // A worker that is gone has stopped already.
             self.queues.send(session, ToWorker::CancelActivity(token));
         }
@@ -181,16 +177,11 @@ impl Owner {
             return;
         };
         match answer {
-            FromWorker::WorkflowTaskCompleted { token, .. }
-            | FromWorker::WorkflowTaskFailed { token, .. } => {
-                connected.free_workflow(token.run_id);
-            }
-            FromWorker::ActivityTaskCompleted { token, .. }
-            | FromWorker::ActivityTaskFailed { token, .. }
-            | FromWorker::ActivityTaskCanceled { token, .. } => {
+            FromWorker::WorkflowTask { token, .. } => connected.free_workflow(token.run_id),
+            FromWorker::ActivityTask { token, answer } if answer.ends_attempt() => {
                 connected.free_activity(HandOut::of(token));
             }
-            FromWorker::ActivityHeartbeat { .. } | FromWorker::Draining => return,
+            FromWorker::ActivityTask { .. } | FromWorker::Draining => return,
         }
         let queue = connected.queue.clone();
         self.refill(&queue);
@@ -255,97 +246,60 @@ impl Owner {
     /// Does what an answer asks for.
     pub(super) fn answered(&mut self, run_id: RunId, session: SessionId, answer: FromWorker) {
         self.free_slot(session, &answer);
-        let now = self.now();
-        let identity = self.identity(session);
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
-        let execution = &run.execution;
-        let (token, decision) = match answer {
-            FromWorker::WorkflowTaskCompleted { .. } | FromWorker::WorkflowTaskFailed { .. } => {
-                return self.workflow_task_answered(run_id, session, answer);
+        match answer {
+            FromWorker::WorkflowTask { token, answer } => {
+                self.workflow_task_answered(run_id, session, &token, answer);
             }
-            FromWorker::ActivityTaskCompleted { token, result } => {
-                let request = CompleteActivityTask {
-                    scheduled_event_id: token.scheduled_event_id,
-                    attempt: token.attempt,
-                    result,
-                    identity,
-                };
-                let decision = decide::complete_activity_task(execution, &request, now);
-                (token, decision)
+            FromWorker::ActivityTask { token, answer } => {
+                self.activity_task_answered(run_id, session, token, answer);
             }
-            FromWorker::ActivityTaskFailed { token, failure } => {
-                let request = FailActivityTask {
-                    scheduled_event_id: token.scheduled_event_id,
-                    attempt: token.attempt,
-                    failure: *failure,
-                    identity,
-                };
-                let decision = decide::fail_activity_task(execution, &request, now);
-                (token, decision)
-            }
-            FromWorker::ActivityTaskCanceled { token, details } => {
-                let request = CancelActivityTask {
-                    scheduled_event_id: token.scheduled_event_id,
-                    attempt: token.attempt,
-                    details,
-                    identity,
-                };
-                let decision = decide::cancel_activity_task(execution, &request, now);
-                (token, decision)
-            }
-            FromWorker::ActivityHeartbeat { token, details } => {
-                return self.heartbeat(run_id, session, token, details);
-            }
-            FromWorker::Draining => return,
-        };
-        if let Ok(decision) = &decision {
-            self.tell_refusal(session, token, decision);
+            FromWorker::Draining => {}
         }
-        // An answer to an attempt that is over changes nothing, and nobody waits to hear so.
-        self.carry_out(run_id, decision, Reply::None);
     }
 
-    fn identity(&mut self, session: SessionId) -> Option<history::Identity> {
+    pub(super) fn identity(&mut self, session: SessionId) -> Option<history::Identity> {
         self.queues
             .session(session)
             .map(|session| session.hello.identity.clone())
     }
 
     /// Takes the answer to a workflow task, if it is built on this folding of the run.
-    fn workflow_task_answered(&mut self, run_id: RunId, session: SessionId, answer: FromWorker) {
+    fn workflow_task_answered(
+        &mut self,
+        run_id: RunId,
+        session: SessionId,
+        token: &WorkflowTaskToken,
+        answer: WorkflowTaskAnswer,
+    ) {
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
+        let is_current = is_current(run, session, token);
         match answer {
-            FromWorker::WorkflowTaskCompleted {
-                token,
+            WorkflowTaskAnswer::Completed {
                 commands,
                 sdk_metadata,
                 sticky,
                 unread_signals,
-            } => {
-                if is_current(run, session, &token) {
-                    run.task_out = None;
-                    run.unread_signals = unread_signals;
-                    self.workflow_task_completed(
-                        run_id,
-                        session,
-                        &token,
-                        (commands, sdk_metadata),
-                        sticky,
-                    );
-                } else if run.task_out != Some(session) && run.affinity != Some(session) {
-                    // One that has got the run anew since has cached that folding.
+            } if is_current => {
+                run.task_out = None;
+                run.unread_signals = unread_signals;
+                self.workflow_task_completed(
+                    run_id,
+                    session,
+                    token,
+                    commands,
+                    sdk_metadata,
+                    sticky,
+                );
+            }
+            WorkflowTaskAnswer::Completed { .. } => {
+                // One that has got the run anew since has cached that folding.
+                if run.task_out != Some(session) && run.affinity != Some(session) {
                     self.evict(session, run_id);
                 }
             }
-            FromWorker::WorkflowTaskFailed {
-                token,
-                cause,
-                failure,
-            } if is_current(run, session, &token) => {
+            WorkflowTaskAnswer::Failed { cause, failure } if is_current => {
                 run.task_out = None;
                 run.affinity = None;
                 if cause == WorkflowTaskFailedCause::ResetStickyTaskQueue {
@@ -363,7 +317,7 @@ impl Owner {
                 };
                 self.workflow_task_failed(run_id, &request);
             }
-            _ => {}
+            WorkflowTaskAnswer::Failed { .. } => {}
         }
     }
 
@@ -372,7 +326,8 @@ impl Owner {
         run_id: RunId,
         session: SessionId,
         token: &WorkflowTaskToken,
-        (commands, sdk_metadata): (Vec<Command>, SdkMetadata),
+        commands: Vec<Command>,
+        sdk_metadata: SdkMetadata,
         sticky: bool,
     ) {
         let (now, identity) = (self.now(), self.identity(session));

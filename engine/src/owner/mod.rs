@@ -157,8 +157,7 @@ pub(crate) async fn run(setup: Setup, channels: Channels, shards: &[i16], shards
         reading: Reading::default(),
         histories: Histories::default(),
         parked: Parked::default(),
-        // A run that is folded by several members one after the other has another number each time.
-        incarnations: u64::try_from(setup.epoch).unwrap_or(0) << 32,
+        incarnations: state::run::incarnations_of(setup.epoch),
         last_run_id_micros: 0,
         stopping: false,
         beats_until: None,

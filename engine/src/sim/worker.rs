@@ -11,7 +11,8 @@ use history::{
     BuildId, Event, EventId, Failure, Identity, Payloads, RunId,
     event::{SdkMetadata, WorkflowTaskFailedCause},
     task::{
-        ActivityTask, ActivityTaskToken, FromWorker, Tasks, ToWorker, WorkerHello, WorkflowTask,
+        ActivityTask, ActivityTaskAnswer, ActivityTaskToken, FromWorker, Tasks, ToWorker,
+        WorkerHello, WorkflowTask, WorkflowTaskAnswer,
     },
 };
 use tokio::sync::{mpsc, watch};
@@ -119,10 +120,7 @@ pub(super) async fn work(outside: Outside, process: usize, mut state: watch::Rec
                     Some(ToWorker::ActivityTask(task)) => {
                         let activity: Activity = program::read(&task.input);
                         if activity.beats {
-                            let beat = FromWorker::ActivityHeartbeat {
-                                token: task.token.clone(),
-                                details: program::json(&task.token.attempt),
-                            };
+                            let beat = FromWorker::ActivityTask { token: task.token.clone(), answer: ActivityTaskAnswer::Heartbeat { details: program::json(&task.token.attempt) } };
                             if owner.send(Message::Worker { session, answer: beat }).is_err() {
                                 break;
                             }
@@ -141,7 +139,7 @@ pub(super) async fn work(outside: Outside, process: usize, mut state: watch::Rec
                         // Half of the code does not look whether it is canceled.
                         if chance(fastrand::Rng::bool) && attempts.remove(&token) {
                             let details = Payloads::default();
-                            let canceled = FromWorker::ActivityTaskCanceled { token, details };
+                            let canceled = FromWorker::ActivityTask { token, answer: ActivityTaskAnswer::Canceled { details } };
                             if owner.send(Message::Worker { session, answer: canceled }).is_err() {
                                 break;
                             }
@@ -161,13 +159,8 @@ pub(super) async fn work(outside: Outside, process: usize, mut state: watch::Rec
 /// Returns the attempt that an answer ends.
 fn attempt_of(answer: &FromWorker) -> Option<&ActivityTaskToken> {
     match answer {
-        FromWorker::ActivityTaskCompleted { token, .. }
-        | FromWorker::ActivityTaskFailed { token, .. }
-        | FromWorker::ActivityTaskCanceled { token, .. } => Some(token),
-        FromWorker::WorkflowTaskCompleted { .. }
-        | FromWorker::WorkflowTaskFailed { .. }
-        | FromWorker::ActivityHeartbeat { .. }
-        | FromWorker::Draining => None,
+        FromWorker::ActivityTask { token, answer } => answer.ends_attempt().then_some(token),
+        FromWorker::WorkflowTask { .. } | FromWorker::Draining => None,
     }
 }
 
@@ -205,10 +198,12 @@ fn turn(
     let of_another = !events.is_empty() && *of != incarnation;
     if of_another || i64::try_from(events.len()) != Ok(first - 1) {
         if forgotten || of_another {
-            let reset = FromWorker::WorkflowTaskFailed {
+            let reset = FromWorker::WorkflowTask {
                 token: task.token,
-                cause: WorkflowTaskFailedCause::ResetStickyTaskQueue,
-                failure: Box::new(Failure::application("evicted", "Evicted", false)),
+                answer: WorkflowTaskAnswer::Failed {
+                    cause: WorkflowTaskFailedCause::ResetStickyTaskQueue,
+                    failure: Box::new(Failure::application("evicted", "Evicted", false)),
+                },
             };
             return std::future::ready(reset).boxed();
         }
@@ -228,12 +223,14 @@ fn turn(
             3
         })
         .await;
-        FromWorker::WorkflowTaskCompleted {
+        FromWorker::WorkflowTask {
             token: task.token,
-            commands,
-            sdk_metadata: SdkMetadata::default(),
-            sticky: true,
-            unread_signals: Vec::new(),
+            answer: WorkflowTaskAnswer::Completed {
+                commands,
+                sdk_metadata: SdkMetadata::default(),
+                sticky: true,
+                unread_signals: Vec::new(),
+            },
         }
     }
     .boxed()
@@ -276,14 +273,18 @@ fn act(
         tokio::time::sleep(Duration::from_millis(activity.millis)).await;
         if token.attempt <= activity.fails {
             let failure = Failure::application("planned", "Planned", activity.attempts == 1);
-            FromWorker::ActivityTaskFailed {
+            FromWorker::ActivityTask {
                 token,
-                failure: Box::new(failure),
+                answer: ActivityTaskAnswer::Failed {
+                    failure: Box::new(failure),
+                },
             }
         } else {
-            FromWorker::ActivityTaskCompleted {
+            FromWorker::ActivityTask {
                 token,
-                result: program::json(&activity.value),
+                answer: ActivityTaskAnswer::Completed {
+                    result: program::json(&activity.value),
+                },
             }
         }
     }

@@ -8,7 +8,8 @@ use history::{
     event::{SdkMetadata, WorkflowTaskFailedCause},
     ids::Identity,
     task::{
-        ActivityTask, Answers, FromWorker, ToWorker, WorkerHello, WorkflowTask, WorkflowTaskToken,
+        ActivityTask, ActivityTaskAnswer, Answers, FromWorker, ToWorker, WorkerHello, WorkflowTask,
+        WorkflowTaskAnswer, WorkflowTaskToken,
     },
     time::Millis,
 };
@@ -89,35 +90,43 @@ impl Hand {
 
     /// Answers a workflow task by commands.
     fn turn(&self, token: WorkflowTaskToken, commands: Vec<Command>) {
-        self.say(FromWorker::WorkflowTaskCompleted {
+        self.say(FromWorker::WorkflowTask {
             token,
-            commands,
-            sdk_metadata: SdkMetadata::default(),
-            sticky: false,
-            unread_signals: Vec::new(),
+            answer: WorkflowTaskAnswer::Completed {
+                commands,
+                sdk_metadata: SdkMetadata::default(),
+                sticky: false,
+                unread_signals: Vec::new(),
+            },
         });
     }
 
     /// Fails a workflow task as code does that has a mistake.
     fn fail_turn(&self, token: WorkflowTaskToken) {
-        self.say(FromWorker::WorkflowTaskFailed {
+        self.say(FromWorker::WorkflowTask {
             token,
-            cause: WorkflowTaskFailedCause::NonDeterministicError,
-            failure: Box::new(Failure::application("it is another code", "Mistake", false)),
+            answer: WorkflowTaskAnswer::Failed {
+                cause: WorkflowTaskFailedCause::NonDeterministicError,
+                failure: Box::new(Failure::application("it is another code", "Mistake", false)),
+            },
         });
     }
 
     fn fail(&self, task: &ActivityTask) {
-        self.say(FromWorker::ActivityTaskFailed {
+        self.say(FromWorker::ActivityTask {
             token: task.token.clone(),
-            failure: Box::new(Failure::application("not yet", "Busy", false)),
+            answer: ActivityTaskAnswer::Failed {
+                failure: Box::new(Failure::application("not yet", "Busy", false)),
+            },
         });
     }
 
     fn beat(&self, task: &ActivityTask, details: i64) {
-        self.say(FromWorker::ActivityHeartbeat {
+        self.say(FromWorker::ActivityTask {
             token: task.token.clone(),
-            details: Payloads::one(Payload::json(&details).unwrap()),
+            answer: ActivityTaskAnswer::Heartbeat {
+                details: Payloads::one(Payload::json(&details).unwrap()),
+            },
         });
     }
 }
@@ -259,9 +268,11 @@ async fn retries_leave_nothing_in_the_history() {
     assert_eq!(number(&url, "SELECT count(*) FROM attempt").await, 1);
     let rows = "SELECT count(*) FROM history";
     let rows_before = number(&url, rows).await;
-    hand.say(FromWorker::ActivityTaskCompleted {
+    hand.say(FromWorker::ActivityTask {
         token: task.token,
-        result: Payloads::default(),
+        answer: ActivityTaskAnswer::Completed {
+            result: Payloads::default(),
+        },
     });
     let task = hand.workflow().await;
     hand.turn(task.token, vec![complete("done")]);
@@ -453,9 +464,11 @@ async fn what_the_core_refuses_of_an_attempt_ends_it_at_once_and_its_worker_hear
     let mut hand = one_activity(&engine, 3, Millis(10)).await;
     // Nobody asked it to cancel: the attempt failed, and the next one follows.
     let task = hand.activity().await;
-    hand.say(FromWorker::ActivityTaskCanceled {
+    hand.say(FromWorker::ActivityTask {
         token: task.token,
-        details: Payloads::default(),
+        answer: ActivityTaskAnswer::Canceled {
+            details: Payloads::default(),
+        },
     });
     assert_eq!(
         hand.refusal().await,
@@ -464,9 +477,11 @@ async fn what_the_core_refuses_of_an_attempt_ends_it_at_once_and_its_worker_hear
     let task = hand.activity().await;
     assert_eq!(task.token.attempt, 2);
     // What is too large is so again: the activity failed.
-    hand.say(FromWorker::ActivityHeartbeat {
+    hand.say(FromWorker::ActivityTask {
         token: task.token,
-        details: Payloads::one(Payload::binary(vec![0; 3 * 1024 * 1024])),
+        answer: ActivityTaskAnswer::Heartbeat {
+            details: Payloads::one(Payload::binary(vec![0; 3 * 1024 * 1024])),
+        },
     });
     let problem = hand.refusal().await;
     assert!(problem.starts_with("heartbeat details: has "), "{problem}");

@@ -17,7 +17,7 @@ use history::{
     Command, EventKind, Identity, Payloads, Status, TaskQueue, WorkflowId,
     decide::Rejection,
     event::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
-    task::{FromWorker, ToWorker, WorkerHello},
+    task::{FromWorker, ToWorker, WorkerHello, WorkflowTaskAnswer},
     time::Millis,
 };
 
@@ -606,12 +606,14 @@ async fn a_late_answer_to_a_workflow_task_that_failed_leaves_the_next_one_with_i
     let task = next().await;
     assert_eq!(task.events[0].id, history::EventId::FIRST);
     for (task, commands) in [(late, Vec::new()), (task, vec![complete("done")])] {
-        answers.send(FromWorker::WorkflowTaskCompleted {
+        answers.send(FromWorker::WorkflowTask {
             token: task.token,
-            commands,
-            sdk_metadata: history::event::SdkMetadata::default(),
-            sticky: true,
-            unread_signals: Vec::new(),
+            answer: WorkflowTaskAnswer::Completed {
+                commands,
+                sdk_metadata: history::event::SdkMetadata::default(),
+                sticky: true,
+                unread_signals: Vec::new(),
+            },
         });
     }
     assert_eq!(end(&engine, "busy").await.status, Status::Completed);

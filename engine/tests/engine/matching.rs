@@ -18,7 +18,7 @@ use history::{
     Identity, TaskQueue,
     decide::StartWorkflow,
     event::SdkMetadata,
-    task::{FromWorker, ToWorker, WorkerHello},
+    task::{ActivityTaskAnswer, FromWorker, ToWorker, WorkerHello, WorkflowTaskAnswer},
 };
 use tokio::time::{Duration, sleep, timeout};
 
@@ -130,12 +130,14 @@ async fn a_slot_is_lent_to_one_member_at_a_time() {
                     events.clear();
                 }
                 events.extend(task.events);
-                let answer = FromWorker::WorkflowTaskCompleted {
+                let answer = FromWorker::WorkflowTask {
                     token: task.token,
-                    commands: script(&task.workflow_type, events),
-                    sdk_metadata: SdkMetadata::default(),
-                    sticky: true,
-                    unread_signals: Vec::new(),
+                    answer: WorkflowTaskAnswer::Completed {
+                        commands: script(&task.workflow_type, events),
+                        sdk_metadata: SdkMetadata::default(),
+                        sticky: true,
+                        unread_signals: Vec::new(),
+                    },
                 };
                 if !answers.send(answer) {
                     return;
@@ -158,9 +160,11 @@ async fn a_slot_is_lent_to_one_member_at_a_time() {
                 tokio::spawn(async move {
                     sleep(Duration::from_millis(2)).await;
                     running.fetch_sub(1, Ordering::SeqCst);
-                    answers.send(FromWorker::ActivityTaskCompleted {
+                    answers.send(FromWorker::ActivityTask {
                         token: task.token,
-                        result: Default::default(),
+                        answer: ActivityTaskAnswer::Completed {
+                            result: Default::default(),
+                        },
                     });
                 });
             }
@@ -205,12 +209,14 @@ async fn a_task_that_nobody_polls_for_is_named_until_a_worker_comes() {
     };
     let described = engine.describe(&address("alone")).await.unwrap();
     assert_eq!(described.workflow_task_starved, None);
-    answers.send(FromWorker::WorkflowTaskCompleted {
+    answers.send(FromWorker::WorkflowTask {
         token: task.token,
-        commands: sequence(1)(&task.workflow_type, &task.events),
-        sdk_metadata: SdkMetadata::default(),
-        sticky: true,
-        unread_signals: Vec::new(),
+        answer: WorkflowTaskAnswer::Completed {
+            commands: sequence(1)(&task.workflow_type, &task.events),
+            sdk_metadata: SdkMetadata::default(),
+            sticky: true,
+            unread_signals: Vec::new(),
+        },
     });
     end_of_schedule(&engine).await;
     let described = engine.describe(&address("alone")).await.unwrap();
@@ -265,12 +271,14 @@ async fn a_worker_that_is_busy_elsewhere_still_polls() {
     // One slot for workflow tasks, with the second member; what is answered when is said here.
     let (answers, mut tasks) = connect_worker(&second, hello(1, 0));
     let answer = async |task: history::task::WorkflowTask| {
-        answers.send(FromWorker::WorkflowTaskCompleted {
+        answers.send(FromWorker::WorkflowTask {
             token: task.token,
-            commands: Vec::new(),
-            sdk_metadata: SdkMetadata::default(),
-            sticky: true,
-            unread_signals: Vec::new(),
+            answer: WorkflowTaskAnswer::Completed {
+                commands: Vec::new(),
+                sdk_metadata: SdkMetadata::default(),
+                sticky: true,
+                unread_signals: Vec::new(),
+            },
         });
     };
     let mut next = async || match timeout(PATIENCE, tasks.recv()).await.unwrap() {

@@ -7,7 +7,7 @@ use history::{
     Command, Failure, Identity, Payload, Payloads, RetryPolicy, Status, TaskQueue,
     decide::StartWorkflow,
     event::SdkMetadata,
-    task::{FromWorker, ToWorker, WorkerHello},
+    task::{ActivityTaskAnswer, FromWorker, ToWorker, WorkerHello, WorkflowTaskAnswer},
     time::Millis,
 };
 
@@ -75,12 +75,14 @@ fn end_all(engine: &Engine) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         while let Some(task) = tasks.recv().await {
             if let ToWorker::WorkflowTask(task) = task {
-                answers.send(FromWorker::WorkflowTaskCompleted {
+                answers.send(FromWorker::WorkflowTask {
                     token: task.token,
-                    commands: vec![complete("done")],
-                    sdk_metadata: SdkMetadata::default(),
-                    sticky: false,
-                    unread_signals: Vec::new(),
+                    answer: WorkflowTaskAnswer::Completed {
+                        commands: vec![complete("done")],
+                        sdk_metadata: SdkMetadata::default(),
+                        sticky: false,
+                        unread_signals: Vec::new(),
+                    },
                 });
             }
         }
@@ -109,23 +111,29 @@ fn beat_and_fail(engine: &Engine) -> tokio::task::JoinHandle<()> {
                         maximum_interval: Millis::seconds(600),
                         ..RetryPolicy::default()
                     });
-                    answers.send(FromWorker::WorkflowTaskCompleted {
+                    answers.send(FromWorker::WorkflowTask {
                         token: task.token,
-                        commands: vec![Command::ScheduleActivityTask(Box::new(activity))],
-                        sdk_metadata: SdkMetadata::default(),
-                        sticky: false,
-                        unread_signals: Vec::new(),
+                        answer: WorkflowTaskAnswer::Completed {
+                            commands: vec![Command::ScheduleActivityTask(Box::new(activity))],
+                            sdk_metadata: SdkMetadata::default(),
+                            sticky: false,
+                            unread_signals: Vec::new(),
+                        },
                     });
                 }
                 ToWorker::ActivityTask(task) => {
                     beats += 1;
-                    answers.send(FromWorker::ActivityHeartbeat {
+                    answers.send(FromWorker::ActivityTask {
                         token: task.token.clone(),
-                        details: mebibyte(beats),
+                        answer: ActivityTaskAnswer::Heartbeat {
+                            details: mebibyte(beats),
+                        },
                     });
-                    answers.send(FromWorker::ActivityTaskFailed {
+                    answers.send(FromWorker::ActivityTask {
                         token: task.token,
-                        failure: Box::new(Failure::application("not yet", "Busy", false)),
+                        answer: ActivityTaskAnswer::Failed {
+                            failure: Box::new(Failure::application("not yet", "Busy", false)),
+                        },
                     });
                 }
                 ToWorker::Evict(_)

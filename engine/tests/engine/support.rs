@@ -10,7 +10,10 @@ use history::{
     decide::{Signal, StartWorkflow},
     event::SdkMetadata,
     ids::Identity,
-    task::{ActivityTask, Answers, FromWorker, Tasks, ToWorker, WorkerHello},
+    task::{
+        ActivityTask, ActivityTaskAnswer, Answers, FromWorker, Tasks, ToWorker, WorkerHello,
+        WorkflowTaskAnswer,
+    },
     time::Millis,
 };
 use tokio::sync::mpsc;
@@ -216,22 +219,24 @@ pub(crate) fn work(engine: &Engine, script: Script, act: Act) -> tokio::task::Jo
                     );
                     events.extend(task.events);
                     let commands = script(&task.workflow_type, events);
-                    FromWorker::WorkflowTaskCompleted {
+                    FromWorker::WorkflowTask {
                         token: task.token,
-                        commands,
-                        sdk_metadata: SdkMetadata::default(),
-                        sticky: true,
-                        unread_signals: Vec::new(),
+                        answer: WorkflowTaskAnswer::Completed {
+                            commands,
+                            sdk_metadata: SdkMetadata::default(),
+                            sticky: true,
+                            unread_signals: Vec::new(),
+                        },
                     }
                 }
                 ToWorker::ActivityTask(task) => match act(&task) {
-                    Ok(result) => FromWorker::ActivityTaskCompleted {
+                    Ok(result) => FromWorker::ActivityTask {
                         token: task.token,
-                        result,
+                        answer: ActivityTaskAnswer::Completed { result },
                     },
-                    Err(failure) => FromWorker::ActivityTaskFailed {
+                    Err(failure) => FromWorker::ActivityTask {
                         token: task.token,
-                        failure,
+                        answer: ActivityTaskAnswer::Failed { failure },
                     },
                 },
                 ToWorker::Evict(run_id) => {

@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     decide::{
-        ChildClosed, ChildOutcome, Decision, Effect, Rejection, Target,
+        Decision, Effect, Rejection,
         draft::{Draft, TaskEnd},
         next_run, payload_problem, text_problem,
     },
     event::{
-        ParentClosePolicy, WorkflowExecutionCancelRequested, WorkflowExecutionTerminated,
-        WorkflowExecutionTimedOut, WorkflowTaskFailedCause,
+        WorkflowExecutionCancelRequested, WorkflowExecutionTerminated, WorkflowExecutionTimedOut,
+        WorkflowTaskFailedCause,
     },
-    execution::{ChildState, Execution},
+    execution::Execution,
     failure::{Failure, FailureInfo, RetryState, TimeoutType},
     ids::{EventId, Identity, RequestId, RunId, WorkflowExecution},
     payload::Payloads,
@@ -120,7 +120,7 @@ fn terminated<'a>(exec: &'a Execution, request: &Terminate, now: Timestamp) -> D
         details: request.details.clone(),
         identity: request.identity.clone(),
     });
-    close(&mut draft, &BTreeSet::new(), Some(ChildOutcome::Terminated));
+    close(&mut draft, &BTreeSet::new());
     draft
 }
 
@@ -165,10 +165,7 @@ pub(super) fn run_timed_out(
         retry_state,
         new_execution_run_id: follows.as_ref().map(|(run_id, _)| *run_id),
     });
-    let outcome = follows
-        .is_none()
-        .then_some(ChildOutcome::TimedOut(retry_state));
-    close(&mut draft, &BTreeSet::new(), outcome);
+    close(&mut draft, &BTreeSet::new());
     if let Some((run_id, start)) = follows {
         draft.start_new_run(run_id, start);
     }
@@ -192,61 +189,33 @@ fn forced(exec: &Execution, now: Timestamp) -> Draft<'_> {
     draft
 }
 
-/// Says what the close of a run asks of others. `ended` are activities that ended with the close; `outcome` is
-/// for the parent, unless another run follows.
-pub(super) fn close(
-    draft: &mut Draft<'_>,
-    ended: &BTreeSet<EventId>,
-    outcome: Option<ChildOutcome>,
-) {
+/// Says what the close of a run, its last event, asks of others. `ended` are activities that ended with the close.
+pub(super) fn close(draft: &mut Draft<'_>, ended: &BTreeSet<EventId>) {
     let exec = draft.exec;
     draft.closes();
-    // Whom nobody waits for need not begin.
     draft.effects.retain(|effect| match effect {
+        // Whom nobody waits for need not begin.
         Effect::DispatchActivityTask { .. } | Effect::DispatchWorkflowTask { .. } => false,
         Effect::StartChild {
             initiated_event_id, ..
         } => draft.abandoned.contains(initiated_event_id),
-        _ => true,
+        Effect::CancelActivity { .. }
+        | Effect::SignalExternal { .. }
+        | Effect::CancelExternal { .. }
+        | Effect::CloseChild { .. }
+        | Effect::NotifyParent { .. }
+        | Effect::StartNewRun { .. } => true,
     });
     let running = exec
         .activities()
         .filter(|activity| activity.is_started() && !ended.contains(&activity.scheduled_event_id()))
         .map(Effect::cancel_activity);
-    let children = exec.children().filter_map(|child| close_child(exec, child));
-    let parent = outcome.and_then(|outcome| notify_parent(exec, outcome));
-    let effects: Vec<_> = running.chain(children).chain(parent).collect();
+    let parent = draft
+        .last_event()
+        .and_then(|closed| exec.notify_parent(&closed.kind));
+    let effects: Vec<_> = running
+        .chain(exec.close_children(exec.children()))
+        .chain(parent)
+        .collect();
     draft.effects.extend(effects);
-}
-
-/// Returns what the close of a run means for one of its children, if anything.
-pub(crate) fn close_child(exec: &Execution, child: &ChildState) -> Option<Effect> {
-    let attributes = child.attributes();
-    let policy = attributes.parent_close_policy;
-    (!child.closed && policy != ParentClosePolicy::Abandon).then(|| Effect::CloseChild {
-        initiated_event_id: child.initiated.id,
-        policy,
-        target: Target {
-            namespace: attributes.namespace.clone(),
-            workflow_id: attributes.workflow_id.clone(),
-            run_id: None,
-            only_child_of: Some(exec.origin_of(child.initiated_event_id()).run_id),
-        },
-    })
-}
-
-/// Returns what the parent is told of a run that ended so, if it has a parent.
-pub(crate) fn notify_parent(exec: &Execution, outcome: ChildOutcome) -> Option<Effect> {
-    let started = exec.started();
-    Some(Effect::NotifyParent {
-        namespace: started.parent_workflow_namespace.clone()?,
-        parent: started.parent_workflow_execution.clone()?,
-        closed: Box::new(ChildClosed {
-            initiated_event_id: started.parent_initiated_event_id,
-            execution: exec.workflow_execution(),
-            first_run_id: started.first_execution_run_id,
-            workflow_type: exec.workflow_type().clone(),
-            outcome,
-        }),
-    })
 }

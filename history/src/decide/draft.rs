@@ -14,7 +14,7 @@ use crate::{
         Event, EventKind, Sticky, TaskQueueKind, WorkflowExecutionSignaled, WorkflowTaskFailed,
         WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskTimedOut,
     },
-    execution::{Execution, WorkflowTaskState, event_bytes, transient_backoff},
+    execution::{Execution, NextTask, WorkflowTaskState, event_bytes},
     failure::{Failure, TimeoutType},
     ids::{EventId, Identity, RunId},
     limits,
@@ -123,8 +123,9 @@ impl<'a> Draft<'a> {
     /// Adds an event, and names the event of its start in it if that was added here.
     fn event_after_its_start(&mut self, mut kind: EventKind) {
         let starts = start_of(&kind);
-        if let Some((subject, started_event_id)) = end_of(&mut kind)
+        if let Some(subject) = end_of(&kind)
             && let Some(id) = self.starts.get(&subject)
+            && let Some(started_event_id) = kind.started_event_id_mut()
         {
             *started_event_id = *id;
         }
@@ -230,22 +231,23 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Says what follows a workflow task that ended without completion: another normal one, if there is something new
-    /// to show or the failure may be one of the sticky worker only; else the next attempt.
+    /// Says what follows the workflow task that ended here without completion: another normal one, if there is something new to show.
     pub(super) fn retry_task(&mut self, anything_new: bool, timed_out: bool) {
-        let Some(task) = self.exec.workflow_task() else {
+        let Some(next) = self.exec.next_task(timed_out) else {
             return;
         };
-        let next_attempt = task.attempt.saturating_add(1);
-        if anything_new || self.exec.sticky().is_some() || task.started.is_none() {
-            self.schedule_task(None);
-        } else if transient_backoff(next_attempt, timed_out).is_zero() {
-            self.effects.push(Effect::DispatchWorkflowTask {
-                task_queue: self.exec.task_queue().clone(),
-                kind: TaskQueueKind::Normal,
-                scheduled_event_id: self.next_event_id,
-                attempt: next_attempt,
-            });
+        match if anything_new { NextTask::Normal } else { next } {
+            NextTask::Normal => self.schedule_task(None),
+            NextTask::Attempt { attempt, wait } if wait.is_zero() => {
+                self.effects.push(Effect::DispatchWorkflowTask {
+                    task_queue: self.exec.task_queue().clone(),
+                    kind: TaskQueueKind::Normal,
+                    scheduled_event_id: self.next_event_id,
+                    attempt,
+                });
+            }
+            // It is handed out when its time comes.
+            NextTask::Attempt { .. } => {}
         }
     }
 

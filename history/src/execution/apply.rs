@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use super::{Corrupt, Execution, Status, facts::upsert, memory};
+use super::{Corrupt, Execution, Status, external::External, facts::upsert, memory};
 use crate::{
-    event::{Event, EventKind, WorkflowExecutionCancelRequested, WorkflowExecutionStarted},
+    event::{
+        Event, EventKind, RefersTo, Relation, Subject, WorkflowExecutionCancelRequested,
+        WorkflowExecutionStarted,
+    },
     ids::EventId,
     record::{Note, Noted, Record, TaskFailed},
     requests::Asks,
     time::Timestamp,
 };
+
+const NOT_RECORDED: &str = "this engine does not record events of this type";
 
 impl Execution {
     /// Adds a record to the run. It is the only way in which state changes, live and in recovery.
@@ -57,7 +62,7 @@ impl Execution {
         if is_of_workflow_task(kind) {
             return self.apply_workflow_task(event);
         }
-        if let Some(completed) = by_command(kind) {
+        if let Some(completed) = kind.made_by_command_of() {
             self.follows_completion(completed)?;
             return self.apply_command_event(event);
         }
@@ -76,7 +81,7 @@ impl Execution {
         if self.workflow_task().is_some_and(with_worker) {
             return Err("a workflow task is with a worker");
         }
-        let completed = by_command(&event.kind);
+        let completed = event.kind.made_by_command_of();
         if let Some(completed) = completed {
             self.follows_completion(completed)?;
         }
@@ -149,9 +154,12 @@ impl Execution {
                 self.child_initiated(event);
                 Ok(())
             }
-            EventKind::SignalExternalWorkflowExecutionInitiated(_)
-            | EventKind::RequestCancelExternalWorkflowExecutionInitiated(_) => {
-                self.external_initiated(event);
+            EventKind::SignalExternalWorkflowExecutionInitiated(_) => {
+                self.external_initiated(External::Signal, event);
+                Ok(())
+            }
+            EventKind::RequestCancelExternalWorkflowExecutionInitiated(_) => {
+                self.external_initiated(External::Cancel, event);
                 Ok(())
             }
             EventKind::UpsertWorkflowSearchAttributes(attributes) => {
@@ -173,13 +181,12 @@ impl Execution {
                 Ok(())
             }
             EventKind::MarkerRecorded(_) => Ok(()),
-            _ => Err("this engine does not record events of this type"),
+            _ => Err(NOT_RECORDED),
         }
     }
 
     fn apply_arrival(&mut self, event: &Arc<Event>) -> Result<(), &'static str> {
-        let kind = &event.kind;
-        match kind {
+        match &event.kind {
             EventKind::ActivityTaskStarted(attributes) => {
                 self.change_activity(attributes.scheduled_event_id, |activity| {
                     if !activity.started_event_id.is_none() {
@@ -188,18 +195,6 @@ impl Execution {
                     activity.started_event_id = event.id;
                     Ok(())
                 })?
-            }
-            EventKind::ActivityTaskCompleted(attributes) => {
-                self.activity_ended(attributes.scheduled_event_id, attributes.started_event_id)
-            }
-            EventKind::ActivityTaskFailed(attributes) => {
-                self.activity_ended(attributes.scheduled_event_id, attributes.started_event_id)
-            }
-            EventKind::ActivityTaskTimedOut(attributes) => {
-                self.activity_ended(attributes.scheduled_event_id, attributes.started_event_id)
-            }
-            EventKind::ActivityTaskCanceled(attributes) => {
-                self.activity_ended(attributes.scheduled_event_id, attributes.started_event_id)
             }
             EventKind::TimerFired(attributes) => {
                 self.timer_ended(&attributes.timer_id, attributes.started_event_id)
@@ -218,46 +213,52 @@ impl Execution {
                 attributes.workflow_execution.run_id,
                 event.id,
             ),
-            EventKind::ExternalWorkflowExecutionSignaled(attributes) => {
-                self.external_answered(kind, attributes.initiated_event_id)
-            }
-            EventKind::SignalExternalWorkflowExecutionFailed(attributes) => {
-                self.external_answered(kind, attributes.initiated_event_id)
-            }
-            EventKind::ExternalWorkflowExecutionCancelRequested(attributes) => {
-                self.external_answered(kind, attributes.initiated_event_id)
-            }
-            EventKind::RequestCancelExternalWorkflowExecutionFailed(attributes) => {
-                self.external_answered(kind, attributes.initiated_event_id)
-            }
-            _ => self.apply_child_close(event),
+            EventKind::WorkflowExecutionStarted(_) => Err("the run has started"),
+            kind => self.apply_end(kind),
         }
     }
 
-    fn apply_child_close(&mut self, event: &Event) -> Result<(), &'static str> {
-        let (initiated_event_id, started_event_id) = match &event.kind {
-            EventKind::StartChildWorkflowExecutionFailed(attributes) => {
-                (attributes.initiated_event_id, EventId::NONE)
-            }
-            EventKind::ChildWorkflowExecutionCompleted(attributes) => {
-                (attributes.initiated_event_id, attributes.started_event_id)
-            }
-            EventKind::ChildWorkflowExecutionFailed(attributes) => {
-                (attributes.initiated_event_id, attributes.started_event_id)
-            }
-            EventKind::ChildWorkflowExecutionCanceled(attributes) => {
-                (attributes.initiated_event_id, attributes.started_event_id)
-            }
-            EventKind::ChildWorkflowExecutionTimedOut(attributes) => {
-                (attributes.initiated_event_id, attributes.started_event_id)
-            }
-            EventKind::ChildWorkflowExecutionTerminated(attributes) => {
-                (attributes.initiated_event_id, attributes.started_event_id)
-            }
-            EventKind::WorkflowExecutionStarted(_) => return Err("the run has started"),
-            _ => return Err("this engine does not record events of this type"),
+    fn apply_end(&mut self, kind: &EventKind) -> Result<(), &'static str> {
+        let Some(RefersTo {
+            event_id,
+            subject,
+            relation,
+        }) = kind.refers_to()
+        else {
+            return Err(NOT_RECORDED);
         };
-        self.child_closed(initiated_event_id, started_event_id)
+        match (subject, relation) {
+            (Subject::Activity, Relation::Ends { started_event_id }) => {
+                self.activity_ended(event_id, started_event_id)
+            }
+            (Subject::ChildWorkflow, Relation::FailsToStart) => {
+                self.child_closed(event_id, EventId::NONE)
+            }
+            (Subject::ChildWorkflow, Relation::Ends { started_event_id }) => {
+                self.child_closed(event_id, started_event_id)
+            }
+            (Subject::ExternalSignal, Relation::Ends { .. }) => {
+                self.external_answered(External::Signal, event_id)
+            }
+            (Subject::ExternalCancel, Relation::Ends { .. }) => {
+                self.external_answered(External::Cancel, event_id)
+            }
+            (
+                Subject::Activity
+                | Subject::ChildWorkflow
+                | Subject::ExternalSignal
+                | Subject::ExternalCancel,
+                Relation::Starts
+                | Relation::FailsToStart
+                | Relation::RequestsCancel
+                | Relation::AnswersCancel
+                | Relation::Changes,
+            )
+            | (
+                Subject::WorkflowTask | Subject::Timer | Subject::Update | Subject::NexusOperation,
+                _,
+            ) => Err(NOT_RECORDED),
+        }
     }
 
     fn apply_note(&mut self, noted: &Noted) -> Result<(), &'static str> {
@@ -350,37 +351,6 @@ fn may_come_late(note: &Note) -> bool {
 }
 
 fn is_of_workflow_task(kind: &EventKind) -> bool {
-    matches!(
-        kind,
-        EventKind::WorkflowTaskScheduled(_)
-            | EventKind::WorkflowTaskStarted(_)
-            | EventKind::WorkflowTaskCompleted(_)
-            | EventKind::WorkflowTaskTimedOut(_)
-            | EventKind::WorkflowTaskFailed(_)
-    )
-}
-
-/// Returns the completion whose command made an event of this type.
-fn by_command(kind: &EventKind) -> Option<EventId> {
-    Some(match kind {
-        EventKind::WorkflowExecutionCompleted(a) => a.workflow_task_completed_event_id,
-        EventKind::WorkflowExecutionFailed(a) => a.workflow_task_completed_event_id,
-        EventKind::WorkflowExecutionCanceled(a) => a.workflow_task_completed_event_id,
-        EventKind::WorkflowExecutionContinuedAsNew(a) => a.workflow_task_completed_event_id,
-        EventKind::ActivityTaskScheduled(a) => a.workflow_task_completed_event_id,
-        EventKind::ActivityTaskCancelRequested(a) => a.workflow_task_completed_event_id,
-        EventKind::TimerStarted(a) => a.workflow_task_completed_event_id,
-        EventKind::TimerCanceled(a) => a.workflow_task_completed_event_id,
-        EventKind::MarkerRecorded(a) => a.workflow_task_completed_event_id,
-        EventKind::StartChildWorkflowExecutionInitiated(a) => a.workflow_task_completed_event_id,
-        EventKind::SignalExternalWorkflowExecutionInitiated(a) => {
-            a.workflow_task_completed_event_id
-        }
-        EventKind::RequestCancelExternalWorkflowExecutionInitiated(a) => {
-            a.workflow_task_completed_event_id
-        }
-        EventKind::UpsertWorkflowSearchAttributes(a) => a.workflow_task_completed_event_id,
-        EventKind::WorkflowPropertiesModified(a) => a.workflow_task_completed_event_id,
-        _ => return None,
-    })
+    let of_task = |refers_to: RefersTo| refers_to.subject == Subject::WorkflowTask;
+    matches!(kind, EventKind::WorkflowTaskScheduled(_)) || kind.refers_to().is_some_and(of_task)
 }

@@ -1,7 +1,14 @@
 //! What happened while a workflow task was with a worker: it becomes events when that task ends.
 
-use super::{AttemptState, Execution, memory};
-use crate::{event::EventKind, ids::EventId, requests::Asks, time::Timestamp};
+use super::{AttemptState, Execution, external::External, memory};
+use crate::{
+    event::{EventKind, RefersTo, Relation, Subject},
+    ids::EventId,
+    requests::Asks,
+    time::Timestamp,
+};
+
+const NEVER_BUFFERED: &str = "an event of this type is never buffered";
 
 impl Execution {
     /// Keeps an event for later. What it ends, ends now.
@@ -13,18 +20,6 @@ impl Execution {
                 self.change_activity(attributes.scheduled_event_id, |activity| {
                     activity.attempt = attributes.attempt;
                 })?;
-            }
-            EventKind::ActivityTaskCompleted(attributes) => {
-                self.activity_end_was_buffered(attributes.scheduled_event_id)?;
-            }
-            EventKind::ActivityTaskFailed(attributes) => {
-                self.activity_end_was_buffered(attributes.scheduled_event_id)?;
-            }
-            EventKind::ActivityTaskTimedOut(attributes) => {
-                self.activity_end_was_buffered(attributes.scheduled_event_id)?;
-            }
-            EventKind::ActivityTaskCanceled(attributes) => {
-                self.activity_end_was_buffered(attributes.scheduled_event_id)?;
             }
             EventKind::TimerFired(attributes) => {
                 self.timer_fire_was_buffered(&attributes.timer_id, attributes.started_event_id)?;
@@ -43,41 +38,52 @@ impl Execution {
                 attributes.workflow_execution.run_id,
                 EventId::NONE,
             )?,
-            EventKind::StartChildWorkflowExecutionFailed(attributes) => {
-                self.child_close_was_buffered(attributes.initiated_event_id, false)?;
-            }
-            EventKind::ChildWorkflowExecutionCompleted(attributes) => {
-                self.child_close_was_buffered(attributes.initiated_event_id, true)?;
-            }
-            EventKind::ChildWorkflowExecutionFailed(attributes) => {
-                self.child_close_was_buffered(attributes.initiated_event_id, true)?;
-            }
-            EventKind::ChildWorkflowExecutionCanceled(attributes) => {
-                self.child_close_was_buffered(attributes.initiated_event_id, true)?;
-            }
-            EventKind::ChildWorkflowExecutionTimedOut(attributes) => {
-                self.child_close_was_buffered(attributes.initiated_event_id, true)?;
-            }
-            EventKind::ChildWorkflowExecutionTerminated(attributes) => {
-                self.child_close_was_buffered(attributes.initiated_event_id, true)?;
-            }
-            EventKind::ExternalWorkflowExecutionSignaled(attributes) => {
-                self.external_answer_was_buffered(kind, attributes.initiated_event_id)?;
-            }
-            EventKind::SignalExternalWorkflowExecutionFailed(attributes) => {
-                self.external_answer_was_buffered(kind, attributes.initiated_event_id)?;
-            }
-            EventKind::ExternalWorkflowExecutionCancelRequested(attributes) => {
-                self.external_answer_was_buffered(kind, attributes.initiated_event_id)?;
-            }
-            EventKind::RequestCancelExternalWorkflowExecutionFailed(attributes) => {
-                self.external_answer_was_buffered(kind, attributes.initiated_event_id)?;
-            }
-            _ => return Err("an event of this type is never buffered"),
+            kind => self.end_was_buffered(kind)?,
         }
         self.pending_bytes += memory::event_bytes(kind);
         self.buffer.push(kind.clone());
         Ok(())
+    }
+
+    fn end_was_buffered(&mut self, kind: &EventKind) -> Result<(), &'static str> {
+        let Some(RefersTo {
+            event_id,
+            subject,
+            relation,
+        }) = kind.refers_to()
+        else {
+            return Err(NEVER_BUFFERED);
+        };
+        match (subject, relation) {
+            (Subject::Activity, Relation::Ends { .. }) => self.activity_end_was_buffered(event_id),
+            (Subject::ChildWorkflow, Relation::FailsToStart) => {
+                self.child_close_was_buffered(event_id, false)
+            }
+            (Subject::ChildWorkflow, Relation::Ends { .. }) => {
+                self.child_close_was_buffered(event_id, true)
+            }
+            (Subject::ExternalSignal, Relation::Ends { .. }) => {
+                self.external_answer_was_buffered(External::Signal, event_id)
+            }
+            (Subject::ExternalCancel, Relation::Ends { .. }) => {
+                self.external_answer_was_buffered(External::Cancel, event_id)
+            }
+            (
+                Subject::Activity
+                | Subject::ChildWorkflow
+                | Subject::ExternalSignal
+                | Subject::ExternalCancel,
+                Relation::Starts
+                | Relation::FailsToStart
+                | Relation::RequestsCancel
+                | Relation::AnswersCancel
+                | Relation::Changes,
+            )
+            | (
+                Subject::WorkflowTask | Subject::Timer | Subject::Update | Subject::NexusOperation,
+                _,
+            ) => Err(NEVER_BUFFERED),
+        }
     }
 
     /// Checks that a workflow task is under way. That a transient one was handed out may have been lost: then this

@@ -3,11 +3,8 @@
 use super::{ChildState, Execution};
 use crate::{
     EventId,
-    decide::{
-        ChildOutcome, Effect,
-        close::{close_child, notify_parent},
-    },
-    event::{Event, ParentClosePolicy},
+    decide::{ChildClosed, ChildOutcome, Effect, Target},
+    event::{Event, EventKind, ParentClosePolicy},
 };
 
 impl Execution {
@@ -27,21 +24,58 @@ impl Execution {
             .filter(|child| child.run_id.is_none() && !child.closed)
             .filter(|child| abandoned(child) || !asked_now(child))
             .filter_map(|child| Effect::of_initiated(self, &child.initiated));
-        let to_close = self
-            .children()
-            .filter(|child| !asked_now(child))
-            .filter_map(|child| close_child(self, child));
+        let sent_for = self.children().filter(|child| !asked_now(child));
         let unanswered = self
             .external_signals()
             .chain(self.external_cancels())
             .filter(|external| !external.answered)
             .filter_map(|external| Effect::of_initiated(self, &external.initiated));
-        let parent =
-            ChildOutcome::of(&closed.kind).and_then(|outcome| notify_parent(self, outcome));
         to_start
-            .chain(to_close)
+            .chain(self.close_children(sent_for))
             .chain(unanswered)
-            .chain(parent)
+            .chain(self.notify_parent(&closed.kind))
             .collect()
+    }
+
+    /// Returns what the close of the run means for its children that are open.
+    pub(crate) fn close_children<'a>(
+        &self,
+        children: impl Iterator<Item = &'a ChildState>,
+    ) -> impl Iterator<Item = Effect> {
+        children
+            .filter(|child| !child.closed)
+            .filter_map(|child| self.close_child(child))
+    }
+
+    fn close_child(&self, child: &ChildState) -> Option<Effect> {
+        let attributes = child.attributes();
+        let policy = attributes.parent_close_policy;
+        (policy != ParentClosePolicy::Abandon).then(|| Effect::CloseChild {
+            initiated_event_id: child.initiated_event_id(),
+            policy,
+            target: Target {
+                namespace: attributes.namespace.clone(),
+                workflow_id: attributes.workflow_id.clone(),
+                run_id: None,
+                only_child_of: Some(self.origin_of(child.initiated_event_id()).run_id),
+            },
+        })
+    }
+
+    /// Returns what the parent is told when the run closes with this event: nothing if there is none, or another run follows.
+    pub(crate) fn notify_parent(&self, closed: &EventKind) -> Option<Effect> {
+        let outcome = ChildOutcome::of(closed)?;
+        let started = self.started();
+        Some(Effect::NotifyParent {
+            namespace: started.parent_workflow_namespace.clone()?,
+            parent: started.parent_workflow_execution.clone()?,
+            closed: Box::new(ChildClosed {
+                initiated_event_id: started.parent_initiated_event_id,
+                execution: self.workflow_execution(),
+                first_run_id: started.first_execution_run_id,
+                workflow_type: self.workflow_type().clone(),
+                outcome,
+            }),
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! Signals to others and cancellations of others that are not answered.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Execution, memory};
 use crate::{
@@ -8,6 +8,13 @@ use crate::{
     event::{Event, EventKind},
     ids::{EventId, Namespace, WorkflowId},
 };
+
+/// What is sent to another workflow.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum External {
+    Signal,
+    Cancel,
+}
 
 /// A signal to another workflow, or its cancellation, that is not answered.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,33 +64,22 @@ impl Execution {
             .collect()
     }
 
-    pub(super) fn external_initiated(&mut self, event: &Arc<Event>) {
+    pub(super) fn external_initiated(&mut self, what: External, event: &Arc<Event>) {
         self.pending_bytes += memory::kept_bytes(event);
         let state = Box::new(ExternalState {
             initiated: Arc::clone(event),
             answered: false,
         });
-        if matches!(
-            event.kind,
-            EventKind::SignalExternalWorkflowExecutionInitiated(_)
-        ) {
-            self.external_signals.insert(event.id, state);
-        } else {
-            self.external_cancels.insert(event.id, state);
-        }
+        self.externals(what).insert(event.id, state);
     }
 
     pub(super) fn external_answer_was_buffered(
         &mut self,
-        answer: &EventKind,
+        what: External,
         initiated_event_id: EventId,
     ) -> Result<(), &'static str> {
-        let map = if answers_signal(answer) {
-            &mut self.external_signals
-        } else {
-            &mut self.external_cancels
-        };
-        let state = map
+        let state = self
+            .externals(what)
             .get_mut(&initiated_event_id)
             .filter(|state| !state.answered)
             .ok_or("it was not asked for, or is answered")?;
@@ -93,26 +89,20 @@ impl Execution {
 
     pub(super) fn external_answered(
         &mut self,
-        answer: &EventKind,
+        what: External,
         initiated_event_id: EventId,
     ) -> Result<(), &'static str> {
-        let map = if answers_signal(answer) {
-            &mut self.external_signals
-        } else {
-            &mut self.external_cancels
-        };
-        let state = map
+        let state = self
+            .externals(what)
             .remove(&initiated_event_id)
             .ok_or("it was not asked for, or is answered")?;
         self.pending_bytes -= memory::kept_bytes(&state.initiated);
         Ok(())
     }
-}
-
-fn answers_signal(answer: &EventKind) -> bool {
-    matches!(
-        answer,
-        EventKind::ExternalWorkflowExecutionSignaled(_)
-            | EventKind::SignalExternalWorkflowExecutionFailed(_)
-    )
+    fn externals(&mut self, what: External) -> &mut BTreeMap<EventId, Box<ExternalState>> {
+        match what {
+            External::Signal => &mut self.external_signals,
+            External::Cancel => &mut self.external_cancels,
+        }
+    }
 }

@@ -34,7 +34,7 @@ pub use workflow_task::{WorkflowTaskStart, WorkflowTaskState};
 pub(crate) use deadline::{ActivityDeadline, Deadline};
 pub(crate) use facts::merge;
 pub(crate) use memory::event_bytes;
-pub(crate) use workflow_task::transient_backoff;
+pub(crate) use workflow_task::NextTask;
 
 use facts::{NOT_STARTED, Upserted};
 use requests::Requests;

@@ -66,6 +66,20 @@ pub struct WorkflowTaskStart {
     pub history_size_bytes: i64,
 }
 
+/// What follows a workflow task that ended without completion, when workflow code need not be shown anything new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NextTask {
+    /// A normal one for any worker: the failure may be one of the sticky worker only.
+    Normal,
+    /// The next attempt, which leaves no events unless it completes.
+    Attempt {
+        /// Which, from 2.
+        attempt: u32,
+        /// How long it waits.
+        wait: Millis,
+    },
+}
+
 impl WorkflowTaskState {
     /// Says whether it may be handed out.
     pub fn is_ready(&self) -> bool {
@@ -102,7 +116,7 @@ impl WorkflowTaskState {
 
 /// Returns how long an attempt waits after the one before it ended: 1 s, 2 s, 4 s … from the second attempt on.
 /// After a timeout the second attempt does not wait: its worker is gone, and others may be there.
-pub(crate) fn transient_backoff(attempt: u32, timed_out: bool) -> Millis {
+fn transient_backoff(attempt: u32, timed_out: bool) -> Millis {
     if timed_out && attempt <= 2 {
         return Millis::ZERO;
     }
@@ -111,6 +125,17 @@ pub(crate) fn transient_backoff(attempt: u32, timed_out: bool) -> Millis {
 }
 
 impl Execution {
+    /// Says what follows the pending workflow task if it ends without completion, by a timeout or a failure.
+    pub(crate) fn next_task(&self, timed_out: bool) -> Option<NextTask> {
+        let task = self.workflow_task()?;
+        if self.sticky.is_some() || task.started.is_none() {
+            return Some(NextTask::Normal);
+        }
+        let attempt = task.attempt.saturating_add(1);
+        let wait = transient_backoff(attempt, timed_out);
+        Some(NextTask::Attempt { attempt, wait })
+    }
+
     /// Returns the most time that an attempt of a workflow task has. From the fourth attempt on it grows,
     /// so that a long replay that never made it in time makes it at last.
     pub(crate) fn workflow_task_timeout(&self, attempt: u32) -> Millis {
@@ -215,7 +240,7 @@ impl Execution {
                     let cause = WorkflowTaskAttemptCause::TimedOut(attributes.timeout_type);
                     self.task_failed(event.at, cause, None, None);
                 }
-                self.workflow_task_ended(event, started.then_some(true));
+                self.workflow_task_ended(event, true);
                 Ok(())
             }
             EventKind::WorkflowTaskFailed(attributes) => {
@@ -223,7 +248,7 @@ impl Execution {
                 let cause = WorkflowTaskAttemptCause::Failed(attributes.cause);
                 let identity = attributes.identity.clone();
                 self.task_failed(event.at, cause, attributes.failure.as_ref(), identity);
-                self.workflow_task_ended(event, Some(false));
+                self.workflow_task_ended(event, false);
                 if attributes.cause == WorkflowTaskFailedCause::ResetWorkflow {
                     let run_id = attributes.new_run_id;
                     self.resets.extend(run_id.map(|run_id| (event.id, run_id)));
@@ -310,21 +335,18 @@ impl Execution {
         Ok(())
     }
 
-    /// What follows a failed or timed out task: a transient one, unless the failure may be one of the sticky worker only.
-    /// `timed_out` is `None` when the task was never started.
-    fn workflow_task_ended(&mut self, event: &Event, timed_out: Option<bool>) {
+    /// Takes note that the pending workflow task, which has events, ended without completion. A normal one that follows has an event
+    /// of its own.
+    fn workflow_task_ended(&mut self, event: &Event, timed_out: bool) {
+        let next = self.next_task(timed_out);
         self.clear_buffer();
-        let attempt = self.workflow_task.take().map_or(1, |task| task.attempt);
-        let was_sticky = self.sticky.take().is_some();
-        if let Some(timed_out) = timed_out
-            && !was_sticky
-        {
-            self.transient_task_follows(
-                event.id.next(),
-                event.at,
-                attempt.saturating_add(1),
-                timed_out,
-            );
+        self.workflow_task = None;
+        self.sticky = None;
+        match next {
+            Some(NextTask::Attempt { attempt, wait }) => {
+                self.transient_task_follows(event.id.next(), event.at, attempt, wait);
+            }
+            Some(NextTask::Normal) | None => {}
         }
     }
 
@@ -333,9 +355,8 @@ impl Execution {
         scheduled_event_id: EventId,
         at: Timestamp,
         attempt: u32,
-        timed_out: bool,
+        wait: Millis,
     ) {
-        let wait = transient_backoff(attempt, timed_out).non_zero();
         self.workflow_task = Some(Box::new(WorkflowTaskState {
             scheduled_event_id,
             attempt,
@@ -344,7 +365,7 @@ impl Execution {
             transient: true,
             task_queue: self.task_queue().clone(),
             kind: TaskQueueKind::Normal,
-            backoff_until: wait.map(|wait| at.after(wait)),
+            backoff_until: wait.non_zero().map(|wait| at.after(wait)),
             schedule_to_start_timeout: Millis::ZERO,
             start_to_close_timeout: self.workflow_task_timeout(attempt),
         }));
@@ -395,7 +416,8 @@ impl Execution {
         let timed_out = matches!(failed.cause, WorkflowTaskAttemptCause::TimedOut(_));
         let next = failed.attempt.saturating_add(1);
         self.clear_buffer();
-        self.transient_task_follows(scheduled_event_id, failed.at, next, timed_out);
+        let wait = transient_backoff(next, timed_out);
+        self.transient_task_follows(scheduled_event_id, failed.at, next, wait);
         self.task_fails(failed);
         Ok(())
     }

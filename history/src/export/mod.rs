@@ -26,6 +26,8 @@ mod duration;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::PINNED;
 
 /// Returns the event as Temporal's JSON.
 ///

@@ -4,7 +4,7 @@ use crate::{event::Event, record::Record};
 
 /// A stored event with all its attributes on one line, and Temporal's JSON of it on the next. The second
 /// lines were read without a complaint by protobuf's parser with the descriptors of temporalio 1.35.
-const PINNED: &str = include_str!("pinned.txt");
+pub(crate) const PINNED: &str = include_str!("pinned.txt");
 
 fn stored(line: &str) -> std::sync::Arc<Event> {
     let record: Record = serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"));

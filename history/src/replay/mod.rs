@@ -216,6 +216,7 @@ impl Ask {
             EventKind::NexusOperationCancelRequested(event) => Self::RequestCancelNexusOperation {
                 scheduled_event_id: event.scheduled_event_id,
             },
+            // A test of `EventKind::made_by_command_of` holds that no command's event is left out.
             _ => return None,
         })
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use history::{
     Command, Event, EventId, EventKind, Millis, RunId,
     replay::compare,
-    task::{Answers, FromWorker, Tasks, ToWorker, WorkflowTask, WorkflowTaskToken},
+    task::{
+        Answers, FromWorker, Tasks, ToWorker, WorkflowTask, WorkflowTaskAnswer, WorkflowTaskToken,
+    },
 };
 use tokio::{
     sync::{
@@ -94,7 +96,10 @@ impl Replays {
         let mut answers = self.answers.lock().await;
         self.tasks.send(ToWorker::WorkflowTask(task));
         match answers.recv().await {
-            Some(FromWorker::WorkflowTaskCompleted { commands, .. }) => Ok(commands),
+            Some(FromWorker::WorkflowTask {
+                answer: WorkflowTaskAnswer::Completed { commands, .. },
+                ..
+            }) => Ok(commands),
             answer => Err(format!("the history does not replay: {answer:?}")),
         }
     }

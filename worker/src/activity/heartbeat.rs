@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use history::{Millis, Payloads, task::FromWorker};
+use history::{
+    Millis, Payloads,
+    task::{ActivityTaskAnswer, FromWorker},
+};
 
 use super::running::Running;
 
@@ -110,9 +113,9 @@ impl Throttle {
 }
 
 fn send(running: &Running, details: Payloads) {
-    running.host.send(FromWorker::ActivityHeartbeat {
+    running.host.send(FromWorker::ActivityTask {
         token: running.task.token.clone(),
-        details,
+        answer: ActivityTaskAnswer::Heartbeat { details },
     });
 }
 
@@ -186,7 +189,7 @@ pub(super) mod tests {
         for n in 1..=2 {
             let (answer, overtaken) = sent.recv().await.unwrap();
             assert!(
-                matches!(answer, FromWorker::ActivityHeartbeat { details: sent, .. } if sent == details(n))
+                matches!(answer, FromWorker::ActivityTask { answer: ActivityTaskAnswer::Heartbeat { details: sent }, .. } if sent == details(n))
             );
             assert!(!overtaken);
         }

@@ -12,7 +12,7 @@ use std::{
 
 use history::{
     Failure,
-    task::{ActivityTask, ActivityTaskToken, Answers, FromWorker},
+    task::{ActivityTask, ActivityTaskAnswer, ActivityTaskToken, Answers, FromWorker},
 };
 use tokio::{
     runtime::Handle,
@@ -75,9 +75,9 @@ impl Host {
         let Some(entry) = self.activities.get(task.activity_type.as_str()) else {
             let failure = Box::new(self.unknown(&task));
             failed(&task, &failure);
-            self.send(FromWorker::ActivityTaskFailed {
+            self.send(FromWorker::ActivityTask {
                 token: task.token,
-                failure,
+                answer: ActivityTaskAnswer::Failed { failure },
             });
             return;
         };

@@ -14,7 +14,7 @@ use std::{
 use futures::task::AtomicWaker;
 use history::{
     EventId, Failure, Payloads, RunId,
-    task::{ActivityTask, ActivityTaskToken, FromWorker},
+    task::{ActivityTask, ActivityTaskAnswer, ActivityTaskToken, FromWorker},
 };
 use tokio::sync::Notify;
 
@@ -130,26 +130,29 @@ impl Running {
     }
 
     pub(super) fn complete(&self, result: Payloads) {
-        self.answer(|token| FromWorker::ActivityTaskCompleted { token, result });
+        self.answer(|| ActivityTaskAnswer::Completed { result });
     }
 
     /// Answers that the attempt failed; the next one finds the last heartbeat's details.
     pub(super) fn fail(&self, failure: Box<Failure>) {
         self.heartbeats.flush(self);
-        self.answer(|token| {
+        self.answer(|| {
             failed(&self.task, &failure);
-            FromWorker::ActivityTaskFailed { token, failure }
+            ActivityTaskAnswer::Failed { failure }
         });
     }
 
     pub(super) fn cancel(&self, details: Payloads) {
-        self.answer(|token| FromWorker::ActivityTaskCanceled { token, details });
+        self.answer(|| ActivityTaskAnswer::Canceled { details });
     }
 
     /// Sends the first answer of the attempt; later ones are nobody's.
-    fn answer(&self, answer: impl FnOnce(ActivityTaskToken) -> FromWorker) {
+    fn answer(&self, answer: impl FnOnce() -> ActivityTaskAnswer) {
         if self.host.forget(Key::of(&self.task.token)) {
-            self.host.send(answer(self.task.token.clone()));
+            self.host.send(FromWorker::ActivityTask {
+                token: self.task.token.clone(),
+                answer: answer(),
+            });
         }
     }
 }

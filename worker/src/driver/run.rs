@@ -11,7 +11,7 @@ use history::{
     Command, Event, EventId, EventKind, Failure, Namespace, RunId, WorkflowId, WorkflowType,
     event::{WorkflowTaskFailedCause, WorkflowTaskStarted},
     replay::NonDeterminism,
-    task::{FromWorker, UnreadSignals, WorkflowTaskToken},
+    task::{FromWorker, UnreadSignals, WorkflowTaskAnswer, WorkflowTaskToken},
 };
 
 use super::{foreign, lane::Pulse, threads::KEPT_THREADS_MAX, waker::RootWaker};
@@ -119,10 +119,12 @@ impl TaskFailure {
 
     /// Returns the answer to a task.
     pub(super) fn of(self, token: WorkflowTaskToken) -> FromWorker {
-        FromWorker::WorkflowTaskFailed {
+        FromWorker::WorkflowTask {
             token,
-            cause: self.cause,
-            failure: self.failure,
+            answer: WorkflowTaskAnswer::Failed {
+                cause: self.cause,
+                failure: self.failure,
+            },
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use history::{
     EventId, RunId, WorkflowType,
     event::{SdkMetadata, WorkflowTaskFailedCause},
-    task::{FromWorker, WorkflowTask},
+    task::{FromWorker, WorkflowTask, WorkflowTaskAnswer},
 };
 
 use super::{
@@ -173,12 +173,14 @@ impl Turns {
                 if let Some(run) = run {
                     left = self.cache.put(run_id, (incarnation, run));
                 }
-                FromWorker::WorkflowTaskCompleted {
+                FromWorker::WorkflowTask {
                     token,
-                    commands,
-                    sdk_metadata: SdkMetadata::default(),
-                    sticky: !closed && self.cache.keeps(),
-                    unread_signals,
+                    answer: WorkflowTaskAnswer::Completed {
+                        commands,
+                        sdk_metadata: SdkMetadata::default(),
+                        sticky: !closed && self.cache.keeps(),
+                        unread_signals,
+                    },
                 }
             }
             Err(failure) => {

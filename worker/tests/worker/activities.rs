@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use history::{
     Millis,
-    task::{FromWorker, ToWorker},
+    task::{ActivityTaskAnswer, FromWorker, ToWorker},
 };
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -101,7 +101,10 @@ async fn result(activity: &str, arguments: &[Value]) -> Value {
     let (mut hosted, _) = hosted();
     hosted.attempt(activity, arguments);
     match hosted.answer().await {
-        FromWorker::ActivityTaskCompleted { result, .. } => value(&result),
+        FromWorker::ActivityTask {
+            answer: ActivityTaskAnswer::Completed { result },
+            ..
+        } => value(&result),
         other => panic!("{other:?}"),
     }
 }
@@ -138,7 +141,13 @@ async fn nothing_is_returned_as_no_value() {
 async fn code_that_can_not_see_its_cancellation_is_dropped() {
     let answer = canceled("waits_for_ever").await;
     assert!(
-        matches!(answer, FromWorker::ActivityTaskCanceled { .. }),
+        matches!(
+            answer,
+            FromWorker::ActivityTask {
+                answer: ActivityTaskAnswer::Canceled { .. },
+                ..
+            }
+        ),
         "{answer:?}"
     );
 }
@@ -147,7 +156,13 @@ async fn code_that_can_not_see_its_cancellation_is_dropped() {
 async fn code_that_watches_ends_as_canceled_when_it_says_so() {
     let answer = canceled("watches").await;
     assert!(
-        matches!(answer, FromWorker::ActivityTaskCanceled { .. }),
+        matches!(
+            answer,
+            FromWorker::ActivityTask {
+                answer: ActivityTaskAnswer::Canceled { .. },
+                ..
+            }
+        ),
         "{answer:?}"
     );
 }
@@ -155,7 +170,10 @@ async fn code_that_watches_ends_as_canceled_when_it_says_so() {
 #[tokio::test]
 async fn code_that_finishes_all_the_same_is_completed() {
     match canceled("ignores_cancellation").await {
-        FromWorker::ActivityTaskCompleted { result, .. } => {
+        FromWorker::ActivityTask {
+            answer: ActivityTaskAnswer::Completed { result },
+            ..
+        } => {
             assert_eq!(value(&result), json!("done all the same"));
         }
         other => panic!("{other:?}"),
@@ -170,7 +188,10 @@ async fn the_last_heartbeat_goes_out_before_a_failure_and_reaches_the_next_attem
     });
     for expected in [1, 3] {
         match hosted.answer().await {
-            FromWorker::ActivityHeartbeat { details, .. } => {
+            FromWorker::ActivityTask {
+                answer: ActivityTaskAnswer::Heartbeat { details },
+                ..
+            } => {
                 assert_eq!(value(&details), json!(expected));
             }
             other => panic!("{other:?}"),
@@ -178,7 +199,13 @@ async fn the_last_heartbeat_goes_out_before_a_failure_and_reaches_the_next_attem
     }
     let answer = hosted.answer().await;
     assert!(
-        matches!(answer, FromWorker::ActivityTaskFailed { .. }),
+        matches!(
+            answer,
+            FromWorker::ActivityTask {
+                answer: ActivityTaskAnswer::Failed { .. },
+                ..
+            }
+        ),
         "{answer:?}"
     );
 
@@ -188,7 +215,10 @@ async fn the_last_heartbeat_goes_out_before_a_failure_and_reaches_the_next_attem
     });
     let _first_heartbeat = hosted.answer().await;
     match hosted.answer().await {
-        FromWorker::ActivityTaskCompleted { result, .. } => assert_eq!(value(&result), json!(3)),
+        FromWorker::ActivityTask {
+            answer: ActivityTaskAnswer::Completed { result },
+            ..
+        } => assert_eq!(value(&result), json!(3)),
         other => panic!("{other:?}"),
     }
 }
@@ -199,7 +229,10 @@ async fn an_activity_that_the_worker_does_not_have_fails_its_attempt_and_says_wh
     let mut hosted = Hosted::new(worker);
     hosted.attempt("charge", &[]);
     match hosted.answer().await {
-        FromWorker::ActivityTaskFailed { failure, .. } => {
+        FromWorker::ActivityTask {
+            answer: ActivityTaskAnswer::Failed { failure },
+            ..
+        } => {
             let error = Error::from_failure(*failure);
             assert_eq!(error.kind(), Some("ActivityNotRegistered"));
             assert_eq!(
@@ -217,7 +250,10 @@ async fn a_heartbeat_that_is_held_back_goes_out_when_it_is_wanted() {
     let token = hosted.attempt("beats_twice_and_waits", &[]);
     app.started.notified().await;
     let beat = async |hosted: &mut Hosted| match hosted.answer().await {
-        FromWorker::ActivityHeartbeat { details, .. } => value(&details),
+        FromWorker::ActivityTask {
+            answer: ActivityTaskAnswer::Heartbeat { details },
+            ..
+        } => value(&details),
         other => panic!("{other:?}"),
     };
     assert_eq!(beat(&mut hosted).await, json!(1));

@@ -13,7 +13,7 @@ use std::{
 use history::{
     Millis,
     event::WorkflowTaskFailedCause as Cause,
-    task::{FromWorker, ToWorker, WorkflowTask},
+    task::{FromWorker, ToWorker, WorkflowTask, WorkflowTaskAnswer},
 };
 use tokio::sync::oneshot;
 use worker::prelude::*;
@@ -145,11 +145,13 @@ impl Hosted {
     /// Returns the run that is answered next, and why if its task failed.
     async fn ended(&mut self) -> (u128, Option<(Cause, String)>) {
         match self.answer().await {
-            FromWorker::WorkflowTaskCompleted { token, .. } => (token.run_id.0.as_u128(), None),
-            FromWorker::WorkflowTaskFailed {
+            FromWorker::WorkflowTask {
                 token,
-                cause,
-                failure,
+                answer: WorkflowTaskAnswer::Completed { .. },
+            } => (token.run_id.0.as_u128(), None),
+            FromWorker::WorkflowTask {
+                token,
+                answer: WorkflowTaskAnswer::Failed { cause, failure },
             } => (token.run_id.0.as_u128(), Some((cause, failure.message))),
             other => panic!("{other:?}"),
         }

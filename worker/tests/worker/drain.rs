@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use history::task::{ActivityTask, FromWorker};
+use history::task::{ActivityTask, ActivityTaskAnswer, FromWorker};
 use tokio::sync::{Notify, oneshot};
 use worker::prelude::*;
 
@@ -74,7 +74,10 @@ async fn a_worker_that_leaves_finishes_what_it_has() {
     gate.open.notify_one();
     assert!(matches!(
         hosted.answer().await,
-        FromWorker::ActivityTaskCompleted { .. }
+        FromWorker::ActivityTask {
+            answer: ActivityTaskAnswer::Completed { .. },
+            ..
+        }
     ));
     hosted.running.await.unwrap();
 }
@@ -89,7 +92,10 @@ async fn after_the_drain_timeout_what_is_left_is_given_up_for_another_worker() {
     leave.send(()).unwrap();
     assert!(matches!(hosted.answer().await, FromWorker::Draining));
     match hosted.answer().await {
-        FromWorker::ActivityTaskFailed { failure, .. } => {
+        FromWorker::ActivityTask {
+            answer: ActivityTaskAnswer::Failed { failure },
+            ..
+        } => {
             assert_eq!(failure.message, "the worker left before the activity ended");
         }
         other => panic!("{other:?}"),
@@ -125,7 +131,10 @@ async fn answer_at_shutdown(busy: Leaving) -> FromWorker {
 #[tokio::test]
 async fn an_activity_hears_of_a_shutdown_when_it_begins() {
     match answer_at_shutdown(busy_with("saves", |_| {}).await).await {
-        FromWorker::ActivityTaskCompleted { result, .. } => {
+        FromWorker::ActivityTask {
+            answer: ActivityTaskAnswer::Completed { result },
+            ..
+        } => {
             assert_eq!(value(&result), "saved at WorkerShutdown");
         }
         other => panic!("{other:?}"),
@@ -136,7 +145,10 @@ async fn an_activity_hears_of_a_shutdown_when_it_begins() {
 async fn an_activity_that_stops_at_a_shutdown_fails_and_is_done_again_elsewhere() {
     let busy = busy_with("stops", |task| task.retry_policy.maximum_attempts = 2).await;
     match answer_at_shutdown(busy).await {
-        FromWorker::ActivityTaskFailed { failure, .. } => {
+        FromWorker::ActivityTask {
+            answer: ActivityTaskAnswer::Failed { failure },
+            ..
+        } => {
             assert_eq!(Error::from_failure(*failure).kind(), Some("WorkerShutdown"));
         }
         other => panic!("{other:?}"),
@@ -147,7 +159,10 @@ async fn an_activity_that_stops_at_a_shutdown_fails_and_is_done_again_elsewhere(
 async fn the_last_attempt_of_a_policy_is_told_only_after_the_drain_timeout() {
     let busy = busy_with("saves", |task| task.retry_policy.maximum_attempts = 1).await;
     match answer_at_shutdown(busy).await {
-        FromWorker::ActivityTaskFailed { failure, .. } => {
+        FromWorker::ActivityTask {
+            answer: ActivityTaskAnswer::Failed { failure },
+            ..
+        } => {
             assert_eq!(failure.message, "the worker left before the activity ended");
         }
         other => panic!("{other:?}"),

@@ -1,6 +1,6 @@
 //! Errors from the activity to the workflow and on to its caller.
 
-use history::task::FromWorker;
+use history::task::{ActivityTaskAnswer, FromWorker};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use worker::prelude::*;
@@ -81,7 +81,10 @@ async fn failure(activity: &str, argument: Value) -> history::Failure {
     let mut hosted = Hosted::new(worker());
     hosted.attempt(activity, &[argument]);
     match hosted.answer().await {
-        FromWorker::ActivityTaskFailed { failure, .. } => *failure,
+        FromWorker::ActivityTask {
+            answer: ActivityTaskAnswer::Failed { failure },
+            ..
+        } => *failure,
         other => panic!("{other:?}"),
     }
 }

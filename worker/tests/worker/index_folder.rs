@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use history::task::FromWorker;
+use history::task::{ActivityTaskAnswer, FromWorker};
 use serde_json::{Value, json};
 use worker::{
     Worker,
@@ -80,9 +80,18 @@ async fn run(
     hosted.attempt(activity, arguments);
     loop {
         match hosted.answer().await {
-            FromWorker::ActivityTaskCompleted { result, .. } => return Ok(value(&result)),
-            FromWorker::ActivityTaskFailed { failure, .. } => return Err(*failure),
-            FromWorker::ActivityHeartbeat { .. } => {}
+            FromWorker::ActivityTask {
+                answer: ActivityTaskAnswer::Completed { result },
+                ..
+            } => return Ok(value(&result)),
+            FromWorker::ActivityTask {
+                answer: ActivityTaskAnswer::Failed { failure },
+                ..
+            } => return Err(*failure),
+            FromWorker::ActivityTask {
+                answer: ActivityTaskAnswer::Heartbeat { .. },
+                ..
+            } => {}
             other => panic!("{other:?}"),
         }
     }

@@ -1,6 +1,6 @@
 //! A workflow, an activity or a signal shares its name with whatever else goes by it.
 
-use history::task::FromWorker;
+use history::task::{ActivityTaskAnswer, FromWorker};
 use serde_json::json;
 use worker::{definition::SignalDefinition as _, prelude::*};
 
@@ -72,7 +72,10 @@ async fn a_raw_name_is_known_without_its_prefix() {
     let mut hosted = Hosted::new(worker());
     hosted.attempt("type", &[json!(3)]);
     match hosted.answer().await {
-        FromWorker::ActivityTaskCompleted { result, .. } => {
+        FromWorker::ActivityTask {
+            answer: ActivityTaskAnswer::Completed { result },
+            ..
+        } => {
             assert_eq!(value(&result), json!("number 3"));
         }
         other => panic!("{other:?}"),

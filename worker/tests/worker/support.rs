@@ -8,7 +8,7 @@ use history::{
     replay::Ask,
     task::{
         ActivityTask, ActivityTaskToken, Answers, FromWorker, Tasks, ToWorker, UnreadSignals,
-        WorkflowTask, WorkflowTaskToken,
+        WorkflowTask, WorkflowTaskAnswer, WorkflowTaskToken,
     },
 };
 use serde_json::{Value, json};
@@ -388,7 +388,11 @@ impl Script {
         let task = self.task(events);
         self.hosted.to.send(ToWorker::WorkflowTask(task)).unwrap();
         let answer = self.hosted.answer().await;
-        if let FromWorker::WorkflowTaskCompleted { unread_signals, .. } = &answer {
+        if let FromWorker::WorkflowTask {
+            answer: WorkflowTaskAnswer::Completed { unread_signals, .. },
+            ..
+        } = &answer
+        {
             self.unread.clone_from(unread_signals);
         }
         turn(answer)
@@ -474,8 +478,14 @@ impl Script {
 
 fn turn(answer: FromWorker) -> Turn {
     match answer {
-        FromWorker::WorkflowTaskCompleted { commands, .. } => Turn::Completed(commands),
-        FromWorker::WorkflowTaskFailed { cause, failure, .. } => Turn::Failed(cause, failure),
+        FromWorker::WorkflowTask {
+            answer: WorkflowTaskAnswer::Completed { commands, .. },
+            ..
+        } => Turn::Completed(commands),
+        FromWorker::WorkflowTask {
+            answer: WorkflowTaskAnswer::Failed { cause, failure },
+            ..
+        } => Turn::Failed(cause, failure),
         other => panic!("expected the end of a workflow task, found {other:?}"),
     }
 }

@@ -139,13 +139,8 @@ impl Owner {
         keeps: bool,
     ) {
         let kind = match &answer {
-            FromWorker::WorkflowTaskCompleted { .. } | FromWorker::WorkflowTaskFailed { .. } => {
-                Kind::Workflow
-            }
-            FromWorker::ActivityTaskCompleted { .. }
-            | FromWorker::ActivityTaskFailed { .. }
-            | FromWorker::ActivityTaskCanceled { .. }
-            | FromWorker::ActivityHeartbeat { .. } => Kind::Activity,
+            FromWorker::WorkflowTask { .. } => Kind::Workflow,
+            FromWorker::ActivityTask { .. } => Kind::Activity,
             FromWorker::Draining => return,
         };
         let Some(worker) = self.queues.session(session) else {

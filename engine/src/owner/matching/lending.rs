@@ -223,7 +223,7 @@ impl Owner {
         let Some(token) = Token::of_answer(&answer) else {
             return Some(answer);
         };
-        if matches!(answer, FromWorker::ActivityHeartbeat { .. }) {
+        if matches!(&answer, FromWorker::ActivityTask { answer, .. } if !answer.ends_attempt()) {
             match lent.tasks.get(&token).copied() {
                 Some(Whose::Of(member)) => self.post_answer(member, session, answer, true),
                 Some(Whose::Nobodys) => {}

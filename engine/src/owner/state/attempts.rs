@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use history::{
-    EventId, EventKind, Execution, Note, Record, RunId, execution::AttemptState, record::Noted,
+    EventId, EventKind, Execution, Note, Record, RunId,
+    event::{RefersTo, Relation, Subject},
+    execution::AttemptState,
+    record::Noted,
 };
 use tokio::time::Instant;
 
@@ -191,66 +194,11 @@ pub(crate) fn written(run_id: RunId, event_id: EventId, noted: Noted) -> Attempt
 
 /// Returns the activity that an event ends.
 pub(crate) fn ended(kind: &EventKind) -> Option<EventId> {
-    match kind {
-        EventKind::ActivityTaskCompleted(ended) => Some(ended.scheduled_event_id),
-        EventKind::ActivityTaskFailed(ended) => Some(ended.scheduled_event_id),
-        EventKind::ActivityTaskTimedOut(ended) => Some(ended.scheduled_event_id),
-        EventKind::ActivityTaskCanceled(ended) => Some(ended.scheduled_event_id),
-        EventKind::WorkflowExecutionStarted(_)
-        | EventKind::WorkflowExecutionCompleted(_)
-        | EventKind::WorkflowExecutionFailed(_)
-        | EventKind::WorkflowExecutionTimedOut(_)
-        | EventKind::WorkflowTaskScheduled(_)
-        | EventKind::WorkflowTaskStarted(_)
-        | EventKind::WorkflowTaskCompleted(_)
-        | EventKind::WorkflowTaskTimedOut(_)
-        | EventKind::WorkflowTaskFailed(_)
-        | EventKind::ActivityTaskScheduled(_)
-        | EventKind::ActivityTaskStarted(_)
-        | EventKind::ActivityTaskCancelRequested(_)
-        | EventKind::TimerStarted(_)
-        | EventKind::TimerFired(_)
-        | EventKind::TimerCanceled(_)
-        | EventKind::WorkflowExecutionCancelRequested(_)
-        | EventKind::WorkflowExecutionCanceled(_)
-        | EventKind::RequestCancelExternalWorkflowExecutionInitiated(_)
-        | EventKind::RequestCancelExternalWorkflowExecutionFailed(_)
-        | EventKind::ExternalWorkflowExecutionCancelRequested(_)
-        | EventKind::MarkerRecorded(_)
-        | EventKind::WorkflowExecutionSignaled(_)
-        | EventKind::WorkflowExecutionTerminated(_)
-        | EventKind::WorkflowExecutionContinuedAsNew(_)
-        | EventKind::StartChildWorkflowExecutionInitiated(_)
-        | EventKind::StartChildWorkflowExecutionFailed(_)
-        | EventKind::ChildWorkflowExecutionStarted(_)
-        | EventKind::ChildWorkflowExecutionCompleted(_)
-        | EventKind::ChildWorkflowExecutionFailed(_)
-        | EventKind::ChildWorkflowExecutionCanceled(_)
-        | EventKind::ChildWorkflowExecutionTimedOut(_)
-        | EventKind::ChildWorkflowExecutionTerminated(_)
-        | EventKind::SignalExternalWorkflowExecutionInitiated(_)
-        | EventKind::SignalExternalWorkflowExecutionFailed(_)
-        | EventKind::ExternalWorkflowExecutionSignaled(_)
-        | EventKind::UpsertWorkflowSearchAttributes(_)
-        | EventKind::WorkflowExecutionUpdateAccepted(_)
-        | EventKind::WorkflowExecutionUpdateRejected(_)
-        | EventKind::WorkflowExecutionUpdateCompleted(_)
-        | EventKind::WorkflowPropertiesModifiedExternally(_)
-        | EventKind::ActivityPropertiesModifiedExternally(_)
-        | EventKind::WorkflowPropertiesModified(_)
-        | EventKind::WorkflowExecutionUpdateAdmitted(_)
-        | EventKind::NexusOperationScheduled(_)
-        | EventKind::NexusOperationStarted(_)
-        | EventKind::NexusOperationCompleted(_)
-        | EventKind::NexusOperationFailed(_)
-        | EventKind::NexusOperationCanceled(_)
-        | EventKind::NexusOperationTimedOut(_)
-        | EventKind::NexusOperationCancelRequested(_)
-        | EventKind::WorkflowExecutionOptionsUpdated(_)
-        | EventKind::NexusOperationCancelRequestCompleted(_)
-        | EventKind::NexusOperationCancelRequestFailed(_)
-        | EventKind::WorkflowExecutionPaused(_)
-        | EventKind::WorkflowExecutionUnpaused(_)
-        | EventKind::WorkflowExecutionTimeSkippingTransitioned(_) => None,
-    }
+    let RefersTo {
+        event_id,
+        subject,
+        relation,
+    } = kind.refers_to()?;
+    let ends = subject == Subject::Activity && matches!(relation, Relation::Ends { .. });
+    ends.then_some(event_id)
 }

@@ -51,12 +51,8 @@ impl Token {
 
     pub(crate) fn of_answer(answer: &FromWorker) -> Option<Self> {
         match answer {
-            FromWorker::WorkflowTaskCompleted { token, .. }
-            | FromWorker::WorkflowTaskFailed { token, .. } => Some(Self::Workflow(token.clone())),
-            FromWorker::ActivityTaskCompleted { token, .. }
-            | FromWorker::ActivityTaskFailed { token, .. }
-            | FromWorker::ActivityTaskCanceled { token, .. }
-            | FromWorker::ActivityHeartbeat { token, .. } => Some(Self::Activity(token.clone())),
+            FromWorker::WorkflowTask { token, .. } => Some(Self::Workflow(token.clone())),
+            FromWorker::ActivityTask { token, .. } => Some(Self::Activity(token.clone())),
             FromWorker::Draining => None,
         }
     }

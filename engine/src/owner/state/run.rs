@@ -72,6 +72,12 @@ pub(crate) enum HistoryRead {
     Done,
 }
 
+/// Returns the number before those of the foldings of a member of this epoch. No two members have an epoch in common (`cluster.epoch`
+/// grows with each that joins), so a run that is folded again has another number, whoever folds it.
+pub(crate) fn incarnations_of(epoch: i64) -> u64 {
+    u64::try_from(epoch).unwrap_or(0) << 32
+}
+
 /// One run in the owner's memory.
 #[derive(Debug)]
 #[expect(
@@ -600,6 +606,19 @@ pub(crate) fn ends_workflow_task(record: &Record) -> bool {
         ),
         Record::Note(noted) => {
             matches!(noted.note, history::Note::WorkflowTaskAttemptFailed { .. })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_have_no_folding_in_common() {
+        for epoch in [1, 2, 1_000_000, i64::from(i32::MAX)] {
+            let last = incarnations_of(epoch) + u64::from(u32::MAX);
+            assert!(last < incarnations_of(epoch + 1) + 1, "{epoch}");
         }
     }
 }

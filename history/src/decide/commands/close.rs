@@ -4,7 +4,7 @@ use super::{Refused, Turn, check, check_facts, check_size, refused};
 use crate::{
     command::{Command, ContinueAsNewWorkflowExecution},
     decide::{
-        ChildOutcome, close::close, duration_problem, failure_problem, next_run, payload_problem,
+        close::close, duration_problem, failure_problem, next_run, payload_problem,
         signals_problem, start_problem,
     },
     event::{
@@ -27,7 +27,19 @@ pub(super) fn bad_attributes(command: &Command) -> Cause {
         Command::FailWorkflowExecution { .. } => Cause::BadFailWorkflowExecutionAttributes,
         Command::CancelWorkflowExecution { .. } => Cause::BadCancelWorkflowExecutionAttributes,
         Command::ContinueAsNewWorkflowExecution(_) => Cause::BadContinueAsNewAttributes,
-        _ => Cause::UnhandledCommand,
+        Command::ScheduleActivityTask(_)
+        | Command::RequestCancelActivityTask { .. }
+        | Command::StartTimer { .. }
+        | Command::CancelTimer { .. }
+        | Command::RequestCancelExternalWorkflowExecution { .. }
+        | Command::RecordMarker { .. }
+        | Command::StartChildWorkflowExecution(_)
+        | Command::SignalExternalWorkflowExecution { .. }
+        | Command::UpsertWorkflowSearchAttributes { .. }
+        | Command::ModifyWorkflowProperties { .. }
+        | Command::ProtocolMessage { .. }
+        | Command::ScheduleNexusOperation { .. }
+        | Command::RequestCancelNexusOperation { .. } => Cause::UnhandledCommand,
     }
 }
 
@@ -45,9 +57,9 @@ impl Turn<'_, '_> {
         )
     }
 
-    fn close(&mut self, outcome: Option<ChildOutcome>) {
+    fn close(&mut self) {
         self.closed = true;
-        close(self.draft, &self.ended, outcome);
+        close(self.draft, &self.ended);
     }
 
     pub(super) fn complete_workflow(&mut self, result: &Payloads) -> Result<(), Refused> {
@@ -58,7 +70,7 @@ impl Turn<'_, '_> {
             workflow_task_completed_event_id: self.completed,
             new_execution_run_id: None,
         });
-        self.close(Some(ChildOutcome::Completed(result.clone())));
+        self.close();
         Ok(())
     }
 
@@ -69,7 +81,7 @@ impl Turn<'_, '_> {
             workflow_task_completed_event_id: self.completed,
             details: details.clone(),
         });
-        self.close(Some(ChildOutcome::Canceled(details.clone())));
+        self.close();
         Ok(())
     }
 
@@ -93,12 +105,9 @@ impl Turn<'_, '_> {
             workflow_task_completed_event_id: self.completed,
             new_execution_run_id: start.is_some().then_some(self.new_run_id),
         });
-        match start {
-            Some(start) => {
-                self.close(None);
-                self.draft.start_new_run(self.new_run_id, start);
-            }
-            None => self.close(Some(ChildOutcome::Failed(failure.clone(), retry_state))),
+        self.close();
+        if let Some(start) = start {
+            self.draft.start_new_run(self.new_run_id, start);
         }
         Ok(())
     }
@@ -122,7 +131,7 @@ impl Turn<'_, '_> {
             return check(Cause::BadContinueAsNewAttributes, field, Some(problem));
         }
         self.draft.event(attributes);
-        self.close(None);
+        self.close();
         self.draft.start_new_run(self.new_run_id, start);
         Ok(())
     }

@@ -12,7 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     command::Command,
     decide::{Effect, draft::Draft, facts_problem, keys_problem, size},
-    event::{EventKind, Memo, SearchAttributes, WorkflowTaskFailedCause as Cause},
+    event::{
+        EventKind, MarkerRecorded, Memo, RequestCancelExternalWorkflowExecutionInitiated,
+        SearchAttributes, SignalExternalWorkflowExecutionInitiated,
+        WorkflowTaskFailedCause as Cause,
+    },
     execution::Execution,
     ids::{ActivityId, EventId, InvalidId, RunId, TimerId},
     limits::PENDING_MAX,
@@ -149,11 +153,56 @@ impl<'t, 'a> Turn<'t, 'a> {
             Command::CancelWorkflowExecution { details } => self.cancel_workflow(details),
             Command::ContinueAsNewWorkflowExecution(next) => self.continue_as_new(next),
             Command::StartChildWorkflowExecution(child) => self.start_child(child),
-            Command::RequestCancelExternalWorkflowExecution { .. }
-            | Command::SignalExternalWorkflowExecution { .. } => self.reach_out(command),
-            Command::RecordMarker { .. }
-            | Command::UpsertWorkflowSearchAttributes { .. }
-            | Command::ModifyWorkflowProperties { .. } => self.note_facts(command),
+            Command::RequestCancelExternalWorkflowExecution {
+                namespace,
+                workflow_id,
+                run_id,
+                child_workflow_only,
+                reason,
+            } => self.request_cancel_external(RequestCancelExternalWorkflowExecutionInitiated {
+                workflow_task_completed_event_id: self.completed,
+                namespace: namespace.clone(),
+                workflow_id: workflow_id.clone(),
+                run_id: *run_id,
+                child_workflow_only: *child_workflow_only,
+                reason: reason.clone(),
+            }),
+            Command::SignalExternalWorkflowExecution {
+                namespace,
+                workflow_id,
+                run_id,
+                signal_name,
+                input,
+                child_workflow_only,
+                header,
+            } => self.signal_external(SignalExternalWorkflowExecutionInitiated {
+                workflow_task_completed_event_id: self.completed,
+                namespace: namespace.clone(),
+                workflow_id: workflow_id.clone(),
+                run_id: *run_id,
+                signal_name: signal_name.clone(),
+                input: input.clone(),
+                child_workflow_only: *child_workflow_only,
+                header: header.clone(),
+            }),
+            Command::RecordMarker {
+                marker_name,
+                details,
+                header,
+                failure,
+            } => self.record_marker(MarkerRecorded {
+                marker_name: marker_name.clone(),
+                details: details.clone(),
+                workflow_task_completed_event_id: self.completed,
+                header: header.clone(),
+                failure: failure.as_deref().cloned(),
+            }),
+            Command::UpsertWorkflowSearchAttributes { search_attributes } => {
+                self.upsert_search_attributes(search_attributes)
+            }
+            Command::ModifyWorkflowProperties { upserted_memo } => {
+                self.modify_properties(upserted_memo)
+            }
             Command::ProtocolMessage { .. } => refused(
                 Cause::FeatureDisabled,
                 "ProtocolMessage: updates are not offered here; use a signal",

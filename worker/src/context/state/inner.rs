@@ -4,6 +4,7 @@ use std::{collections::VecDeque, sync::Arc, task::Waker};
 
 use history::{
     Command, Event, EventId, EventKind, RunId,
+    event::{RefersTo, Relation, Subject},
     replay::{self, Ask, NonDeterminism},
 };
 
@@ -124,48 +125,56 @@ impl Inner {
     }
 
     pub(super) fn apply(&mut self, event: &Arc<Event>) -> Result<Vec<Waker>, NonDeterminism> {
-        use EventKind as E;
-        let resolved = match &event.kind {
-            E::ActivityTaskCompleted(e) => e.scheduled_event_id,
-            E::ActivityTaskFailed(e) => e.scheduled_event_id,
-            E::ActivityTaskTimedOut(e) => e.scheduled_event_id,
-            E::ActivityTaskCanceled(e) => e.scheduled_event_id,
-            E::TimerFired(e) => e.started_event_id,
-            E::StartChildWorkflowExecutionFailed(e) => e.initiated_event_id,
-            E::ChildWorkflowExecutionCompleted(e) => e.initiated_event_id,
-            E::ChildWorkflowExecutionFailed(e) => e.initiated_event_id,
-            E::ChildWorkflowExecutionCanceled(e) => e.initiated_event_id,
-            E::ChildWorkflowExecutionTimedOut(e) => e.initiated_event_id,
-            E::ChildWorkflowExecutionTerminated(e) => e.initiated_event_id,
-            E::ExternalWorkflowExecutionSignaled(e) => e.initiated_event_id,
-            E::SignalExternalWorkflowExecutionFailed(e) => e.initiated_event_id,
-            E::ExternalWorkflowExecutionCancelRequested(e) => e.initiated_event_id,
-            E::RequestCancelExternalWorkflowExecutionFailed(e) => e.initiated_event_id,
-            E::ChildWorkflowExecutionStarted(e) => {
-                return Ok(self.child_started(e.initiated_event_id, event));
+        match &event.kind {
+            EventKind::WorkflowExecutionSignaled(signal) => {
+                return Ok(self.signaled(signal.signal_name.as_str(), event));
             }
-            E::WorkflowExecutionSignaled(e) => {
-                return Ok(self.signaled(e.signal_name.as_str(), event));
-            }
-            E::WorkflowExecutionCancelRequested(_) => {
+            EventKind::WorkflowExecutionCancelRequested(_) => {
                 // Delivered when the code has taken in the other events of the turn: what they end is not canceled, for there is nothing
                 // left to cancel, and no wait is ended that the code leaves for something else before it sees that.
                 self.cancel.requested = true;
                 self.cancel.undelivered = true;
                 return Ok(Vec::new());
             }
-            E::WorkflowTaskCompleted(_) => {
+            EventKind::WorkflowTaskCompleted(_) => {
                 self.next_command_event = event.id.next();
                 return Ok(Vec::new());
             }
             kind => {
                 if let Some(recorded) = Ask::of_event(kind) {
                     self.command_recorded(event, &recorded)?;
+                    return Ok(Vec::new());
                 }
-                return Ok(Vec::new());
             }
-        };
-        Ok(self.resolve(resolved, event))
+        }
+        Ok(event
+            .kind
+            .refers_to()
+            .map_or_else(Vec::new, |refers_to| self.answered(refers_to, event)))
+    }
+
+    /// Takes in what became of something that the code asked for.
+    fn answered(&mut self, refers_to: RefersTo, event: &Arc<Event>) -> Vec<Waker> {
+        match refers_to.subject {
+            Subject::Activity
+            | Subject::Timer
+            | Subject::ChildWorkflow
+            | Subject::ExternalSignal
+            | Subject::ExternalCancel => {}
+            Subject::WorkflowTask | Subject::Update | Subject::NexusOperation => return Vec::new(),
+        }
+        match refers_to.relation {
+            Relation::Ends { .. } | Relation::FailsToStart => {
+                self.resolve(refers_to.event_id, event)
+            }
+            Relation::Starts if refers_to.subject == Subject::ChildWorkflow => {
+                self.child_started(refers_to.event_id, event)
+            }
+            Relation::Starts
+            | Relation::RequestsCancel
+            | Relation::AnswersCancel
+            | Relation::Changes => Vec::new(),
+        }
     }
 
     fn command_recorded(
