@@ -38,11 +38,15 @@ mod workflows;
 
 mod duration;
 
+mod audit;
 mod cli;
 mod demo;
 mod dev;
 mod log;
 mod place;
+mod rest_client;
+mod shutdown;
+mod terminal;
 
 #[cfg(test)]
 mod tests;

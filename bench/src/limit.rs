@@ -10,8 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     load::Figures,
-    meter::{Measured, Meter},
-    system::Store,
+    meter::{Measured, Meter, Store},
 };
 
 /// How many rows of history are replayed in one measurement.

@@ -4,10 +4,12 @@
 
 mod cpu;
 mod http;
+mod kind;
 mod limit;
 mod load;
 mod meter;
 mod open;
+mod options;
 mod own;
 mod peers;
 mod process;
@@ -25,34 +27,15 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use coreason::postgres;
 
-use crate::{meter::Meter, rounds::Rounds, system::Ground};
+use crate::{meter::Meter, options::Options, rounds::Rounds, system::Ground};
 
 /// How the bench runs.
 #[derive(Debug, Parser)]
-struct Options {
+struct Cli {
     #[command(subcommand)]
     own: Option<OwnProgram>,
-    /// How long each measurement takes, in seconds.
-    #[arg(long, default_value_t = 5)]
-    seconds: u64,
-    /// How often each measurement is repeated; the median by throughput is shown.
-    #[arg(long, default_value_t = 3)]
-    repeats: usize,
-    /// How many clients the closed loop has, beside the one.
-    #[arg(long, default_value_t = 128)]
-    clients: usize,
-    /// Where Postgres's binaries are; found as `coreason dev` finds them unless given.
-    #[arg(long)]
-    postgres: Option<PathBuf>,
-    /// How many runs to hold open at the end; 0 for none.
-    #[arg(long, default_value_t = 100_000)]
-    open: usize,
-    /// Also the engines that `bench/peers/setup` has installed.
-    #[arg(long)]
-    peers: bool,
-    /// Only rows whose name contains this; may be repeated.
-    #[arg(long)]
-    only: Vec<String>,
+    #[command(flatten)]
+    options: Options,
 }
 
 /// Our engine, as the bench starts it, and what is measured apart.
@@ -75,8 +58,8 @@ enum OwnProgram {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let options = Options::parse();
-    match &options.own {
+    let Cli { own, options } = Cli::parse();
+    match &own {
         Some(OwnProgram::InProcess { url }) => own::in_process(url).await,
         Some(OwnProgram::OverHttp { url }) => own::over_http(url).await,
         Some(OwnProgram::Scale(scale)) => {

@@ -4,7 +4,17 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-use crate::{cpu, load::Figures, system::Store};
+use crate::{cpu, load::Figures};
+
+/// Where a system keeps its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Store {
+    /// In our tables.
+    Ours,
+    /// In Postgres.
+    Postgres,
+    Elsewhere,
+}
 
 /// Reads the counters, of the whole of Postgres.
 pub(crate) struct Meter {

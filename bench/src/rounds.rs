@@ -5,9 +5,11 @@ use std::{collections::BTreeMap, fmt::Write as _, io::Write as _, time::Duration
 use anyhow::Result;
 
 use crate::{
-    Options, limit,
+    kind::Kind,
+    limit,
     meter::{Measured, median},
-    system::{Case, Ground, Kind, System},
+    options::Options,
+    system::{Case, Ground, System},
     table::{self, Row},
     targets::Results,
 };

@@ -6,9 +6,10 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use crate::{
-    meter::{Measured, Meter},
+    kind::Kind,
+    meter::{Measured, Meter, Store},
     open::resident_of,
-    system::{Case, Ground, Kind, Store},
+    system::{Case, Ground},
 };
 
 /// How long it goes on.

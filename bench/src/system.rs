@@ -3,14 +3,13 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
-use tokio::{net::TcpListener, process::Command};
+use tokio::net::TcpListener;
 use tokio_postgres::config::Host;
 
 use crate::{
     http::{self, Service},
     load::{Figures, closed_loop},
-    meter::{Measured, Meter},
-    peers::{dbos, restate, temporal},
+    meter::{Measured, Meter, Store},
     process::Process,
 };
 
@@ -21,17 +20,6 @@ pub(crate) struct Ground {
     /// Postgres, by the URL of our own database.
     pub(crate) url: String,
     pub(crate) meter: Meter,
-}
-
-/// One that can be measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    InProcess,
-    Http,
-    Restate,
-    DbosRust,
-    DbosPython,
-    Temporal,
 }
 
 /// A number of activities and of clients.
@@ -54,73 +42,6 @@ pub(crate) enum Load {
     Http(SocketAddr, Vec<Service>),
     /// By itself: the last process takes the lines of `load::on_stdin`.
     Itself,
-}
-
-/// Where it keeps its state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Store {
-    /// In our tables.
-    Ours,
-    /// In Postgres.
-    Postgres,
-    Elsewhere,
-}
-
-impl Kind {
-    pub(crate) const OURS: [Self; 2] = [Self::InProcess, Self::Http];
-    pub(crate) const PEERS: [Self; 4] = [
-        Self::Restate,
-        Self::DbosRust,
-        Self::DbosPython,
-        Self::Temporal,
-    ];
-
-    /// Returns what the table calls it, a name for each way to load it.
-    pub(crate) fn names(self) -> &'static [&'static str] {
-        match self {
-            Self::InProcess => &["in process"],
-            Self::Http => &["HTTP"],
-            Self::Restate => &["Restate, `ctx.run`", "Restate, calls"],
-            Self::DbosRust => &["DBOS for Rust"],
-            Self::DbosPython => &["DBOS for Python"],
-            Self::Temporal => &["Temporal"],
-        }
-    }
-
-    /// Starts it.
-    pub(crate) async fn start(self, ground: &Ground) -> Result<System> {
-        match self {
-            Self::InProcess => {
-                let mut process = ours(ground, "in-process")?;
-                process.hear().await?;
-                Ok(System {
-                    processes: vec![process],
-                    load: Load::Itself,
-                    store: Store::Ours,
-                })
-            }
-            Self::Http => {
-                let mut process = ours(ground, "over-http")?;
-                let address = process.hear().await?.parse()?;
-                Ok(System {
-                    processes: vec![process],
-                    load: Load::Http(address, vec![Service::Ours]),
-                    store: Store::Ours,
-                })
-            }
-            Self::Restate => restate::start(ground).await,
-            Self::DbosRust => dbos::rust(ground).await,
-            Self::DbosPython => dbos::python(ground).await,
-            Self::Temporal => temporal::start(ground).await,
-        }
-    }
-}
-
-/// Starts this very program as our engine.
-fn ours(ground: &Ground, mode: &str) -> Result<Process> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args([mode, &ground.url]);
-    Process::program(&mut command, &ground.folder)
 }
 
 impl System {

@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use crate::{
-    meter::Measured,
-    system::{Case, Kind},
-};
+use crate::{kind::Kind, meter::Measured, system::Case};
 
 /// What was measured, by the name of the way it was loaded.
 pub(crate) struct Results {

@@ -5,6 +5,7 @@ pub use serde;
 
 pub use crate::{
     activity::Attempt,
+    code::{ActivityCode, WorkflowCode},
     context::Workflow,
     definition::{
         ActivityDefaults, ActivityDefinition, Coroutine, DecodeError, EncodeError, Need, Outcome,

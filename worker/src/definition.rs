@@ -7,7 +7,7 @@ use history::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{activity::Attempt, context::Workflow, error::Fails, options::Retry};
+use crate::{error::Fails, options::Retry};
 
 /// An activity, as `#[activity]` makes it of a function.
 #[diagnostic::on_unimplemented(
@@ -34,8 +34,6 @@ pub trait ActivityDefinition: Copy + 'static {
     fn encode(input: Self::Input) -> Result<Payloads, EncodeError>;
     /// Returns the arguments of the payloads.
     fn decode(payloads: &Payloads) -> Result<Self::Input, DecodeError>;
-    /// Starts an attempt.
-    fn run(attempt: Attempt);
 }
 
 /// A workflow, as `#[workflow]` makes it of an async function.
@@ -61,8 +59,6 @@ pub trait WorkflowDefinition: Copy + 'static {
     fn encode(input: Self::Input) -> Result<Payloads, EncodeError>;
     /// Returns the arguments of the payloads.
     fn decode(payloads: &Payloads) -> Result<Self::Input, DecodeError>;
-    /// Returns the workflow's code, not yet polled.
-    fn start(workflow: Workflow, input: Self::Input) -> Coroutine;
 }
 
 /// A signal, as `#[signal]` makes it of a struct or an enum.

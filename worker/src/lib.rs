@@ -12,6 +12,7 @@ extern crate self as coreason;
 pub mod prelude;
 
 pub mod activity;
+pub mod code;
 pub mod context;
 pub mod definition;
 pub mod error;

@@ -8,6 +8,10 @@ use std::{
     sync::Once,
 };
 
+use history::Failure;
+
+use crate::error::application;
+
 /// A caught panic.
 #[derive(Debug)]
 pub(crate) struct Panic {
@@ -70,4 +74,11 @@ fn describe(info: &PanicHookInfo<'_>, wants_stack: WantsStack) -> Panic {
         },
         message,
     }
+}
+
+/// Returns the failure of a panic.
+pub(crate) fn panic_failure(panic: Panic) -> Failure {
+    let mut failure = application(panic.to_string(), "Panic".to_owned());
+    failure.stack_trace = panic.stack;
+    failure
 }

@@ -19,7 +19,8 @@ use tokio::runtime::Handle;
 use crate::{
     activity::{self, Activities, ActivityContext, Dependencies, Host},
     build_id,
-    definition::{ActivityDefinition, Need, WorkflowDefinition},
+    code::{ActivityCode, WorkflowCode},
+    definition::Need,
     desk::Desk,
     driver::{self, Driver, Workflows},
 };
@@ -127,7 +128,7 @@ impl Worker {
 
     /// Adds a workflow.
     #[must_use]
-    pub fn workflow<W: WorkflowDefinition>(mut self, workflow: fn() -> W) -> Self {
+    pub fn workflow<W: WorkflowCode>(mut self, workflow: fn() -> W) -> Self {
         let _ = workflow;
         let entry = driver::Entry {
             name: W::NAME,
@@ -141,7 +142,7 @@ impl Worker {
 
     /// Adds an activity.
     #[must_use]
-    pub fn activity<A: ActivityDefinition>(mut self, activity: fn() -> A) -> Self {
+    pub fn activity<A: ActivityCode>(mut self, activity: fn() -> A) -> Self {
         let _ = activity;
         let entry = activity::Entry {
             name: A::NAME,

@@ -5,10 +5,9 @@ use std::io::{self, Write as _};
 use clap::Subcommand;
 use engine::audit::{Report, Scope};
 use history::RunId;
-use tokio::select;
 
 use super::{Error, check::Check};
-use crate::{dev::Shutdown, place::Place, postgres};
+use crate::{audit::verify, place::Place};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -76,47 +75,6 @@ impl Verify {
             Err(Error::AuditFailed(problems(&report)))
         }
     }
-}
-
-/// Audits a database: of that URL, or the embedded one of a data directory, which is started for it if need be.
-pub(crate) async fn verify(place: Place, scope: Scope) -> Result<Report, Error> {
-    on(place, |url| async move { audited(&url, scope).await }).await
-}
-
-/// Does something with a database; the embedded one is started for that if need be, and is there already.
-pub(super) async fn on<T, F>(place: Place, work: impl FnOnce(String) -> F) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Error>>,
-{
-    if let Some(url) = place.url() {
-        return work(url.to_owned()).await;
-    }
-    let options = postgres::Options {
-        data_dir: place.data_dir(),
-        missing: postgres::Missing::Refuse,
-        bin_dir: None,
-        port: None,
-    };
-    let mut shutdown = Shutdown::on_signals()?;
-    let started = postgres::Server::start_unless(options, shutdown.clone().into_asked());
-    let server = started.await?.ok_or(Error::Interrupted)?;
-    let done = select! {
-        done = Box::pin(work(server.url().to_owned())) => done,
-        () = shutdown.asked() => Err(Error::Interrupted),
-    };
-    server.stop().await?;
-    done
-}
-
-async fn audited(url: &str, scope: Scope) -> Result<Report, Error> {
-    let pool = engine::audit::connect(url)
-        .await
-        .map_err(engine::Error::from)?;
-    let report = engine::audit::verify(&pool, scope)
-        .await
-        .map_err(engine::Error::from)?;
-    pool.close().await;
-    Ok(report)
 }
 
 fn problems(report: &Report) -> u64 {

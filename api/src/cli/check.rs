@@ -5,8 +5,12 @@ use std::io::{self, Write};
 use engine::audit::{Breach, Rule};
 use serde_json::{Value, json};
 
-use super::{Error, audit, table::Table, terminal::Screen};
-use crate::place::Place;
+use super::Error;
+use crate::{
+    audit::{self, on},
+    place::Place,
+    terminal::{Screen, Table, one_line},
+};
 
 #[derive(clap::Args)]
 pub(super) struct Check {
@@ -28,7 +32,7 @@ impl Check {
         let json = self.json;
         // Whoever runs this each night must tell a database that is broken from one that could not be looked at.
         let unchecked = |error: Error| match error {
-            Error::Usage(_) | Error::Interrupted => error,
+            Error::Usage(_) | Error::Audit(audit::Error::Interrupted) => error,
             error => Error::Unchecked(Box::new(error)),
         };
         let rules = self.rules().await.map_err(unchecked)?;
@@ -48,7 +52,7 @@ impl Check {
     async fn rules(self) -> Result<Vec<Rule>, Error> {
         let (since, show) = (self.since, self.show);
         let work = |url: String| async move { rules(&url, since.as_deref(), show).await };
-        audit::on(self.place, work).await
+        on(self.place, work).await
     }
 }
 
@@ -85,7 +89,7 @@ fn write(rules: &[Rule], out: &mut impl Write) -> io::Result<()> {
     for rule in rules.iter().filter(|rule| rule.problems > 0) {
         writeln!(out, "\n{}", rule.name)?;
         for breach in &rule.examples {
-            writeln!(out, "  {}", super::one_line(&breach.to_string()))?;
+            writeln!(out, "  {}", one_line(&breach.to_string()))?;
         }
         let more = rule.problems - rule.examples.len() as u64;
         if more > 0 {

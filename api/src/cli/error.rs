@@ -2,26 +2,17 @@
 
 use std::io;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{FAILURE, OK, UNCHECKED, USAGE};
-use crate::{demo, dev};
+use super::exit::{FAILURE, OK, UNCHECKED, USAGE};
+use crate::{audit, demo, dev, rest_client, shutdown::ENDED};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The server refused.
-    #[error("{}", .0.message)]
-    Refused(Refusal),
-    /// The server can't be reached: nothing was sent.
-    #[error("cannot reach {address}: {problem}")]
-    Unreachable { address: String, problem: String },
-    /// The server may have done what it was asked to.
-    #[error("{address} gave no answer: {problem}")]
-    Unanswered { address: String, problem: String },
-    /// The answer is not ours.
-    #[error("{address} did not answer like coreason: {problem}")]
-    Answer { address: String, problem: String },
+    /// The server refused, or is not there.
+    #[error(transparent)]
+    Server(#[from] rest_client::Error),
     /// The words make no sense.
     #[error("{0}")]
     Usage(String),
@@ -40,9 +31,9 @@ pub(crate) enum Error {
     /// No run to be checked.
     #[error("there is no run {0} in this database: nothing was checked")]
     NoRun(history::RunId),
-    /// A signal.
-    #[error("interrupted")]
-    Interrupted,
+    /// The database could not be looked at.
+    #[error("{}", chain(.0))]
+    Audit(#[from] audit::Error),
     /// The database can't be read.
     #[error("{}", chain(.0))]
     Engine(#[from] engine::Error),
@@ -57,49 +48,18 @@ pub(crate) enum Error {
     Demo(#[from] demo::Error),
 }
 
-/// What the server says when it refuses.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Refusal {
-    pub(crate) code: String,
-    pub(crate) message: String,
-    pub(crate) advice: Option<String>,
-    pub(crate) owner: Option<String>,
-}
-
-impl Refusal {
-    /// Says whether the words of the command make no sense: no state of the server makes them right.
-    fn is_of_words(&self) -> bool {
-        matches!(
-            self.code.as_str(),
-            "INVALID_ID" | "INVALID_RUN_ID" | "INVALID_QUERY"
-        )
-    }
-}
-
 impl Error {
-    /// Says which workflow it is about, where the server's words are about a run that was named.
-    pub(super) fn of(mut self, path: &[&str]) -> Self {
-        if let (Self::Refused(refusal), [_, workflow_id, ..]) = (&mut self, path)
-            && refusal.code == "WORKFLOW_CLOSED"
-        {
-            refusal.message = format!("workflow {workflow_id}: {}", refusal.message);
-        }
-        self
-    }
-
     /// Returns the stable code, if there is one.
     pub(crate) fn code(&self) -> &str {
         match self {
-            Self::Refused(refusal) => &refusal.code,
-            Self::Unreachable { .. } | Self::Unanswered { .. } => "UNREACHABLE",
-            Self::Answer { .. } => "ANSWER_NOT_UNDERSTOOD",
+            Self::Server(error) => error.code(),
             Self::Usage(_) => "USAGE",
             Self::Workflow { .. } => "WORKFLOW_DID_NOT_COMPLETE",
             Self::Output(_) => "OUTPUT_FAILED",
             Self::AuditFailed(_) => "AUDIT_FAILED",
             Self::Unchecked(error) => error.code(),
             Self::NoRun(_) => "WORKFLOW_NOT_FOUND",
-            Self::Interrupted => "INTERRUPTED",
+            Self::Audit(error) => error.code(),
             Self::Engine(error) => error.code(),
             Self::Postgres(error) => error.code(),
             Self::Dev(error) => error.code(),
@@ -110,21 +70,12 @@ impl Error {
     /// Returns what the user can do, where the message does not say it.
     fn advice(&self) -> Option<&str> {
         match self {
-            Self::Refused(refusal) => refusal.advice.as_deref(),
-            Self::Unreachable { .. } => {
-                Some("start one with `coreason dev`, or name yours with --address")
-            }
-            Self::Unanswered { .. } => {
-                Some("what it was to change it may have changed: look before you ask again")
-            }
-            Self::Answer { .. } => {
-                Some("look at what runs there, or name another address with --address")
-            }
+            Self::Server(error) | Self::Demo(demo::Error::Server(error)) => error.advice(),
             Self::NoRun(_) => {
                 Some("look for its id with `coreason workflow show` or in the table execution")
             }
             Self::AuditFailed(_) => Some("docs/audit.md says what each problem means"),
-            Self::Unchecked(error) | Self::Demo(demo::Error::Client(error)) => error.advice(),
+            Self::Unchecked(error) => error.advice(),
             _ => None,
         }
     }
@@ -169,8 +120,8 @@ impl Error {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => USAGE,
-            Self::Refused(refusal) if refusal.is_of_words() => USAGE,
-            Self::Interrupted | Self::Dev(dev::Error::Interrupted) => dev::ENDED,
+            Self::Server(error) if error.is_of_words() => USAGE,
+            Self::Audit(audit::Error::Interrupted) | Self::Dev(dev::Error::Interrupted) => ENDED,
             Self::Unchecked(_) => UNCHECKED,
             Self::Output(_) if self.is_silent() => OK,
             _ => FAILURE,
@@ -196,15 +147,16 @@ fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rest_client::error::Refusal;
 
     #[test]
     fn an_error_is_one_line_with_code_and_advice() {
-        let error = Error::Refused(Refusal {
+        let error = Error::from(rest_client::Error::Refused(Refusal {
             code: "WORKFLOW_NOT_FOUND".to_owned(),
             message: "there is no workflow a\nb".to_owned(),
             advice: Some("look for it".to_owned()),
             owner: None,
-        });
+        }));
         assert_eq!(
             error.line(),
             "there is no workflow a b [WORKFLOW_NOT_FOUND]; look for it"

@@ -5,7 +5,11 @@ use std::{ffi::OsString, os::unix::ffi::OsStringExt as _};
 use clap::CommandFactory as _;
 use fuzz::{Dice, text};
 
-use super::{Cli, OK, USAGE, parse, with_command};
+use super::{
+    Cli,
+    exit::{OK, USAGE},
+    parse, with_command,
+};
 
 const VALUES: [&str; 14] = [
     "127.0.0.1:0",

@@ -2,15 +2,11 @@
 
 mod audit;
 mod check;
-mod client;
 mod error;
-mod event;
+mod exit;
 #[cfg(test)]
 mod fuzz;
 mod stop;
-mod table;
-mod terminal;
-mod waits;
 mod workflow;
 
 use std::{
@@ -22,25 +18,13 @@ use std::{
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use worker::Worker;
 
-use crate::{demo, dev};
+use crate::{
+    demo, dev,
+    terminal::{Colour, Screen},
+};
 
-pub(crate) use audit::verify;
-pub(crate) use client::{Answer, Client};
-pub(crate) use error::Error;
-pub(crate) use event::Event;
-pub(crate) use table::one_line;
-use terminal::Colour;
-pub(crate) use terminal::Screen;
-pub(crate) use waits::Waits;
-
-/// Success.
-const OK: u8 = 0;
-/// It did not work, or the workflow did not.
-const FAILURE: u8 = 1;
-/// The words make no sense.
-const USAGE: u8 = 2;
-/// The database could not be checked; that is not the same as having been found broken.
-const UNCHECKED: u8 = 3;
+use error::Error;
+use exit::{OK, USAGE};
 
 /// What `--version` says after the name.
 #[cfg(feature = "packed-postgres")]

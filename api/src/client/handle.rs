@@ -15,7 +15,7 @@ use worker::{
     error::Fails as _,
 };
 
-use super::{Client, Error, NoResult, SendSignal};
+use super::{Error, NoResult, SendSignal, requests::Requests};
 use crate::{
     patience::Looks,
     workflows::{
@@ -24,9 +24,9 @@ use crate::{
     },
 };
 
-/// A workflow that was started; see [`Client::start`] and [`Client::handle`].
+/// A workflow that was started; see [`Client::start`](crate::Client::start) and [`Client::handle`](crate::Client::handle).
 pub struct Handle<W> {
-    client: Client,
+    client: Requests,
     workflow_id: String,
     run_id: Option<RunId>,
     workflow: PhantomData<fn() -> W>,
@@ -89,7 +89,7 @@ struct TerminateBody<'a> {
 struct Done {}
 
 impl<W: WorkflowDefinition> Handle<W> {
-    pub(super) fn new(client: Client, workflow_id: String, run_id: Option<RunId>) -> Self {
+    pub(super) fn new(client: Requests, workflow_id: String, run_id: Option<RunId>) -> Self {
         Self {
             client,
             workflow_id,

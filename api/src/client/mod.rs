@@ -3,13 +3,16 @@
 use history::Namespace;
 use worker::definition::WorkflowDefinition;
 
+mod arguments;
 mod door;
 mod error;
 mod handle;
+mod requests;
 mod signal;
 mod start;
 
 use door::Door;
+use requests::Requests;
 
 pub use error::{Error, NoResult};
 pub use handle::Handle;
@@ -40,10 +43,7 @@ pub use start::{Start, ToHandle, ToResult};
 /// A request whose answer is lost, or that meets an engine which starts or hands over, is sent again with the same
 /// request id for [`CLIENT_PATIENCE`](crate::limits::CLIENT_PATIENCE) from its first failure on: it has one effect.
 #[derive(Debug, Clone)]
-pub struct Client {
-    door: Door,
-    namespace: String,
-}
+pub struct Client(Requests);
 
 impl Client {
     /// Returns a client of the engine at this address, `http://host:port`. The first request connects.
@@ -60,16 +60,16 @@ impl Client {
     }
 
     fn through(door: Door) -> Self {
-        Self {
+        Self(Requests {
             door,
             namespace: "default".to_owned(),
-        }
+        })
     }
 
     /// Speaks of another namespace than `default`.
     #[must_use]
     pub fn namespace(mut self, namespace: &Namespace) -> Self {
-        namespace.as_str().clone_into(&mut self.namespace);
+        namespace.as_str().clone_into(&mut self.0.namespace);
         self
     }
 
@@ -82,7 +82,7 @@ impl Client {
         input: W::Input,
     ) -> Start<W, ToHandle> {
         let _ = workflow;
-        Start::new(self.clone(), input)
+        Start::new(self.0.clone(), input)
     }
 
     /// Starts a workflow and waits for its result: awaited, it returns that. Options go before the `await`, as with
@@ -96,7 +96,7 @@ impl Client {
         input: W::Input,
     ) -> Start<W, ToResult> {
         let _ = workflow;
-        Start::new(self.clone(), input)
+        Start::new(self.0.clone(), input)
     }
 
     /// Returns a handle to a workflow that was started before, here or elsewhere.
@@ -106,6 +106,6 @@ impl Client {
         workflow_id: impl Into<String>,
     ) -> Handle<W> {
         let _ = workflow;
-        Handle::new(self.clone(), workflow_id.into(), None)
+        Handle::new(self.0.clone(), workflow_id.into(), None)
     }
 }

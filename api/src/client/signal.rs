@@ -11,13 +11,13 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 use worker::definition::encode;
 
-use super::{Client, Error, start::raw};
+use super::{Error, arguments::raw, requests::Requests};
 
 /// A signal about to be sent; see [`Handle::signal`](super::Handle::signal).
 #[must_use = "nothing is sent before it is awaited"]
 #[derive(Debug)]
 pub struct SendSignal<'a> {
-    client: &'a Client,
+    client: &'a Requests,
     workflow_id: &'a str,
     body: Result<Body<'a>, Error>,
 }
@@ -36,7 +36,7 @@ struct Done {}
 
 impl<'a> SendSignal<'a> {
     pub(super) fn new<T: Serialize + ?Sized>(
-        client: &'a Client,
+        client: &'a Requests,
         workflow_id: &'a str,
         signal_name: &'a str,
         message: &T,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use history::{
-    Millis, Payload, Payloads, RetryPolicy, RunId,
+    Millis, Payloads, RetryPolicy, RunId,
     event::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
 };
 use serde::{Deserialize, Serialize};
@@ -16,12 +16,12 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 use worker::definition::{EncodeError, WorkflowDefinition};
 
-use super::{Client, Error, Handle, NoResult};
+use super::{Error, Handle, NoResult, arguments::raw, requests::Requests};
 
-/// A workflow about to be started; see [`Client::start`]. Options given here win over the definition's.
+/// A workflow about to be started; see [`Client::start`](crate::Client::start). Options given here win over the definition's.
 #[must_use = "nothing is started before it is awaited"]
 pub struct Start<W: WorkflowDefinition, A = ToHandle> {
-    client: Client,
+    client: Requests,
     input: Result<Payloads, EncodeError>,
     body: Body,
     workflow: PhantomData<fn() -> (W, A)>,
@@ -76,7 +76,7 @@ struct Started {
 }
 
 impl<W: WorkflowDefinition, A> Start<W, A> {
-    pub(super) fn new(client: Client, input: W::Input) -> Self {
+    pub(super) fn new(client: Requests, input: W::Input) -> Self {
         let defaults = &W::DEFAULTS;
         Self {
             client,
@@ -201,20 +201,6 @@ impl<W: WorkflowDefinition> IntoFuture for Start<W, ToResult> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.result())
     }
-}
-
-/// Returns arguments as they stand in a request.
-pub(super) fn raw(payloads: &Payloads) -> Result<Vec<Box<RawValue>>, Error> {
-    payloads.0.iter().map(one).collect()
-}
-
-fn one(payload: &Payload) -> Result<Box<RawValue>, Error> {
-    let text: &[u8] = if payload.data.is_empty() {
-        b"null"
-    } else {
-        &payload.data
-    };
-    serde_json::from_slice(text).map_err(|error| Error::Encode(error.into()))
 }
 
 fn text(duration: Duration) -> String {

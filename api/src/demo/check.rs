@@ -200,7 +200,7 @@ impl Checks {
             };
             writeln!(out, "  {:14}{verdict}  {}", line.what, line.found)?;
             for wrong in line.wrong.iter().take(NAMED_MAX) {
-                writeln!(out, "      {}", crate::cli::one_line(wrong))?;
+                writeln!(out, "      {}", crate::terminal::one_line(wrong))?;
             }
             if line.wrong.len() > NAMED_MAX {
                 writeln!(out, "      and {} more", line.wrong.len() - NAMED_MAX)?;

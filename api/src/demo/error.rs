@@ -44,9 +44,12 @@ pub(crate) enum Error {
     /// The engine's audit.
     #[error(transparent)]
     Engine(#[from] engine::Error),
+    /// The database could not be looked at.
+    #[error(transparent)]
+    Audit(#[from] crate::audit::Error),
     /// The server refused or is gone.
     #[error(transparent)]
-    Client(#[from] Box<crate::cli::Error>),
+    Server(#[from] crate::rest_client::Error),
 }
 
 impl Error {
@@ -64,18 +67,13 @@ impl Error {
             Self::Interrupted => "INTERRUPTED",
             Self::Postgres(error) => error.code(),
             Self::Engine(error) => error.code(),
-            Self::Client(error) => error.code(),
+            Self::Audit(error) => error.code(),
+            Self::Server(error) => error.code(),
         }
     }
 
     /// Wraps an I/O error with what was being done.
     pub(super) fn io(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { doing, source }
-    }
-}
-
-impl From<crate::cli::Error> for Error {
-    fn from(error: crate::cli::Error) -> Self {
-        Self::Client(Box::new(error))
     }
 }

@@ -120,7 +120,7 @@ pub(super) fn zero_separated(bytes: &[u8]) -> Vec<OsString> {
 
 /// Returns a path as text for people.
 pub(super) fn shown(path: &OsStr) -> String {
-    crate::cli::one_line(&path.to_string_lossy())
+    crate::terminal::one_line(&path.to_string_lossy())
 }
 
 async fn output(

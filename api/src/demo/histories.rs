@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
 use super::{Error, index::FILE_ACTIVITY};
-use crate::cli::{Client, Event};
+use crate::rest_client::{Client, Event};
 
 /// What is known of all runs.
 pub(super) struct Histories {

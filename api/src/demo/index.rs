@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
 use super::{Error, Files};
-use crate::cli::Client;
+use crate::rest_client::Client;
 
 /// The workflow's type.
 const WORKFLOW: &str = "index_folder";

@@ -19,7 +19,7 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use crate::{cli::Client, dev::Shutdown, place::Place};
+use crate::{audit::verify, place::Place, rest_client::Client, shutdown::Shutdown};
 
 use check::Checks;
 use crash::Plan;
@@ -109,7 +109,7 @@ async fn on_server(
     checks.of_histories(files, &watch.histories, &now);
     if let Some(server) = server {
         let data_dir = server.data_dir().to_owned();
-        checks.of_audit(&crate::cli::verify(Place::embedded(data_dir), Scope::Everything).await?);
+        checks.of_audit(&verify(Place::embedded(data_dir), Scope::Everything).await?);
     }
     checks.print(files, took, &watch.kills)?;
     checks.passed()

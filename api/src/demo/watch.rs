@@ -11,7 +11,7 @@ use super::{
     progress::Progress,
     server::Server,
 };
-use crate::cli::{Client, Waits};
+use crate::rest_client::{Client, Waits};
 
 /// How often it is asked what keeps the workflow from going on, on a server that is not the demo's own.
 const ASK: Duration = Duration::from_secs(2);

@@ -11,7 +11,8 @@ use tokio::{
 };
 use worker::Worker;
 
-use super::{Error, Shutdown};
+use super::Error;
+use crate::shutdown::Shutdown;
 
 /// How long to wait after a connection that was refused, as between two owners.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);

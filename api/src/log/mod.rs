@@ -7,7 +7,7 @@ use std::io;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::Screen;
+use crate::terminal::Screen;
 use collapse::Collapsing;
 use lines::Lines;
 pub(crate) use lines::{Flush, is_unread};

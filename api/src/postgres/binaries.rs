@@ -7,10 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Error;
-
-/// The oldest major version of Postgres that the engine supports.
-pub(super) const MAJOR_MIN: u32 = 15;
+use super::{Error, version::MAJOR_MIN};
 
 /// The newest major version that has a folder in the cache of `./run`.
 const MAJOR_CACHED: u32 = 18;

@@ -13,11 +13,11 @@ use nix::sys::signal::Signal;
 use tokio_postgres::{NoTls, error::SqlState};
 
 use super::{
-    Error, Missing, NAME, Options,
+    Error, Missing, Options,
     account::Account,
     binaries::{self, Binaries},
     complaint::Complaint,
-    data_dir::{DataDir, replace},
+    data_dir::{DataDir, NAME, replace},
     lock::{Lock, Running, Turn, pause},
     log::Log,
     postmaster::{Ended, Postmaster, clear_remains},

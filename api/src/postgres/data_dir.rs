@@ -8,7 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Error, Missing, NAME, account::Account};
+use super::{Error, Missing, account::Account};
+
+/// The superuser of the cluster, and the name of the engine's database.
+pub(super) const NAME: &str = "coreason";
 
 /// The oldest version whose clusters say it with one number.
 const MAJOR_OLDEST: u32 = 9;

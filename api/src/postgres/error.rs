@@ -10,7 +10,7 @@ pub enum Error {
         "no Postgres {minimum} or newer on this machine; install one (Debian, Ubuntu: `apt-get install postgresql`), start \
          through `./run`, which brings one, name its folder of binaries in COREASON_POSTGRES, or point DATABASE_URL at a \
          running server",
-        minimum = super::binaries::MAJOR_MIN
+        minimum = super::version::MAJOR_MIN
     )]
     NotFound,
 
@@ -18,7 +18,7 @@ pub enum Error {
         "{} holds no usable Postgres binaries ({reason}); name the folder that holds `initdb` and `postgres` of version \
          {minimum} or newer, such as /usr/lib/postgresql/{minimum}/bin",
         path.display(),
-        minimum = super::binaries::MAJOR_MIN
+        minimum = super::version::MAJOR_MIN
     )]
     WrongBinaries { path: PathBuf, reason: String },
 

@@ -14,6 +14,7 @@ mod data_dir;
 mod error;
 mod lock;
 mod log;
+mod options;
 #[cfg(any(test, feature = "packed-postgres"))]
 mod packed;
 mod postmaster;
@@ -23,11 +24,10 @@ mod settings;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod version;
 
 pub use data_dir::default_data_dir;
 pub use error::Error;
-pub use server::{Missing, Options, Server, State};
+pub use options::{Missing, Options};
+pub use server::{Server, State};
 pub use stop::{Stopped, stop};
-
-/// The superuser of the cluster, and the name of the engine's database.
-const NAME: &str = "coreason";

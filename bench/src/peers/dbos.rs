@@ -6,8 +6,9 @@ use anyhow::Result;
 use tokio::process::Command;
 
 use crate::{
+    meter::Store,
     process::Process,
-    system::{Ground, Load, Store, System},
+    system::{Ground, Load, System},
 };
 
 use super::installed;

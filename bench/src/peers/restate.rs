@@ -7,8 +7,9 @@ use tokio::{process::Command, time::Instant};
 
 use crate::{
     http::{Client, Service},
+    meter::Store,
     process::Process,
-    system::{Ground, Load, Store, System, free_ports},
+    system::{Ground, Load, System, free_ports},
 };
 
 use super::installed;

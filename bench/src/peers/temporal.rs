@@ -6,8 +6,9 @@ use anyhow::{Context as _, Result};
 use tokio::process::Command;
 
 use crate::{
+    meter::Store,
     process::Process,
-    system::{Ground, Load, Store, System, free_ports},
+    system::{Ground, Load, System, free_ports},
 };
 
 use super::installed;

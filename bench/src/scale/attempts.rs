@@ -7,7 +7,7 @@ use history::Namespace;
 use tokio::time::Instant;
 
 use super::{
-    Table,
+    table::Table,
     workflows::{BEATS, FAILURES, start, worker},
 };
 use crate::{cpu, own::Own, workflows::QUEUE};

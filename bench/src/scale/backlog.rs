@@ -3,8 +3,8 @@
 use anyhow::Result;
 
 use super::{
-    Table, mebibytes,
     step::{Step, start_many, until_at_least},
+    table::{Table, mebibytes},
     workflows::{start, worker},
 };
 use crate::{

@@ -8,8 +8,8 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{
-    Table, mebibytes,
     step::{start_many, until_at_least},
+    table::{Table, mebibytes},
     workflows::{start, worker},
 };
 use crate::{open::resident, own::Own, workflows::QUEUE};

@@ -8,8 +8,8 @@ use history::{Namespace, Payloads, decide::Signal};
 use tokio::time::Instant;
 
 use super::{
-    Table,
     step::until_at_least,
+    table::Table,
     workflows::{STEPS, noted, start, worker},
 };
 use crate::{own::Own, workflows::QUEUE};

@@ -10,9 +10,10 @@ mod queues;
 mod runs;
 pub(crate) mod sleepers;
 mod step;
+mod table;
 mod workflows;
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -68,29 +69,4 @@ pub(crate) async fn measure(options: &Options, url: &str) -> Result<String> {
         What::Due => due::measure(url, size(100_000)).await,
         What::Attempts => attempts::measure(url, size(1000)).await,
     }
-}
-
-/// A table in Markdown.
-struct Table(String);
-
-impl Table {
-    fn new(columns: &[&str]) -> Self {
-        let mut table = Self(String::new());
-        table.row(columns);
-        table.row(&vec!["--:"; columns.len()]);
-        table
-    }
-
-    fn row(&mut self, cells: &[impl AsRef<str>]) {
-        for cell in cells {
-            // Writing into a string can't fail.
-            let _ = write!(self.0, "| {} ", cell.as_ref());
-        }
-        self.0.push_str("|\n");
-    }
-}
-
-/// Returns a size in MiB, for a table.
-fn mebibytes(bytes: u64) -> String {
-    (bytes / 1024 / 1024).to_string()
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Table, step::Step, workflows::worker};
+use super::{step::Step, table::Table, workflows::worker};
 use crate::own::{Own, Working};
 
 pub(super) async fn measure(url: &str, most: usize, seconds: u64) -> Result<String> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{
-    Table, mebibytes,
     step::{Step, start_many, until_at_least},
+    table::{Table, mebibytes},
     workflows::{start, worker},
 };
 use crate::{open::resident, own::Own, workflows::QUEUE};

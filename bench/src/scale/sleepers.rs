@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use tokio::{process::Command, time::Instant};
 
 use super::{
-    Table, mebibytes,
     step::{start_many, until_at_least},
+    table::{Table, mebibytes},
     workflows::{LATE_MILLIS, noted, start, worker},
 };
 use crate::{open::resident, own::Own, process::Process, workflows::QUEUE};

@@ -87,7 +87,9 @@ pub(crate) fn expand(mut options: Options, function: &ItemFn) -> syn::Result<Tok
             }
 
             #codec
+        }
 
+        impl #sdk::__private::ActivityCode for #ident {
             fn run(attempt: #sdk::__private::Attempt) {
                 #run
             }

@@ -67,7 +67,9 @@ pub(crate) fn expand(mut options: Options, function: &ItemFn) -> syn::Result<Tok
             }
 
             #codec
+        }
 
+        impl #sdk::__private::WorkflowCode for #ident {
             fn start(__workflow: #sdk::__private::Workflow, #pattern: Self::Input) -> #sdk::__private::Coroutine {
                 ::std::boxed::Box::pin(async move {
                     #sdk::__private::ended::<Self>(Self::body(#context, #(#names),*).await)

@@ -11,7 +11,7 @@ use history::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::running::Running;
+use super::{cancel_reason::CancelReason, running::Running};
 use crate::{definition, error::Canceled};
 
 /// The context of an activity's attempt: take `&ActivityContext` as a parameter to have it.
@@ -20,17 +20,6 @@ use crate::{definition, error::Canceled};
 #[derive(Clone)]
 pub struct ActivityContext {
     pub(super) running: Arc<Running>,
-}
-
-/// Why an attempt is to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CancelReason {
-    /// The workflow asked for it, or nobody waits for the result any more.
-    Requested,
-    /// The worker leaves. What ends as canceled now, or is not done when the drain timeout is over, fails with an error of
-    /// type `WorkerShutdown`, and another worker does it again.
-    WorkerShutdown,
 }
 
 /// What is known of an attempt.
@@ -63,15 +52,10 @@ impl ActivityContext {
     /// Call it as often as you like: it goes to the engine at most once in 0.8 of the heartbeat timeout, or in five seconds.
     pub fn heartbeat<T: Serialize + ?Sized>(&self, details: &T) {
         match definition::encode(details) {
-            Ok(payload) => self
-                .running
-                .heartbeats
-                .beat(&self.running, Payloads::one(payload)),
+            Ok(payload) => self.running.heartbeats.beat(Payloads::one(payload)),
             Err(error) => {
                 tracing::warn!(activity_type = %self.running.task.activity_type, %error, "heartbeat without details");
-                self.running
-                    .heartbeats
-                    .beat(&self.running, Payloads::default());
+                self.running.heartbeats.beat(Payloads::default());
             }
         }
     }

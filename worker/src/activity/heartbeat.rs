@@ -6,17 +6,19 @@ use std::{
 };
 
 use history::{
-    Millis, Payloads,
-    task::{ActivityTaskAnswer, FromWorker},
+    Payloads,
+    task::{ActivityTask, ActivityTaskAnswer, ActivityTaskToken, Answers, FromWorker},
 };
-
-use super::running::Running;
+use tokio::runtime::Handle;
 
 /// The longest that a heartbeat waits: after a crash the next attempt hears how far this one came before that.
-pub(crate) const INTERVAL_MAX: Duration = Duration::from_secs(5);
+const INTERVAL_MAX: Duration = Duration::from_secs(5);
 
-/// Decides when a heartbeat goes out.
-pub(crate) struct Throttle {
+/// Sends the heartbeats of an attempt, each when its time has come.
+pub(super) struct Throttle {
+    token: ActivityTaskToken,
+    runtime: Handle,
+    answers: Answers,
     interval: Duration,
     state: Mutex<State>,
 }
@@ -69,14 +71,18 @@ impl State {
 }
 
 impl Throttle {
-    pub(super) fn new(timeout: Millis) -> Self {
-        let interval = timeout.non_zero().map_or(INTERVAL_MAX, |timeout| {
+    pub(super) fn new(task: &ActivityTask, runtime: Handle, answers: Answers) -> Arc<Self> {
+        let timeout = task.heartbeat_timeout.non_zero();
+        let interval = timeout.map_or(INTERVAL_MAX, |timeout| {
             Duration::from(timeout).mul_f64(0.8).min(INTERVAL_MAX)
         });
-        Self {
+        Arc::new(Self {
+            token: task.token.clone(),
+            runtime,
+            answers,
             interval,
             state: Mutex::default(),
-        }
+        })
     }
 
     /// Whoever sends does so with this: what was taken to be sent is not overtaken by the answer that ends the attempt.
@@ -84,17 +90,17 @@ impl Throttle {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn beat(&self, running: &Arc<Running>, details: Payloads) {
+    pub(super) fn beat(self: &Arc<Self>, details: Payloads) {
         let mut state = self.state();
         match state.beat(details, self.interval, Instant::now()) {
-            Next::Send(details) => send(running, details),
+            Next::Send(details) => self.send(details),
             Next::After(wait) => {
-                let running = running.clone();
-                running.host.runtime.clone().spawn(async move {
+                let this = self.clone();
+                self.runtime.spawn(async move {
                     tokio::time::sleep(wait).await;
-                    let mut state = running.heartbeats.state();
+                    let mut state = this.state();
                     if let Some(details) = state.timer(Instant::now()) {
-                        send(&running, details);
+                        this.send(details);
                     }
                 });
             }
@@ -103,38 +109,36 @@ impl Throttle {
     }
 
     /// Sends what waits, before the attempt ends or its run leaves.
-    pub(super) fn flush(&self, running: &Running) {
+    pub(super) fn flush(&self) {
         let mut state = self.state();
         if let Some(details) = state.waiting.take() {
             state.sent_at = Some(Instant::now());
-            send(running, details);
+            self.send(details);
         }
     }
-}
 
-fn send(running: &Running, details: Payloads) {
-    running.host.send(FromWorker::ActivityTask {
-        token: running.task.token.clone(),
-        answer: ActivityTaskAnswer::Heartbeat { details },
-    });
+    fn send(&self, details: Payloads) {
+        // An engine that is gone gives the attempt to another worker.
+        self.answers.send(FromWorker::ActivityTask {
+            token: self.token.clone(),
+            answer: ActivityTaskAnswer::Heartbeat { details },
+        });
+    }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use std::{
-        collections::{BTreeMap, HashMap},
+        collections::BTreeMap,
         sync::{OnceLock, Weak},
     };
 
     use history::{
-        ActivityId, ActivityType, EventId, Namespace, RetryPolicy, RunId, Timestamp, WorkflowId,
-        WorkflowType,
-        task::{ActivityTask, ActivityTaskToken, Answers},
+        ActivityId, ActivityType, EventId, Millis, Namespace, RetryPolicy, RunId, Timestamp,
+        WorkflowId, WorkflowType,
     };
-    use tokio::runtime::Handle;
 
     use super::*;
-    use crate::activity::{Dependencies, Host};
 
     fn details(n: u32) -> Payloads {
         Payloads::one(history::Payload::json(&n).unwrap())
@@ -165,26 +169,20 @@ pub(super) mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_end_of_an_attempt_waits_for_a_heartbeat_on_its_way() {
-        let this = Arc::new(OnceLock::<Weak<Running>>::new());
+        let this = Arc::new(OnceLock::<Weak<Throttle>>::new());
         let (sender, mut sent) = tokio::sync::mpsc::unbounded_channel();
         let attempt = this.clone();
         let answers = Answers::new(move |answer| {
-            let running = attempt.get().and_then(Weak::upgrade).unwrap();
+            let heartbeats = attempt.get().and_then(Weak::upgrade).unwrap();
             // An attempt that fails now flushes first, and finds nothing to send.
-            let overtaken = running.heartbeats.state.try_lock().is_ok();
+            let overtaken = heartbeats.state.try_lock().is_ok();
             sender.send((answer, overtaken)).is_ok()
         });
-        let host = Host::new(
-            HashMap::new(),
-            Dependencies::default(),
-            Handle::current(),
-            answers,
-        );
-        let running = Arc::new(Running::new(Box::new(task()), Arc::new(host)));
-        this.set(Arc::downgrade(&running)).unwrap();
+        let heartbeats = Throttle::new(&task(), Handle::current(), answers);
+        this.set(Arc::downgrade(&heartbeats)).unwrap();
         // One goes out at once, one when its time has come.
         for n in 1..=2 {
-            running.heartbeats.beat(&running, details(n));
+            heartbeats.beat(details(n));
         }
         for n in 1..=2 {
             let (answer, overtaken) = sent.recv().await.unwrap();

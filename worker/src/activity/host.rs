@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -16,15 +16,19 @@ use history::{
 };
 use tokio::{
     runtime::Handle,
-    sync::Notify,
     time::{self, MissedTickBehavior},
 };
 
 use super::{
-    Attempt, Dependencies, Entry,
-    running::{Key, Running, Told, failed},
+    attempt::{Attempt, Entry},
+    dependencies::Dependencies,
+    home::{Home, Key},
+    running::{Running, Told, failed, left},
 };
-use crate::{driver::panic_failure, error::application, panics};
+use crate::{
+    error::application,
+    panics::{self, panic_failure},
+};
 
 /// The activities of a worker, by name.
 pub(crate) type Activities = HashMap<&'static str, Entry>;
@@ -39,13 +43,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Starts attempts, cancels them, and knows which are still running.
 pub(crate) struct Host {
     activities: Activities,
-    pub(super) dependencies: Dependencies,
-    pub(super) runtime: Handle,
-    answers: Answers,
-    running: Mutex<HashMap<Key, Arc<Running>>>,
+    home: Arc<Home<Running>>,
     leaving: AtomicBool,
-    /// Told when the last attempt ends.
-    idle: Notify,
 }
 
 impl Host {
@@ -57,33 +56,25 @@ impl Host {
     ) -> Self {
         Self {
             activities,
-            dependencies,
-            runtime,
-            answers,
-            running: Mutex::default(),
+            home: Arc::new(Home::new(dependencies, runtime, answers)),
             leaving: AtomicBool::new(false),
-            idle: Notify::new(),
         }
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<Key, Arc<Running>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Starts an attempt.
-    pub(crate) fn start(self: &Arc<Self>, task: Box<ActivityTask>) {
+    pub(crate) fn start(&self, task: Box<ActivityTask>) {
         let Some(entry) = self.activities.get(task.activity_type.as_str()) else {
             let failure = Box::new(self.unknown(&task));
             failed(&task, &failure);
-            self.send(FromWorker::ActivityTask {
+            self.home.answers.send(FromWorker::ActivityTask {
                 token: task.token,
                 answer: ActivityTaskAnswer::Failed { failure },
             });
             return;
         };
         let key = Key::of(&task.token);
-        let running = Arc::new(Running::new(task, self.clone()));
-        self.running().insert(key, running.clone());
+        let running = Arc::new(Running::new(task, self.home.clone()));
+        self.home.running().insert(key, running.clone());
         if self.leaving.load(Ordering::Relaxed) {
             tell_leaving(&running);
         }
@@ -95,7 +86,7 @@ impl Host {
 
     /// Tells an attempt that it is canceled.
     pub(crate) fn cancel(&self, token: &ActivityTaskToken) {
-        let running = self.running().get(&Key::of(token)).cloned();
+        let running = self.home.running().get(&Key::of(token)).cloned();
         if let Some(running) = running {
             running.tell(Told::Canceled);
         }
@@ -103,14 +94,19 @@ impl Host {
 
     /// Sends what an attempt has said in a heartbeat that waits for its time.
     pub(crate) fn flush(&self, token: &ActivityTaskToken) {
-        let running = self.running().get(&Key::of(token)).cloned();
+        let running = self.home.running().get(&Key::of(token)).cloned();
         if let Some(running) = running {
-            running.heartbeats.flush(&running);
+            running.heartbeats.flush();
         }
     }
 
+    /// Waits until no attempt runs.
+    pub(crate) async fn idle(&self) {
+        self.home.idle().await;
+    }
+
     fn all(&self) -> Vec<Arc<Running>> {
-        self.running().values().cloned().collect()
+        self.home.running().values().cloned().collect()
     }
 
     /// Tells the attempts that the worker leaves, those too that are still to begin.
@@ -165,32 +161,6 @@ impl Host {
         }
     }
 
-    /// Waits until no attempt runs.
-    pub(crate) async fn idle(&self) {
-        loop {
-            let idle = self.idle.notified();
-            if self.running().is_empty() {
-                return;
-            }
-            idle.await;
-        }
-    }
-
-    /// Forgets an attempt; says whether it was still to be answered for.
-    pub(super) fn forget(&self, key: Key) -> bool {
-        let mut running = self.running();
-        let known = running.remove(&key).is_some();
-        if known && running.is_empty() {
-            self.idle.notify_waiters();
-        }
-        known
-    }
-
-    pub(super) fn send(&self, answer: FromWorker) {
-        // An engine that is gone gives the attempt to another worker.
-        self.answers.send(answer);
-    }
-
     fn unknown(&self, task: &ActivityTask) -> Failure {
         let mut names: Vec<&str> = self.activities.keys().copied().collect();
         names.sort_unstable();
@@ -239,14 +209,6 @@ fn tell_leaving(running: &Running) {
     }
 }
 
-/// Returns the failure of an attempt that did not end before its worker left.
-pub(super) fn left() -> Failure {
-    application(
-        "the worker left before the activity ended".to_owned(),
-        "WorkerShutdown".to_owned(),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use history::Payloads;
@@ -264,9 +226,9 @@ mod tests {
         let begin = |attempt| {
             let mut task = Box::new(task());
             task.token.attempt = attempt;
-            let running = Arc::new(Running::new(task, host.clone()));
+            let running = Arc::new(Running::new(task, host.home.clone()));
             let key = Key::of(&running.task.token);
-            host.running().insert(key, running.clone());
+            host.home.running().insert(key, running.clone());
             running
         };
         let (first, _second) = (begin(1), begin(2));

@@ -13,33 +13,20 @@ use std::{
 
 use futures::task::AtomicWaker;
 use history::{
-    EventId, Failure, Payloads, RunId,
-    task::{ActivityTask, ActivityTaskAnswer, ActivityTaskToken, FromWorker},
+    Failure, Payloads,
+    task::{ActivityTask, ActivityTaskAnswer, FromWorker},
 };
 use tokio::sync::Notify;
 
-use super::{CancelReason, Host, heartbeat::Throttle};
-use crate::panics::{self, Panic};
-
-/// Names an attempt among those of this worker, which may have the same one of two foldings of its run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    run_id: RunId,
-    scheduled_event_id: EventId,
-    attempt: u32,
-    incarnation: u64,
-}
-
-impl Key {
-    pub(crate) fn of(token: &ActivityTaskToken) -> Self {
-        Self {
-            run_id: token.run_id,
-            scheduled_event_id: token.scheduled_event_id,
-            attempt: token.attempt,
-            incarnation: token.incarnation,
-        }
-    }
-}
+use super::{
+    cancel_reason::CancelReason,
+    heartbeat::Throttle,
+    home::{Home, Key},
+};
+use crate::{
+    error::application,
+    panics::{self, Panic},
+};
 
 /// What an attempt has been told; each says more than the one before.
 #[derive(Debug, Clone, Copy)]
@@ -56,9 +43,9 @@ pub(super) enum Told {
 /// An attempt that runs, shared by its code, its context and those who cancel it.
 pub(crate) struct Running {
     pub(super) task: Box<ActivityTask>,
-    pub(super) host: Arc<Host>,
+    pub(super) home: Arc<Home<Self>>,
     pub(super) received_at: Instant,
-    pub(super) heartbeats: Throttle,
+    pub(super) heartbeats: Arc<Throttle>,
     told: AtomicU8,
     /// When it was canceled: it keeps a slot that nobody has anything of.
     canceled_at: OnceLock<Instant>,
@@ -71,12 +58,12 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(super) fn new(task: Box<ActivityTask>, host: Arc<Host>) -> Self {
+    pub(super) fn new(task: Box<ActivityTask>, home: Arc<Home<Self>>) -> Self {
         Self {
             received_at: Instant::now(),
-            heartbeats: Throttle::new(task.heartbeat_timeout),
+            heartbeats: Throttle::new(&task, home.runtime.clone(), home.answers.clone()),
             task,
-            host,
+            home,
             told: AtomicU8::new(0),
             canceled_at: OnceLock::new(),
             named: AtomicBool::new(false),
@@ -135,7 +122,7 @@ impl Running {
 
     /// Answers that the attempt failed; the next one finds the last heartbeat's details.
     pub(super) fn fail(&self, failure: Box<Failure>) {
-        self.heartbeats.flush(self);
+        self.heartbeats.flush();
         self.answer(|| {
             failed(&self.task, &failure);
             ActivityTaskAnswer::Failed { failure }
@@ -148,8 +135,8 @@ impl Running {
 
     /// Sends the first answer of the attempt; later ones are nobody's.
     fn answer(&self, answer: impl FnOnce() -> ActivityTaskAnswer) {
-        if self.host.forget(Key::of(&self.task.token)) {
-            self.host.send(FromWorker::ActivityTask {
+        if self.home.forget(Key::of(&self.task.token)) {
+            self.home.answers.send(FromWorker::ActivityTask {
                 token: self.task.token.clone(),
                 answer: answer(),
             });
@@ -173,6 +160,14 @@ pub(super) fn failed(task: &ActivityTask, failure: &Failure) {
             activity_id = %task.activity_id, attempt, reason = failure.line(), "an attempt of an activity failed"
         );
     }
+}
+
+/// Returns the failure of an attempt that did not end before its worker left.
+pub(super) fn left() -> Failure {
+    application(
+        "the worker left before the activity ended".to_owned(),
+        "WorkerShutdown".to_owned(),
+    )
 }
 
 /// Polls an activity's code, catches its panics, and drops it when it is canceled if it can't see that itself.

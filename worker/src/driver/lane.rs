@@ -14,6 +14,10 @@ use super::queue::Queue;
 
 /// The most time that workflow code may keep its thread, from one wait to the next. Temporal: the deadlock detector's second.
 pub const POLL_MAX: Duration = Duration::from_secs(1);
+/// Code of slow workflows begins only while fewer threads than this are kept by code that loops or blocks. With the one
+/// that each workflow may take from the other runs before it counts as slow, that is all that a worker loses.
+pub const KEPT_THREADS_MAX: usize = 4;
+
 /// How often threads are looked at.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// In so many looks in a row the same code must be under way.

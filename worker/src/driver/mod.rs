@@ -8,7 +8,7 @@
 //! runs, which are built again there from their histories. From then on a second thread runs that workflow, and all that have
 //! done the same.
 
-use std::{collections::HashMap, convert::Infallible, io, sync::Arc, time::Instant};
+use std::{convert::Infallible, io, time::Instant};
 
 use history::task::{Answers, Tasks, ToWorker};
 use tokio::{
@@ -19,8 +19,10 @@ use tokio::{
 mod cache;
 pub(crate) mod foreign;
 mod lane;
+mod lanes;
 mod queue;
 mod run;
+mod task_failure;
 mod threads;
 mod turns;
 mod waker;
@@ -28,15 +30,11 @@ mod waker;
 use lane::LOOK_EVERY;
 use threads::Threads;
 
-pub use lane::POLL_MAX;
-pub(crate) use run::{Entry, panic_failure};
-pub use threads::KEPT_THREADS_MAX;
-
-/// The workflows of a worker, by name.
-pub(crate) type Workflows = HashMap<&'static str, Entry>;
+pub use lane::{KEPT_THREADS_MAX, POLL_MAX};
+pub(crate) use run::{Entry, Workflows};
 
 /// The threads of a worker's workflow code. Dropped, it leaves them alone with what they still do.
-pub(crate) struct Driver(Arc<Threads>);
+pub(crate) struct Driver(Threads);
 
 impl Driver {
     pub(crate) fn spawn(
@@ -51,7 +49,7 @@ impl Driver {
     pub(crate) fn tasks(&self) -> (UnboundedReceiver<ToWorker>, Tasks) {
         let (sender, receiver) = unbounded_channel();
         // The engine's end must not keep more alive than the queue.
-        let queue = self.0.fast.queue.clone();
+        let queue = self.0.queue();
         let tasks = Tasks::new(move |message| match message {
             ToWorker::WorkflowTask(task) => queue.task(task),
             ToWorker::Evict(run_id) => queue.evict(run_id),
@@ -72,12 +70,12 @@ impl Driver {
 
     /// Names the runs whose code is under way, if there are any.
     pub(crate) fn names(&self) -> Option<String> {
-        self.0.names()
+        self.0.lanes.names()
     }
 
     /// Takes no new tasks and waits until those that have come are worked off.
     pub(crate) async fn drained(&self) {
-        self.0.close();
-        self.0.ended().await;
+        self.0.lanes.close();
+        self.0.lanes.ended().await;
     }
 }

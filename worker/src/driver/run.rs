@@ -1,139 +1,31 @@
 //! One run: its code on the way, and the history it has seen.
 
 use std::{
+    collections::HashMap,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use history::{
-    Command, Event, EventId, EventKind, Failure, Namespace, RunId, WorkflowId, WorkflowType,
+    Command, Event, EventId, EventKind, Namespace, RunId, WorkflowId, WorkflowType,
     event::{WorkflowTaskFailedCause, WorkflowTaskStarted},
-    replay::NonDeterminism,
-    task::{FromWorker, UnreadSignals, WorkflowTaskAnswer, WorkflowTaskToken},
+    task::UnreadSignals,
 };
 
-use super::{foreign, lane::Pulse, threads::KEPT_THREADS_MAX, waker::RootWaker};
+use super::{foreign, lane::Pulse, task_failure::TaskFailure, waker::RootWaker};
 use crate::{
     context::{
         Workflow,
         state::{Facts, Halt, RunState},
     },
-    definition::{Coroutine, Ended},
+    definition::{Coroutine, DecodeError, Ended},
     error::{application, cause_of, chain, is_canceled},
-    panics::{self, Panic},
+    panics::{self, panic_failure},
 };
 
 /// The most polls of one workflow task that no event of the engine asked for. Beyond it, code keeps waking itself.
 const POLLS_MAX: usize = 100_000;
-
-/// What to do when code and history disagree.
-const MEND: &str = "the code has changed since this run began. Let a worker with the build that began it finish it, \
-     keep its path in the code behind wf.patched(\"..\"), or give the new code another workflow name; \
-     until then the run waits and loses nothing";
-
-/// Why a workflow task fails.
-#[derive(Debug)]
-pub(super) struct TaskFailure {
-    pub(super) cause: WorkflowTaskFailedCause,
-    pub(super) failure: Box<Failure>,
-}
-
-impl TaskFailure {
-    pub(super) fn new(cause: WorkflowTaskFailedCause, kind: &str, message: String) -> Self {
-        Self {
-            cause,
-            failure: Box::new(application(message, kind.to_owned())),
-        }
-    }
-
-    /// The task can't be worked on with what is cached here; the engine sends the whole history at once.
-    pub(super) fn resend() -> Self {
-        Self::new(
-            WorkflowTaskFailedCause::ResetStickyTaskQueue,
-            "NotCached",
-            "the run is not cached here up to these events; send its history from the first"
-                .to_owned(),
-        )
-    }
-
-    /// Nobody waits for the answer; it frees the slot. An engine that waits all the same sends the task again.
-    pub(super) fn stale() -> Self {
-        Self::new(
-            WorkflowTaskFailedCause::ResetStickyTaskQueue,
-            "Stale",
-            "the task's time was over, or its run was evicted, before its code could run"
-                .to_owned(),
-        )
-    }
-
-    /// The code has not given its thread back in time.
-    pub(super) fn blocks() -> Self {
-        Self::keeps_its_thread(
-            "workflow code has not given its thread back for over a second: it loops or blocks. \
-             Move long work and blocking calls into an activity"
-                .to_owned(),
-        )
-    }
-
-    /// The code of an attempt before has not come back.
-    pub(super) fn still_blocks(since: Duration) -> Self {
-        Self::keeps_its_thread(format!(
-            "the code of this run still keeps the thread of an attempt before, for {} s: it loops or blocks. \
-             Mend it and start the worker anew",
-            since.as_secs()
-        ))
-    }
-
-    /// No more threads are given to code that may never come back.
-    pub(super) fn too_many_block(workflow_type: &WorkflowType) -> Self {
-        Self::keeps_its_thread(format!(
-            "{KEPT_THREADS_MAX} threads of this worker are kept by workflow code that loops or blocks, so `{workflow_type}`, \
-             whose code has done that before, is not run until one comes back. Mend it and start the worker anew"
-        ))
-    }
-
-    fn keeps_its_thread(message: String) -> Self {
-        Self::new(
-            WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure,
-            "WorkflowCodeBlocks",
-            message,
-        )
-    }
-
-    pub(super) fn unhandled(failure: Box<Failure>) -> Self {
-        Self {
-            cause: WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure,
-            failure,
-        }
-    }
-
-    pub(super) fn non_deterministic(message: String) -> Self {
-        Self::new(
-            WorkflowTaskFailedCause::NonDeterministicError,
-            "NonDeterminism",
-            message,
-        )
-    }
-
-    /// Returns the answer to a task.
-    pub(super) fn of(self, token: WorkflowTaskToken) -> FromWorker {
-        FromWorker::WorkflowTask {
-            token,
-            answer: WorkflowTaskAnswer::Failed {
-                cause: self.cause,
-                failure: self.failure,
-            },
-        }
-    }
-}
-
-impl From<NonDeterminism> for TaskFailure {
-    fn from(disagreement: NonDeterminism) -> Self {
-        Self::non_deterministic(format!("{disagreement}; {MEND}"))
-    }
-}
 
 /// What a task came to.
 #[derive(Debug)]
@@ -147,9 +39,11 @@ pub(super) struct Progress {
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
-    pub(crate) start:
-        fn(Workflow, &history::Payloads) -> Result<Coroutine, crate::definition::DecodeError>,
+    pub(crate) start: fn(Workflow, &history::Payloads) -> Result<Coroutine, DecodeError>,
 }
+
+/// The workflows of a worker, by name.
+pub(crate) type Workflows = HashMap<&'static str, Entry>;
 
 pub(super) struct Run {
     state: Rc<RunState>,
@@ -428,11 +322,4 @@ fn guard<T>(code: impl FnOnce() -> T) -> Result<T, TaskFailure> {
         }
         TaskFailure::unhandled(Box::new(panic_failure(panic)))
     })
-}
-
-/// Returns the failure of a panic.
-pub(crate) fn panic_failure(panic: Panic) -> Failure {
-    let mut failure = application(panic.to_string(), "Panic".to_owned());
-    failure.stack_trace = panic.stack;
-    failure
 }

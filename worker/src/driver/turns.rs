@@ -14,14 +14,14 @@ use history::{
 };
 
 use super::{
-    Workflows,
     cache::Cache,
     lane::{Busy, Doing, Lane, Pulse, ThreadId},
+    lanes::{Lanes, Speed},
     queue::{Next, Waiting},
-    run::{Progress, Run, TaskFailure, panic_failure},
-    threads::{Speed, Threads},
+    run::{Progress, Run, Workflows},
+    task_failure::TaskFailure,
 };
-use crate::panics;
+use crate::panics::{self, panic_failure};
 
 /// The stack of a thread for workflow code: that of a main thread, for deep code.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
@@ -37,7 +37,7 @@ pub(super) struct Duty {
     pub(super) workflows: Arc<Workflows>,
     pub(super) cached_runs: usize,
     /// Code that never comes back must not keep the worker connected.
-    pub(super) threads: Weak<Threads>,
+    pub(super) lanes: Weak<Lanes>,
 }
 
 /// Starts a thread that serves the lane from now on.
@@ -101,15 +101,15 @@ impl Turns {
 
     fn answer(&self, answer: FromWorker) {
         // An engine that is gone hands the task to another worker, and so does that of a worker that has left.
-        if let Some(threads) = self.duty.threads.upgrade() {
-            threads.answers.send(answer);
+        if let Some(lanes) = self.duty.lanes.upgrade() {
+            lanes.answers.send(answer);
         }
     }
 
     fn work(&mut self, task: WorkflowTask) -> bool {
         if self.duty.speed == Speed::Slow
-            && let Some(threads) = self.duty.threads.upgrade()
-            && let Err(refusal) = threads.admit(&task)
+            && let Some(lanes) = self.duty.lanes.upgrade()
+            && let Err(refusal) = lanes.admit(&task)
         {
             self.answer(refusal.of(task.token));
             return true;
@@ -201,10 +201,10 @@ impl Turns {
     fn done(&self, run_id: RunId) -> Option<Busy> {
         let done = self.duty.lane.done(self.thread);
         if done.is_none()
-            && let Some(threads) = self.duty.threads.upgrade()
+            && let Some(lanes) = self.duty.lanes.upgrade()
         {
             // It was answered for, and the lane has another thread.
-            threads.came_back(run_id);
+            lanes.came_back(run_id);
         }
         done
     }
@@ -253,9 +253,9 @@ impl Turns {
 impl Drop for Turns {
     fn drop(&mut self) {
         if self.duty.lane.is_served_by(self.thread)
-            && let Some(threads) = self.duty.threads.upgrade()
+            && let Some(lanes) = self.duty.lanes.upgrade()
         {
-            threads.left(self.duty.speed);
+            lanes.left(self.duty.speed);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{error::Error as StdError, fmt};
 use history::{Failure, FailureInfo, Payloads};
 use serde::{Deserialize, Serialize};
 
-use super::{Recorded, SOURCE};
+use super::{Recorded, failures::SOURCE};
 
 /// The wait was canceled. A workflow or an activity that returns it ends as canceled, if it was asked to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::{error::Error as StdError, fmt};
 use history::Failure;
 use serde::{Deserialize, Serialize};
 
-use super::{application, write_chain};
+use super::failures::{application, write_chain};
 
 /// What a history says of a failed call: the activity or child, and the causes. The `source` of every error of a call.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

@@ -1,4 +1,8 @@
-use super::*;
+use std::time::Duration;
+
+use history::{FailureInfo, Millis, Payload, Payloads};
+
+use super::{Canceled, Error, failures::type_name};
 
 #[derive(Debug, thiserror::Error)]
 #[error("outer")]

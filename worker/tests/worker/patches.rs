@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use history::event::WorkflowTaskFailedCause as Cause;
 use serde_json::json;
-use worker::{definition::WorkflowDefinition, prelude::*};
+use worker::{code::WorkflowCode, prelude::*};
 
 use crate::support::Script;
 
@@ -70,7 +70,7 @@ async fn sleeper(wf: Workflow) -> Result<bool> {
     Ok(wf.patched("later"))
 }
 
-fn of<W: WorkflowDefinition>(workflow: fn() -> W) -> Worker {
+fn of<W: WorkflowCode>(workflow: fn() -> W) -> Worker {
     Worker::new("q").workflow(workflow)
 }
 

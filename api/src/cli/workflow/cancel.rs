@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
-use super::{Run, Session, identity, request_id};
+use super::session::{Run, Session, identity, request_id};
 use crate::cli::Error;
 
 #[derive(clap::Args)]

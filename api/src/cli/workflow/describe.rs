@@ -5,15 +5,13 @@ use std::io::{self, Write};
 use serde::Deserialize;
 
 use super::{
-    Run, Session,
     ending::{Failure, Outcome},
+    session::{Run, Session},
 };
 use crate::{
-    cli::{
-        Client, Error,
-        table::{Table, one_line},
-        terminal::{Colour, Screen, of_state},
-    },
+    cli::Error,
+    rest_client::Client,
+    terminal::{Colour, Screen, Table, of_state, one_line},
     workflows::problem::Problem,
 };
 

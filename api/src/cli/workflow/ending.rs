@@ -5,10 +5,11 @@ use std::io::Write as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{PATIENCE, Session};
+use super::session::{PATIENCE, Session};
 use crate::{
-    cli::{Answer, Error, Waits},
+    cli::Error,
     patience::Looks,
+    rest_client::{Answer, Waits},
     workflows::problem::Problem,
 };
 

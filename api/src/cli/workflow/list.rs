@@ -8,14 +8,11 @@ use clap::{
 };
 use serde::Deserialize;
 
-use super::Session;
+use super::session::Session;
 use crate::{
-    cli::{
-        Error,
-        table::Table,
-        terminal::{Screen, of_state},
-    },
+    cli::Error,
     limits::LIST_PAGE_MAX,
+    terminal::{Screen, Table, of_state},
     workflows::problem::Problem,
 };
 

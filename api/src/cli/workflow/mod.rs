@@ -3,8 +3,10 @@
 mod cancel;
 mod describe;
 mod ending;
+mod inputs;
 mod list;
 mod result;
+mod session;
 mod show;
 mod signal;
 mod start;
@@ -12,15 +14,11 @@ mod steps;
 mod terminate;
 
 use clap::Subcommand;
-use serde_json::value::RawValue;
 
-use std::{io, time::Duration};
+use super::Error;
+use crate::rest_client::Client;
 
-use super::{Client, Error};
-use crate::workflows::input::Value;
-
-/// How long a server may be away while a command waits, or be about to start while any asks: a takeover or a restart takes less.
-const PATIENCE: Duration = Duration::from_mins(1);
+use session::{PATIENCE, Session};
 
 /// Where the server is and how to answer.
 #[derive(clap::Args)]
@@ -68,32 +66,6 @@ enum Verb {
     List(list::List),
 }
 
-/// Which run a command means.
-#[derive(clap::Args)]
-struct Run {
-    /// The workflow's id.
-    #[arg(value_name = "WORKFLOW_ID")]
-    workflow_id: String,
-    /// The run; the latest one unless given.
-    #[arg(long)]
-    run_id: Option<String>,
-}
-
-impl Run {
-    fn query(&self) -> Vec<(&'static str, String)> {
-        self.run_id
-            .iter()
-            .map(|run_id| ("runId", run_id.clone()))
-            .collect()
-    }
-}
-
-/// What every verb works with.
-struct Session {
-    client: Client,
-    json: bool,
-}
-
 impl Args {
     pub(super) async fn run(self) -> Result<(), Error> {
         let session = Session {
@@ -113,55 +85,4 @@ impl Args {
             Verb::List(verb) => verb.run(session).await,
         }
     }
-}
-
-/// Reads what `--input` says, as often as it was given.
-fn inputs(texts: &[String]) -> Result<Vec<Box<RawValue>>, Error> {
-    if texts.iter().filter(|text| *text == "-").count() > 1 {
-        let problem =
-            "--input - is given more than once, and stdin can be read for one argument only";
-        return Err(Error::Usage(problem.to_owned()));
-    }
-    let read = |text: &String| json_argument("--input", text);
-    texts.iter().map(read).collect()
-}
-
-/// Reads an argument that is JSON: the text itself, `@` and a file that has it, or `-` for what comes on stdin.
-fn json_argument(name: &str, text: &str) -> Result<Box<RawValue>, Error> {
-    let unread = |error: io::Error| Error::Usage(format!("{name} {text} can't be read: {error}"));
-    let (text, advice) = match text.strip_prefix('@') {
-        Some(file) => (
-            std::fs::read_to_string(file).map_err(unread)?,
-            format!("it is what the file {file} has"),
-        ),
-        None if text == "-" => (
-            io::read_to_string(io::stdin()).map_err(unread)?,
-            "it is what came on stdin".to_owned(),
-        ),
-        None => (
-            text.to_owned(),
-            format!(
-                "quote it for the shell, as in {name} '{{\"a\":1}}' or {name} '\"text\"'; {name} @FILE and {name} - read it from a file and from stdin"
-            ),
-        ),
-    };
-    serde_json::from_str::<Value<'_>>(&text)
-        .map(|Value(raw)| raw.to_owned())
-        .map_err(|error| Error::Usage(format!("{name} is not JSON: {error}; {advice}")))
-}
-
-/// Returns who asks: `user@host`, as far as the machine tells.
-fn identity() -> String {
-    let user = std::env::var("USER")
-        .or_else(|_| std::env::var("LOGNAME"))
-        .unwrap_or_else(|_| "cli".to_owned());
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    match host.trim() {
-        "" => user,
-        host => format!("{user}@{host}"),
-    }
-}
-
-fn request_id() -> String {
-    uuid::Uuid::new_v4().to_string()
 }

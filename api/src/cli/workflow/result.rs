@@ -1,6 +1,9 @@
 //! `coreason workflow result`.
 
-use super::{Run, Session, ending};
+use super::{
+    ending,
+    session::{Run, Session},
+};
 use crate::cli::Error;
 
 #[derive(clap::Args)]

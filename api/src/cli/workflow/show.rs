@@ -6,12 +6,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    PATIENCE, Run, Session,
+    session::{PATIENCE, Run, Session},
     steps::{Pending, Steps},
 };
 use crate::{
-    cli::{Client, Error, Waits, event::Event, one_line, table::Table, terminal::Screen},
+    cli::Error,
     patience::Looks,
+    rest_client::{Client, Event, Waits},
+    terminal::{Screen, Table, one_line},
     workflows::problem::Problem,
 };
 
@@ -178,9 +180,9 @@ impl Show {
         ];
         query.extend(run_id.map(|run_id| ("runId", run_id.to_owned())));
         query.extend(wait.map(|wait| ("wait", wait.to_owned())));
-        client
+        let answer = client
             .get(&["workflows", &self.run.workflow_id, "history"], &query)
-            .await?
-            .read()
+            .await?;
+        Ok(answer.read()?)
     }
 }

@@ -5,7 +5,10 @@ use std::io::Write as _;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Run, Session, identity, inputs, request_id};
+use super::{
+    inputs::inputs,
+    session::{Run, Session, identity, request_id},
+};
 use crate::cli::Error;
 
 #[derive(clap::Args)]

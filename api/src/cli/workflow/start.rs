@@ -5,11 +5,12 @@ use std::io::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Session, ending, identity, inputs, request_id};
-use crate::{
-    cli::{Error, one_line},
-    duration::Human,
+use super::{
+    ending,
+    inputs::inputs,
+    session::{Session, identity, request_id},
 };
+use crate::{cli::Error, duration::Human, terminal::one_line};
 
 #[derive(clap::Args)]
 pub(super) struct Start {

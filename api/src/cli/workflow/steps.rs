@@ -7,8 +7,9 @@ use serde::Deserialize;
 
 use super::ending::Failure;
 use crate::{
-    cli::{event::Event, table::Table, terminal::of_state},
     duration::Human,
+    rest_client::Event,
+    terminal::{Table, of_state},
 };
 
 /// What a run did, in the order in which it began to.
@@ -301,7 +302,7 @@ mod tests {
     use serde_json::{Value, json, value::RawValue};
 
     use super::*;
-    use crate::cli::terminal::Screen;
+    use crate::terminal::Screen;
 
     fn event(id: u32, second: u32, kind: &str, attributes: &Value) -> Event {
         let upper: String = kind

@@ -10,7 +10,7 @@ use std::{
 
 use history::{RunId, WorkflowExecution, WorkflowId};
 
-use super::{ChildOutcome, outcome};
+use super::outcome::{self, ChildOutcome};
 use crate::{
     context::{External, external::Delivery, operation::OpId, state::RunState},
     definition::{SignalDefinition, WorkflowDefinition},

@@ -26,10 +26,7 @@ mod handle;
 mod outcome;
 
 pub use handle::{ChildHandle, ChildResult};
-
-/// What awaiting a child returns.
-type ChildOutcome<W> =
-    Result<<W as WorkflowDefinition>::Output, <<W as WorkflowDefinition>::Error as Fails>::AtChild>;
+use outcome::ChildOutcome;
 
 /// A child workflow to be started; see [`Workflow::child`](super::Workflow::child). Awaited, it returns the result.
 ///

@@ -5,7 +5,6 @@ use history::{
     failure::{RetryState, TimeoutType},
 };
 
-use super::ChildOutcome;
 use crate::{
     context::{
         names,
@@ -13,8 +12,12 @@ use crate::{
         state::{Halt, RunState},
     },
     definition::{self, WorkflowDefinition},
-    error::{Fails as _, SOURCE, canceled_failure},
+    error::{Fails, SOURCE, canceled_failure},
 };
+
+/// What awaiting a child returns.
+pub(super) type ChildOutcome<W> =
+    Result<<W as WorkflowDefinition>::Output, <<W as WorkflowDefinition>::Error as Fails>::AtChild>;
 
 /// Reads the end of a child; nothing when the result is not what the code expects, which fails the task.
 pub(super) fn end<W: WorkflowDefinition>(

@@ -8,7 +8,10 @@ use history::{
     replay::{self, Ask, NonDeterminism},
 };
 
-use super::{Facts, Halt, Turn};
+use super::{
+    facts::Facts,
+    turn::{Halt, Turn},
+};
 use crate::{
     context::{
         inbox::Inbox,

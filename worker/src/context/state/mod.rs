@@ -7,10 +7,8 @@ use std::{
 };
 
 use history::{
-    Command, Event, EventId, EventKind, Failure, Namespace, RunId, Timestamp, WorkflowExecution,
-    WorkflowId,
-    command::ContinueAsNewWorkflowExecution,
-    event::{WorkflowExecutionSignaled, WorkflowExecutionStarted, WorkflowTaskStarted},
+    Command, Event, EventKind, RunId, WorkflowExecution,
+    event::{WorkflowExecutionSignaled, WorkflowTaskStarted},
     patch::Patch,
     replay::{self, Ask, NonDeterminism},
     task::UnreadSignals,
@@ -23,50 +21,13 @@ use super::{
 };
 use crate::{definition::DecodeError, driver::foreign, error::chained};
 
+mod facts;
 mod inner;
+mod turn;
 
+pub(crate) use facts::Facts;
 use inner::{Asked, Inner, Sent};
-
-/// What is known of a run from its first event and its task.
-pub(crate) struct Facts {
-    pub(crate) namespace: Namespace,
-    pub(crate) run_id: RunId,
-    pub(crate) first: Arc<Event>,
-}
-
-impl Facts {
-    pub(crate) fn started(&self) -> &WorkflowExecutionStarted {
-        match &self.first.kind {
-            EventKind::WorkflowExecutionStarted(started) => started,
-            other => unreachable!(
-                "a run is built on WorkflowExecutionStarted, not {}",
-                other.name()
-            ),
-        }
-    }
-
-    pub(crate) fn workflow_id(&self) -> &WorkflowId {
-        &self.started().workflow_id
-    }
-}
-
-/// What ends the turn of workflow code other than its return.
-pub(crate) enum Halt {
-    /// The run goes on in a new one.
-    ContinueAsNew(Box<ContinueAsNewWorkflowExecution>),
-    /// Code and data don't fit together; the workflow task fails, and the run waits for a fix.
-    Fail(Box<Failure>),
-}
-
-/// The workflow task under way.
-pub(crate) struct Turn {
-    pub(crate) now: Timestamp,
-    /// It is not replayed: nobody has seen its commands.
-    pub(crate) live: bool,
-    pub(crate) started_event_id: EventId,
-    pub(crate) suggest_continue_as_new: bool,
-    pub(crate) history_size_bytes: i64,
-}
+pub(crate) use turn::{Halt, Turn};
 
 pub(crate) struct RunState {
     pub(crate) facts: Facts,

@@ -1,6 +1,7 @@
 //! SIGTERM, SIGINT and SIGHUP: the first asks to stop, a second SIGTERM or SIGINT insists on it, or ends the delay first.
 
 use std::{
+    io,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -11,8 +12,6 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout_at},
 };
-
-use super::Error;
 
 /// The status of a process that signals ended: 128 and SIGINT.
 pub(crate) const ENDED: u8 = 130;
@@ -40,22 +39,19 @@ enum Asked {
 
 impl Shutdown {
     /// Listens for signals from now on.
-    pub(crate) fn on_signals() -> Result<Self, Error> {
-        let listen = |kind| {
-            signal(kind).map_err(|source| Error::Io {
-                doing: "listen for signals",
-                source,
-            })
-        };
+    ///
+    /// # Errors
+    /// When the machine gives none.
+    pub(crate) fn on_signals() -> io::Result<Self> {
         let signals = vec![
-            listen(SignalKind::terminate())?,
-            listen(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
         ];
         let own = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let hangup = if ignores_hangup(&own) {
             None
         } else {
-            Some(listen(SignalKind::hangup())?)
+            Some(signal(SignalKind::hangup())?)
         };
         let (sender, asked) = watch::channel(Asked::NotYet);
         let delay = Arc::default();

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     error::{Error, Refusal},
-    waits::say,
+    notice::say,
 };
 
 /// How long a connection may take to open.
@@ -57,7 +57,7 @@ impl Client {
     /// Returns a client of a server.
     pub(crate) fn new(address: &str, namespace: &str) -> Result<Self, Error> {
         let unusable = |problem: String| {
-            Error::Usage(format!("`{address}` is no address of a server: {problem}"))
+            Error::Address(format!("`{address}` is no address of a server: {problem}"))
         };
         let url = match Url::parse(address) {
             Ok(url) if url.scheme() == "http" => url,
@@ -413,7 +413,7 @@ mod tests {
             ("ftp://x", "http://host:port"),
             ("https://x", "no TLS"),
         ] {
-            let Err(Error::Usage(problem)) = Client::new(address, "default") else {
+            let Err(Error::Address(problem)) = Client::new(address, "default") else {
                 panic!("{address} is taken");
             };
             assert!(problem.contains(says), "{problem}");

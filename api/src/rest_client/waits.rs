@@ -1,13 +1,16 @@
 //! What an open run waits for, said once to whoever waits for it.
 
-use std::{io::Write as _, time::Duration};
+use std::time::Duration;
 
 use futures::future::join_all;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Client, Error, one_line};
-use crate::workflows::problem::{Problem, Told};
+use super::{Client, Error, notice::say};
+use crate::{
+    terminal::one_line,
+    workflows::problem::{Problem, Told},
+};
 
 /// How many runs are looked at below a run that waits for its children.
 const RUNS_MAX: usize = 20;
@@ -107,7 +110,7 @@ impl Waits {
     }
 
     /// Writes what has not been said yet to stderr.
-    pub(super) async fn tell(
+    pub(crate) async fn tell(
         &mut self,
         client: &Client,
         workflow_id: &str,
@@ -150,15 +153,4 @@ async fn described(
         .get(&["workflows", workflow_id], &query)
         .await?
         .read()
-}
-
-/// Says on stderr why a command does not end: a line of text, or of JSON.
-pub(super) fn say(what: &str, message: &str, json: bool) {
-    let line = if json {
-        serde_json::json!({ "problem": message }).to_string()
-    } else {
-        format!("{what}: {message}")
-    };
-    // There is nowhere left to say that the terminal is gone.
-    let _ = writeln!(std::io::stderr(), "{line}");
 }

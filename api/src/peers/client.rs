@@ -1,14 +1,7 @@
-//! The way between members: `POST /internal/v1/deliver`, for whoever knows the secret in the database.
+//! Asks other members.
 
-use axum::{
-    extract::{Request, State},
-    http::header,
-    response::{IntoResponse as _, Response},
-};
 use engine::peers::{Peers, Unreached};
 use futures::{FutureExt as _, future::BoxFuture};
-
-use crate::{app::App, error::Error, extract::collect, limits::LETTER_BYTES_MAX};
 
 /// Where a process says which one it is.
 pub(crate) const IDENTITY: &str = "/internal/v1/identity";
@@ -37,18 +30,4 @@ impl Peers for Http {
         }
         .boxed()
     }
-}
-
-/// Takes a letter of another member.
-pub(crate) async fn deliver(State(app): State<App>, request: Request) -> Result<Response, Error> {
-    let letter = collect(request.into_body(), LETTER_BYTES_MAX).await?;
-    // What is not UTF-8 is from nobody.
-    let letter = std::str::from_utf8(&letter).unwrap_or_default();
-    let answer = app.engine()?.answer_peer(letter).await?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], answer).into_response())
-}
-
-/// Says which process this is, so that one finds out whether the address that it gives the others leads to itself.
-pub(crate) async fn identity(State(app): State<App>) -> String {
-    app.instance().to_string()
 }

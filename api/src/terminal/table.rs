@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::terminal::{Colour, Screen};
+use super::{
+    screen::{Colour, Screen},
+    text::one_line,
+};
 
 /// The most characters that a terminal shows of a cell which is not the last of its row, and of one that is.
 const CELL_MAX: usize = 60;
@@ -90,17 +93,10 @@ fn fitted(row: &[String], screen: Screen) -> Vec<String> {
         .collect()
 }
 
-/// Returns text whose control characters can't disturb a terminal.
-pub(crate) fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::terminal::of_state;
+    use crate::terminal::of_state;
 
     fn written(table: &Table, screen: Screen) -> String {
         let mut out = Vec::new();

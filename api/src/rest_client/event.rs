@@ -5,7 +5,8 @@ use serde_json::{Value, value::RawValue};
 
 use history::{Timestamp, rfc3339};
 
-use super::{Error, table::one_line, terminal::Screen};
+use super::Error;
+use crate::terminal::{Screen, one_line};
 
 /// The most characters that a terminal shows of an event's details.
 const DETAILS_MAX: usize = 110;
@@ -176,7 +177,7 @@ fn payloads(value: &Value) -> Option<String> {
 }
 
 /// Returns the text of a payload in Temporal's JSON.
-pub(crate) fn decoded(payload: &Value) -> Option<String> {
+fn decoded(payload: &Value) -> Option<String> {
     let bytes = BASE64.decode(payload.get("data")?.as_str()?).ok()?;
     String::from_utf8(bytes).ok()
 }

@@ -1,0 +1,12 @@
+//! The REST API as commands ask it, and what people read of its answers.
+
+mod client;
+pub(crate) mod error;
+mod event;
+mod notice;
+mod waits;
+
+pub(crate) use client::{Answer, Client};
+pub(crate) use error::Error;
+pub(crate) use event::Event;
+pub(crate) use waits::Waits;
