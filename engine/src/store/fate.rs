@@ -59,7 +59,7 @@ pub(super) struct Lost<'a> {
 /// What the database says of itself and of a batch.
 struct Said {
     held: Held,
-    /// The process is one still.
+    /// The process is a member still.
     member: bool,
     /// The starts that did not get their id, if the batch is there.
     committed: Option<HashSet<RunId>>,
