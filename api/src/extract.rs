@@ -13,41 +13,48 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{error::Error, limits::REQUEST_BYTES_MAX};
 
-/// The namespace of the path.
-pub(crate) struct InNamespace(pub(crate) Namespace);
+/// The path of routes about a namespace.
+pub(crate) struct NamespacePath {
+    pub(crate) namespace: Namespace,
+}
 
-/// The namespace and the workflow id of the path.
-pub(crate) struct Of(pub(crate) Namespace, pub(crate) WorkflowId);
+/// The path of routes about a workflow.
+pub(crate) struct WorkflowPath {
+    pub(crate) namespace: Namespace,
+    pub(crate) workflow_id: WorkflowId,
+}
 
-impl Of {
+impl WorkflowPath {
     /// Returns the engine's address of a run.
     pub(crate) fn run(self, run_id: Option<RunId>) -> engine::Address {
         engine::Address {
-            namespace: self.0,
-            workflow_id: self.1,
+            namespace: self.namespace,
+            workflow_id: self.workflow_id,
             run_id,
         }
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for InNamespace {
+impl<S: Send + Sync> FromRequestParts<S> for NamespacePath {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let params = params(parts, state).await?;
-        Ok(Self(Namespace::new(param(&params, "namespace"))?))
+        Ok(Self {
+            namespace: Namespace::new(param(&params, "namespace"))?,
+        })
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Of {
+impl<S: Send + Sync> FromRequestParts<S> for WorkflowPath {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let params = params(parts, state).await?;
-        Ok(Self(
-            Namespace::new(param(&params, "namespace"))?,
-            WorkflowId::new(param(&params, "workflow_id"))?,
-        ))
+        Ok(Self {
+            namespace: Namespace::new(param(&params, "namespace"))?,
+            workflow_id: WorkflowId::new(param(&params, "workflow_id"))?,
+        })
     }
 }
 

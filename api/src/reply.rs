@@ -69,27 +69,12 @@ impl Serialize for Returned<'_> {
     }
 }
 
-/// Writes a moment as RFC 3339 with microseconds, in UTC.
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde's serialize_with passes a reference"
-)]
-pub(crate) fn time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&history::rfc3339::Utc(*at))
-}
+/// A moment as RFC 3339 with microseconds, in UTC.
+pub(crate) struct Time(pub(crate) Timestamp);
 
-/// Writes a moment as [`time`] does, if there is one.
-#[expect(
-    clippy::ref_option,
-    reason = "serde's serialize_with passes a reference"
-)]
-pub(crate) fn time_if_any<S: Serializer>(
-    at: &Option<Timestamp>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => time(at, serializer),
-        None => serializer.serialize_none(),
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&history::rfc3339::Utc(self.0))
     }
 }
 
@@ -101,8 +86,10 @@ pub(crate) struct Done {}
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Execution<'a> {
-    workflow_id: &'a WorkflowId,
-    run_id: RunId,
+    /// The workflow.
+    pub(crate) workflow_id: &'a WorkflowId,
+    /// Its run.
+    pub(crate) run_id: RunId,
 }
 
 impl<'a> Execution<'a> {

@@ -6,9 +6,9 @@ use clap::CommandFactory as _;
 use fuzz::{Dice, text};
 
 use super::{
-    Cli,
+    command::Cli,
     exit::{OK, USAGE},
-    parse, with_command,
+    words::{parse, with_command},
 };
 
 const VALUES: [&str; 14] = [

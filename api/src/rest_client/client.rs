@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use engine::innermost;
 use history::{InvalidId, Namespace, WorkflowId};
-use reqwest::{Method, StatusCode, Url};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use reqwest::{Method, Url};
+use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use super::{
+    answer::{Answer, answer},
     error::{Error, Refusal},
     notice::say,
 };
@@ -34,23 +34,6 @@ pub(crate) struct Client {
     start: Duration,
     /// Whether it says on stderr that it tries again, and whether in JSON.
     tells: Option<bool>,
-}
-
-/// The JSON text of an answer, and where it came from.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) text: String,
-    address: String,
-}
-
-impl Answer {
-    /// Reads the answer.
-    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_str(&self.text).map_err(|error| Error::Answer {
-            address: self.address.clone(),
-            problem: error.to_string(),
-        })
-    }
 }
 
 impl Client {
@@ -244,41 +227,6 @@ fn url(address: &Url, namespace: &str, path: &[&str]) -> Url {
             .extend(path);
     }
     url
-}
-
-async fn answer(request: reqwest::RequestBuilder, address: Url) -> Result<Answer, Error> {
-    let lost = |error: reqwest::Error| {
-        let (address, problem) = (address.to_string(), innermost(&error));
-        if error.is_connect() {
-            Error::Unreachable { address, problem }
-        } else {
-            Error::Unanswered { address, problem }
-        }
-    };
-    let response = request.send().await.map_err(lost)?;
-    let status = response.status();
-    let text = response.text().await.map_err(lost)?;
-    if status.is_success() {
-        return Ok(Answer {
-            text,
-            address: address.to_string(),
-        });
-    }
-    Err(refused(status, &text, &address))
-}
-
-fn refused(status: StatusCode, text: &str, address: &Url) -> Error {
-    #[derive(Deserialize)]
-    struct Envelope {
-        error: Refusal,
-    }
-    match serde_json::from_str(text) {
-        Ok(Envelope { error }) => Error::Refused(error),
-        Err(_) => Error::Answer {
-            address: address.to_string(),
-            problem: format!("HTTP status {status}"),
-        },
-    }
 }
 
 /// Says whether the same request may work in a moment.

@@ -13,18 +13,22 @@ use super::{
 use crate::{
     app::App,
     error::Error,
-    extract::{Json, Of, Query},
+    extract::{Json, Query, WorkflowPath},
     forward::Fresh,
     reply,
 };
 
+/// The body.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CancelBody<'a> {
+pub(crate) struct CancelBody<'a> {
+    /// Why, for those who read the history.
     #[serde(borrow, default)]
     reason: Cow<'a, str>,
+    /// Names the request, so that its repetition has no second effect; a new one unless given.
     #[serde(borrow)]
     request_id: Option<Cow<'a, str>>,
+    /// Who asks; it is on record.
     #[serde(borrow)]
     identity: Option<Cow<'a, str>>,
 }
@@ -32,13 +36,13 @@ struct CancelBody<'a> {
 /// Asks for the cancellation; the request is on record when this answers.
 pub(crate) async fn cancel(
     State(app): State<App>,
-    of: Of,
+    path: WorkflowPath,
     Query(run): Query<RunQuery>,
     fresh: Fresh,
     body: Json,
 ) -> Result<Response, Error> {
     let cancel = body.read::<CancelBody<'_>>()?.request(&fresh)?;
-    let address = run.address(of)?;
+    let address = run.address(path)?;
     app.engine()?.request_cancel(&address, cancel).await?;
     Ok(reply::json(StatusCode::OK, &reply::Done {}))
 }

@@ -9,39 +9,44 @@ use serde_json::value::RawValue;
 use crate::{
     app::App,
     error::Error,
-    extract::{Of, Query, run_id},
+    extract::{Query, WorkflowPath, run_id},
     limits::HISTORY_PAGE,
     reply,
     wait::Wait,
 };
 
+/// The query string.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct HistoryQuery {
+    /// The event after which the page begins; it begins with the first unless given.
     #[serde(default)]
     after: i64,
+    /// The most events of a page.
     page_size: Option<usize>,
+    /// How long to wait for a new event where there is none.
     #[serde(default)]
     wait: Wait,
+    /// The run; the latest one unless given.
     run_id: Option<String>,
 }
 
 /// Returns the events after a given one.
 pub(crate) async fn history(
     State(app): State<App>,
-    of: Of,
+    path: WorkflowPath,
     Query(query): Query<HistoryQuery>,
 ) -> Result<Response, Error> {
     let size = page_size(query.page_size)?;
     let after = EventId(query.after.max(0));
-    let address = of.run(run_id(query.run_id.as_deref())?);
+    let address = path.run(run_id(query.run_id.as_deref())?);
     let page = app
         .engine()?
         .history(&address, after, size, query.wait.or_not())
         .await?;
     Ok(reply::json(
         StatusCode::OK,
-        &Page::new(&address.workflow_id, after, &page)?,
+        &HistoryReply::new(&address.workflow_id, after, &page)?,
     ))
 }
 
@@ -55,11 +60,15 @@ fn page_size(given: Option<usize>) -> Result<usize, Error> {
     }
 }
 
+/// A page of a history.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Page<'a> {
+pub(crate) struct HistoryReply<'a> {
+    /// The workflow.
     workflow_id: &'a WorkflowId,
+    /// Its run.
     run_id: RunId,
+    /// The events, in Temporal's exported JSON.
     events: Vec<Box<RawValue>>,
     /// What to give as `after` for the next page.
     last_event_id: EventId,
@@ -67,7 +76,7 @@ struct Page<'a> {
     closed: bool,
 }
 
-impl<'a> Page<'a> {
+impl<'a> HistoryReply<'a> {
     fn new(workflow_id: &'a WorkflowId, after: EventId, page: &HistoryPage) -> Result<Self, Error> {
         let events = page
             .events

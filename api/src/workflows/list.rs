@@ -2,40 +2,46 @@
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use engine::{ListFilter, Summary};
-use history::{InvalidId, RunId, Status, Timestamp, WorkflowId, WorkflowType};
+use history::{InvalidId, RunId, Status, WorkflowId, WorkflowType};
 use serde::{Deserialize, Serialize};
 
 use super::problem::{Problem, listed};
 use crate::{
     app::App,
     error::Error,
-    extract::{InNamespace, Query},
+    extract::{NamespacePath, Query},
     limits::{LIST_PAGE, LIST_PAGE_MAX},
-    reply,
+    reply::{self, Time},
 };
 
+/// The query string.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct ListQuery {
+    /// Only runs of this code.
     #[serde(rename = "type")]
     workflow_type: Option<String>,
+    /// Only runs of this status.
     status: Option<String>,
+    /// Only runs of this workflow.
     workflow_id: Option<String>,
+    /// Where to go on: the `nextCursor` of the page before.
     cursor: Option<String>,
+    /// How many runs a page has.
     page_size: Option<u32>,
 }
 
 /// Lists runs.
 pub(crate) async fn list(
     State(app): State<App>,
-    InNamespace(namespace): InNamespace,
+    NamespacePath { namespace }: NamespacePath,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, Error> {
     let filter = query.filter()?;
     let runs = app.engine()?.list(&namespace, &filter).await?;
     Ok(reply::json(
         StatusCode::OK,
-        &Page::new(&runs, filter.page_size),
+        &ListReply::new(&runs, filter.page_size),
     ))
 }
 
@@ -82,42 +88,50 @@ fn cursor(text: &str) -> Result<RunId, Error> {
     })
 }
 
+/// A page of runs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Page<'a> {
-    workflows: Vec<Row<'a>>,
+pub(crate) struct ListReply<'a> {
+    /// The runs.
+    workflows: Vec<ListedRun<'a>>,
     /// What to give as `cursor` for the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<RunId>,
 }
 
-impl<'a> Page<'a> {
+impl<'a> ListReply<'a> {
     fn new(runs: &'a [Summary], page_size: u32) -> Self {
         let full = runs.len() >= page_size as usize;
         Self {
-            workflows: runs.iter().map(Row::new).collect(),
+            workflows: runs.iter().map(ListedRun::new).collect(),
             next_cursor: runs.last().filter(|_| full).map(|run| run.run_id),
         }
     }
 }
 
+/// A run in a list.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Row<'a> {
+pub(crate) struct ListedRun<'a> {
+    /// The workflow.
     workflow_id: &'a WorkflowId,
+    /// Its run.
     run_id: RunId,
+    /// The name of its code.
     workflow_type: &'a WorkflowType,
+    /// The queue whose workers run it.
     task_queue: &'a history::TaskQueue,
+    /// Its status.
     status: &'static str,
-    #[serde(serialize_with = "reply::time")]
-    started_at: Timestamp,
-    #[serde(
-        serialize_with = "reply::time_if_any",
-        skip_serializing_if = "Option::is_none"
-    )]
-    closed_at: Option<Timestamp>,
+    /// When it started.
+    started_at: Time,
+    /// When it closed, if it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed_at: Option<Time>,
+    /// How many events it has; absent while it is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     history_length: Option<i64>,
+    /// The run that started it as a child.
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<reply::Execution<'a>>,
     /// What keeps it from going on; its description says more.
@@ -125,7 +139,7 @@ struct Row<'a> {
     problem: Option<Problem>,
 }
 
-impl<'a> Row<'a> {
+impl<'a> ListedRun<'a> {
     fn new(run: &'a Summary) -> Self {
         Self {
             workflow_id: &run.workflow_id,
@@ -133,8 +147,8 @@ impl<'a> Row<'a> {
             workflow_type: &run.workflow_type,
             task_queue: &run.task_queue,
             status: run.status.as_str(),
-            started_at: run.started_at,
-            closed_at: run.closed_at,
+            started_at: Time(run.started_at),
+            closed_at: run.closed_at.map(Time),
             history_length: run.history_length,
             parent: run.parent.as_ref().map(reply::Execution::of),
             problem: listed(run),

@@ -15,14 +15,19 @@ use crate::reply::{self, Returned};
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Outcome<'a> {
+    /// The workflow.
     workflow_id: &'a WorkflowId,
+    /// The run that ended, or the one that is open.
     run_id: RunId,
     /// Whether the request started the run; only in the answer to a start.
     #[serde(skip_serializing_if = "Option::is_none")]
     started: Option<bool>,
+    /// Its status.
     status: &'static str,
+    /// What it returned, if it completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<Returned<'a>>,
+    /// How it ended, if it did otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureBody<'a>>,
     /// What keeps an open run from going on.
@@ -138,20 +143,27 @@ const NOTHING: &Payloads = &Payloads(Vec::new());
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FailureBody<'a> {
+    /// What happened.
     message: &'a str,
     /// The error's type as retry policies know it, or the kind of failure.
     #[serde(rename = "type", skip_serializing_if = "str::is_empty")]
     kind: &'a str,
+    /// Whether retry policies leave it alone.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     non_retryable: bool,
+    /// What the code said beside the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     details: Option<Returned<'a>>,
+    /// The stack, where it was kept.
     #[serde(skip_serializing_if = "str::is_empty")]
     stack_trace: &'a str,
+    /// What no other kind of failure has.
     #[serde(skip_serializing_if = "Option::is_none")]
     info: Option<Info>,
+    /// Who made it: the name of an SDK.
     #[serde(skip_serializing_if = "str::is_empty")]
     source: &'a str,
+    /// What caused it.
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<Box<FailureBody<'a>>>,
 }

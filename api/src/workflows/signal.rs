@@ -13,22 +13,28 @@ use super::{
 use crate::{
     app::App,
     error::Error,
-    extract::{Json, Of, Query},
+    extract::{Json, Query, WorkflowPath},
     forward::Fresh,
     reply,
 };
 
+/// The body.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct SignalBody<'a> {
+pub(crate) struct SignalBody<'a> {
+    /// The channel on which it arrives.
     #[serde(borrow)]
     signal_name: Cow<'a, str>,
+    /// What it carries; `null` is a value.
     #[serde(borrow, default, deserialize_with = "present")]
     input: Option<Value<'a>>,
+    /// What it carries, where that is several values.
     #[serde(borrow)]
     inputs: Option<Vec<Value<'a>>>,
+    /// Names the request, so that its repetition has no second effect; a new one unless given.
     #[serde(borrow)]
     request_id: Option<Cow<'a, str>>,
+    /// Who asks; it is on record.
     #[serde(borrow)]
     identity: Option<Cow<'a, str>>,
 }
@@ -36,13 +42,13 @@ struct SignalBody<'a> {
 /// Sends a signal; it is on record when this answers.
 pub(crate) async fn signal(
     State(app): State<App>,
-    of: Of,
+    path: WorkflowPath,
     Query(run): Query<RunQuery>,
     fresh: Fresh,
     body: Json,
 ) -> Result<Response, Error> {
     let signal = body.read::<SignalBody<'_>>()?.request(&fresh)?;
-    let address = run.address(of)?;
+    let address = run.address(path)?;
     app.engine()?.signal(&address, signal).await?;
     Ok(reply::json(StatusCode::OK, &reply::Done {}))
 }

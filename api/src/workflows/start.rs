@@ -19,7 +19,7 @@ use crate::{
     app::App,
     duration::Human,
     error::Error,
-    extract::{InNamespace, Json, Query},
+    extract::{Json, NamespacePath, Query},
     forward::Fresh,
     reply,
     wait::Wait,
@@ -28,9 +28,11 @@ use crate::{
 /// The task queue of a start that names none.
 const TASK_QUEUE: &str = "default";
 
+/// The query string.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StartQuery {
+    /// How long to wait for the result; the answer is not an outcome unless given.
     #[serde(default)]
     wait: Wait,
 }
@@ -38,7 +40,7 @@ pub(crate) struct StartQuery {
 /// Starts a workflow.
 pub(crate) async fn start(
     State(app): State<App>,
-    InNamespace(namespace): InNamespace,
+    NamespacePath { namespace }: NamespacePath,
     Query(query): Query<StartQuery>,
     fresh: Fresh,
     body: Json,
@@ -59,11 +61,15 @@ pub(crate) async fn start(
     Ok(reply_waited(engine, run, &waited, Some(started.started)).await)
 }
 
+/// The answer to a start that does not wait: 201, or 200 where the run was there before.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct StartedBody<'a> {
+pub(crate) struct StartReply<'a> {
+    /// The workflow.
     workflow_id: &'a WorkflowId,
+    /// The run that was started, or was open.
     run_id: history::RunId,
+    /// Whether this request started it.
     started: bool,
 }
 
@@ -75,7 +81,7 @@ fn reply_started(workflow_id: &WorkflowId, started: Started) -> Response {
     };
     reply::json(
         status,
-        &StartedBody {
+        &StartReply {
             workflow_id,
             run_id: started.run_id,
             started: started.started,
@@ -83,34 +89,51 @@ fn reply_started(workflow_id: &WorkflowId, started: Started) -> Response {
     )
 }
 
+/// The body.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct StartBody<'a> {
+pub(crate) struct StartBody<'a> {
+    /// The name of its code.
     #[serde(borrow)]
     workflow_type: Cow<'a, str>,
+    /// Its id; a new UUID unless given.
     #[serde(borrow)]
     workflow_id: Option<Cow<'a, str>>,
+    /// The queue whose workers run it; `default` unless given.
     #[serde(borrow)]
     task_queue: Option<Cow<'a, str>>,
+    /// Its argument; `null` is a value.
     #[serde(borrow, default, deserialize_with = "present")]
     input: Option<Value<'a>>,
+    /// Its arguments, where there are several.
     #[serde(borrow)]
     inputs: Option<Vec<Value<'a>>>,
+    /// The most time for the whole chain of runs, such as `30s`.
     workflow_execution_timeout: Option<Human>,
+    /// The most time for one run.
     workflow_run_timeout: Option<Human>,
+    /// The most time for one workflow task.
     workflow_task_timeout: Option<Human>,
+    /// How long its code waits before it begins.
     start_delay: Option<Human>,
+    /// Names the request, so that its repetition has no second effect; a new one unless given.
     #[serde(borrow)]
     request_id: Option<Cow<'a, str>>,
+    /// Who asks; it is on record.
     #[serde(borrow)]
     identity: Option<Cow<'a, str>>,
+    /// Whether the id may have been used before.
     #[serde(default)]
     workflow_id_reuse_policy: WorkflowIdReusePolicy,
+    /// What happens if a run of the id is open.
     #[serde(default)]
     workflow_id_conflict_policy: WorkflowIdConflictPolicy,
+    /// How failed runs are repeated; they are not unless given.
     retry_policy: Option<RetryPolicyBody>,
+    /// Facts by key, shown with the run.
     #[serde(borrow, default)]
     memo: Facts<'a>,
+    /// Facts by key, shown with the run.
     #[serde(borrow, default)]
     search_attributes: Facts<'a>,
 }
@@ -154,14 +177,20 @@ fn millis(given: Option<Human>) -> Millis {
     given.map_or(Millis::ZERO, |Human(duration)| Millis::from(duration))
 }
 
+/// How failed runs are repeated.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RetryPolicyBody {
+pub(crate) struct RetryPolicyBody {
+    /// The time before the first repetition.
     initial_interval: Option<Human>,
+    /// By how much each interval is longer than the one before.
     backoff_coefficient: Option<f64>,
+    /// The longest interval.
     maximum_interval: Option<Human>,
+    /// How many attempts there are; 0 is any number.
     #[serde(default)]
     maximum_attempts: u32,
+    /// Types of errors that are not repeated.
     #[serde(default)]
     non_retryable_error_types: Vec<String>,
 }

@@ -13,17 +13,21 @@ use super::{
 use crate::{
     app::App,
     error::Error,
-    extract::{Json, Of, Query},
+    extract::{Json, Query, WorkflowPath},
     reply,
 };
 
+/// The body.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct TerminateBody<'a> {
+pub(crate) struct TerminateBody<'a> {
+    /// Why, for those who read the history.
     #[serde(borrow, default)]
     reason: Cow<'a, str>,
+    /// More of it, for programs that read the history.
     #[serde(borrow, default, deserialize_with = "present")]
     details: Option<Value<'a>>,
+    /// Who asks; it is on record.
     #[serde(borrow)]
     identity: Option<Cow<'a, str>>,
 }
@@ -31,12 +35,12 @@ struct TerminateBody<'a> {
 /// Ends the workflow; it is closed when this answers.
 pub(crate) async fn terminate(
     State(app): State<App>,
-    of: Of,
+    path: WorkflowPath,
     Query(run): Query<RunQuery>,
     body: Json,
 ) -> Result<Response, Error> {
     let terminate = body.read::<TerminateBody<'_>>()?.request()?;
-    let address = run.address(of)?;
+    let address = run.address(path)?;
     app.engine()?.terminate(&address, terminate).await?;
     Ok(reply::json(StatusCode::OK, &reply::Done {}))
 }

@@ -12,11 +12,13 @@ use std::{
 use history::{
     ActivityId, Command, Event, EventId, EventKind, Failure, FailureInfo, Millis, Payloads,
     RetryPolicy, TaskQueue, command::ScheduleActivityTask, event::Header, failure::RetryState,
+    ids::InvalidId,
 };
 
 use super::{
     names,
     operation::{Done, Kind, OpId},
+    pending::Pending,
     state::{Halt, RunState},
 };
 use crate::{
@@ -34,53 +36,34 @@ pub const START_TO_CLOSE_DEFAULT: Duration = Duration::from_mins(10);
 /// Dropped before it is done, it asks the activity to cancel, unless [`cancellation`](Self::cancellation) says `Abandon`.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Call<A: ActivityDefinition> {
-    state: Rc<RunState>,
-    stage: Stage,
-    cancellation: Cancellation,
+    pending: Pending<Box<ScheduleActivityTask>, Box<Failure>>,
     activity: PhantomData<fn() -> A>,
-}
-
-enum Stage {
-    New(Box<ScheduleActivityTask>),
-    /// What was given can't be asked for.
-    Refused(Box<Failure>),
-    Waiting(OpId),
-    Done,
 }
 
 impl<A: ActivityDefinition> Call<A> {
     pub(super) fn new(state: Rc<RunState>, input: A::Input) -> Self {
-        let begun = match A::encode(input) {
-            Ok(input) => Stage::New(Box::new(command::<A>(input))),
-            Err(error) => Stage::Refused(Box::new(names::refused(&A::activity_type(), &error))),
-        };
+        let command = A::encode(input)
+            .map(|input| Box::new(command::<A>(input)))
+            .map_err(|error| refused::<A>(&error));
         Self {
-            state,
-            stage: begun,
-            cancellation: Cancellation::default(),
+            pending: Pending::new(state, command, Cancellation::default()),
             activity: PhantomData,
         }
     }
 
     fn option(mut self, set: impl FnOnce(&mut ScheduleActivityTask)) -> Self {
-        if let Stage::New(command) = &mut self.stage {
-            set(command);
-        }
+        self.pending.option(|command| set(command));
         self
     }
 
     fn named<T>(
         mut self,
-        name: Result<T, history::ids::InvalidId>,
+        name: Result<T, InvalidId>,
         set: impl FnOnce(&mut ScheduleActivityTask, T),
     ) -> Self {
-        match name {
-            Ok(name) => self.option(|command| set(command, name)),
-            Err(error) => {
-                self.stage = Stage::Refused(Box::new(names::refused(&A::activity_type(), &error)));
-                self
-            }
-        }
+        let name = name.map_err(|error| refused::<A>(&error));
+        self.pending.named(name, |command, name| set(command, name));
+        self
     }
 
     /// The most time for one attempt.
@@ -122,22 +105,8 @@ impl<A: ActivityDefinition> Call<A> {
 
     /// What a cancellation does to it; `Try` unless told.
     pub fn cancellation(mut self, cancellation: Cancellation) -> Self {
-        self.cancellation = cancellation;
+        self.pending.set_cancellation(cancellation);
         self
-    }
-
-    fn schedule(&self, mut command: Box<ScheduleActivityTask>) -> OpId {
-        let number = self.state.next_activity();
-        if command.activity_id.as_str().is_empty() {
-            command.activity_id = names::activity_id(number);
-        }
-        if command.start_to_close_timeout.is_zero() && command.schedule_to_close_timeout.is_zero() {
-            command.start_to_close_timeout = Millis::from(START_TO_CLOSE_DEFAULT);
-        }
-        self.state.ask(
-            Kind::Activity(self.cancellation),
-            Command::ScheduleActivityTask(command),
-        )
     }
 
     /// Reads the end of the activity; nothing when the result is not what the code expects, which fails the task.
@@ -149,7 +118,9 @@ impl<A: ActivityDefinition> Call<A> {
                     return match definition::result(&completed.result) {
                         Ok(output) => Some(Ok(output)),
                         Err(error) => {
-                            self.state.halt(Halt::Fail(names::misfit(&error, A::NAME)));
+                            self.pending
+                                .state()
+                                .halt(Halt::Fail(names::misfit(&error, A::NAME)));
                             None
                         }
                     };
@@ -178,19 +149,16 @@ impl<A: ActivityDefinition> Future for Call<A> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let op = match std::mem::replace(&mut this.stage, Stage::Done) {
-            Stage::New(command) => this.schedule(command),
-            Stage::Waiting(op) => op,
-            Stage::Refused(failure) => return Poll::Ready(Err(A::Error::at_activity(*failure))),
-            Stage::Done => return Poll::Pending,
+        let op = match ready!(this.pending.operation(schedule)) {
+            Ok(op) => op,
+            Err(failure) => return Poll::Ready(Err(A::Error::at_activity(*failure))),
         };
-        this.stage = Stage::Waiting(op);
-        let done = ready!(this.state.poll(op, context));
-        let scheduled = this.state.recorded(op);
+        let state = this.pending.state();
+        let done = ready!(state.poll(op, context));
+        let scheduled = state.recorded(op);
         match this.end(&done, scheduled.as_deref()) {
             Some(result) => {
-                this.state.release(op, false);
-                this.stage = Stage::Done;
+                this.pending.finish();
                 Poll::Ready(result)
             }
             None => Poll::Pending,
@@ -198,13 +166,26 @@ impl<A: ActivityDefinition> Future for Call<A> {
     }
 }
 
-impl<A: ActivityDefinition> Drop for Call<A> {
-    fn drop(&mut self) {
-        if let Stage::Waiting(op) = self.stage {
-            self.state
-                .release(op, self.cancellation != Cancellation::Abandon);
-        }
+fn refused<A: ActivityDefinition>(error: &(dyn std::error::Error + 'static)) -> Box<Failure> {
+    Box::new(names::refused(&A::activity_type(), error))
+}
+
+fn schedule(
+    state: &RunState,
+    cancellation: Cancellation,
+    mut command: Box<ScheduleActivityTask>,
+) -> OpId {
+    let number = state.next_activity();
+    if command.activity_id.as_str().is_empty() {
+        command.activity_id = names::activity_id(number);
     }
+    if command.start_to_close_timeout.is_zero() && command.schedule_to_close_timeout.is_zero() {
+        command.start_to_close_timeout = Millis::from(START_TO_CLOSE_DEFAULT);
+    }
+    state.ask(
+        Kind::Activity(cancellation),
+        Command::ScheduleActivityTask(command),
+    )
 }
 
 /// Returns the command with the options of the definition. The id is given when the call is first polled.

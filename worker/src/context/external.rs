@@ -15,10 +15,14 @@ use serde::Serialize;
 
 use super::{
     names,
-    operation::{Done, Kind, OpId},
+    operation::{Done, Kind},
+    pending::Pending,
     state::{Halt, RunState},
 };
-use crate::definition::{EncodeError, SignalDefinition, encode};
+use crate::{
+    definition::{EncodeError, SignalDefinition, encode},
+    options::Cancellation,
+};
 
 /// A handle to another workflow of this namespace; see [`Workflow::external`](super::Workflow::external).
 #[derive(Clone)]
@@ -133,9 +137,9 @@ impl External {
     }
 
     fn deliver(&self, command: Result<Command, NotDelivered>) -> Delivery {
+        let command = command.map(Box::new);
         Delivery {
-            state: self.state.clone(),
-            stage: command.map_or_else(Stage::Refused, |command| Stage::New(Box::new(command))),
+            pending: Pending::new(self.state.clone(), command, Cancellation::Abandon),
         }
     }
 }
@@ -143,30 +147,20 @@ impl External {
 /// A message on its way to another workflow. Once polled it goes out, also when this future is dropped.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Delivery {
-    state: Rc<RunState>,
-    stage: Stage,
-}
-
-enum Stage {
-    New(Box<Command>),
-    Refused(NotDelivered),
-    Waiting(OpId),
-    Done,
+    pending: Pending<Box<Command>, NotDelivered>,
 }
 
 impl Future for Delivery {
     type Output = Result<(), NotDelivered>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let op = match std::mem::replace(&mut this.stage, Stage::Done) {
-            Stage::New(command) => this.state.ask(Kind::External, *command),
-            Stage::Waiting(op) => op,
-            Stage::Refused(reason) => return Poll::Ready(Err(reason)),
-            Stage::Done => return Poll::Pending,
+        let pending = &mut self.get_mut().pending;
+        let ask = |state: &RunState, _, command: Box<Command>| state.ask(Kind::External, *command);
+        let op = match ready!(pending.operation(ask)) {
+            Ok(op) => op,
+            Err(reason) => return Poll::Ready(Err(reason)),
         };
-        this.stage = Stage::Waiting(op);
-        let done = ready!(this.state.poll(op, context));
+        let done = ready!(pending.state().poll(op, context));
         let cause = match &done {
             Done::Canceled => None,
             Done::Event(event) => match &event.kind {
@@ -187,13 +181,5 @@ impl Future for Delivery {
             }
             Some(_) => Err(NotDelivered::Other),
         })
-    }
-}
-
-impl Drop for Delivery {
-    fn drop(&mut self) {
-        if let Stage::Waiting(op) = self.stage {
-            self.state.release(op, false);
-        }
     }
 }

@@ -26,6 +26,7 @@ mod join;
 mod names;
 mod operation;
 mod patches;
+mod pending;
 mod random;
 mod signals;
 mod sleep;

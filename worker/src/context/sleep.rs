@@ -1,6 +1,7 @@
 //! Durable timers.
 
 use std::{
+    convert::Infallible,
     future::Future,
     pin::Pin,
     rc::Rc,
@@ -13,34 +14,22 @@ use history::{Command, Millis};
 use super::{
     names,
     operation::{Done, Kind, OpId},
+    pending::Pending,
     state::RunState,
 };
-use crate::error::Canceled;
+use crate::{error::Canceled, options::Cancellation};
 
 /// A durable timer; see [`Workflow::sleep`](super::Workflow::sleep). Dropped before it fired, it is canceled.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
-    state: Rc<RunState>,
-    duration: Duration,
-    op: Option<OpId>,
+    pending: Pending<Duration, Infallible>,
 }
 
 impl Sleep {
     pub(super) fn new(state: Rc<RunState>, duration: Duration) -> Self {
         Self {
-            state,
-            duration,
-            op: None,
+            pending: Pending::new(state, Ok(duration), Cancellation::Try),
         }
-    }
-
-    fn start(&self) -> OpId {
-        let command = Command::StartTimer {
-            timer_id: names::timer_id(self.state.next_timer()),
-            // A timer of no time is one of the least time: where it stands, the workflow yields.
-            start_to_fire_timeout: Millis::from(self.duration).max(Millis(1)),
-        };
-        self.state.ask(Kind::Timer, command)
     }
 }
 
@@ -49,22 +38,20 @@ impl Future for Sleep {
     type Output = Result<(), Canceled>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let op = match this.op {
-            Some(op) => op,
-            None => *this.op.insert(this.start()),
-        };
-        Poll::Ready(match ready!(this.state.poll(op, context)) {
+        let pending = &mut self.get_mut().pending;
+        let Ok(op) = ready!(pending.operation(start));
+        Poll::Ready(match ready!(pending.state().poll(op, context)) {
             Done::Event(_) => Ok(()),
             Done::Canceled => Err(Canceled::new()),
         })
     }
 }
 
-impl Drop for Sleep {
-    fn drop(&mut self) {
-        if let Some(op) = self.op {
-            self.state.release(op, true);
-        }
-    }
+fn start(state: &RunState, _: Cancellation, duration: Duration) -> OpId {
+    let command = Command::StartTimer {
+        timer_id: names::timer_id(state.next_timer()),
+        // A timer of no time is one of the least time: where it stands, the workflow yields.
+        start_to_fire_timeout: Millis::from(duration).max(Millis(1)),
+    };
+    state.ask(Kind::Timer, command)
 }

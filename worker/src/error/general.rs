@@ -13,7 +13,7 @@ use super::{
 /// The default error: a failure with its causes. It is retried by policy unless told otherwise.
 ///
 /// Like `anyhow::Error` it takes any error with `?`. To match on an error of your own at the caller, implement
-/// [`UserError`] for it and return it as it is.
+/// [`UserError`](super::UserError) for it and return it as it is.
 #[derive(Clone)]
 pub struct Error(Box<Failure>);
 

@@ -13,11 +13,13 @@ use history::{
     Command, EventKind, Failure, Millis, Payloads, RetryPolicy, TaskQueue, WorkflowId,
     command::StartChildWorkflowExecution,
     event::{Header, Memo, ParentClosePolicy, SearchAttributes, WorkflowIdReusePolicy},
+    ids::InvalidId,
 };
 
 use super::{
     names,
     operation::{Done, Kind, OpId},
+    pending::Pending,
     state::RunState,
 };
 use crate::{definition::WorkflowDefinition, error::Fails, options::Cancellation};
@@ -33,52 +35,34 @@ use outcome::ChildOutcome;
 /// Dropped before it is done, it asks the child to cancel, unless [`cancellation`](Self::cancellation) says `Abandon`.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Child<W: WorkflowDefinition> {
-    state: Rc<RunState>,
-    stage: Stage,
-    cancellation: Cancellation,
+    pending: Pending<Box<StartChildWorkflowExecution>, Box<Failure>>,
     workflow: PhantomData<fn() -> W>,
-}
-
-enum Stage {
-    New(Box<StartChildWorkflowExecution>),
-    Refused(Box<Failure>),
-    Waiting(OpId),
-    Done,
 }
 
 impl<W: WorkflowDefinition> Child<W> {
     pub(super) fn new(state: Rc<RunState>, input: W::Input) -> Self {
-        let begun = match W::encode(input) {
-            Ok(input) => Stage::New(Box::new(command::<W>(input))),
-            Err(error) => Stage::Refused(names::misfit(&error, W::NAME)),
-        };
+        let command = W::encode(input)
+            .map(|input| Box::new(command::<W>(input)))
+            .map_err(|error| names::misfit(&error, W::NAME));
         Self {
-            state,
-            stage: begun,
-            cancellation: Cancellation::Wait,
+            pending: Pending::new(state, command, Cancellation::Wait),
             workflow: PhantomData,
         }
     }
 
     fn option(mut self, set: impl FnOnce(&mut StartChildWorkflowExecution)) -> Self {
-        if let Stage::New(command) = &mut self.stage {
-            set(command);
-        }
+        self.pending.option(|command| set(command));
         self
     }
 
     fn named<T>(
         mut self,
-        name: Result<T, history::ids::InvalidId>,
+        name: Result<T, InvalidId>,
         set: impl FnOnce(&mut StartChildWorkflowExecution, T),
     ) -> Self {
-        match name {
-            Ok(name) => self.option(|command| set(command, name)),
-            Err(error) => {
-                self.stage = Stage::Refused(names::misfit(&error, W::NAME));
-                self
-            }
-        }
+        let name = name.map_err(|error| names::misfit(&error, W::NAME));
+        self.pending.named(name, |command, name| set(command, name));
+        self
     }
 
     /// Its workflow id; this workflow's id, a number and part of its run id unless told.
@@ -125,7 +109,7 @@ impl<W: WorkflowDefinition> Child<W> {
 
     /// What a cancellation does to it; `Wait` unless told.
     pub fn cancellation(mut self, cancellation: Cancellation) -> Self {
-        self.cancellation = cancellation;
+        self.pending.set_cancellation(cancellation);
         self
     }
 
@@ -133,59 +117,40 @@ impl<W: WorkflowDefinition> Child<W> {
     pub fn start(self) -> StartChild<W> {
         StartChild { child: self }
     }
-
-    /// Returns the operation, after asking for the child if that is still to be done.
-    fn operation(&mut self) -> Result<OpId, Option<Box<Failure>>> {
-        match std::mem::replace(&mut self.stage, Stage::Done) {
-            Stage::Waiting(op) => {
-                self.stage = Stage::Waiting(op);
-                Ok(op)
-            }
-            Stage::New(mut command) => {
-                let (number, seed) = self.state.next_child();
-                if command.workflow_id.as_str().is_empty() {
-                    command.workflow_id =
-                        names::child_id(self.state.facts.workflow_id(), number, seed);
-                }
-                let command = Command::StartChildWorkflowExecution(command);
-                let op = self.state.ask(Kind::Child(self.cancellation), command);
-                self.stage = Stage::Waiting(op);
-                Ok(op)
-            }
-            Stage::Refused(failure) => Err(Some(failure)),
-            Stage::Done => Err(None),
-        }
-    }
 }
 
 impl<W: WorkflowDefinition> Future for Child<W> {
     type Output = ChildOutcome<W>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        match this.operation() {
-            Ok(op) => {
-                let done = ready!(this.state.poll(op, context));
-                let Some(outcome) = outcome::end::<W>(&this.state, op, &done) else {
-                    return Poll::Pending;
-                };
-                this.state.release(op, false);
-                this.stage = Stage::Done;
-                Poll::Ready(outcome)
-            }
-            Err(Some(failure)) => Poll::Ready(Err(W::Error::at_child(*failure))),
-            Err(None) => Poll::Pending,
-        }
+        let pending = &mut self.get_mut().pending;
+        let op = match ready!(pending.operation(start)) {
+            Ok(op) => op,
+            Err(failure) => return Poll::Ready(Err(W::Error::at_child(*failure))),
+        };
+        let state = pending.state();
+        let done = ready!(state.poll(op, context));
+        let Some(outcome) = outcome::end::<W>(state, op, &done) else {
+            return Poll::Pending;
+        };
+        pending.finish();
+        Poll::Ready(outcome)
     }
 }
 
-impl<W: WorkflowDefinition> Drop for Child<W> {
-    fn drop(&mut self) {
-        if let Stage::Waiting(op) = self.stage {
-            self.state
-                .release(op, self.cancellation != Cancellation::Abandon);
-        }
+fn start(
+    state: &RunState,
+    cancellation: Cancellation,
+    mut command: Box<StartChildWorkflowExecution>,
+) -> OpId {
+    let (number, seed) = state.next_child();
+    if command.workflow_id.as_str().is_empty() {
+        command.workflow_id = names::child_id(state.facts.workflow_id(), number, seed);
     }
+    state.ask(
+        Kind::Child(cancellation),
+        Command::StartChildWorkflowExecution(command),
+    )
 }
 
 /// The start of a child; see [`Child::start`].
@@ -198,24 +163,21 @@ impl<W: WorkflowDefinition> Future for StartChild<W> {
     type Output = Result<ChildHandle<W>, <W::Error as Fails>::AtChild>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let child = &mut self.get_mut().child;
-        let op = match child.operation() {
+        let pending = &mut self.get_mut().child.pending;
+        let op = match ready!(pending.operation(start)) {
             Ok(op) => op,
-            Err(Some(failure)) => return Poll::Ready(Err(W::Error::at_child(*failure))),
-            Err(None) => return Poll::Pending,
+            Err(failure) => return Poll::Ready(Err(W::Error::at_child(*failure))),
         };
-        let done = ready!(child.state.poll_started(op, context));
+        let state = pending.state().clone();
+        let done = ready!(state.poll_started(op, context));
         if let Done::Event(event) = &done
             && let EventKind::ChildWorkflowExecutionStarted(started) = &event.kind
         {
-            child.stage = Stage::Done;
-            return Poll::Ready(Ok(ChildHandle::new(
-                child.state.clone(),
-                op,
-                started.workflow_execution.clone(),
-            )));
+            pending.hand_over();
+            let execution = started.workflow_execution.clone();
+            return Poll::Ready(Ok(ChildHandle::new(state, op, execution)));
         }
-        match outcome::end::<W>(&child.state, op, &done) {
+        match outcome::end::<W>(&state, op, &done) {
             Some(Err(error)) => Poll::Ready(Err(error)),
             Some(Ok(_)) | None => Poll::Pending,
         }
