@@ -16,10 +16,10 @@ pub const GATHER_ITEMS: usize = 64;
 /// Or when nothing more has come for so long.
 pub const GATHER: Duration = Duration::from_millis(1);
 /// How long a commit waits for the workflow task that it handed out, so that a start or a completion and the next schedule share one.
-pub const HOLD: Duration = Duration::from_millis(1);
+pub const LINGER: Duration = Duration::from_millis(1);
 /// The same while the workers have many workflow tasks: those before it in their queues come first, and batches are
-/// gathering anyway. Each 32 tasks out add a [`HOLD`], up to this.
-pub const HOLD_MAX: Duration = Duration::from_millis(8);
+/// gathering anyway. Each 32 tasks out add a [`LINGER`], up to this.
+pub const LINGER_MAX: Duration = Duration::from_millis(8);
 /// That an attempt has started is written when it runs longer than this.
 pub const ATTEMPT_NOTED_AFTER: Duration = Duration::from_millis(500);
 /// What a heartbeat said is written so long after it, or with what the attempt comes to: many heartbeats share a write.

@@ -13,7 +13,7 @@ use history::{
 use crate::{
     owner::{
         Owner,
-        state::{queues::WaitingActivity, run::After},
+        state::{queues::WaitingActivity, writing::After},
     },
     words::{HandOut, Kind, Reply, SessionId},
 };
@@ -198,7 +198,7 @@ impl Owner {
             if !once {
                 run.attempts.change(scheduled_event_id);
             }
-            run.with_next_part(After::HandOut {
+            run.writing.with_next_part(After::HandOut {
                 session,
                 hand_out,
                 attempt_scheduled_at,

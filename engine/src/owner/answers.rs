@@ -10,7 +10,7 @@ use history::{
 
 use crate::{
     Error,
-    owner::Owner,
+    owner::{Owner, state::task_place::TaskPlace},
     store::load::Ns,
     words::{HandOut, Key, Kind, Op, QueueKey, Reply, SessionId},
 };
@@ -85,11 +85,11 @@ impl Owner {
             let Some(run) = self
                 .runs
                 .get_mut(&run_id)
-                .filter(|run| run.task_out == Some(session))
+                .filter(|run| run.task.session() == Some(session))
             else {
                 continue;
             };
-            run.task_out = None;
+            run.task.take_back();
             run.affinity = None;
             let decision = decide::lose_workflow_task(&run.execution, now);
             self.carry_out(run_id, decision, Reply::None);
@@ -236,8 +236,10 @@ impl Owner {
         if let Some((scheduled_event_id, attempt)) = activity {
             self.hand_out_activity(run_id, scheduled_event_id, attempt);
         } else {
-            if let Some(run) = self.runs.get_mut(&run_id) {
-                run.in_backlog = false;
+            if let Some(run) = self.runs.get_mut(&run_id)
+                && run.task == TaskPlace::Queued
+            {
+                run.task = TaskPlace::Idle;
             }
             self.settle(run_id);
         }
@@ -282,7 +284,7 @@ impl Owner {
                 sticky,
                 unread_signals,
             } if is_current => {
-                run.task_out = None;
+                run.task.take_back();
                 run.unread_signals = unread_signals;
                 self.workflow_task_completed(
                     run_id,
@@ -295,12 +297,12 @@ impl Owner {
             }
             WorkflowTaskAnswer::Completed { .. } => {
                 // One that has got the run anew since has cached that folding.
-                if run.task_out != Some(session) && run.affinity != Some(session) {
+                if run.task.session() != Some(session) && run.affinity != Some(session) {
                     self.evict(session, run_id);
                 }
             }
             WorkflowTaskAnswer::Failed { cause, failure } if is_current => {
-                run.task_out = None;
+                run.task.take_back();
                 run.affinity = None;
                 if cause == WorkflowTaskFailedCause::ResetStickyTaskQueue {
                     // The worker has evicted the run: somebody gets the same task again, in full. That is no failure.
@@ -359,7 +361,7 @@ impl Owner {
             .is_ok_and(|decision| decision.refusal.is_none());
         run.affinity = (sticky && accepted).then_some(session);
         if accepted {
-            run.trim_tail(token.started_event_id);
+            run.tail.trim(token.started_event_id);
         } else {
             run.failed_build = build;
             self.evict(session, run_id);
@@ -417,7 +419,7 @@ fn is_current(run: &super::Run, session: SessionId, token: &WorkflowTaskToken) -
     let same = |task: &history::execution::WorkflowTaskState| {
         task.scheduled_event_id == token.scheduled_event_id && task.attempt == token.attempt
     };
-    run.task_out == Some(session)
+    run.task.session() == Some(session)
         && token.incarnation == run.incarnation
         && run.execution.workflow_task().is_some_and(same)
 }

@@ -9,7 +9,7 @@ use crate::{
     limits::{READ_A_SLOT, READ_BATCH, READ_BYTES, READ_BYTES_SHORT},
     owner::{
         Owner,
-        state::{backlog::Left, reading::Cause},
+        state::{backlog::Left, reading::Cause, task_place::TaskPlace},
     },
     store::commit::OpenRow,
     words::{Kind, QueueKey},
@@ -21,17 +21,18 @@ impl Owner {
         let Some(run) = self.runs.get(&run_id) else {
             return false;
         };
+        let is_queued = run.task == TaskPlace::Queued;
         let queued = run
             .execution
             .workflow_task()
-            .is_none_or(|task| run.in_backlog || !task.is_ready());
+            .is_none_or(|task| is_queued || !task.is_ready());
         let found = run.open_row == Some(OpenRow::Hot) && !run.registering;
         if !(queued && found && run.execution.is_waiting_for_workers() && run.is_at_rest()) {
             return false;
         }
         let left = Left {
             shard: run.shard,
-            in_backlog: run.in_backlog,
+            is_queued,
         };
         self.leave_memory(run_id);
         #[cfg(test)]

@@ -27,8 +27,8 @@ impl Run {
                     && attributes.namespace == *namespace
             });
         }
-        self.undelivered.iter().any(|owed| {
-            matches!(owed, Effect::StartChild { start, namespace: of, .. }
+        self.deliveries.undelivered.iter().any(|effect| {
+            matches!(effect, Effect::StartChild { start, namespace: of, .. }
                 if start.workflow_id == *workflow_id && of == namespace)
         })
     }
@@ -40,14 +40,19 @@ impl Run {
             let name = || (attributes.namespace.clone(), attributes.workflow_id.clone());
             return child.run_id.is_none().then(name);
         }
-        self.undelivered.iter().find_map(|owed| match owed {
-            Effect::StartChild {
-                initiated_event_id: id,
-                start,
-                namespace,
-            } if *id == initiated_event_id => Some((namespace.clone(), start.workflow_id.clone())),
-            _ => None,
-        })
+        self.deliveries
+            .undelivered
+            .iter()
+            .find_map(|effect| match effect {
+                Effect::StartChild {
+                    initiated_event_id: id,
+                    start,
+                    namespace,
+                } if *id == initiated_event_id => {
+                    Some((namespace.clone(), start.workflow_id.clone()))
+                }
+                _ => None,
+            })
     }
 }
 
@@ -69,8 +74,11 @@ impl Owner {
             messages.retain(has_waited);
             messages
         } else {
-            let debts = run.undelivered.iter();
-            debts.filter(|owed| has_waited(owed)).cloned().collect()
+            let undelivered = run.deliveries.undelivered.iter();
+            undelivered
+                .filter(|effect| has_waited(effect))
+                .cloned()
+                .collect()
         };
         for effect in waited {
             self.deliver(run_id, effect);

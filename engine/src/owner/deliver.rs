@@ -31,7 +31,7 @@ impl Owner {
         let sender = RunKey {
             key: run.key.clone(),
             run_id,
-            round: run.round,
+            round: run.deliveries.round,
         };
         match effect {
             Effect::DispatchActivityTask {
@@ -154,7 +154,7 @@ impl Owner {
     pub(super) fn later(&mut self, run_id: RunId, message: Message) {
         let now = Instant::now();
         let unheard = self.runs.get_mut(&run_id).map_or(Duration::ZERO, |run| {
-            now.saturating_duration_since(*run.unheard_since.get_or_insert(now))
+            now.saturating_duration_since(*run.deliveries.unheard_since.get_or_insert(now))
         });
         self.after(
             (unheard / 4).clamp(REDELIVER_AFTER, REDELIVER_AFTER_MAX),
@@ -177,7 +177,7 @@ impl Owner {
     pub(super) fn deliver_again(&mut self, sender: &RunKey) {
         let RunKey { key, run_id, .. } = sender.clone();
         if let Some(run) = self.runs.get_mut(&run_id)
-            && std::mem::replace(&mut run.redeliver, true)
+            && std::mem::replace(&mut run.deliveries.again, true)
         {
             return;
         }
@@ -192,7 +192,7 @@ impl Owner {
     /// Delivers again what has not been answered. What is not durable yet is delivered when it is, and not twice in one round.
     pub(super) fn redeliver(&mut self, run_id: RunId) {
         let run = self.runs.get(&run_id);
-        if run.is_some_and(|run| run.redeliver && run.is_durable()) {
+        if run.is_some_and(|run| run.deliveries.again && run.is_durable()) {
             // Its own tasks wait in their queues still.
             self.deliver_outstanding(run_id, |effect| {
                 !matches!(
@@ -211,19 +211,19 @@ impl Owner {
             return;
         };
         let closed = !run.execution.is_open();
-        run.redeliver = false;
-        if closed && run.undelivered.is_empty() {
+        run.deliveries.again = false;
+        if closed && run.deliveries.undelivered.is_empty() {
             return self.leave_outbox(run_id);
         }
-        // One that has just been folded may be closed by another one before its turn comes: what it then owes waits for the close.
+        // One that has just been folded may be closed by another one before its turn comes: what it then has to deliver waits for the close.
         if closed && !run.is_durable() {
-            run.redeliver = true;
+            run.deliveries.again = true;
             return;
         }
         self.incarnations += 1;
-        run.round = self.incarnations;
+        run.deliveries.round = self.incarnations;
         let outstanding = if closed {
-            run.undelivered.clone()
+            run.deliveries.undelivered.clone()
         } else {
             run.execution.outstanding()
         };

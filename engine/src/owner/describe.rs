@@ -7,7 +7,7 @@ use history::{
 
 use crate::{
     Description, PendingActivity, PendingChild, PendingTimer, PendingWorkflowTask, Starved,
-    owner::state::{queues::Queues, run::Run},
+    owner::state::{queues::Queues, run::Run, task_place::TaskPlace},
     words::Kind,
 };
 
@@ -62,7 +62,10 @@ pub(super) fn describe(run: &Run, queues: &Queues, now: Timestamp) -> Descriptio
 
 /// Says whether the workflow task of a run waits although no worker takes it.
 pub(super) fn workflow_task_starved(run: &Run, queues: &Queues, now: Timestamp) -> Option<Starved> {
-    let task = run.execution.workflow_task().filter(|_| run.in_backlog)?;
+    let task = run
+        .execution
+        .workflow_task()
+        .filter(|_| run.task == TaskPlace::Queued)?;
     let queue = (run.key.namespace.clone(), task.task_queue.clone());
     queues.starved(&queue, Kind::Workflow, now)
 }

@@ -5,8 +5,8 @@ use history::{RunId, task::ToWorker};
 use crate::{
     Error, Started,
     committer::{Command, Outcome, Refusal, folding},
-    owner::{Owner, message::Message, state::run::After},
-    store::commit::Item,
+    owner::{Owner, message::Message, state::writing::After},
+    store::commit::{Item, OpenChange},
     words::{Answer, Op},
 };
 
@@ -59,7 +59,7 @@ impl Owner {
             let Some(run) = self.runs.get_mut(&part.run_id) else {
                 continue;
             };
-            let due = run.committed(part.number);
+            let due = run.writing.committed(part.number);
             for after in due {
                 self.do_after(part.run_id, after);
             }
@@ -69,8 +69,8 @@ impl Owner {
             self.leave_outbox(part.run_id);
             self.forget_if_over(part.run_id);
         }
-        if let Some((run_id, open)) = item.open {
-            self.registered(run_id, open);
+        if let Some(OpenChange { run_id, row }) = item.open {
+            self.registered(run_id, row);
         }
     }
 
@@ -168,7 +168,7 @@ impl Owner {
     /// Folds the runs of an item again, if they are still those that sent it.
     fn fold_all_again(&mut self, item: &Item, error: &dyn Fn() -> Error) {
         let parts = item.parts.iter().map(|part| part.run_id);
-        let open = item.open.map(|(run_id, _)| run_id);
+        let open = item.open.map(|open| open.run_id);
         for run_id in parts.chain(open) {
             let sent = self.runs.get(&run_id);
             if sent.is_some_and(|run| run.incarnation == item.incarnation) {
@@ -230,7 +230,7 @@ impl Owner {
         if self.current.get(&run.key) == Some(&run_id) {
             self.current.remove(&run.key);
         }
-        if let Some(session) = run.task_out.or(run.affinity) {
+        if let Some(session) = run.task.session().or(run.affinity) {
             // A worker that is gone has forgotten the run anyway.
             self.queues.send(session, ToWorker::Evict(run_id));
         }
@@ -239,7 +239,7 @@ impl Owner {
 
     /// Tells everybody who waits for a dropped run.
     pub(super) fn give_up(&mut self, run: &mut super::Run, error: &dyn Fn() -> Error) {
-        for after in run.give_up() {
+        for after in run.writing.give_up() {
             match after {
                 After::Answer(answer) | After::Confirm(answer) => self.tell(answer.or(error())),
                 // The attempt was not sent: its worker has the slot free.
@@ -251,10 +251,6 @@ impl Owner {
             }
         }
         run.waiters.turn_away(error);
-        // Whoever hung up does not want to know.
-        for waiter in run.describe_waiters.drain(..) {
-            let _ = waiter.send(Err(error()));
-        }
     }
 
     /// Lets a closed run go when nobody needs it any more.

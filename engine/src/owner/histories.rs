@@ -11,11 +11,7 @@ use crate::{
     owner::{
         Owner,
         message::Message,
-        state::{
-            histories::Wanted,
-            queues::Position,
-            run::{HistoryRead, Run},
-        },
+        state::{histories::Wanted, queues::Position, run::Run, task_place::TaskPlace},
     },
     words::{Kind, QueueKey},
 };
@@ -24,7 +20,7 @@ impl Owner {
     /// Reads the whole history of a run, of which all but the tail is durable, to send it to a worker that has not cached it.
     pub(super) fn read_history(&mut self, run_id: RunId) {
         if let Some(run) = self.runs.get_mut(&run_id) {
-            run.history_read = HistoryRead::UnderWay;
+            run.task = TaskPlace::Reading;
             let task = run.execution.workflow_task();
             let task_queue =
                 task.map_or_else(|| run.execution.task_queue(), |task| &task.task_queue);
@@ -105,12 +101,12 @@ impl Owner {
                 && let Some(task) = run.execution.workflow_task()
                 && task.is_ready()
             {
-                run.history_read = HistoryRead::No;
+                run.task = TaskPlace::Idle;
                 self.histories.waiting.remove(n);
                 let before = self.queues.waiting(&queue, Kind::Workflow);
                 let was_read = |run_id: &RunId| {
                     let run = self.runs.get(run_id);
-                    run.is_some_and(|run| run.history_read == HistoryRead::Done)
+                    run.is_some_and(|run| run.tail.was_read())
                 };
                 let before = before.take_while(was_read).count();
                 self.wait_at(Position::Behind(before), run_id, &queue);
@@ -136,7 +132,7 @@ impl Owner {
                 continue;
             };
             if !run.execution.is_open() {
-                run.history_read = HistoryRead::No;
+                run.task = TaskPlace::Idle;
                 self.histories.end_of(wanted.queue);
                 self.forget_if_over(run_id);
                 continue;

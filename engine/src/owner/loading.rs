@@ -12,7 +12,7 @@ use crate::{
     owner::{
         Owner,
         message::Message,
-        state::{loading::Loading, run::Run},
+        state::{loading::Loading, run::Run, task_place::TaskPlace},
     },
     store::{self, load::Loaded},
     words::{Key, Op, Reply},
@@ -175,7 +175,9 @@ impl Owner {
         }
         run.waiters = self.memory.waiters(run_id).unwrap_or_default();
         self.reading.back(run_id);
-        run.in_backlog = self.backlog.back(run_id);
+        if self.backlog.back(run_id) {
+            run.task = TaskPlace::Queued;
+        }
         let failing = run.waits_for_other_code();
         self.remember(run_id, run.looked_at);
         self.runs.insert(run_id, Box::new(run));

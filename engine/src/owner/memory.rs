@@ -11,7 +11,7 @@ use crate::{
     limits::{MEMORY_BYTES, MEMORY_FULL, PARK_BATCH, READ_BYTES, READ_BYTES_SHORT, REGISTER_AFTER},
     owner::{
         Owner,
-        state::{memory::ROUND, queues::Waits, run::Run},
+        state::{memory::ROUND, queues::Waits, run::Run, task_place::TaskPlace},
     },
     store::{commit::OpenRow, load::Due},
     words::Kind,
@@ -157,7 +157,7 @@ impl Owner {
         } = self;
         let fewer = queues.prune(QUEUES, |task| match task {
             Waits::Workflow(run_id) => match runs.get(&run_id) {
-                Some(run) => run.in_backlog,
+                Some(run) => run.task == TaskPlace::Queued,
                 None => backlog.has(run_id),
             },
             Waits::Activity(waiting) => match runs.get(&waiting.run_id) {
@@ -254,12 +254,12 @@ impl Owner {
     }
 
     /// A run's row in `open_run` is durable. A parked run leaves memory, unless something has happened to it since.
-    pub(super) fn registered(&mut self, run_id: RunId, open: OpenRow) {
+    pub(super) fn registered(&mut self, run_id: RunId, row: Option<OpenRow>) {
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
         run.registering = false;
-        let parked = matches!(open, OpenRow::Parked(_)) && run.open_row == Some(open);
+        let parked = matches!(row, Some(OpenRow::Parked(_))) && run.open_row == row;
         if !(parked && run.execution.is_waiting() && run.is_at_rest()) {
             return;
         }

@@ -103,7 +103,7 @@ pub(crate) struct Owner {
     shards: Shards,
     timers: BinaryHeap<Wake>,
     /// Runs whose staged records wait for a workflow task's commands, in the order of their deadlines.
-    holds: BinaryHeap<Reverse<(Instant, RunId)>>,
+    lingering: BinaryHeap<Reverse<(Instant, RunId)>>,
     /// What is to be written of attempts when it is still so in a while.
     noting: Noting,
     /// Runs whose workflow task failed and waits before it is tried again; one that does not any more costs a look.
@@ -149,7 +149,7 @@ pub(crate) async fn run(setup: Setup, channels: Channels, shards: &[i16], shards
         matching: Matching::new(),
         shards: Shards::new(),
         timers: BinaryHeap::new(),
-        holds: BinaryHeap::new(),
+        lingering: BinaryHeap::new(),
         noting: Noting::default(),
         failing: BTreeSet::new(),
         memory: Memory::new(),
@@ -285,7 +285,7 @@ impl Owner {
     /// Says whether nothing is under way. Those that were busy are asked first, so that not each message costs a look at all.
     fn is_quiet(&mut self) -> bool {
         fn is_busy(run: &Run) -> bool {
-            !run.is_durable() || run.task_out.is_some()
+            !run.is_durable() || run.task.is_out()
         }
         if let Some(until) = self.beats_until {
             if Instant::now() < until {

@@ -74,7 +74,7 @@ impl Owner {
                 reply,
             } => self.deliver_here(run_id, &delivery, only_child_of, reply),
             Op::Describe { reply } => {
-                run.describe_waiters.push(reply);
+                run.waiters.described.push(reply);
                 self.answer_waiters(run_id);
                 self.settle(run_id);
             }
@@ -151,7 +151,7 @@ impl Owner {
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
-        run.unheard_since = None;
+        run.deliveries.unheard_since = None;
         let starting = match report.outcome {
             DeliveryOutcome::ChildStarted(_) | DeliveryOutcome::ChildStartFailed(_) => {
                 run.starting_child(report.initiated_event_id)
@@ -165,7 +165,7 @@ impl Owner {
         let Some(run) = self.runs.get(&run_id) else {
             return;
         };
-        if !run.execution.is_open() && run.round == report.round {
+        if !run.execution.is_open() && run.deliveries.round == report.round {
             if let DeliveryOutcome::ChildStarted(_) = report.outcome {
                 self.close_late_child(run_id, report.initiated_event_id);
             }
@@ -222,9 +222,9 @@ impl Owner {
             }
         }
         run.waiters.events = still;
-        if run.is_durable() && !run.describe_waiters.is_empty() {
+        if run.is_durable() && !run.waiters.described.is_empty() {
             let description = super::describe::describe(run, &self.queues, self.setup.clock.now());
-            for waiter in run.describe_waiters.drain(..) {
+            for waiter in run.waiters.described.drain(..) {
                 let _ = waiter.send(Ok(description.clone()));
             }
         }

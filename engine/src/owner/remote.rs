@@ -80,7 +80,7 @@ impl Owner {
     pub(super) fn is_awaited(&self, sender: &RunKey) -> bool {
         self.runs
             .get(&sender.run_id)
-            .is_none_or(|run| run.round == sender.round)
+            .is_none_or(|run| run.deliveries.round == sender.round)
     }
 }
 

@@ -14,15 +14,11 @@ use tokio::time::Instant;
 use crate::{
     Unreadable,
     committer::Command,
-    limits::{HOLD, HOLD_MAX, READ_AGAIN_AFTER},
+    limits::{LINGER, LINGER_MAX, READ_AGAIN_AFTER},
     owner::{
         Owner,
         message::Message,
-        state::{
-            histories::Wanted,
-            queues::Position,
-            run::{After, HistoryRead},
-        },
+        state::{histories::Wanted, queues::Position, task_place::TaskPlace, writing::After},
     },
     store,
     words::{Kind, Op, QueueKey, SessionId},
@@ -38,7 +34,7 @@ impl Owner {
         };
         run.touched_at = Instant::now();
         let was_open = run.execution.is_open();
-        let out = run.task_out;
+        let out = run.task.session();
         for record in decision.records {
             if let Err(corrupt) = run.stage(record) {
                 // The core refuses its own decision: a bug in it. The run is folded again from what is durable.
@@ -48,14 +44,14 @@ impl Owner {
         }
         // Its task timed out, or the run closed under it: nobody waits for the answer of the worker that has it.
         let outdated =
-            out.filter(|_| run.task_out.is_none() || run.execution.workflow_task().is_none());
+            out.filter(|_| !run.task.is_out() || run.execution.workflow_task().is_none());
         if outdated.is_some() {
-            run.task_out = None;
+            run.task.take_back();
             run.affinity = None;
         }
         if was_open && !run.execution.is_open() {
             // Every one of them is answered, some to what the run had sent before it closed.
-            run.undelivered = run.execution.debts().to_vec();
+            run.deliveries.undelivered = run.execution.debts().to_vec();
         }
         let waits = run.waits_for_other_code();
         if let Some(session) = outdated {
@@ -114,8 +110,8 @@ impl Owner {
         };
         if run.has_staged() {
             let now = Instant::now();
-            let held = run.task_out.is_some() && run.hold_until.is_some_and(|until| now < until);
-            if !held {
+            let lingers = run.task.linger_until().is_some_and(|until| now < until);
+            if !lingers {
                 self.flush(run_id);
             }
         }
@@ -159,7 +155,7 @@ impl Owner {
         let successor = run.successor;
         if let Some(successor) = successor
             && let Some(next) = self.runs.get_mut(&successor)
-            && next.start_row.is_some()
+            && next.writing.start_row.is_some()
         {
             next.flush_into(&mut item);
         }
@@ -180,12 +176,8 @@ impl Owner {
         };
         // Speculation is one workflow task deep: what this task is built on may be staged, but nothing before it.
         if !task.is_ready()
-            || run.in_backlog
-            || matches!(
-                run.history_read,
-                HistoryRead::UnderWay | HistoryRead::Failed
-            )
-            || run.is_flying()
+            || run.task != TaskPlace::Idle
+            || run.writing.is_in_flight()
             || self.stopping
             || !self.shards.hands_out(run.shard)
         {
@@ -233,11 +225,10 @@ impl Owner {
     /// were read would gather behind those that are not.
     fn wait_for_slot(&mut self, run_id: RunId, queue: &QueueKey) {
         let run = self.runs.get(&run_id);
-        let at = match run.map(|run| run.history_read) {
-            Some(HistoryRead::Done) => Position::Next,
-            Some(HistoryRead::No | HistoryRead::UnderWay | HistoryRead::Failed) | None => {
-                Position::Last
-            }
+        let at = if run.is_some_and(|run| run.tail.was_read()) {
+            Position::Next
+        } else {
+            Position::Last
         };
         self.wait_at(at, run_id, queue);
     }
@@ -245,7 +236,7 @@ impl Owner {
     /// Lets a workflow task wait somewhere in its queue.
     pub(super) fn wait_at(&mut self, at: Position, run_id: RunId, queue: &QueueKey) {
         if let Some(run) = self.runs.get_mut(&run_id) {
-            run.in_backlog = true;
+            run.task = TaskPlace::Queued;
             let now = self.now();
             self.queues.wait_workflow(queue, at, run_id, now);
             self.may_demand(queue, Kind::Workflow);
@@ -303,12 +294,7 @@ impl Owner {
         } else {
             history::EventId::FIRST
         };
-        let mut events: Vec<Arc<Event>> = run
-            .tail
-            .iter()
-            .filter(|event| event.id >= first)
-            .cloned()
-            .collect();
+        let mut events = run.tail.since(first);
         events.extend(run.execution.transient_events());
         let message = WorkflowTask {
             token: WorkflowTaskToken {
@@ -325,11 +311,13 @@ impl Owner {
             events,
             start_to_close_timeout: task.start_to_close_timeout,
         };
-        run.task_out = Some(session);
         run.unreadable = None;
-        let until = Instant::now() + hold(out);
-        run.hold_until = Some(until);
-        self.holds.push(Reverse((until, run_id)));
+        let until = Instant::now() + linger(out);
+        run.task = TaskPlace::Out {
+            session,
+            linger_until: Some(until),
+        };
+        self.lingering.push(Reverse((until, run_id)));
         if let Some(session) = self.queues.session(session) {
             session.take_workflow(run_id);
         }
@@ -347,7 +335,9 @@ impl Owner {
         self.end_reading(wanted);
         let run = self.runs.get_mut(&run_id);
         if let Some(run) = run.filter(|run| run.incarnation == incarnation) {
-            run.history_read = HistoryRead::No;
+            if run.task == TaskPlace::Reading {
+                run.task = TaskPlace::Idle;
+            }
             if run.execution.is_open() {
                 self.take_history(run_id, events);
             } else {
@@ -364,7 +354,9 @@ impl Owner {
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
-        match events.and_then(|events| run.complete_tail(events)) {
+        let read =
+            events.and_then(|events| run.tail.complete(events, run.bytes, &run.key.workflow_id));
+        match read {
             Ok(()) => {
                 run.unreadable = None;
                 self.post_again(run_id);
@@ -374,7 +366,7 @@ impl Owner {
             }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, %run_id, "a history can't be read; trying again");
-                run.history_read = HistoryRead::Failed;
+                run.task = TaskPlace::Unread;
                 let unreadable = run.unreadable.get_or_insert(Unreadable {
                     since: now,
                     problem: String::new(),
@@ -396,16 +388,17 @@ impl Owner {
     /// A history that could not be read may be read again.
     pub(super) fn may_read_again(&mut self, run_id: RunId) {
         if let Some(run) = self.runs.get_mut(&run_id)
-            && run.history_read == HistoryRead::Failed
+            && run.task == TaskPlace::Unread
         {
-            run.history_read = HistoryRead::No;
+            run.task = TaskPlace::Idle;
         }
     }
 
     #[cfg(test)]
     fn waiting_whole(&self) -> usize {
-        let waiting = self.runs.values().filter(|run| run.in_backlog);
-        let whole = waiting.filter(|run| run.history_read == HistoryRead::Done);
+        let waiting = self.runs.values();
+        let waiting = waiting.filter(|run| run.task == TaskPlace::Queued);
+        let whole = waiting.filter(|run| run.tail.was_read());
         whole.count()
     }
 
@@ -436,19 +429,19 @@ impl Owner {
     }
 
     /// Sends the rows on their way that have waited long enough for commands.
-    pub(super) fn end_holds(&mut self) {
+    pub(super) fn end_lingering(&mut self) {
         let now = Instant::now();
         while let Some(Reverse((until, run_id))) = self
-            .holds
+            .lingering
             .peek()
             .copied()
             .filter(|Reverse((until, _))| *until <= now)
         {
-            self.holds.pop();
+            self.lingering.pop();
             if self
                 .runs
                 .get(&run_id)
-                .is_some_and(|run| run.hold_until == Some(until))
+                .is_some_and(|run| run.task.linger_until() == Some(until))
             {
                 self.flush(run_id);
             }
@@ -457,9 +450,11 @@ impl Owner {
 }
 
 /// Returns how long a row waits for the commands of a workflow task, when its worker has so many.
-fn hold(out: usize) -> Duration {
+fn linger(out: usize) -> Duration {
     let queued = u32::try_from(out / 32).unwrap_or(u32::MAX);
-    HOLD.saturating_mul(queued.saturating_add(1)).min(HOLD_MAX)
+    LINGER
+        .saturating_mul(queued.saturating_add(1))
+        .min(LINGER_MAX)
 }
 
 /// A workflow task about to be handed out.

@@ -224,7 +224,7 @@ impl Owner {
             if !patient {
                 run.attempts.catch_up(&run.execution);
             }
-            if run.has_staged() && (run.task_out.is_none() || !patient) {
+            if run.has_staged() && (!run.task.is_out() || !patient) {
                 self.flush(*run_id);
                 return true;
             }
@@ -281,7 +281,7 @@ impl Owner {
 
 /// Says whether workers have something of a run.
 fn has_tasks_out(run: &Run) -> bool {
-    run.task_out.is_some()
+    run.task.is_out()
         || run
             .execution
             .activities()

@@ -226,7 +226,7 @@ impl Owner {
             incarnation,
             Instant::now(),
         ));
-        run.start_row = Some(StartRow {
+        run.writing.start_row = Some(StartRow {
             run_id,
             workflow_type: request.workflow_type.clone(),
             task_queue: request.task_queue.clone(),

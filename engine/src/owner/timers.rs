@@ -42,10 +42,10 @@ impl Owner {
             .chain(parked)
             .min()
             .map(|at| Instant::now() + at.since(self.now()));
-        let hold = self.holds.peek().map(|Reverse((until, _))| *until);
+        let linger = self.lingering.peek().map(|Reverse((until, _))| *until);
         [
             timer,
-            hold,
+            linger,
             self.beats_until,
             self.noting.next_look(),
             self.shards.next_look(),
@@ -58,7 +58,7 @@ impl Owner {
 
     /// Does what is due.
     pub(super) fn wake(&mut self) {
-        self.end_holds();
+        self.end_lingering();
         self.write_noted();
         let now = self.now();
         while self.timers.peek().is_some_and(|wake| wake.at <= now) {

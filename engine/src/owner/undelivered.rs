@@ -4,7 +4,10 @@ use history::{EventId, RunId};
 
 use crate::{
     committer::Command,
-    owner::{Owner, state::run::After},
+    owner::{
+        Owner,
+        state::{deliveries::Outbox, writing::After},
+    },
     store::commit::Settled,
     words::Undelivered,
 };
@@ -16,14 +19,7 @@ impl Owner {
         let Some(run) = self.runs.get_mut(&sender) else {
             return;
         };
-        run.unheard_since = None;
-        if let Some(at) = run
-            .undelivered
-            .iter()
-            .position(|effect| Undelivered::of(effect) == Some(what))
-        {
-            run.undelivered.swap_remove(at);
-        }
+        run.deliveries.delivered(what);
         self.leave_outbox(sender);
         self.forget_if_over(sender);
     }
@@ -35,9 +31,10 @@ impl Owner {
             return;
         };
         // Before its close is durable there is no row to let go.
-        let over = run.undelivered.is_empty() && run.is_durable() && !run.execution.is_open();
-        if over && std::mem::take(&mut run.owes) {
-            run.settling = true;
+        let over =
+            run.deliveries.undelivered.is_empty() && run.is_durable() && !run.execution.is_open();
+        if over && run.deliveries.outbox == Outbox::Kept {
+            run.deliveries.outbox = Outbox::Leaving;
             let settled = Settled {
                 shard: run.shard,
                 run_id,
@@ -49,7 +46,7 @@ impl Owner {
     /// The row of a closed run in `outbox` is gone.
     pub(super) fn left_outbox(&mut self, run_id: RunId) {
         if let Some(run) = self.runs.get_mut(&run_id) {
-            run.settling = false;
+            run.deliveries.outbox = Outbox::Empty;
         }
         self.forget_if_over(run_id);
     }
@@ -69,7 +66,7 @@ impl Owner {
             .find(|effect| Undelivered::of(effect) == close)
             .cloned()
         {
-            run.undelivered.push(effect.clone());
+            run.deliveries.undelivered.push(effect.clone());
             // The close itself may be on its way still.
             if let Some(after) = run.when_durable(After::Effect(effect)) {
                 self.do_after(parent, after);

@@ -12,7 +12,7 @@ use crate::words::QueueKey;
 pub(crate) struct Left {
     pub(crate) shard: i16,
     /// Its workflow task has a place in the queue.
-    pub(crate) in_backlog: bool,
+    pub(crate) is_queued: bool,
 }
 
 /// The runs that left.
@@ -26,9 +26,7 @@ pub(crate) struct Backlog {
 impl Backlog {
     /// Takes note that a run is in memory; says whether its workflow task has kept its place in the queue.
     pub(crate) fn back(&mut self, run_id: RunId) -> bool {
-        self.left
-            .remove(&run_id)
-            .is_some_and(|left| left.in_backlog)
+        self.left.remove(&run_id).is_some_and(|left| left.is_queued)
     }
 
     /// Says whether a run has left while a task of it waits.
@@ -38,7 +36,7 @@ impl Backlog {
 
     /// Says whether a run has left while its workflow task waits.
     pub(crate) fn has_workflow_task(&self, run_id: RunId) -> bool {
-        self.left.get(&run_id).is_some_and(|left| left.in_backlog)
+        self.left.get(&run_id).is_some_and(|left| left.is_queued)
     }
 
     /// Forgets the runs of other shards.

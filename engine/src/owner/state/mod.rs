@@ -3,6 +3,7 @@
 pub(crate) mod attempts;
 pub(crate) mod backlog;
 pub(crate) mod borrowed;
+pub(crate) mod deliveries;
 pub(crate) mod demands;
 pub(crate) mod histories;
 pub(crate) mod lent;
@@ -17,5 +18,8 @@ pub(crate) mod run;
 pub(crate) mod session;
 pub(crate) mod shards;
 pub(crate) mod slots;
+pub(crate) mod tail;
+pub(crate) mod task_place;
 pub(crate) mod waiters;
 pub(crate) mod wake;
+pub(crate) mod writing;

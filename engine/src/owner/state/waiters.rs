@@ -3,11 +3,16 @@
 use history::EventId;
 use tokio::sync::oneshot;
 
-use crate::{Closed, Error, words::Reached};
+use crate::{
+    Closed, Error,
+    words::{Description, Reached},
+};
 
 /// Who waits for what a run comes to.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
+    /// For its description, when all that is known of it is durable.
+    pub(crate) described: Vec<oneshot::Sender<Result<Description, Error>>>,
     pub(crate) closed: Vec<oneshot::Sender<Result<Closed, Error>>>,
     pub(crate) events: Vec<(EventId, oneshot::Sender<Result<Reached, Error>>)>,
 }
@@ -42,6 +47,9 @@ impl Waiters {
     /// Tells them that it will not be heard here.
     pub(crate) fn turn_away(&mut self, error: &dyn Fn() -> Error) {
         // Whoever hung up does not want to know.
+        for waiter in self.described.drain(..) {
+            let _ = waiter.send(Err(error()));
+        }
         for waiter in self.closed.drain(..) {
             let _ = waiter.send(Err(error()));
         }

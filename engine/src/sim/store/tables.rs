@@ -24,7 +24,7 @@ use crate::{
     store::{
         Error, Term,
         acknowledged::Held,
-        commit::{Item, OpenRow},
+        commit::{Item, OpenChange, OpenRow},
         load::{Folding, Header, Loaded, Row},
         ownership::Placed,
         session::Session,
@@ -354,13 +354,14 @@ impl State {
                 }
             }
             self.outbox.extend(item.owes);
-            if let Some((run_id, OpenRow::Parked(due))) = item.open {
-                self.checks.parked(run_id, due)?;
-            }
-            match item.open {
-                Some((run_id, OpenRow::Gone)) => drop(self.open_run.remove(&run_id)),
-                Some((run_id, open)) => drop(self.open_run.insert(run_id, open)),
-                None => {}
+            if let Some(OpenChange { run_id, row }) = item.open {
+                if let Some(OpenRow::Parked(due)) = row {
+                    self.checks.parked(run_id, due)?;
+                }
+                match row {
+                    Some(row) => drop(self.open_run.insert(run_id, row)),
+                    None => drop(self.open_run.remove(&run_id)),
+                }
             }
         }
         Ok(lost)

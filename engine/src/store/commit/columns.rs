@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     column::Column,
-    item::{CloseRow, HistoryRow, Item, OpenRow, Settled, StartRow},
+    item::{CloseRow, HistoryRow, Item, OpenChange, OpenRow, Settled, StartRow},
 };
 
 /// Items as the columns of their groups.
@@ -134,9 +134,11 @@ impl<'a> Columns<'a> {
         }
         for (run_id, open) in last.open {
             match open.row {
-                OpenRow::Hot => columns.open.push(open.shard, run_id, false, None),
-                OpenRow::Parked(due_at) => columns.open.push(open.shard, run_id, true, due_at),
-                OpenRow::Gone => columns.gone.push(open.shard, run_id),
+                Some(OpenRow::Hot) => columns.open.push(open.shard, run_id, false, None),
+                Some(OpenRow::Parked(due_at)) => {
+                    columns.open.push(open.shard, run_id, true, due_at);
+                }
+                None => columns.gone.push(open.shard, run_id),
             }
         }
         for run in settled {
@@ -172,7 +174,7 @@ struct Last<'a> {
 
 struct LastOpen {
     shard: i16,
-    row: OpenRow,
+    row: Option<OpenRow>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -191,7 +193,7 @@ struct LastAttempt<'a> {
 impl<'a> Last<'a> {
     fn note(&mut self, item: &'a Item, claim: Option<Uuid>) {
         let shard = item.shard;
-        if let Some((run_id, row)) = item.open {
+        if let Some(OpenChange { run_id, row }) = item.open {
             self.open.insert(run_id, LastOpen { shard, row });
         }
         for attempt in &item.attempts {

@@ -42,8 +42,14 @@ pub enum OpenRow {
     Hot,
     /// It is open and not in memory, and due then.
     Parked(Option<history::Timestamp>),
-    /// It is closed: no row.
-    Gone,
+}
+
+/// A change of `open_run`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenChange {
+    pub run_id: RunId,
+    /// What it says of the run from now on; `None` when that is closed and has no row.
+    pub row: Option<OpenRow>,
 }
 
 /// A row of `attempt`, or that it goes.
@@ -83,8 +89,7 @@ pub struct Item {
     pub attempts: Vec<AttemptRow>,
     pub starts: Vec<StartRow>,
     pub closes: Vec<CloseRow>,
-    /// What `open_run` is to say of a run from now on.
-    pub open: Option<(RunId, OpenRow)>,
+    pub open: Option<OpenChange>,
     /// This run closes and owes others something.
     pub owes: Option<RunId>,
 }

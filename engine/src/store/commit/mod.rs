@@ -22,7 +22,9 @@ use super::{
 use crate::limits::{COMMIT_LOCK_WAIT, LEASE};
 use arguments::Fence;
 use columns::Columns;
-pub use item::{AttemptRow, CloseRow, HistoryRow, Item, OpenRow, Part, Settled, StartRow};
+pub use item::{
+    AttemptRow, CloseRow, HistoryRow, Item, OpenChange, OpenRow, Part, Settled, StartRow,
+};
 pub use outcome::Conflicts;
 pub(crate) use outcome::NotCommitted;
 
