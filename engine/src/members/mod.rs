@@ -5,6 +5,7 @@
 
 mod ended;
 mod shared;
+mod watching;
 
 use std::{
     collections::HashMap,
@@ -22,6 +23,7 @@ use uuid::Uuid;
 
 use crate::{
     limits::{HAND_OVER_SHARDS, LOCK_WAIT_MAX, SHARDS},
+    members::watching::{Watching, lock},
     membership::Membership,
     owner::message::Message,
     peers::PeerClient,
@@ -60,12 +62,6 @@ pub(crate) struct Members<'a> {
     watching: Option<Watching>,
     pokes: FuturesUnordered<BoxFuture<'static, ()>>,
     next_look: Instant,
-}
-
-/// The wait for another member's lock.
-struct Watching {
-    member: Uuid,
-    locked: BoxFuture<'static, Result<Box<dyn Session>, store::Error>>,
 }
 
 /// How long a member's row is good for without a renewal. The rest of the lease is for the others, to see it and to take over.
@@ -350,95 +346,6 @@ impl<'a> Members<'a> {
         let _ = self.owner.send(Message::GiveUp { shards: leaving });
     }
 
-    /// Sees to it that the next member is watched.
-    fn watch(&mut self) {
-        let next = self.next();
-        if self.watching.as_ref().map(|watching| watching.member) == next {
-            return;
-        }
-        self.watching = next.map(|member| {
-            let (store, term) = (Arc::clone(self.store), self.term);
-            let locked = async move {
-                let mut session = store.watcher(term).await?;
-                session.lock(member).await?;
-                Ok(session)
-            };
-            Watching {
-                member,
-                locked: locked.boxed(),
-            }
-        });
-    }
-
-    /// Returns the member after this one, in the order of their ids; the first follows the last.
-    pub(crate) fn next(&self) -> Option<Uuid> {
-        let me = self.term.owner;
-        let others = || self.seen.iter().map(|member| member.id);
-        others()
-            .filter(|id| *id > me)
-            .min()
-            .or_else(|| others().filter(|id| *id < me).min())
-    }
-
-    /// Ends the sessions of the watched member when its lease has ended, and says so.
-    async fn end_expired(&mut self) -> bool {
-        let Some(next) = self.next() else {
-            return false;
-        };
-        let expired = self
-            .seen
-            .iter()
-            .any(|member| member.id == next && member.expired);
-        if expired {
-            tracing::warn!(member = %next, "a member's lease has ended; ending its sessions");
-            if let Ok(Err(error)) = answered(self.expiry, self.store.end(next)).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "its sessions can't be ended; trying again"
-                );
-            }
-        }
-        expired
-    }
-
-    /// The watched member is dead, or the wait for its lock failed.
-    async fn locked(
-        &mut self,
-        locked: Result<Box<dyn Session>, store::Error>,
-    ) -> Result<(), Ended> {
-        let Some(Watching { member, .. }) = self.watching.take() else {
-            return Ok(());
-        };
-        // The lock is held until the member is fenced.
-        let _session = match locked {
-            Ok(session) => session,
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a member can't be watched; trying again"
-                );
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                return Ok(());
-            }
-        };
-        tracing::info!(%member, "a member is gone");
-        match answered(self.expiry, self.store.fence(member, self.term)).await {
-            Ok(Ok(())) => {
-                self.look().await?;
-                self.poke(&self.others());
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a member that is gone can't be replaced; trying again"
-                );
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            Err(_silent) => {}
-        }
-        Ok(())
-    }
-
     fn others(&self) -> Vec<Uuid> {
         let ids = self.seen.iter().map(|member| member.id);
         ids.filter(|id| *id != self.term.owner).collect()
@@ -478,12 +385,5 @@ impl<'a> Members<'a> {
             }
             _ => false,
         });
-    }
-}
-
-async fn lock(watching: &mut Option<Watching>) -> Result<Box<dyn Session>, store::Error> {
-    match watching {
-        Some(watching) => (&mut watching.locked).await,
-        None => std::future::pending().await,
     }
 }

@@ -4,16 +4,18 @@
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use history::RunId;
+use history::{Event, RunId, decide};
 
 use crate::{
-    limits::{READ_A_SLOT, READ_BYTES, READ_BYTES_SHORT},
+    Unreadable,
+    limits::{READ_A_SLOT, READ_AGAIN_AFTER, READ_BYTES, READ_BYTES_SHORT},
     owner::{
         Owner,
         message::Message,
         state::{histories::Wanted, queues::Position, run::Run, task_place::TaskPlace},
     },
-    words::{Kind, QueueKey},
+    store,
+    words::{Kind, Op, QueueKey},
 };
 
 impl Owner {
@@ -150,6 +152,108 @@ impl Owner {
                 }
                 .boxed(),
             );
+        }
+    }
+
+    pub(super) fn history_read(
+        &mut self,
+        wanted: Wanted,
+        events: Result<Vec<Arc<Event>>, store::Error>,
+    ) {
+        let (run_id, incarnation) = (wanted.run_id, wanted.incarnation);
+        self.end_reading(wanted);
+        let run = self.runs.get_mut(&run_id);
+        if let Some(run) = run.filter(|run| run.incarnation == incarnation) {
+            if run.task == TaskPlace::Reading {
+                run.task = TaskPlace::Idle;
+            }
+            if run.execution.is_open() {
+                self.take_history(run_id, events);
+            } else {
+                // Nobody gets it any more.
+                self.forget_if_over(run_id);
+            }
+        }
+        self.refill_freed();
+    }
+
+    /// Goes on with an open run whose history was read, or could not be.
+    fn take_history(&mut self, run_id: RunId, events: Result<Vec<Arc<Event>>, store::Error>) {
+        let now = self.now();
+        let Some(run) = self.runs.get_mut(&run_id) else {
+            return;
+        };
+        let read =
+            events.and_then(|events| run.tail.complete(events, run.bytes, &run.key.workflow_id));
+        match read {
+            Ok(()) => {
+                run.unreadable = None;
+                self.post_again(run_id);
+                self.settle(run_id);
+                #[cfg(test)]
+                crate::sim::world::wait_whole(self.waiting_whole());
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, %run_id, "a history can't be read; trying again");
+                run.task = TaskPlace::Unread;
+                let unreadable = run.unreadable.get_or_insert(Unreadable {
+                    since: now,
+                    problem: String::new(),
+                });
+                unreadable.problem = error.with_causes();
+                let key = run.key.clone();
+                self.lose_unposted(run_id);
+                self.settle(run_id);
+                let look = Message::On {
+                    key,
+                    run_id: Some(run_id),
+                    op: Op::Look,
+                };
+                self.after(READ_AGAIN_AFTER, look);
+            }
+        }
+    }
+
+    /// A history that could not be read may be read again.
+    pub(super) fn may_read_again(&mut self, run_id: RunId) {
+        if let Some(run) = self.runs.get_mut(&run_id)
+            && run.task == TaskPlace::Unread
+        {
+            run.task = TaskPlace::Idle;
+        }
+    }
+
+    #[cfg(test)]
+    fn waiting_whole(&self) -> usize {
+        let waiting = self.runs.values();
+        let waiting = waiting.filter(|run| run.task == TaskPlace::Queued);
+        let whole = waiting.filter(|run| run.tail.was_read());
+        whole.count()
+    }
+
+    /// A started workflow task that is with nobody is tried again: its worker had evicted the run, and nobody else can have it.
+    fn lose_unposted(&mut self, run_id: RunId) {
+        if let Some(run) = self.runs.get(&run_id)
+            && run.is_unposted()
+            && let Ok(decision) = decide::lose_workflow_task(&run.execution, self.now())
+        {
+            self.record(run_id, decision);
+        }
+    }
+
+    /// Sends a workflow task that is started but with nobody, because its worker had evicted the run.
+    fn post_again(&mut self, run_id: RunId) {
+        let Some(run) = self.runs.get(&run_id).filter(|run| run.is_unposted()) else {
+            return;
+        };
+        let Some(task) = run.execution.workflow_task() else {
+            return;
+        };
+        let queue = (run.key.namespace.clone(), task.task_queue.clone());
+        if let Some(session) = self.queues.free(&queue, Kind::Workflow) {
+            self.post_workflow_task(run_id, session, false);
+        } else {
+            self.lose_unposted(run_id);
         }
     }
 }

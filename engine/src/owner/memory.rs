@@ -2,16 +2,14 @@
 
 use std::{cmp::Reverse, sync::atomic::Ordering, time::Duration};
 
-use foldhash::HashSet;
-use history::{RunId, Timestamp, execution::AttemptState};
+use history::{RunId, execution::AttemptState};
 use tokio::time::Instant;
 
 use crate::{
-    committer::Command,
-    limits::{MEMORY_BYTES, MEMORY_FULL, PARK_BATCH, READ_BYTES, READ_BYTES_SHORT, REGISTER_AFTER},
+    limits::{MEMORY_BYTES, MEMORY_FULL, PARK_BATCH, READ_BYTES, READ_BYTES_SHORT},
     owner::{
         Owner,
-        state::{memory::ROUND, queues::Waits, run::Run, task_place::TaskPlace},
+        state::{memory::ROUND, queues::Waits, task_place::TaskPlace},
     },
     store::{commit::OpenRow, load::Due},
     words::Kind,
@@ -25,9 +23,6 @@ const NEXT_PIECE: Duration = Duration::from_millis(10);
 
 /// The most runs looked at in one round.
 const LOOKS: usize = 4 * PARK_BATCH;
-
-/// By how much the run ids of owners that follow each other may overlap: how exactly each of them samples Postgres's time.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
 
 impl Owner {
     /// Takes a run into the round.
@@ -178,94 +173,6 @@ impl Owner {
         }
     }
 
-    /// Tells the database what `open_run` is to say of a run.
-    fn register(&mut self, run_id: RunId, open: impl FnOnce(&Run) -> OpenRow) {
-        if let Some(run) = self.runs.get_mut(&run_id) {
-            let open = open(run);
-            let item = run.register(open);
-            // A committer that has ended takes the owner with it.
-            let _ = self.commits.send(Command::Commit(item));
-        }
-    }
-
-    /// Gives an open run its row in `open_run` if it has none yet.
-    fn register_hot(&mut self, run_id: RunId) -> bool {
-        let without = self.runs.get(&run_id).is_some_and(|run| {
-            run.open_row.is_none() && run.was_committed() && run.execution.is_open()
-        });
-        if without {
-            self.register(run_id, |_| OpenRow::Hot);
-        }
-        without
-    }
-
-    /// Gives some of the open runs a row in `open_run` that have been without one for a while, and notes from when on they have
-    /// none. Says whether there are more.
-    pub(super) fn register_old(&mut self) -> bool {
-        let now = self.now();
-        let old = now.before((self.setup.park_after / REGISTER_AFTER).into());
-        let mut since = now;
-        let (mut done, mut without) = (Vec::new(), Vec::new());
-        let folded_again: HashSet<RunId> = self
-            .loading
-            .keys()
-            .filter_map(|(_, asked)| *asked)
-            .collect();
-        for run_id in &self.memory.young {
-            let Some(run) = self.runs.get(run_id) else {
-                if folded_again.contains(run_id) {
-                    since = since.min(started(*run_id));
-                } else {
-                    done.push(*run_id);
-                }
-                continue;
-            };
-            let open = run.closed().is_none();
-            if !open || (run.open_row.is_some() && !run.registering) {
-                done.push(*run_id);
-                continue;
-            }
-            since = since.min(started(*run_id));
-            if started(*run_id) > old || without.len() == PARK_BATCH {
-                break;
-            }
-            if run.open_row.is_none() {
-                without.push(*run_id);
-            }
-        }
-        let more = without.len() == PARK_BATCH;
-        for run_id in without {
-            self.register_hot(run_id);
-        }
-        for run_id in done {
-            self.memory.young.remove(&run_id);
-        }
-        let mut since = since.before(CLOCKS_DIFFER.into());
-        if let Some(floor) = self.shards.floor() {
-            since = since.min(floor);
-        }
-        self.setup.open_since.store(since.0, Ordering::Relaxed);
-        more
-    }
-
-    /// Takes note that there may be open runs without a row in `open_run` from this moment on.
-    pub(super) fn lower_open_since(&mut self, since: Timestamp) {
-        self.setup.open_since.fetch_min(since.0, Ordering::Relaxed);
-    }
-
-    /// A run's row in `open_run` is durable. A parked run leaves memory, unless something has happened to it since.
-    pub(super) fn registered(&mut self, run_id: RunId, row: Option<OpenRow>) {
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
-        run.registering = false;
-        let parked = matches!(row, Some(OpenRow::Parked(_))) && run.open_row == row;
-        if !(parked && run.execution.is_waiting() && run.is_at_rest()) {
-            return;
-        }
-        self.leave_memory(run_id);
-    }
-
     /// Takes a run out of memory that is at rest.
     pub(super) fn leave_memory(&mut self, run_id: RunId) {
         let Some(mut run) = self.runs.remove(&run_id) else {
@@ -289,10 +196,4 @@ impl Owner {
             self.current.remove(&run.key);
         }
     }
-}
-
-/// Returns the millisecond in a run's id.
-fn started(run_id: RunId) -> Timestamp {
-    let millis = i64::try_from(run_id.0.as_u128() >> 80).unwrap_or(0);
-    Timestamp(millis * 1000)
 }

@@ -12,11 +12,14 @@ mod children;
 mod deliver;
 mod describe;
 mod durable;
+mod failing;
+mod hand_out;
 mod histories;
 mod loading;
 mod matching;
 mod memory;
 pub(crate) mod message;
+mod open_run;
 mod ops;
 mod parked;
 mod reading;
@@ -29,6 +32,7 @@ mod tell;
 mod timers;
 mod undelivered;
 mod untaken;
+mod workers;
 
 use std::{
     cmp::Reverse,

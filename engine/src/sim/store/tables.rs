@@ -379,7 +379,7 @@ impl State {
             parked: open.map(|open| matches!(open, OpenRow::Parked(_))),
             due_at: open.and_then(|open| match open {
                 OpenRow::Parked(due) => due.map(|at| at.0),
-                _ => None,
+                OpenRow::Hot => None,
             }),
             owes: self.outbox.contains(&run_id),
         })
