@@ -14,6 +14,7 @@ pub mod payload;
 pub mod retry;
 
 pub mod command;
+pub mod effect;
 pub mod event;
 pub mod record;
 pub mod requests;

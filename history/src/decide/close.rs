@@ -2,49 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
     decide::{
-        Decision, Effect, Rejection,
-        draft::{Draft, TaskEnd},
-        next_run, payload_problem, text_problem,
+        Decision, Rejection,
+        closing::{close, forced, terminated},
+        draft::Draft,
+        next_run,
+        size::{payload_problem, text_problem},
     },
-    event::{
-        WorkflowExecutionCancelRequested, WorkflowExecutionTerminated, WorkflowExecutionTimedOut,
-        WorkflowTaskFailedCause,
-    },
+    event::{WorkflowExecutionCancelRequested, WorkflowExecutionTimedOut},
     execution::Execution,
     failure::{Failure, FailureInfo, RetryState, TimeoutType},
-    ids::{EventId, Identity, RequestId, RunId, WorkflowExecution},
+    ids::{EventId, RunId},
     payload::Payloads,
+    requests::{RequestCancel, Terminate},
     retry::Next,
     time::Timestamp,
 };
-
-/// Asks a workflow to cancel; its code decides what that means.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RequestCancel {
-    /// Why.
-    pub cause: String,
-    /// Who asks.
-    pub identity: Option<Identity>,
-    /// Names this request: its repetition has no effect.
-    pub request_id: Option<RequestId>,
-    /// The asking workflow and its initiated event, if it is one.
-    pub external: Option<(WorkflowExecution, EventId)>,
-}
-
-/// Ends a workflow without asking it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Terminate {
-    /// Why.
-    pub reason: String,
-    /// More of why.
-    pub details: Payloads,
-    /// Who.
-    pub identity: Option<Identity>,
-}
 
 /// Records that cancellation was requested. A repeated request gives an empty decision. A first workflow task that
 /// waits is not waited for.
@@ -113,27 +87,6 @@ pub fn terminate(
     Ok(terminated(exec, request, now).finish())
 }
 
-fn terminated<'a>(exec: &'a Execution, request: &Terminate, now: Timestamp) -> Draft<'a> {
-    let mut draft = forced(exec, now);
-    draft.event(WorkflowExecutionTerminated {
-        reason: request.reason.clone(),
-        details: request.details.clone(),
-        identity: request.identity.clone(),
-    });
-    close(&mut draft, &BTreeSet::new());
-    draft
-}
-
-/// Ends a run whose history has grown too long or too large.
-pub(super) fn too_long(exec: &Execution, now: Timestamp, limit: &'static str) -> Decision {
-    let request = Terminate {
-        reason: format!("history has grown beyond {limit}"),
-        details: Payloads::default(),
-        identity: None,
-    };
-    terminated(exec, &request, now).refuse(Rejection::HistoryTooLong(limit))
-}
-
 /// Closes a run whose time passed; a new one follows if `new_run_id` is given and the retry policy says so.
 pub(super) fn run_timed_out(
     exec: &Execution,
@@ -170,52 +123,4 @@ pub(super) fn run_timed_out(
         draft.start_new_run(run_id, start);
     }
     draft.finish()
-}
-
-/// Returns a draft in which the workflow task under way has failed and what it held back has become events.
-fn forced(exec: &Execution, now: Timestamp) -> Draft<'_> {
-    let mut draft = Draft::new(exec, now);
-    if exec
-        .workflow_task()
-        .is_some_and(|task| task.started.is_some())
-    {
-        draft.end_task(TaskEnd::Failed(
-            WorkflowTaskFailedCause::ForceCloseCommand,
-            None,
-            None,
-        ));
-        draft.flush();
-    }
-    draft
-}
-
-/// Says what the close of a run, its last event, asks of others. `ended` are activities that ended with the close.
-pub(super) fn close(draft: &mut Draft<'_>, ended: &BTreeSet<EventId>) {
-    let exec = draft.exec;
-    draft.closes();
-    draft.effects.retain(|effect| match effect {
-        // Whom nobody waits for need not begin.
-        Effect::DispatchActivityTask { .. } | Effect::DispatchWorkflowTask { .. } => false,
-        Effect::StartChild {
-            initiated_event_id, ..
-        } => draft.abandoned.contains(initiated_event_id),
-        Effect::CancelActivity { .. }
-        | Effect::SignalExternal { .. }
-        | Effect::CancelExternal { .. }
-        | Effect::CloseChild { .. }
-        | Effect::NotifyParent { .. }
-        | Effect::StartNewRun { .. } => true,
-    });
-    let running = exec
-        .activities()
-        .filter(|activity| activity.is_started() && !ended.contains(&activity.scheduled_event_id()))
-        .map(Effect::cancel_activity);
-    let parent = draft
-        .last_event()
-        .and_then(|closed| exec.notify_parent(&closed.kind));
-    let effects: Vec<_> = running
-        .chain(exec.close_children(exec.children()))
-        .chain(parent)
-        .collect();
-    draft.effects.extend(effects);
 }

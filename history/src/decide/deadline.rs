@@ -2,10 +2,11 @@
 
 use crate::{
     decide::{
-        Decision, Effect, attempt, close,
+        Decision, attempt, close,
         draft::{Draft, TaskEnd},
         workflow_task,
     },
+    effect::Effect,
     event::TimerFired,
     execution::{ActivityDeadline, ActivityState, Deadline, Execution, WorkflowTaskState},
     failure::TimeoutType,

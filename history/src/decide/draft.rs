@@ -7,9 +7,10 @@ use std::{
 
 use crate::{
     decide::{
-        Decision, Effect, Rejection, StartWorkflow, close,
+        Decision,
         wiring::{end_of, goes_last, start_of},
     },
+    effect::Effect,
     event::{
         Event, EventKind, Sticky, TaskQueueKind, WorkflowExecutionSignaled, WorkflowTaskFailed,
         WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskTimedOut,
@@ -19,6 +20,7 @@ use crate::{
     ids::{EventId, Identity, RunId},
     limits,
     record::{Note, Noted, Record, WorkflowTaskAttemptCause},
+    requests::StartWorkflow,
     time::Timestamp,
 };
 
@@ -131,14 +133,6 @@ impl<'a> Draft<'a> {
         }
         let id = self.event(kind);
         self.starts.extend(starts.map(|subject| (subject, id)));
-    }
-
-    /// Schedules a workflow task for what arrived, unless one is pending that will show it, or the first one waits.
-    pub(super) fn finish_arrival(mut self) -> Decision {
-        if !self.buffering && !self.exec.awaits_first_task() {
-            self.need_task();
-        }
-        self.finish()
     }
 
     /// Schedules a workflow task unless one is pending. A transient one gives way to a normal one.
@@ -307,25 +301,24 @@ impl<'a> Draft<'a> {
         self.closed = true;
     }
 
-    pub(super) fn finish(self) -> Decision {
+    /// Says whether what arrives is buffered here.
+    pub(super) fn is_buffering(&self) -> bool {
+        self.buffering
+    }
+
+    /// Says whether the history would have too many events, and the run does not close.
+    pub(super) fn is_too_long(&self) -> bool {
         let events = self.next_event_id.0 - 1;
-        if events > limits::HISTORY_EVENTS_MAX
-            && events >= self.exec.next_event_id().0
-            && !self.closed
-        {
-            return close::too_long(self.exec, self.at, "51,200 events");
-        }
+        events > limits::HISTORY_EVENTS_MAX && events >= self.exec.next_event_id().0 && !self.closed
+    }
+
+    /// Returns what was drafted.
+    pub(super) fn drafted(self) -> Decision {
         Decision {
             records: self.records,
             effects: self.effects,
             refusal: None,
         }
-    }
-
-    pub(super) fn refuse(self, refusal: Rejection) -> Decision {
-        let mut decision = self.finish();
-        decision.refusal.get_or_insert(refusal);
-        decision
     }
 }
 

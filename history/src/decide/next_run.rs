@@ -1,7 +1,7 @@
 //! The run that follows a run: after a failure, or because workflow code goes on in a new one.
 
 use crate::{
-    decide::{Continued, Parent, StartWorkflow, start_problem},
+    decide::start::problem as start_problem,
     event::{
         ContinueAsNewInitiator, Memo, SearchAttributes, WorkflowExecutionContinuedAsNew,
         WorkflowExecutionSignaled, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
@@ -9,6 +9,7 @@ use crate::{
     execution::Execution,
     failure::{Failure, RetryState},
     ids::RequestId,
+    requests::{Continued, Parent, StartWorkflow},
     retry::{Next, RetryPolicy},
     time::{Millis, Timestamp},
 };

@@ -3,11 +3,13 @@
 use crate::{
     command::Command,
     decide::{
-        Decision, Effect, Rejection, close,
+        Decision, Rejection,
         commands::{Refused, Turn},
         draft::{Draft, TaskEnd},
-        failure_problem,
+        finish::too_long,
+        size::failure_problem,
     },
+    effect::Effect,
     event::{SdkMetadata, Sticky, WorkflowTaskCompleted, WorkflowTaskFailedCause},
     execution::{Execution, WorkflowTaskStart, WorkflowTaskState},
     failure::{Failure, FailureInfo, TimeoutType},
@@ -95,7 +97,7 @@ pub fn start_workflow_task(
         return Err(Rejection::TaskAlreadyStarted);
     }
     if request.history_bytes > limits::HISTORY_BYTES_MAX {
-        return Ok(close::too_long(exec, now, "50 MiB"));
+        return Ok(too_long(exec, now, "50 MiB"));
     }
     let mut draft = Draft::new(exec, now);
     let history_size_bytes = i64::try_from(request.history_bytes).unwrap_or(i64::MAX);

@@ -3,8 +3,9 @@
 use super::{ChildState, Execution};
 use crate::{
     EventId,
-    decide::{ChildClosed, ChildOutcome, Effect, Target},
+    effect::{Effect, Target},
     event::{Event, EventKind, ParentClosePolicy},
+    requests::{ChildClosed, ChildOutcome},
 };
 
 impl Execution {

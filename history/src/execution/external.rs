@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Execution, memory};
 use crate::{
-    decide::Effect,
+    effect::Effect,
     event::{Event, EventKind},
     ids::{EventId, Namespace, WorkflowId},
 };

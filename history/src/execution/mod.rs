@@ -8,6 +8,7 @@ mod child_workflow;
 mod corrupt;
 mod deadline;
 mod debts;
+mod effect;
 mod external;
 mod facts;
 mod memory;
@@ -32,6 +33,7 @@ pub use timer::TimerState;
 pub use workflow_task::{WorkflowTaskStart, WorkflowTaskState};
 
 pub(crate) use deadline::{ActivityDeadline, Deadline};
+pub(crate) use effect::child_start;
 pub(crate) use facts::merge;
 pub(crate) use memory::event_bytes;
 pub(crate) use workflow_task::NextTask;
@@ -40,7 +42,7 @@ use facts::{NOT_STARTED, Upserted};
 use requests::Requests;
 
 use crate::{
-    decide::Effect,
+    effect::Effect,
     event::{Event, EventKind, Sticky, WorkflowExecutionStarted},
     ids::{
         ActivityId, EventId, Namespace, RunId, TaskQueue, TimerId, WorkflowExecution, WorkflowId,

@@ -1,7 +1,7 @@
 //! What a crash may have lost of what decisions asked of the shell.
 
 use super::{AttemptState, Execution};
-use crate::decide::Effect;
+use crate::effect::Effect;
 
 impl Execution {
     /// Returns what a closed run owed others at its close.

@@ -1,16 +1,18 @@
 //! Commands that close the run.
 
-use super::{Refused, Turn, check, check_facts, check_size, refused};
+use super::turn::{Refused, Turn, check, check_facts, check_size, refused};
 use crate::{
     command::{Command, ContinueAsNewWorkflowExecution},
     decide::{
-        close::close, duration_problem, failure_problem, next_run, payload_problem,
-        signals_problem, start_problem,
+        closing::close,
+        next_run,
+        size::{failure_problem, payload_problem, signals_problem},
+        start::{duration_problem, problem as start_problem},
     },
     event::{
-        ContinueAsNewInitiator, Memo, SearchAttributes, WorkflowExecutionCanceled,
-        WorkflowExecutionCompleted, WorkflowExecutionContinuedAsNew, WorkflowExecutionFailed,
-        WorkflowExecutionSignaled, WorkflowTaskFailedCause as Cause,
+        ContinueAsNewInitiator, WorkflowExecutionCanceled, WorkflowExecutionCompleted,
+        WorkflowExecutionContinuedAsNew, WorkflowExecutionFailed, WorkflowExecutionSignaled,
+        WorkflowTaskFailedCause as Cause,
     },
     execution::merge,
     failure::{Failure, RetryState},
@@ -196,14 +198,6 @@ impl Turn<'_, '_> {
             memo,
             search_attributes,
         }
-    }
-
-    /// Returns the memo and the search attributes as this turn leaves them.
-    pub(super) fn facts(&self) -> (Memo, SearchAttributes) {
-        let (mut memo, mut search_attributes) = self.exec.facts();
-        merge(&mut memo, &self.memo);
-        merge(&mut search_attributes, &self.search_attributes);
-        (memo, search_attributes)
     }
 
     /// Returns how long the new run waits: longer than asked for if this one was very short.
