@@ -1,6 +1,6 @@
 //! The error of a record that can't be.
 
-use super::Execution;
+use super::run::Execution;
 use crate::{
     ids::{EventId, RunId},
     record::{Note, Record},

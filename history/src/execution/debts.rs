@@ -1,6 +1,6 @@
 //! What a run that closes still owes others.
 
-use super::{ChildState, Execution};
+use super::{child_workflow::ChildState, run::Execution};
 use crate::{
     EventId,
     effect::{Effect, Target},

@@ -1,5 +1,9 @@
 //! How effects are made from what is recorded, so that a crash loses none of them.
 
+use super::{
+    activity::ActivityState, child_workflow::ChildState, run::Execution,
+    workflow_task::WorkflowTaskState,
+};
 use crate::{
     effect::{Effect, Target},
     event::{
@@ -7,7 +11,6 @@ use crate::{
         SignalExternalWorkflowExecutionInitiated, StartChildWorkflowExecutionInitiated,
         WorkflowIdConflictPolicy,
     },
-    execution::{ActivityState, ChildState, Execution, WorkflowTaskState},
     ids::{EventId, Namespace, RequestId, RunId, WorkflowId},
     requests::{Parent, RequestCancel, Signal, StartWorkflow},
     time::Millis,

@@ -1,8 +1,8 @@
 //! What happened while a workflow task was with a worker: it becomes events when that task ends.
 
-use super::{AttemptState, Execution, external::External, memory};
 use crate::{
     event::{EventKind, RefersTo, Relation, Subject},
+    execution::{activity::AttemptState, external::External, memory, run::Execution},
     ids::EventId,
     requests::Asks,
     time::Timestamp,

@@ -1,8 +1,19 @@
 //! [`Execution::apply`]: the one way in which state changes.
 
+mod activity;
+mod attempts;
+mod buffer;
+mod child_workflow;
+mod external;
+mod requests;
+mod timer;
+mod workflow_task;
+
 use std::sync::Arc;
 
-use super::{Corrupt, Execution, Status, external::External, facts::upsert, memory};
+use super::{
+    corrupt::Corrupt, external::External, memory, run::Execution, status::Status, upserted::upsert,
+};
 use crate::{
     event::{
         Event, EventKind, RefersTo, Relation, Subject, WorkflowExecutionCancelRequested,
@@ -11,7 +22,6 @@ use crate::{
     ids::EventId,
     record::{Note, Noted, Record, TaskFailed},
     requests::Asks,
-    time::Timestamp,
 };
 
 const NOT_RECORDED: &str = "this engine does not record events of this type";
@@ -328,11 +338,6 @@ impl Execution {
         self.cancel_reason = Some(attributes.cause.as_str().into());
         self.pending_bytes += attributes.cause.len();
         self.message_was_heard(Asks::Cancel, attributes.request_id.as_ref());
-    }
-
-    /// Returns the moment a record made now has: time never runs back.
-    pub(crate) fn at(&self, now: Timestamp) -> Timestamp {
-        now.max(self.last_record_at)
     }
 }
 
