@@ -13,6 +13,8 @@ pub mod ids;
 pub mod rfc3339;
 pub mod time;
 
+mod hex;
+
 pub mod failure;
 pub mod payload;
 pub mod retry;
