@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use history::{
     EventId, EventKind, Execution, Note, Record, RunId,
     event::{RefersTo, Relation, Subject},
-    execution::AttemptState,
+    execution::{AttemptState, WorkflowTaskState},
     record::Noted,
 };
 use tokio::time::Instant;
@@ -96,7 +96,11 @@ impl Attempts {
         }
         let task_is_known =
             self.rows.contains_key(&EventId::NONE) || self.changed.contains(&EventId::NONE);
-        if task_is_known && !execution.workflow_task().is_some_and(|task| task.transient) {
+        if task_is_known
+            && !execution
+                .workflow_task()
+                .is_some_and(WorkflowTaskState::is_transient)
+        {
             self.ends(Some(EventId::NONE));
         }
     }
@@ -156,8 +160,8 @@ impl Attempts {
     /// Says whether something of an activity or of the workflow task is not written that may be.
     fn is_behind(&self, execution: &Execution, about: EventId) -> bool {
         let started = if about.is_none() {
-            let task = execution.workflow_task().filter(|task| task.transient);
-            task.and_then(|task| task.started.is_some().then_some(task.attempt))
+            let task = execution.workflow_task().filter(|task| task.is_transient());
+            task.and_then(|task| task.is_started().then_some(task.attempt))
         } else {
             let activity = execution.activity(about);
             activity.and_then(|activity| {

@@ -6,7 +6,7 @@ use crate::{
     decide::draft::{Draft, TaskEnd},
     effect::Effect,
     event::{WorkflowExecutionTerminated, WorkflowTaskFailedCause},
-    execution::Execution,
+    execution::{Execution, WorkflowTaskState},
     ids::EventId,
     requests::Terminate,
     time::Timestamp,
@@ -33,7 +33,7 @@ pub(super) fn forced(exec: &Execution, now: Timestamp) -> Draft<'_> {
     let mut draft = Draft::new(exec, now);
     if exec
         .workflow_task()
-        .is_some_and(|task| task.started.is_some())
+        .is_some_and(WorkflowTaskState::is_started)
     {
         draft.end_task(TaskEnd::Failed(
             WorkflowTaskFailedCause::ForceCloseCommand,

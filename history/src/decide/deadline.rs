@@ -56,10 +56,10 @@ fn fire(exec: &Execution, deadline: Deadline, new_run_id: RunId, now: Timestamp)
 }
 
 fn task_due(exec: &Execution, task: &WorkflowTaskState, now: Timestamp) -> Decision {
-    if task.started.is_some() {
+    if task.is_started() {
         return workflow_task::timed_out(exec, now);
     }
-    if task.backoff_until.is_some() {
+    if task.backoff_until().is_some() {
         return workflow_task::wait_is_over(exec, task, now);
     }
     let mut draft = Draft::new(exec, now);

@@ -51,16 +51,16 @@ impl Execution {
     }
 
     fn workflow_task_attempts(&self) -> Option<Note> {
-        let task = self.workflow_task().filter(|task| task.transient)?;
+        let task = self.workflow_task().filter(|task| task.is_transient())?;
         let failing = self.task_failing.as_deref()?;
         Some(Note::WorkflowTaskAttempts {
             attempt: task.attempt,
-            started: task.started.as_ref().map(|start| TaskStarted {
+            started: task.start().map(|start| TaskStarted {
                 at: start.at,
                 identity: start.identity.clone(),
                 history_size_bytes: start.history_size_bytes,
             }),
-            next_attempt_at: task.backoff_until,
+            next_attempt_at: task.backoff_until(),
             last_failure: Box::new(failing.last.clone()),
         })
     }

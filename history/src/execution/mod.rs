@@ -35,7 +35,7 @@ pub use external::ExternalState;
 pub use run::Execution;
 pub use status::Status;
 pub use timer::TimerState;
-pub use workflow_task::{TaskFailing, WorkflowTaskStart, WorkflowTaskState};
+pub use workflow_task::{TaskFailing, WorkflowTaskStage, WorkflowTaskStart, WorkflowTaskState};
 
 pub(crate) use deadline::{ActivityDeadline, Deadline};
 pub(crate) use effect::child_start;

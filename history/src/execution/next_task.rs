@@ -31,7 +31,7 @@ impl Execution {
     /// Says what follows the pending workflow task if it ends without completion, by a timeout or a failure.
     pub(crate) fn next_task(&self, timed_out: bool) -> Option<NextTask> {
         let task = self.workflow_task()?;
-        if self.sticky.is_some() || task.started.is_none() {
+        if self.sticky.is_some() || !task.is_started() {
             return Some(NextTask::Normal);
         }
         let attempt = task.attempt.saturating_add(1);

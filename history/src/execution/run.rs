@@ -312,9 +312,7 @@ impl Execution {
     /// Says whether the run only waits for a worker, a deadline or a message: nothing of it is with a worker or under way.
     pub fn is_waiting_for_workers(&self) -> bool {
         self.is_open()
-            && self
-                .workflow_task()
-                .is_none_or(|task| task.started.is_none())
+            && self.workflow_task().is_none_or(|task| !task.is_started())
             && self.activities.values().all(|activity| {
                 matches!(
                     activity.state,

@@ -13,10 +13,10 @@ impl Execution {
     /// Returns the `WorkflowTaskScheduled` and `WorkflowTaskStarted` events of a started attempt that are not in
     /// the history, for the worker that has it. Empty unless the task is transient and started.
     pub fn transient_events(&self) -> Vec<Arc<Event>> {
-        let Some(task) = self.workflow_task().filter(|task| task.transient) else {
+        let Some(task) = self.workflow_task().filter(|task| task.is_transient()) else {
             return Vec::new();
         };
-        let Some(start) = &task.started else {
+        let Some(start) = task.start() else {
             return Vec::new();
         };
         let scheduled = WorkflowTaskScheduled {

@@ -1,16 +1,16 @@
 //! The workflow task: at most one is pending.
 //!
 //! ```text
-//! none        --Scheduled-->                 scheduled
-//! scheduled   --Started-->                   started
-//! started     --Completed-->                 none
-//! started     --Failed, TimedOut-->          transient (waits)   or none, when the run was sticky
-//! scheduled   --TimedOut (sticky queue)-->   none
-//! transient   --note AttemptScheduled-->     transient (ready)
-//! transient   --note AttemptStarted-->       transient (started)
-//! transient   --note AttemptFailed-->        transient (waits), the next attempt
-//! transient   --Scheduled-->                 scheduled: it completed, so it is written after all
-//! transient   --any other event-->           none: a normal task must follow
+//! none                --Scheduled-->                 scheduled
+//! scheduled           --Started-->                   started
+//! started             --Completed-->                 none
+//! started             --Failed, TimedOut-->          transient backoff or scheduled;  none, when the run was sticky
+//! scheduled           --TimedOut (sticky queue)-->   none
+//! transient backoff   --note AttemptScheduled-->     transient scheduled
+//! transient scheduled --note AttemptStarted-->       transient started   (also from backoff)
+//! any transient       --note AttemptFailed-->        transient backoff or scheduled, the next attempt
+//! any transient       --Scheduled-->                 scheduled: it completed, so it is written after all
+//! transient, waiting  --any other event-->           none: a normal task must follow
 //! ```
 
 use crate::{
@@ -29,20 +29,35 @@ pub struct WorkflowTaskState {
     pub attempt: u32,
     /// When it was scheduled.
     pub scheduled_at: Timestamp,
-    /// Its start, if a worker has it.
-    pub started: Option<WorkflowTaskStart>,
-    /// Whether it has no events yet, because the attempt before it failed.
-    pub transient: bool,
+    /// Where it stands.
+    pub stage: WorkflowTaskStage,
     /// The queue it goes to.
     pub task_queue: TaskQueue,
     /// Whether that queue is one worker's own.
     pub kind: TaskQueueKind,
-    /// Until when it waits, if it does.
-    pub backoff_until: Option<Timestamp>,
-    /// The most time in the queue of one worker; zero for a queue of all.
-    pub schedule_to_start_timeout: Millis,
     /// The most time from start to completion.
     pub start_to_close_timeout: Millis,
+}
+
+/// Where a workflow task stands. A transient one has no events yet, because the attempt before it failed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WorkflowTaskStage {
+    /// It waits for a worker.
+    Scheduled {
+        /// The most time in the queue of one worker; zero for a queue of all.
+        schedule_to_start_timeout: Millis,
+    },
+    /// A worker has it.
+    Started(WorkflowTaskStart),
+    /// It waits before it may be handed out, and has no events.
+    TransientBackoff {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// It waits for a worker, and has no events.
+    TransientScheduled,
+    /// A worker has it, and it has no events.
+    TransientStarted(WorkflowTaskStart),
 }
 
 /// A worker has the task.
@@ -58,10 +73,57 @@ pub struct WorkflowTaskStart {
     pub history_size_bytes: i64,
 }
 
+impl WorkflowTaskStage {
+    /// Returns the stage of a transient attempt that waits until then, if it waits.
+    pub(super) fn transient_until(until: Option<Timestamp>) -> Self {
+        until.map_or(Self::TransientScheduled, |until| Self::TransientBackoff {
+            until,
+        })
+    }
+}
+
 impl WorkflowTaskState {
     /// Says whether it may be handed out.
     pub fn is_ready(&self) -> bool {
-        self.started.is_none() && self.backoff_until.is_none()
+        self.start().is_none() && self.backoff_until().is_none()
+    }
+
+    /// Says whether it has no events yet, because the attempt before it failed.
+    pub fn is_transient(&self) -> bool {
+        match self.stage {
+            WorkflowTaskStage::Scheduled { .. } | WorkflowTaskStage::Started(_) => false,
+            WorkflowTaskStage::TransientBackoff { .. }
+            | WorkflowTaskStage::TransientScheduled
+            | WorkflowTaskStage::TransientStarted(_) => true,
+        }
+    }
+
+    /// Returns its start, if a worker has it.
+    pub fn start(&self) -> Option<&WorkflowTaskStart> {
+        match &self.stage {
+            WorkflowTaskStage::Started(start) | WorkflowTaskStage::TransientStarted(start) => {
+                Some(start)
+            }
+            WorkflowTaskStage::Scheduled { .. }
+            | WorkflowTaskStage::TransientBackoff { .. }
+            | WorkflowTaskStage::TransientScheduled => None,
+        }
+    }
+
+    /// Says whether a worker has it.
+    pub fn is_started(&self) -> bool {
+        self.start().is_some()
+    }
+
+    /// Returns until when it waits, if it does.
+    pub fn backoff_until(&self) -> Option<Timestamp> {
+        match self.stage {
+            WorkflowTaskStage::TransientBackoff { until } => Some(until),
+            WorkflowTaskStage::Scheduled { .. }
+            | WorkflowTaskStage::Started(_)
+            | WorkflowTaskStage::TransientScheduled
+            | WorkflowTaskStage::TransientStarted(_) => None,
+        }
     }
 
     /// Takes note that a transient attempt is with a worker.
@@ -71,8 +133,7 @@ impl WorkflowTaskState {
         identity: Option<Identity>,
         history_size_bytes: i64,
     ) {
-        self.backoff_until = None;
-        self.started = Some(WorkflowTaskStart {
+        self.stage = WorkflowTaskStage::TransientStarted(WorkflowTaskStart {
             started_event_id: self.scheduled_event_id.next(),
             at,
             identity,
@@ -82,12 +143,18 @@ impl WorkflowTaskState {
 
     /// Returns when its wait ends or its timeout passes.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        match &self.started {
-            Some(start) => Some(start.at.after(self.start_to_close_timeout)),
-            None => self.backoff_until.or_else(|| {
-                let timeout = self.schedule_to_start_timeout.non_zero()?;
+        match &self.stage {
+            WorkflowTaskStage::Started(start) | WorkflowTaskStage::TransientStarted(start) => {
+                Some(start.at.after(self.start_to_close_timeout))
+            }
+            WorkflowTaskStage::TransientBackoff { until } => Some(*until),
+            WorkflowTaskStage::Scheduled {
+                schedule_to_start_timeout,
+            } => {
+                let timeout = schedule_to_start_timeout.non_zero()?;
                 Some(self.scheduled_at.after(timeout))
-            }),
+            }
+            WorkflowTaskStage::TransientScheduled => None,
         }
     }
 }

@@ -333,7 +333,7 @@ impl Story {
             .or(task.map(|task| task.attempt))
             .unwrap_or(1);
         let started_event_id = task
-            .and_then(|task| task.started.as_ref())
+            .and_then(|task| task.start())
             .map_or(EventId(0), |start| start.started_event_id);
         match verb {
             "start" => decide::start(exec.namespace(), RUN, &start_of(words), now),

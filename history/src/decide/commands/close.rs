@@ -60,7 +60,6 @@ impl Turn<'_, '_> {
     }
 
     fn close(&mut self) {
-        self.closed = true;
         close(self.draft, &self.ended);
     }
 

@@ -63,8 +63,6 @@ pub(in crate::decide) struct Turn<'t, 'a> {
     pub(super) exec: &'a Execution,
     pub(super) completed: EventId,
     pub(super) new_run_id: RunId,
-    /// The run closes in this turn.
-    pub(in crate::decide) closed: bool,
     /// Another workflow task must follow.
     pub(in crate::decide) needs_task: bool,
     /// Activities scheduled in this turn and still pending.
@@ -98,7 +96,6 @@ impl<'t, 'a> Turn<'t, 'a> {
             exec,
             completed,
             new_run_id,
-            closed: false,
             needs_task: false,
             scheduled: BTreeMap::new(),
             ended: BTreeSet::new(),

@@ -4,7 +4,7 @@ use crate::{
     execution::{
         activity::{ActivityState, AttemptState},
         run::Execution,
-        workflow_task::TaskFailing,
+        workflow_task::{TaskFailing, WorkflowTaskStage},
     },
     record::{Note, TaskFailed},
 };
@@ -61,7 +61,7 @@ impl Execution {
                 let Some(task) = self
                     .workflow_task
                     .as_deref_mut()
-                    .filter(|task| task.transient && task.attempt <= *attempt)
+                    .filter(|task| task.is_transient() && task.attempt <= *attempt)
                 else {
                     return;
                 };
@@ -70,8 +70,8 @@ impl Execution {
                 task.start_to_close_timeout = timeout;
                 if let Some(start) = started {
                     task.was_handed_out(start.at, start.identity.clone(), start.history_size_bytes);
-                } else if task.started.is_none() {
-                    task.backoff_until = *next_attempt_at;
+                } else if !task.is_started() {
+                    task.stage = WorkflowTaskStage::transient_until(*next_attempt_at);
                 }
                 self.task_fails((**last_failure).clone());
             }

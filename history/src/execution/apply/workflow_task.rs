@@ -9,7 +9,7 @@ use crate::{
         next_task::{NextTask, transient_backoff},
         run::{BeganWith, Execution},
         transient::stored,
-        workflow_task::{WorkflowTaskStart, WorkflowTaskState},
+        workflow_task::{WorkflowTaskStage, WorkflowTaskStart, WorkflowTaskState},
     },
     failure::{Failure, TimeoutType},
     ids::{EventId, Identity},
@@ -25,10 +25,10 @@ impl Execution {
             }
             EventKind::WorkflowTaskStarted(attributes) => {
                 let task = self.pending_task(attributes.scheduled_event_id)?;
-                if task.transient || task.started.is_some() {
+                if !matches!(task.stage, WorkflowTaskStage::Scheduled { .. }) {
                     return Err("the workflow task is not scheduled");
                 }
-                task.started = Some(WorkflowTaskStart {
+                task.stage = WorkflowTaskStage::Started(WorkflowTaskStart {
                     started_event_id: event.id,
                     at: event.at,
                     identity: attributes.identity.clone(),
@@ -85,7 +85,7 @@ impl Execution {
         attributes: &WorkflowTaskScheduled,
     ) -> Result<(), &'static str> {
         match &self.workflow_task {
-            Some(task) if !task.transient => return Err("a workflow task is pending"),
+            Some(task) if !task.is_transient() => return Err("a workflow task is pending"),
             // The log does not say of each attempt that it failed.
             Some(task) if task.attempt > attributes.attempt => {
                 return Err("the pending workflow task is a later attempt");
@@ -101,13 +101,12 @@ impl Execution {
             scheduled_event_id: event.id,
             attempt: attributes.attempt,
             scheduled_at: event.at,
-            started: None,
-            transient: false,
+            stage: WorkflowTaskStage::Scheduled {
+                schedule_to_start_timeout: sticky
+                    .map_or(Millis::ZERO, |sticky| sticky.schedule_to_start_timeout),
+            },
             task_queue: attributes.task_queue.clone(),
             kind: attributes.task_queue_kind,
-            backoff_until: None,
-            schedule_to_start_timeout: sticky
-                .map_or(Millis::ZERO, |sticky| sticky.schedule_to_start_timeout),
             start_to_close_timeout: attributes.start_to_close_timeout,
         }));
         Ok(())
@@ -135,7 +134,7 @@ impl Execution {
         started: bool,
     ) -> Result<(), &'static str> {
         let task = self.pending_task(scheduled_event_id)?;
-        if task.transient || task.started.is_some() != started {
+        if task.is_transient() || task.is_started() != started {
             return Err(if started {
                 "the workflow task is not with a worker"
             } else {
@@ -171,12 +170,9 @@ impl Execution {
             scheduled_event_id,
             attempt,
             scheduled_at: at,
-            started: None,
-            transient: true,
+            stage: WorkflowTaskStage::transient_until(wait.non_zero().map(|wait| at.after(wait))),
             task_queue: self.task_queue().clone(),
             kind: TaskQueueKind::Normal,
-            backoff_until: wait.non_zero().map(|wait| at.after(wait)),
-            schedule_to_start_timeout: Millis::ZERO,
             start_to_close_timeout: self.workflow_task_timeout(attempt),
         }));
     }
@@ -205,8 +201,8 @@ impl Execution {
         attempt: u32,
     ) -> Result<Option<&mut WorkflowTaskState>, &'static str> {
         match self.workflow_task.as_deref_mut() {
-            Some(task) if task.transient && attempt == task.attempt => Ok(Some(task)),
-            Some(task) if task.transient && attempt > task.attempt => {
+            Some(task) if task.is_transient() && attempt == task.attempt => Ok(Some(task)),
+            Some(task) if task.is_transient() && attempt > task.attempt => {
                 Err("the workflow task has not come to that attempt")
             }
             Some(_) | None => Ok(None),
@@ -220,7 +216,7 @@ impl Execution {
         // The log does not say of each attempt that it failed.
         let task = self
             .workflow_task()
-            .filter(|task| task.transient && task.attempt <= failed.attempt)
+            .filter(|task| task.is_transient() && task.attempt <= failed.attempt)
             .ok_or("the workflow task is not at that attempt")?;
         let scheduled_event_id = task.scheduled_event_id;
         let timed_out = matches!(failed.cause, WorkflowTaskAttemptCause::TimedOut(_));
