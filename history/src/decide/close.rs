@@ -7,16 +7,15 @@ use crate::{
         Decision, Rejection,
         closing::{close, forced, terminated},
         draft::Draft,
-        next_run,
+        next_run::{self, AfterFailure},
         size::{payload_problem, text_problem},
     },
     event::{WorkflowExecutionCancelRequested, WorkflowExecutionTimedOut},
     execution::Execution,
-    failure::{Failure, FailureInfo, RetryState, TimeoutType},
+    failure::{Failure, FailureInfo, TimeoutType},
     ids::{EventId, RunId},
     payload::Payloads,
     requests::{RequestCancel, Terminate},
-    retry::Next,
     time::Timestamp,
 };
 
@@ -101,26 +100,15 @@ pub(super) fn run_timed_out(
             last_heartbeat_details: Payloads::default(),
         },
     );
-    let next = match new_run_id {
-        Some(_) => next_run::after_failure(exec, &failure, draft.at),
-        None => Next::Final(RetryState::Timeout),
-    };
-    let start = |at| next_run::retry(exec, failure, at, draft.at, exec.facts());
-    let (retry_state, follows) = match (next, new_run_id) {
-        (Next::RetryAt(at), Some(run_id)) => match start(at) {
-            Some(start) => (RetryState::InProgress, Some((run_id, start))),
-            None => (RetryState::InternalServerError, None),
-        },
-        (Next::Final(retry_state), _) => (retry_state, None),
-        (Next::RetryAt(_), None) => (RetryState::Timeout, None),
-    };
+    let AfterFailure { retry_state, next } =
+        next_run::after_failure(exec, failure, new_run_id, draft.at, exec.facts());
     draft.event(WorkflowExecutionTimedOut {
         retry_state,
-        new_execution_run_id: follows.as_ref().map(|(run_id, _)| *run_id),
+        new_execution_run_id: next.as_ref().map(|next| next.run_id),
     });
     close(&mut draft, &BTreeSet::new());
-    if let Some((run_id, start)) = follows {
-        draft.start_new_run(run_id, start);
+    if let Some(next) = next {
+        draft.start_new_run(next.run_id, next.start);
     }
     draft.finish()
 }

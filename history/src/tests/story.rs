@@ -366,7 +366,7 @@ impl Story {
                         schedule_to_start_timeout: Millis::seconds(10),
                     }),
                     force_create_new_workflow_task: options.contains("force"),
-                    new_run_id: NEXT_RUN,
+                    new_run_id: Some(NEXT_RUN),
                 };
                 decide::complete_workflow_task(exec, &request, now)
             }

@@ -5,7 +5,7 @@ use crate::{
     command::{Command, ContinueAsNewWorkflowExecution},
     decide::{
         closing::close,
-        next_run,
+        next_run::{self, AfterFailure},
         size::{failure_problem, payload_problem, signals_problem},
         start::{duration_problem, problem as start_problem},
     },
@@ -15,10 +15,10 @@ use crate::{
         WorkflowTaskFailedCause as Cause,
     },
     execution::merge,
-    failure::{Failure, RetryState},
+    failure::Failure,
+    ids::RunId,
     limits,
     payload::Payloads,
-    retry::Next,
     time::Millis,
 };
 
@@ -90,25 +90,22 @@ impl Turn<'_, '_> {
     pub(super) fn fail_workflow(&mut self, failure: &Failure) -> Result<(), Refused> {
         self.may_close("FailWorkflowExecution")?;
         check_size("failure", failure_problem(failure))?;
-        let at = self.draft.at;
-        let start =
-            |starts_at| next_run::retry(self.exec, failure.clone(), starts_at, at, self.facts());
-        let (retry_state, start) = match next_run::after_failure(self.exec, failure, at) {
-            Next::RetryAt(starts_at) => match start(starts_at) {
-                Some(start) => (RetryState::InProgress, Some(start)),
-                None => (RetryState::InternalServerError, None),
-            },
-            Next::Final(retry_state) => (retry_state, None),
-        };
+        let AfterFailure { retry_state, next } = next_run::after_failure(
+            self.exec,
+            failure.clone(),
+            self.new_run_id,
+            self.draft.at,
+            self.facts(),
+        );
         self.draft.event(WorkflowExecutionFailed {
             failure: failure.clone(),
             retry_state,
             workflow_task_completed_event_id: self.completed,
-            new_execution_run_id: start.is_some().then_some(self.new_run_id),
+            new_execution_run_id: next.as_ref().map(|next| next.run_id),
         });
         self.close();
-        if let Some(start) = start {
-            self.draft.start_new_run(self.new_run_id, start);
+        if let Some(next) = next {
+            self.draft.start_new_run(next.run_id, next.start);
         }
         Ok(())
     }
@@ -125,7 +122,13 @@ impl Turn<'_, '_> {
             "backoff_start_interval",
             duration_problem(command.backoff_start_interval),
         )?;
-        let attributes = self.continued(command);
+        let Some(new_run_id) = self.new_run_id else {
+            return refused(
+                Cause::BadContinueAsNewAttributes,
+                "the run that follows has no id",
+            );
+        };
+        let attributes = self.continued(command, new_run_id);
         let retry_policy = command.retry_policy.clone();
         let start = next_run::continue_as_new(self.exec, &attributes, retry_policy, unread);
         if let Some((field, problem)) = start_problem(&start) {
@@ -133,7 +136,7 @@ impl Turn<'_, '_> {
         }
         self.draft.event(attributes);
         self.close();
-        self.draft.start_new_run(self.new_run_id, start);
+        self.draft.start_new_run(new_run_id, start);
         Ok(())
     }
 
@@ -165,6 +168,7 @@ impl Turn<'_, '_> {
     fn continued(
         &self,
         command: &ContinueAsNewWorkflowExecution,
+        new_run_id: RunId,
     ) -> WorkflowExecutionContinuedAsNew {
         let started = self.exec.started();
         let (mut memo, mut search_attributes) = self.facts();
@@ -176,7 +180,7 @@ impl Turn<'_, '_> {
             given => given,
         };
         WorkflowExecutionContinuedAsNew {
-            new_execution_run_id: self.new_run_id,
+            new_execution_run_id: new_run_id,
             workflow_type: command
                 .workflow_type
                 .clone()

@@ -62,7 +62,7 @@ pub(in crate::decide) struct Turn<'t, 'a> {
     pub(super) draft: &'t mut Draft<'a>,
     pub(super) exec: &'a Execution,
     pub(super) completed: EventId,
-    pub(super) new_run_id: RunId,
+    pub(super) new_run_id: Option<RunId>,
     /// Another workflow task must follow.
     pub(in crate::decide) needs_task: bool,
     /// Activities scheduled in this turn and still pending.
@@ -88,7 +88,7 @@ impl<'t, 'a> Turn<'t, 'a> {
     pub(in crate::decide) fn new(
         draft: &'t mut Draft<'a>,
         completed: EventId,
-        new_run_id: RunId,
+        new_run_id: Option<RunId>,
     ) -> Self {
         let exec = draft.exec;
         Self {
