@@ -7,7 +7,7 @@
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::payload::unhex;
+use crate::hex::unhex;
 
 /// The version of the stored form that is written. It stands in each row and under its hash; what it means to readers
 /// stands at [`crate::record::read`].
@@ -116,7 +116,7 @@ fn payload_digest(text: &str) -> Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payload::hex;
+    use crate::hex::hex;
 
     fn row(records: &str) -> Row<'_> {
         Row {

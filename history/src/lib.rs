@@ -2,6 +2,10 @@
 //!
 //! Nothing here does I/O, reads a clock, draws a random number or awaits. State is the fold of
 //! records ([`Execution::apply`]); a request becomes records through one function of [`decide`].
+//!
+//! Each of these uses those before it: values ([`ids`], [`time`], [`payload`], [`failure`], [`retry`]); what is recorded, asked for and
+//! to be done ([`event`], [`command`], [`requests`], [`record`], [`effect`]); the fold ([`execution`]); what follows a request
+//! ([`decide`]). [`replay`], [`export`] and [`task`] need only the first two. No two files need each other.
 
 #![warn(missing_docs)]
 
@@ -9,11 +13,14 @@ pub mod ids;
 pub mod rfc3339;
 pub mod time;
 
+mod hex;
+
 pub mod failure;
 pub mod payload;
 pub mod retry;
 
 pub mod command;
+pub mod effect;
 pub mod event;
 pub mod record;
 pub mod requests;

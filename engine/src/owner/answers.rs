@@ -158,11 +158,7 @@ impl Owner {
         let build = self.queues.build(session);
         // Only what closes a run may need the id of another.
         let closes = commands.last().is_some_and(Command::closes);
-        let new_run_id = if closes {
-            self.new_run_id()
-        } else {
-            RunId(uuid::Uuid::nil())
-        };
+        let new_run_id = closes.then(|| self.new_run_id());
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };

@@ -92,13 +92,13 @@ pub(super) fn activity_starved(
 
 fn pending_workflow_task(execution: &Execution) -> Option<PendingWorkflowTask> {
     let task = execution.workflow_task()?;
-    let started = task.started.as_ref();
+    let started = task.start();
     Some(PendingWorkflowTask {
         attempt: task.attempt,
         scheduled_at: task.scheduled_at,
         started_at: started.map(|start| start.at),
         worker: started.and_then(|start| start.identity.clone()),
-        next_attempt_at: task.backoff_until,
+        next_attempt_at: task.backoff_until(),
         failing: execution.task_failing().cloned(),
     })
 }

@@ -141,7 +141,7 @@ impl Owner {
         let Some(task) = run.execution.workflow_task() else {
             return;
         };
-        let Some(started) = &task.started else { return };
+        let Some(started) = task.start() else { return };
         let previous = run.execution.previous_started_event_id();
         let first = if partial {
             previous.next()

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
-use history::{RunId, decide, execution::AttemptState};
+use history::{
+    RunId, decide,
+    execution::{AttemptState, WorkflowTaskState},
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -199,7 +202,7 @@ impl Owner {
         if run
             .execution
             .workflow_task()
-            .is_some_and(|task| task.started.is_some())
+            .is_some_and(WorkflowTaskState::is_started)
         {
             let decision = decide::lose_workflow_task(&run.execution, now);
             self.carry_out(run_id, decision, Reply::None);

@@ -33,7 +33,7 @@ fn workflow_task(execution: &Execution) {
     };
     tracing::warn!(
         workflow_id = %execution.workflow_id(), run_id = %execution.run_id(), workflow_type = %execution.workflow_type(),
-        attempt = task.attempt, worker = worker(task.started.as_ref().and_then(|start| start.identity.as_ref())),
+        attempt = task.attempt, worker = worker(task.start().and_then(|start| start.identity.as_ref())),
         "a workflow task was not answered in time: its code keeps its thread busy, or its worker is gone"
     );
 }

@@ -1,7 +1,7 @@
 //! Activities: attempts start, end, say that they are alive, and are lost.
 
 use crate::{
-    decide::{Decision, Rejection, attempt, draft::Draft, payload_problem},
+    decide::{Decision, Rejection, attempt, draft::Draft, size::payload_problem},
     event::{ActivityTaskCanceled, ActivityTaskCompleted},
     execution::{ActivityState, AttemptState, Execution},
     failure::{Failure, FailureInfo},

@@ -1,7 +1,8 @@
 //! How an attempt of an activity ends: another one follows, or the activity has ended.
 
 use crate::{
-    decide::{Decision, Effect, draft::Draft, failure_problem},
+    decide::{Decision, draft::Draft, size::failure_problem},
+    effect::Effect,
     event::{ActivityTaskFailed, ActivityTaskStarted, ActivityTaskTimedOut, EventKind},
     execution::{ActivityState, AttemptState, Execution},
     failure::{Failure, FailureInfo, RetryState, TimeoutType},

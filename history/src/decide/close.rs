@@ -2,49 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
     decide::{
-        Decision, Effect, Rejection,
-        draft::{Draft, TaskEnd},
-        next_run, payload_problem, text_problem,
+        Decision, Rejection,
+        closing::{close, forced, terminated},
+        draft::Draft,
+        next_run::{self, AfterFailure},
+        size::{payload_problem, text_problem},
     },
-    event::{
-        WorkflowExecutionCancelRequested, WorkflowExecutionTerminated, WorkflowExecutionTimedOut,
-        WorkflowTaskFailedCause,
-    },
+    event::{WorkflowExecutionCancelRequested, WorkflowExecutionTimedOut},
     execution::Execution,
-    failure::{Failure, FailureInfo, RetryState, TimeoutType},
-    ids::{EventId, Identity, RequestId, RunId, WorkflowExecution},
+    failure::{Failure, FailureInfo, TimeoutType},
+    ids::{EventId, RunId},
     payload::Payloads,
-    retry::Next,
+    requests::{RequestCancel, Terminate},
     time::Timestamp,
 };
-
-/// Asks a workflow to cancel; its code decides what that means.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RequestCancel {
-    /// Why.
-    pub cause: String,
-    /// Who asks.
-    pub identity: Option<Identity>,
-    /// Names this request: its repetition has no effect.
-    pub request_id: Option<RequestId>,
-    /// The asking workflow and its initiated event, if it is one.
-    pub external: Option<(WorkflowExecution, EventId)>,
-}
-
-/// Ends a workflow without asking it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Terminate {
-    /// Why.
-    pub reason: String,
-    /// More of why.
-    pub details: Payloads,
-    /// Who.
-    pub identity: Option<Identity>,
-}
 
 /// Records that cancellation was requested. A repeated request gives an empty decision. A first workflow task that
 /// waits is not waited for.
@@ -113,27 +86,6 @@ pub fn terminate(
     Ok(terminated(exec, request, now).finish())
 }
 
-fn terminated<'a>(exec: &'a Execution, request: &Terminate, now: Timestamp) -> Draft<'a> {
-    let mut draft = forced(exec, now);
-    draft.event(WorkflowExecutionTerminated {
-        reason: request.reason.clone(),
-        details: request.details.clone(),
-        identity: request.identity.clone(),
-    });
-    close(&mut draft, &BTreeSet::new());
-    draft
-}
-
-/// Ends a run whose history has grown too long or too large.
-pub(super) fn too_long(exec: &Execution, now: Timestamp, limit: &'static str) -> Decision {
-    let request = Terminate {
-        reason: format!("history has grown beyond {limit}"),
-        details: Payloads::default(),
-        identity: None,
-    };
-    terminated(exec, &request, now).refuse(Rejection::HistoryTooLong(limit))
-}
-
 /// Closes a run whose time passed; a new one follows if `new_run_id` is given and the retry policy says so.
 pub(super) fn run_timed_out(
     exec: &Execution,
@@ -148,74 +100,15 @@ pub(super) fn run_timed_out(
             last_heartbeat_details: Payloads::default(),
         },
     );
-    let next = match new_run_id {
-        Some(_) => next_run::after_failure(exec, &failure, draft.at),
-        None => Next::Final(RetryState::Timeout),
-    };
-    let start = |at| next_run::retry(exec, failure, at, draft.at, exec.facts());
-    let (retry_state, follows) = match (next, new_run_id) {
-        (Next::RetryAt(at), Some(run_id)) => match start(at) {
-            Some(start) => (RetryState::InProgress, Some((run_id, start))),
-            None => (RetryState::InternalServerError, None),
-        },
-        (Next::Final(retry_state), _) => (retry_state, None),
-        (Next::RetryAt(_), None) => (RetryState::Timeout, None),
-    };
+    let AfterFailure { retry_state, next } =
+        next_run::after_failure(exec, failure, new_run_id, draft.at, exec.facts());
     draft.event(WorkflowExecutionTimedOut {
         retry_state,
-        new_execution_run_id: follows.as_ref().map(|(run_id, _)| *run_id),
+        new_execution_run_id: next.as_ref().map(|next| next.run_id),
     });
     close(&mut draft, &BTreeSet::new());
-    if let Some((run_id, start)) = follows {
-        draft.start_new_run(run_id, start);
+    if let Some(next) = next {
+        draft.start_new_run(next.run_id, next.start);
     }
     draft.finish()
-}
-
-/// Returns a draft in which the workflow task under way has failed and what it held back has become events.
-fn forced(exec: &Execution, now: Timestamp) -> Draft<'_> {
-    let mut draft = Draft::new(exec, now);
-    if exec
-        .workflow_task()
-        .is_some_and(|task| task.started.is_some())
-    {
-        draft.end_task(TaskEnd::Failed(
-            WorkflowTaskFailedCause::ForceCloseCommand,
-            None,
-            None,
-        ));
-        draft.flush();
-    }
-    draft
-}
-
-/// Says what the close of a run, its last event, asks of others. `ended` are activities that ended with the close.
-pub(super) fn close(draft: &mut Draft<'_>, ended: &BTreeSet<EventId>) {
-    let exec = draft.exec;
-    draft.closes();
-    draft.effects.retain(|effect| match effect {
-        // Whom nobody waits for need not begin.
-        Effect::DispatchActivityTask { .. } | Effect::DispatchWorkflowTask { .. } => false,
-        Effect::StartChild {
-            initiated_event_id, ..
-        } => draft.abandoned.contains(initiated_event_id),
-        Effect::CancelActivity { .. }
-        | Effect::SignalExternal { .. }
-        | Effect::CancelExternal { .. }
-        | Effect::CloseChild { .. }
-        | Effect::NotifyParent { .. }
-        | Effect::StartNewRun { .. } => true,
-    });
-    let running = exec
-        .activities()
-        .filter(|activity| activity.is_started() && !ended.contains(&activity.scheduled_event_id()))
-        .map(Effect::cancel_activity);
-    let parent = draft
-        .last_event()
-        .and_then(|closed| exec.notify_parent(&closed.kind));
-    let effects: Vec<_> = running
-        .chain(exec.close_children(exec.children()))
-        .chain(parent)
-        .collect();
-    draft.effects.extend(effects);
 }

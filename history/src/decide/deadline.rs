@@ -2,10 +2,11 @@
 
 use crate::{
     decide::{
-        Decision, Effect, attempt, close,
+        Decision, attempt, close,
         draft::{Draft, TaskEnd},
         workflow_task,
     },
+    effect::Effect,
     event::TimerFired,
     execution::{ActivityDeadline, ActivityState, Deadline, Execution, WorkflowTaskState},
     failure::TimeoutType,
@@ -55,10 +56,10 @@ fn fire(exec: &Execution, deadline: Deadline, new_run_id: RunId, now: Timestamp)
 }
 
 fn task_due(exec: &Execution, task: &WorkflowTaskState, now: Timestamp) -> Decision {
-    if task.started.is_some() {
+    if task.is_started() {
         return workflow_task::timed_out(exec, now);
     }
-    if task.backoff_until.is_some() {
+    if task.backoff_until().is_some() {
         return workflow_task::wait_is_over(exec, task, now);
     }
     let mut draft = Draft::new(exec, now);

@@ -1,4 +1,9 @@
 //! A decision in the making: ids and times are given here, and what can't be an event yet is buffered.
+//!
+//! ```text
+//! idle, buffering --task_completes, end_task-->   task is over
+//! any             --closes-->                     closed
+//! ```
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,9 +12,10 @@ use std::{
 
 use crate::{
     decide::{
-        Decision, Effect, Rejection, StartWorkflow, close,
+        Decision,
         wiring::{end_of, goes_last, start_of},
     },
+    effect::Effect,
     event::{
         Event, EventKind, Sticky, TaskQueueKind, WorkflowExecutionSignaled, WorkflowTaskFailed,
         WorkflowTaskFailedCause, WorkflowTaskScheduled, WorkflowTaskTimedOut,
@@ -19,6 +25,7 @@ use crate::{
     ids::{EventId, Identity, RunId},
     limits,
     record::{Note, Noted, Record, WorkflowTaskAttemptCause},
+    requests::StartWorkflow,
     time::Timestamp,
 };
 
@@ -41,17 +48,26 @@ pub(super) struct Draft<'a> {
     pub(super) effects: Vec<Effect>,
     records: Vec<Record>,
     next_event_id: EventId,
-    /// A workflow task is with a worker, so what arrives is buffered.
-    buffering: bool,
-    /// The workflow task that was pending is so no more.
-    task_is_over: bool,
+    stage: Stage,
     /// Timers that are canceled here, whose buffered `TimerFired` is dropped.
     canceled_timers: BTreeSet<EventId>,
     /// The `…Started` events added here, by the event of what they start.
     starts: BTreeMap<EventId, EventId>,
     /// Children initiated here that outlive this run.
     pub(super) abandoned: BTreeSet<EventId>,
-    closed: bool,
+}
+
+/// What has become of the workflow task, and of the run, in a draft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// No worker has a workflow task.
+    Idle,
+    /// A workflow task is with a worker, so what arrives is buffered.
+    Buffering,
+    /// The workflow task that was pending is so no more.
+    TaskIsOver,
+    /// The run closes.
+    Closed,
 }
 
 impl<'a> Draft<'a> {
@@ -62,14 +78,13 @@ impl<'a> Draft<'a> {
             effects: Vec::new(),
             records: Vec::new(),
             next_event_id: exec.next_event_id(),
-            buffering: exec
-                .workflow_task()
-                .is_some_and(|task| task.started.is_some()),
-            task_is_over: false,
+            stage: match exec.workflow_task() {
+                Some(task) if task.is_started() => Stage::Buffering,
+                Some(_) | None => Stage::Idle,
+            },
             canceled_timers: BTreeSet::new(),
             starts: BTreeMap::new(),
             abandoned: BTreeSet::new(),
-            closed: false,
         }
     }
 
@@ -77,7 +92,7 @@ impl<'a> Draft<'a> {
     /// way. If the buffer has no room, that task fails, which empties it.
     pub(super) fn of_arrival(exec: &'a Execution, now: Timestamp, kinds: Vec<EventKind>) -> Self {
         let mut draft = Self::new(exec, now);
-        if draft.buffering && is_full(exec, &kinds) {
+        if draft.is_buffering() && is_full(exec, &kinds) {
             draft.end_task(TaskEnd::Failed(
                 WorkflowTaskFailedCause::ForceCloseCommand,
                 None,
@@ -86,7 +101,7 @@ impl<'a> Draft<'a> {
             draft.flush();
         }
         for kind in kinds {
-            if draft.buffering {
+            if draft.is_buffering() {
                 draft.note(Note::Buffered { event: kind });
             } else {
                 draft.event_after_its_start(kind);
@@ -133,24 +148,14 @@ impl<'a> Draft<'a> {
         self.starts.extend(starts.map(|subject| (subject, id)));
     }
 
-    /// Schedules a workflow task for what arrived, unless one is pending that will show it, or the first one waits.
-    pub(super) fn finish_arrival(mut self) -> Decision {
-        if !self.buffering && !self.exec.awaits_first_task() {
-            self.need_task();
-        }
-        self.finish()
-    }
-
     /// Schedules a workflow task unless one is pending. A transient one gives way to a normal one.
     pub(super) fn need_task(&mut self) {
-        let pending = |task: &WorkflowTaskState| !task.transient;
-        if self.task_is_over || !self.exec.workflow_task().is_some_and(pending) {
-            let sticky = if self.task_is_over {
-                None
-            } else {
-                self.exec.sticky()
-            };
-            self.schedule_task(sticky);
+        if self.stage == Stage::TaskIsOver {
+            return self.schedule_task(None);
+        }
+        let pending = |task: &WorkflowTaskState| !task.is_transient();
+        if !self.exec.workflow_task().is_some_and(pending) {
+            self.schedule_task(self.exec.sticky());
         }
     }
 
@@ -176,8 +181,7 @@ impl<'a> Draft<'a> {
 
     /// Takes note that the pending workflow task completes here.
     pub(super) fn task_completes(&mut self) {
-        self.buffering = false;
-        self.task_is_over = true;
+        self.stage = Stage::TaskIsOver;
     }
 
     /// Ends the pending workflow task without completion: by an event at the first attempt, by a note later.
@@ -186,14 +190,12 @@ impl<'a> Draft<'a> {
             return;
         };
         let started_event_id = task
-            .started
-            .as_ref()
+            .start()
             .map_or(EventId::NONE, |start| start.started_event_id);
         let scheduled_event_id = task.scheduled_event_id;
-        self.buffering = false;
-        self.task_is_over = true;
+        self.stage = Stage::TaskIsOver;
         match end {
-            TaskEnd::Failed(cause, failure, identity) if task.transient => {
+            TaskEnd::Failed(cause, failure, identity) if task.is_transient() => {
                 self.note(Note::WorkflowTaskAttemptFailed {
                     attempt: task.attempt,
                     cause: WorkflowTaskAttemptCause::Failed(cause),
@@ -201,7 +203,7 @@ impl<'a> Draft<'a> {
                     identity,
                 });
             }
-            TaskEnd::TimedOut(timeout_type) if task.transient => {
+            TaskEnd::TimedOut(timeout_type) if task.is_transient() => {
                 self.note(Note::WorkflowTaskAttemptFailed {
                     attempt: task.attempt,
                     cause: WorkflowTaskAttemptCause::TimedOut(timeout_type),
@@ -304,28 +306,34 @@ impl<'a> Draft<'a> {
 
     /// Takes note that the run closes here.
     pub(super) fn closes(&mut self) {
-        self.closed = true;
+        self.stage = Stage::Closed;
     }
 
-    pub(super) fn finish(self) -> Decision {
+    /// Says whether what arrives is buffered here.
+    pub(super) fn is_buffering(&self) -> bool {
+        self.stage == Stage::Buffering
+    }
+
+    /// Says whether the run closes here.
+    pub(super) fn is_closed(&self) -> bool {
+        self.stage == Stage::Closed
+    }
+
+    /// Says whether the history would have too many events, and the run does not close.
+    pub(super) fn is_too_long(&self) -> bool {
         let events = self.next_event_id.0 - 1;
-        if events > limits::HISTORY_EVENTS_MAX
+        events > limits::HISTORY_EVENTS_MAX
             && events >= self.exec.next_event_id().0
-            && !self.closed
-        {
-            return close::too_long(self.exec, self.at, "51,200 events");
-        }
+            && !self.is_closed()
+    }
+
+    /// Returns what was drafted.
+    pub(super) fn drafted(self) -> Decision {
         Decision {
             records: self.records,
             effects: self.effects,
             refusal: None,
         }
-    }
-
-    pub(super) fn refuse(self, refusal: Rejection) -> Decision {
-        let mut decision = self.finish();
-        decision.refusal.get_or_insert(refusal);
-        decision
     }
 }
 

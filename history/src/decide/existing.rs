@@ -1,12 +1,12 @@
 //! What a start means for an id that has been used before.
 
 use crate::{
-    decide::{Decision, Rejection, StartWorkflow, draft::Draft},
+    decide::{Decision, Rejection, draft::Draft},
     event::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
     execution::{Execution, Status},
     ids::{RequestId, RunId, WorkflowId},
     record::Note,
-    requests::StartHeard,
+    requests::{StartHeard, StartWorkflow},
     time::Timestamp,
 };
 

@@ -1,20 +1,62 @@
 //! The run that follows a run: after a failure, or because workflow code goes on in a new one.
 
 use crate::{
-    decide::{Continued, Parent, StartWorkflow, start_problem},
+    decide::start::problem as start_problem,
     event::{
         ContinueAsNewInitiator, Memo, SearchAttributes, WorkflowExecutionContinuedAsNew,
         WorkflowExecutionSignaled, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
     },
     execution::Execution,
     failure::{Failure, RetryState},
-    ids::RequestId,
+    ids::{RequestId, RunId},
+    requests::{Continued, Parent, StartWorkflow},
     retry::{Next, RetryPolicy},
     time::{Millis, Timestamp},
 };
 
+/// What follows a run that failed or timed out.
+pub(super) struct AfterFailure {
+    pub(super) retry_state: RetryState,
+    /// The run that repeats it, if one does.
+    pub(super) next: Option<NextRun>,
+}
+
+/// A run that follows another one in the same commit.
+pub(super) struct NextRun {
+    pub(super) run_id: RunId,
+    pub(super) start: StartWorkflow,
+}
+
+/// Says what follows a run that fails at this time, with the memo and the search attributes as they are then. Without a run id none
+/// follows: there is no time left for it.
+pub(super) fn after_failure(
+    exec: &Execution,
+    failure: Failure,
+    new_run_id: Option<RunId>,
+    at: Timestamp,
+    facts: (Memo, SearchAttributes),
+) -> AfterFailure {
+    let ends = |retry_state| AfterFailure {
+        retry_state,
+        next: None,
+    };
+    let Some(run_id) = new_run_id else {
+        return ends(RetryState::Timeout);
+    };
+    match retries(exec, &failure, at) {
+        Next::Final(retry_state) => ends(retry_state),
+        Next::RetryAt(starts_at) => match retry(exec, failure, starts_at, at, facts) {
+            None => ends(RetryState::InternalServerError),
+            Some(start) => AfterFailure {
+                retry_state: RetryState::InProgress,
+                next: Some(NextRun { run_id, start }),
+            },
+        },
+    }
+}
+
 /// Says whether the workflow's retry policy repeats the run.
-pub(super) fn after_failure(exec: &Execution, failure: &Failure, at: Timestamp) -> Next {
+fn retries(exec: &Execution, failure: &Failure, at: Timestamp) -> Next {
     let started = exec.started();
     match &started.retry_policy {
         None => Next::Final(RetryState::RetryPolicyNotSet),
@@ -29,7 +71,7 @@ pub(super) fn after_failure(exec: &Execution, failure: &Failure, at: Timestamp) 
 
 /// Returns the start of the run that repeats this one, with the memo and the search attributes as they are now. `None` if no run may
 /// start so: it would be refused again and again.
-pub(super) fn retry(
+fn retry(
     exec: &Execution,
     failure: Failure,
     starts_at: Timestamp,

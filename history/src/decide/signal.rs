@@ -1,33 +1,18 @@
 //! A signal arrives.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
-    decide::{Decision, Rejection, draft::Draft, facts_problem, payload_problem},
-    event::{Header, WorkflowExecutionSignaled},
+    decide::{
+        Decision, Rejection,
+        draft::Draft,
+        size::{facts_problem, payload_problem},
+    },
+    event::WorkflowExecutionSignaled,
     execution::Execution,
-    ids::{EventId, Identity, RequestId, SignalName, WorkflowExecution},
+    ids::RequestId,
     limits,
-    payload::Payloads,
+    requests::Signal,
     time::Timestamp,
 };
-
-/// A message to a workflow.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Signal {
-    /// The channel.
-    pub signal_name: SignalName,
-    /// The message.
-    pub input: Payloads,
-    /// Context that travels along.
-    pub header: Header,
-    /// Who sends it.
-    pub identity: Option<Identity>,
-    /// Names this request: its repetition has no effect.
-    pub request_id: Option<RequestId>,
-    /// The sending workflow and its initiated event, if it is one.
-    pub external: Option<(WorkflowExecution, EventId)>,
-}
 
 /// Records a signal. A repeated request gives an empty decision.
 ///

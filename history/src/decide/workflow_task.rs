@@ -3,11 +3,13 @@
 use crate::{
     command::Command,
     decide::{
-        Decision, Effect, Rejection, close,
+        Decision, Rejection,
         commands::{Refused, Turn},
         draft::{Draft, TaskEnd},
-        failure_problem,
+        finish::too_long,
+        size::failure_problem,
     },
+    effect::Effect,
     event::{SdkMetadata, Sticky, WorkflowTaskCompleted, WorkflowTaskFailedCause},
     execution::{Execution, WorkflowTaskStart, WorkflowTaskState},
     failure::{Failure, FailureInfo, TimeoutType},
@@ -49,8 +51,8 @@ pub struct CompleteWorkflowTask {
     pub sticky: Option<Sticky>,
     /// Whether another workflow task is to follow at once.
     pub force_create_new_workflow_task: bool,
-    /// The run that follows, if one does.
-    pub new_run_id: RunId,
+    /// The run that follows, if one does. It is asked for only when the last command closes the run.
+    pub new_run_id: Option<RunId>,
 }
 
 /// Workflow code could not run.
@@ -88,18 +90,18 @@ pub fn start_workflow_task(
         .filter(|task| {
             task.scheduled_event_id == request.scheduled_event_id
                 && task.attempt == request.attempt
-                && task.backoff_until.is_none()
+                && task.backoff_until().is_none()
         })
         .ok_or(Rejection::WorkflowTaskNotFound)?;
-    if task.started.is_some() {
+    if task.is_started() {
         return Err(Rejection::TaskAlreadyStarted);
     }
     if request.history_bytes > limits::HISTORY_BYTES_MAX {
-        return Ok(close::too_long(exec, now, "50 MiB"));
+        return Ok(too_long(exec, now, "50 MiB"));
     }
     let mut draft = Draft::new(exec, now);
     let history_size_bytes = i64::try_from(request.history_bytes).unwrap_or(i64::MAX);
-    if task.transient {
+    if task.is_transient() {
         draft.note(Note::WorkflowTaskAttemptStarted {
             attempt: task.attempt,
             identity: request.identity.clone(),
@@ -158,8 +160,8 @@ fn complete(
     });
     let mut turn = Turn::new(&mut draft, completed, request.new_run_id);
     turn.carry_out(&request.commands)?;
-    let (closed, needs_task) = (turn.closed, turn.needs_task);
-    if !closed {
+    let needs_task = turn.needs_task;
+    if !draft.is_closed() {
         let anything_new = draft.flush();
         if anything_new || needs_task || request.force_create_new_workflow_task {
             draft.schedule_task(request.sticky.as_ref());
@@ -221,7 +223,7 @@ pub fn lose_workflow_task(exec: &Execution, now: Timestamp) -> Result<Decision, 
     }
     let is_with_worker = exec
         .workflow_task()
-        .is_some_and(|task| task.started.is_some());
+        .is_some_and(WorkflowTaskState::is_started);
     if !is_with_worker {
         return Err(Rejection::WorkflowTaskNotFound);
     }
@@ -238,7 +240,7 @@ pub fn hasten_workflow_task(exec: &Execution, now: Timestamp) -> Result<Decision
     }
     let task = exec
         .workflow_task()
-        .filter(|task| task.backoff_until.is_some())
+        .filter(|task| task.backoff_until().is_some())
         .ok_or(Rejection::WorkflowTaskNotFound)?;
     Ok(wait_is_over(exec, task, now))
 }
@@ -281,7 +283,7 @@ fn with_worker(
     }
     exec.workflow_task()
         .filter(|task| task.scheduled_event_id == scheduled_event_id && task.attempt == attempt)
-        .and_then(|task| Some((task, task.started.as_ref()?)))
+        .and_then(|task| Some((task, task.start()?)))
         .filter(|(_, start)| start.started_event_id == started_event_id)
         .ok_or(Rejection::WorkflowTaskNotFound)
 }

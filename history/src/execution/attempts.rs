@@ -1,21 +1,15 @@
 //! What must survive a crash of attempts and is not in the log: one note for each pending activity, and one for the
 //! workflow task, which say where things stand. They are replaced, not added to, so a million attempts cost no more than one.
 
-use super::{ActivityState, AttemptState, Execution};
+use super::{
+    activity::{ActivityState, AttemptState},
+    run::Execution,
+    workflow_task::TaskFailing,
+};
 use crate::{
     ids::EventId,
-    record::{AttemptStarted, Note, Noted, Record, TaskFailed, TaskStarted},
-    time::Timestamp,
+    record::{AttemptStarted, Note, Noted, Record, TaskStarted},
 };
-
-/// No workflow task completes any more.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TaskFailing {
-    /// When the first one failed after the last one that was completed.
-    pub since: Timestamp,
-    /// How the last one failed.
-    pub last: TaskFailed,
-}
 
 impl Execution {
     /// Says whether a record that comes next stands in the log. What does not is kept by what [`Execution::attempts`] says
@@ -57,16 +51,16 @@ impl Execution {
     }
 
     fn workflow_task_attempts(&self) -> Option<Note> {
-        let task = self.workflow_task().filter(|task| task.transient)?;
+        let task = self.workflow_task().filter(|task| task.is_transient())?;
         let failing = self.task_failing.as_deref()?;
         Some(Note::WorkflowTaskAttempts {
             attempt: task.attempt,
-            started: task.started.as_ref().map(|start| TaskStarted {
+            started: task.start().map(|start| TaskStarted {
                 at: start.at,
                 identity: start.identity.clone(),
                 history_size_bytes: start.history_size_bytes,
             }),
-            next_attempt_at: task.backoff_until,
+            next_attempt_at: task.backoff_until(),
             last_failure: Box::new(failing.last.clone()),
         })
     }
@@ -74,84 +68,6 @@ impl Execution {
     /// Returns since when no workflow task is completed, and how the last one failed.
     pub fn task_failing(&self) -> Option<&TaskFailing> {
         self.task_failing.as_deref()
-    }
-
-    pub(super) fn task_fails(&mut self, last: TaskFailed) {
-        let since = self
-            .task_failing
-            .as_ref()
-            .map_or(last.at, |failing| failing.since);
-        self.task_failing = Some(Box::new(TaskFailing { since, last }));
-    }
-
-    /// Puts things where a note says that they stand. One of something that is over changes nothing.
-    pub(super) fn apply_attempts(&mut self, note: &Note) {
-        match note {
-            Note::ActivityAttempts {
-                scheduled_event_id,
-                attempt,
-                started,
-                next_attempt_at,
-                last_failure,
-                heartbeat_details,
-            } => {
-                let is_here = |activity: &ActivityState| {
-                    activity.attempt <= *attempt && activity.state != AttemptState::Ended
-                };
-                if !self.activity(*scheduled_event_id).is_some_and(is_here) {
-                    return;
-                }
-                // It is pending, so this changes it.
-                let _ = self.change_activity(*scheduled_event_id, |activity| {
-                    activity.attempt = *attempt;
-                    activity.last_failure.clone_from(last_failure);
-                    activity.heartbeat_details.clone_from(heartbeat_details);
-                    if let Some(start) = started {
-                        activity.state = AttemptState::Started {
-                            at: start.at,
-                            identity: start.identity.clone(),
-                            heartbeat_at: start.heartbeat_at,
-                        };
-                    } else if let Some(until) = next_attempt_at {
-                        activity.state = AttemptState::Backoff { until: *until };
-                    }
-                });
-            }
-            Note::WorkflowTaskAttempts {
-                attempt,
-                started,
-                next_attempt_at,
-                last_failure,
-            } => {
-                let timeout = self.workflow_task_timeout(*attempt);
-                let Some(task) = self
-                    .workflow_task
-                    .as_deref_mut()
-                    .filter(|task| task.transient && task.attempt <= *attempt)
-                else {
-                    return;
-                };
-                task.attempt = *attempt;
-                task.scheduled_at = task.scheduled_at.max(last_failure.at);
-                task.start_to_close_timeout = timeout;
-                if let Some(start) = started {
-                    task.was_handed_out(start.at, start.identity.clone(), start.history_size_bytes);
-                } else if task.started.is_none() {
-                    task.backoff_until = *next_attempt_at;
-                }
-                self.task_fails((**last_failure).clone());
-            }
-            Note::ActivityAttemptStarted { .. }
-            | Note::ActivityAttemptScheduled { .. }
-            | Note::ActivityAttemptFailed { .. }
-            | Note::ActivityHeartbeat { .. }
-            | Note::Buffered { .. }
-            | Note::RequestsHeard { .. }
-            | Note::StartAttached { .. }
-            | Note::WorkflowTaskAttemptScheduled { .. }
-            | Note::WorkflowTaskAttemptStarted { .. }
-            | Note::WorkflowTaskAttemptFailed { .. } => {}
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The error of a record that can't be.
 
-use super::Execution;
+use super::run::Execution;
 use crate::{
     ids::{EventId, RunId},
     record::{Note, Record},
@@ -51,10 +51,14 @@ fn describe(execution: &Execution) -> String {
         None => format!("{last} (no workflow task)"),
         Some(task) => format!(
             "{last} ({}workflow task {} attempt {} {})",
-            if task.transient { "transient " } else { "" },
+            if task.is_transient() {
+                "transient "
+            } else {
+                ""
+            },
             task.scheduled_event_id,
             task.attempt,
-            if task.started.is_some() {
+            if task.is_started() {
                 "started"
             } else {
                 "scheduled"

@@ -1,6 +1,9 @@
 //! What time will do to a run, and when.
 
-use super::{ActivityState, AttemptState, Execution};
+use super::{
+    activity::{ActivityState, AttemptState},
+    run::Execution,
+};
 use crate::{failure::TimeoutType, ids::EventId, time::Timestamp};
 
 /// What happens at a run's next deadline.

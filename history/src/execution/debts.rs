@@ -1,10 +1,11 @@
 //! What a run that closes still owes others.
 
-use super::{ChildState, Execution};
+use super::{child_workflow::ChildState, run::Execution};
 use crate::{
     EventId,
-    decide::{ChildClosed, ChildOutcome, Effect, Target},
+    effect::{Effect, Target},
     event::{Event, EventKind, ParentClosePolicy},
+    requests::{ChildClosed, ChildOutcome},
 };
 
 impl Execution {

@@ -1,6 +1,6 @@
 //! Estimates of what a run takes in memory. They count what can be large exactly and the rest roughly.
 
-use super::{ActivityState, TimerState};
+use super::{activity::ActivityState, timer::TimerState};
 use crate::{
     event::{Event, EventKind, Memo},
     failure::Failure,

@@ -1,7 +1,11 @@
 //! What a crash may have lost of what decisions asked of the shell.
 
-use super::{AttemptState, Execution};
-use crate::decide::Effect;
+use super::{activity::AttemptState, run::Execution};
+use crate::{
+    effect::Effect,
+    event::EventKind,
+    ids::{Namespace, WorkflowId},
+};
 
 impl Execution {
     /// Returns what a closed run owed others at its close.
@@ -42,6 +46,36 @@ impl Execution {
             .chain(activities)
             .chain(children)
             .chain(externals)
+            .collect()
+    }
+
+    /// Returns what this run has sent to a child of that id, as a child of its own, and has no answer to.
+    pub fn messages_to_child(
+        &self,
+        namespace: &Namespace,
+        workflow_id: &WorkflowId,
+    ) -> Vec<Effect> {
+        let unanswered = self
+            .external_signals()
+            .chain(self.external_cancels())
+            .filter(|external| !external.answered);
+        let mut messages: Vec<_> = unanswered
+            .filter(|external| match &external.initiated.kind {
+                EventKind::SignalExternalWorkflowExecutionInitiated(a) => {
+                    a.child_workflow_only
+                        && (&a.namespace, &a.workflow_id) == (namespace, workflow_id)
+                }
+                EventKind::RequestCancelExternalWorkflowExecutionInitiated(a) => {
+                    a.child_workflow_only
+                        && (&a.namespace, &a.workflow_id) == (namespace, workflow_id)
+                }
+                _ => false,
+            })
+            .collect();
+        messages.sort_by_key(|external| external.initiated.id);
+        messages
+            .into_iter()
+            .filter_map(|external| Effect::of_initiated(self, &external.initiated))
             .collect()
     }
 }

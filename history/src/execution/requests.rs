@@ -1,8 +1,6 @@
 //! The requests that a run has heard, and those that earlier runs of its id have heard.
 
-use std::collections::BTreeSet;
-
-use super::{Execution, memory};
+use super::run::Execution;
 use crate::{
     ids::RequestId,
     limits::{
@@ -11,27 +9,6 @@ use crate::{
     requests::{Asks, RequestDigest, RequestsHeard, StartHeard},
     time::Timestamp,
 };
-
-/// The requests that a run knows.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Requests {
-    /// What the runs before it heard, the oldest first.
-    before: Box<[RequestsHeard]>,
-    /// The signals and cancellations that it heard itself, in the order in which they came.
-    messages: Vec<RequestDigest>,
-    /// The starts that attached to it.
-    attached: Vec<RequestDigest>,
-    /// All signals and cancellations, those of the runs before it among them.
-    known: BTreeSet<RequestDigest>,
-}
-
-impl Requests {
-    pub(super) fn bytes(&self) -> usize {
-        let starts: usize = self.before.iter().map(|heard| heard.starts.len()).sum();
-        let own = self.messages.len() + self.attached.len();
-        memory::request_bytes(own + self.known.len()) + starts * size_of::<StartHeard>()
-    }
-}
 
 impl Execution {
     fn has_heard(&self, asks: Asks, request_id: &RequestId) -> bool {
@@ -117,43 +94,6 @@ impl Execution {
             MESSAGES_KEPT_AFTER_START
         };
         latest(all, messages, now)
-    }
-
-    pub(super) fn requests_were_heard(
-        &mut self,
-        before: &[RequestsHeard],
-    ) -> Result<(), &'static str> {
-        if self.requests.is_some() {
-            return Err("the run has had requests");
-        }
-        let requests = Requests {
-            known: before
-                .iter()
-                .flat_map(|heard| heard.messages.iter().copied())
-                .collect(),
-            before: before.into(),
-            ..Requests::default()
-        };
-        self.pending_bytes += requests.bytes();
-        self.requests = Some(Box::new(requests));
-        Ok(())
-    }
-
-    pub(super) fn message_was_heard(&mut self, asks: Asks, request_id: Option<&RequestId>) {
-        let Some(request_id) = request_id else { return };
-        let request = RequestDigest::of(asks, request_id);
-        let requests = self.requests.get_or_insert_default();
-        if requests.known.insert(request) {
-            requests.messages.push(request);
-            self.pending_bytes += memory::request_bytes(2);
-        }
-    }
-
-    pub(super) fn start_was_attached(&mut self, request_id: &RequestId) {
-        let request = RequestDigest::of(Asks::Start, request_id);
-        let requests = self.requests.get_or_insert_default();
-        requests.attached.push(request);
-        self.pending_bytes += memory::request_bytes(1);
     }
 }
 

@@ -122,7 +122,7 @@ fn long_run(events: i64) -> Story {
 #[test]
 fn one_event_too_many_terminates_the_run() {
     let mut story = long_run(limits::HISTORY_EVENTS_MAX);
-    assert!(story.execution.workflow_task().unwrap().started.is_some());
+    assert!(story.execution.workflow_task().unwrap().is_started());
     let heard = complete_with(&mut story, 10, |n| format!("activity n{n}"));
     let last = story.execution.next_event_id().0 - 1;
     assert_eq!(

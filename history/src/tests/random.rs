@@ -8,7 +8,7 @@ use super::story::Story;
 use crate::{
     Execution, Record,
     decide::{self, Effect},
-    execution::{ActivityState, AttemptState, Status},
+    execution::{ActivityState, AttemptState, Status, WorkflowTaskState},
     ids::EventId,
     record::TaskFailed,
     time::Timestamp,
@@ -106,7 +106,7 @@ pub(super) fn sensible(execution: &Execution) -> Vec<String> {
         lines.push("cancel id=x".to_owned());
     }
     match execution.workflow_task() {
-        Some(task) if task.started.is_some() => {
+        Some(task) if task.is_started() => {
             lines.extend(
                 ["fail-task", "fail-task", "lose-task", "complete sticky:"].map(str::to_owned),
             );
@@ -208,7 +208,7 @@ fn take_step(story: &mut Story, step: &Step) {
             let started = story
                 .execution
                 .workflow_task()
-                .is_some_and(|task| task.started.is_some());
+                .is_some_and(WorkflowTaskState::is_started);
             if !started {
                 return drop(story.ask("take"));
             }
@@ -278,7 +278,7 @@ fn check(story: &Story) -> Result<(), TestCaseError> {
         prop_assert!(
             execution
                 .workflow_task()
-                .is_some_and(|task| task.started.is_some())
+                .is_some_and(WorkflowTaskState::is_started)
         );
     }
     check_deadline(execution, story.now)
@@ -332,7 +332,7 @@ fn standing(execution: &Execution) -> String {
     });
     let task = execution
         .workflow_task()
-        .map(|task| (task.attempt, task.transient, task.started.clone()));
+        .map(|task| (task.attempt, task.is_transient(), task.start().cloned()));
     format!(
         "{:?} {:?} {} buffered, task {task:?} {:?}\n{}",
         execution.next_event_id(),
@@ -346,7 +346,9 @@ fn standing(execution: &Execution) -> String {
 /// Returns since when no workflow task completes, and how the last one failed: once something new has happened, that is forgotten
 /// with the rest of its attempts.
 fn failing(execution: &Execution) -> Option<(Timestamp, Option<TaskFailed>)> {
-    let transient = execution.workflow_task().is_some_and(|task| task.transient);
+    let transient = execution
+        .workflow_task()
+        .is_some_and(WorkflowTaskState::is_transient);
     let failing = execution.task_failing()?;
     Some((failing.since, transient.then(|| failing.last.clone())))
 }

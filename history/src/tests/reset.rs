@@ -42,7 +42,7 @@ fn what_the_base_began_is_asked_for_under_its_name() {
     let task = base.execution.workflow_task().unwrap();
     let failed = WorkflowTaskFailed {
         scheduled_event_id: task.scheduled_event_id,
-        started_event_id: task.started.as_ref().unwrap().started_event_id,
+        started_event_id: task.start().unwrap().started_event_id,
         cause: WorkflowTaskFailedCause::ResetWorkflow,
         failure: None,
         identity: None,

@@ -333,7 +333,7 @@ impl Story {
             .or(task.map(|task| task.attempt))
             .unwrap_or(1);
         let started_event_id = task
-            .and_then(|task| task.started.as_ref())
+            .and_then(|task| task.start())
             .map_or(EventId(0), |start| start.started_event_id);
         match verb {
             "start" => decide::start(exec.namespace(), RUN, &start_of(words), now),
@@ -366,7 +366,7 @@ impl Story {
                         schedule_to_start_timeout: Millis::seconds(10),
                     }),
                     force_create_new_workflow_task: options.contains("force"),
-                    new_run_id: NEXT_RUN,
+                    new_run_id: Some(NEXT_RUN),
                 };
                 decide::complete_workflow_task(exec, &request, now)
             }

@@ -91,7 +91,11 @@ impl Attempts {
         }
         let task_is_known =
             self.rows.contains_key(&EventId::NONE) || self.changed.contains(&EventId::NONE);
-        if task_is_known && !execution.workflow_task().is_some_and(|task| task.transient) {
+        if task_is_known
+            && !execution
+                .workflow_task()
+                .is_some_and(history::execution::WorkflowTaskState::is_transient)
+        {
             self.ends(Some(EventId::NONE));
         }
     }
@@ -151,8 +155,8 @@ impl Attempts {
     /// Says whether something of an activity or of the workflow task is not written that may be.
     pub(crate) fn is_behind(&self, execution: &Execution, about: EventId) -> bool {
         let started = if about.is_none() {
-            let task = execution.workflow_task().filter(|task| task.transient);
-            task.and_then(|task| task.started.is_some().then_some(task.attempt))
+            let task = execution.workflow_task().filter(|task| task.is_transient());
+            task.and_then(|task| task.is_started().then_some(task.attempt))
         } else {
             let activity = execution.activity(about);
             activity.and_then(|activity| {

@@ -169,7 +169,7 @@ impl Run {
             && self
                 .execution
                 .workflow_task()
-                .is_some_and(|task| task.started.is_some());
+                .is_some_and(history::execution::WorkflowTaskState::is_started);
         self.execution.apply(&record)?;
         if fails_task {
             // Its worker may not know it yet; whoever gets the next one gets it in full.
@@ -321,7 +321,7 @@ impl Run {
     pub(crate) fn waits_for_other_code(&self) -> bool {
         self.execution
             .workflow_task()
-            .is_some_and(|task| task.backoff_until.is_some())
+            .is_some_and(|task| task.backoff_until().is_some())
     }
 
     /// Returns how the run ended, once that is durable.
@@ -362,7 +362,7 @@ impl Run {
     /// Says whether its workflow task is started, and with no worker.
     pub(crate) fn is_unposted(&self) -> bool {
         let task = self.execution.workflow_task();
-        !self.task.is_out() && task.is_some_and(|task| task.started.is_some())
+        !self.task.is_out() && task.is_some_and(history::execution::WorkflowTaskState::is_started)
     }
 
     /// Says whether it is closed and nobody needs it any more.

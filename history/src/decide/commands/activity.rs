@@ -1,9 +1,12 @@
 //! Commands about activities.
 
-use super::{Refused, Turn, check, check_facts, check_id, check_pending, check_size, refused};
+use super::turn::{
+    Refused, Turn, check, check_facts, check_id, check_pending, check_size, refused,
+};
 use crate::{
     command::ScheduleActivityTask,
-    decide::{Effect, duration_problem, payload_problem},
+    decide::{size::payload_problem, start::duration_problem},
+    effect::Effect,
     event::{
         ActivityTaskCancelRequested, ActivityTaskCanceled, ActivityTaskScheduled,
         WorkflowTaskFailedCause as Cause,

@@ -1,12 +1,13 @@
 //! The command that starts a child.
 
-use super::{Refused, Turn, check, check_facts, check_pending, check_size};
+use super::turn::{Refused, Turn, check, check_facts, check_pending, check_size};
 use crate::{
     command::StartChildWorkflowExecution,
-    decide::{effect::child_start, payload_problem, start_problem},
+    decide::{size::payload_problem, start::problem as start_problem},
     event::{
         ParentClosePolicy, StartChildWorkflowExecutionInitiated, WorkflowTaskFailedCause as Cause,
     },
+    execution::child_start,
     ids::EventId,
 };
 

@@ -1,22 +1,24 @@
 //! Commands that close the run.
 
-use super::{Refused, Turn, check, check_facts, check_size, refused};
+use super::turn::{Refused, Turn, check, check_facts, check_size, refused};
 use crate::{
     command::{Command, ContinueAsNewWorkflowExecution},
     decide::{
-        close::close, duration_problem, failure_problem, next_run, payload_problem,
-        signals_problem, start_problem,
+        closing::close,
+        next_run::{self, AfterFailure},
+        size::{failure_problem, payload_problem, signals_problem},
+        start::{duration_problem, problem as start_problem},
     },
     event::{
-        ContinueAsNewInitiator, Memo, SearchAttributes, WorkflowExecutionCanceled,
-        WorkflowExecutionCompleted, WorkflowExecutionContinuedAsNew, WorkflowExecutionFailed,
-        WorkflowExecutionSignaled, WorkflowTaskFailedCause as Cause,
+        ContinueAsNewInitiator, WorkflowExecutionCanceled, WorkflowExecutionCompleted,
+        WorkflowExecutionContinuedAsNew, WorkflowExecutionFailed, WorkflowExecutionSignaled,
+        WorkflowTaskFailedCause as Cause,
     },
     execution::merge,
-    failure::{Failure, RetryState},
+    failure::Failure,
+    ids::RunId,
     limits,
     payload::Payloads,
-    retry::Next,
     time::Millis,
 };
 
@@ -58,7 +60,6 @@ impl Turn<'_, '_> {
     }
 
     fn close(&mut self) {
-        self.closed = true;
         close(self.draft, &self.ended);
     }
 
@@ -89,25 +90,22 @@ impl Turn<'_, '_> {
     pub(super) fn fail_workflow(&mut self, failure: &Failure) -> Result<(), Refused> {
         self.may_close("FailWorkflowExecution")?;
         check_size("failure", failure_problem(failure))?;
-        let at = self.draft.at;
-        let start =
-            |starts_at| next_run::retry(self.exec, failure.clone(), starts_at, at, self.facts());
-        let (retry_state, start) = match next_run::after_failure(self.exec, failure, at) {
-            Next::RetryAt(starts_at) => match start(starts_at) {
-                Some(start) => (RetryState::InProgress, Some(start)),
-                None => (RetryState::InternalServerError, None),
-            },
-            Next::Final(retry_state) => (retry_state, None),
-        };
+        let AfterFailure { retry_state, next } = next_run::after_failure(
+            self.exec,
+            failure.clone(),
+            self.new_run_id,
+            self.draft.at,
+            self.facts(),
+        );
         self.draft.event(WorkflowExecutionFailed {
             failure: failure.clone(),
             retry_state,
             workflow_task_completed_event_id: self.completed,
-            new_execution_run_id: start.is_some().then_some(self.new_run_id),
+            new_execution_run_id: next.as_ref().map(|next| next.run_id),
         });
         self.close();
-        if let Some(start) = start {
-            self.draft.start_new_run(self.new_run_id, start);
+        if let Some(next) = next {
+            self.draft.start_new_run(next.run_id, next.start);
         }
         Ok(())
     }
@@ -124,7 +122,13 @@ impl Turn<'_, '_> {
             "backoff_start_interval",
             duration_problem(command.backoff_start_interval),
         )?;
-        let attributes = self.continued(command);
+        let Some(new_run_id) = self.new_run_id else {
+            return refused(
+                Cause::BadContinueAsNewAttributes,
+                "the run that follows has no id",
+            );
+        };
+        let attributes = self.continued(command, new_run_id);
         let retry_policy = command.retry_policy.clone();
         let start = next_run::continue_as_new(self.exec, &attributes, retry_policy, unread);
         if let Some((field, problem)) = start_problem(&start) {
@@ -132,7 +136,7 @@ impl Turn<'_, '_> {
         }
         self.draft.event(attributes);
         self.close();
-        self.draft.start_new_run(self.new_run_id, start);
+        self.draft.start_new_run(new_run_id, start);
         Ok(())
     }
 
@@ -164,6 +168,7 @@ impl Turn<'_, '_> {
     fn continued(
         &self,
         command: &ContinueAsNewWorkflowExecution,
+        new_run_id: RunId,
     ) -> WorkflowExecutionContinuedAsNew {
         let started = self.exec.started();
         let (mut memo, mut search_attributes) = self.facts();
@@ -175,7 +180,7 @@ impl Turn<'_, '_> {
             given => given,
         };
         WorkflowExecutionContinuedAsNew {
-            new_execution_run_id: self.new_run_id,
+            new_execution_run_id: new_run_id,
             workflow_type: command
                 .workflow_type
                 .clone()
@@ -196,14 +201,6 @@ impl Turn<'_, '_> {
             memo,
             search_attributes,
         }
-    }
-
-    /// Returns the memo and the search attributes as this turn leaves them.
-    pub(super) fn facts(&self) -> (Memo, SearchAttributes) {
-        let (mut memo, mut search_attributes) = self.exec.facts();
-        merge(&mut memo, &self.memo);
-        merge(&mut search_attributes, &self.search_attributes);
-        (memo, search_attributes)
     }
 
     /// Returns how long the new run waits: longer than asked for if this one was very short.

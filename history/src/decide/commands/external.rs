@@ -1,8 +1,8 @@
 //! Commands that reach other workflows.
 
-use super::{Refused, Turn, check_facts, check_id, check_pending, check_size};
+use super::turn::{Refused, Turn, check_facts, check_id, check_pending, check_size};
 use crate::{
-    decide::{payload_problem, text_problem},
+    decide::size::{payload_problem, text_problem},
     event::{
         RequestCancelExternalWorkflowExecutionInitiated, SignalExternalWorkflowExecutionInitiated,
         WorkflowTaskFailedCause as Cause,

@@ -1,8 +1,8 @@
 //! Commands that note things: markers, search attributes, memos.
 
-use super::{Refused, Turn, check, check_facts, check_size, refused};
+use super::turn::{Refused, Turn, check, check_facts, check_size, refused};
 use crate::{
-    decide::{facts_problem, failure_problem, keys_problem, payload_problem},
+    decide::size::{facts_problem, failure_problem, keys_problem, payload_problem},
     event::{
         MarkerRecorded, Memo, SearchAttributes, UpsertWorkflowSearchAttributes,
         WorkflowPropertiesModified, WorkflowTaskFailedCause as Cause,

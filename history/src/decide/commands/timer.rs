@@ -1,8 +1,8 @@
 //! Commands about timers.
 
-use super::{Refused, Turn, check, check_id, refused};
+use super::turn::{Refused, Turn, check, check_id, refused};
 use crate::{
-    decide::duration_problem,
+    decide::start::duration_problem,
     event::{TimerCanceled, TimerStarted, WorkflowTaskFailedCause as Cause},
     ids::{EventId, TimerId},
     time::Millis,

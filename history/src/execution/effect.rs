@@ -1,14 +1,18 @@
 //! How effects are made from what is recorded, so that a crash loses none of them.
 
+use super::{
+    activity::ActivityState, child_workflow::ChildState, run::Execution,
+    workflow_task::WorkflowTaskState,
+};
 use crate::{
-    decide::{Effect, Parent, RequestCancel, Signal, StartWorkflow, Target},
+    effect::{Effect, Target},
     event::{
         Event, EventKind, RequestCancelExternalWorkflowExecutionInitiated,
         SignalExternalWorkflowExecutionInitiated, StartChildWorkflowExecutionInitiated,
         WorkflowIdConflictPolicy,
     },
-    execution::{ActivityState, ChildState, Execution, WorkflowTaskState},
     ids::{EventId, Namespace, RequestId, RunId, WorkflowId},
+    requests::{Parent, RequestCancel, Signal, StartWorkflow},
     time::Millis,
 };
 
@@ -74,7 +78,7 @@ fn start_child(
 }
 
 /// Returns the start of a child.
-pub(super) fn child_start(
+pub(crate) fn child_start(
     execution: &Execution,
     initiated_event_id: EventId,
     attributes: &StartChildWorkflowExecutionInitiated,

@@ -1,8 +1,8 @@
 //! What happened while a workflow task was with a worker: it becomes events when that task ends.
 
-use super::{AttemptState, Execution, external::External, memory};
 use crate::{
     event::{EventKind, RefersTo, Relation, Subject},
+    execution::{activity::AttemptState, external::External, memory, run::Execution},
     ids::EventId,
     requests::Asks,
     time::Timestamp,
@@ -90,8 +90,8 @@ impl Execution {
     /// record is what says so.
     fn task_is_with_a_worker(&mut self, at: Timestamp) -> Result<(), &'static str> {
         match self.workflow_task.as_deref_mut() {
-            Some(task) if task.started.is_some() => Ok(()),
-            Some(task) if task.transient => {
+            Some(task) if task.is_started() => Ok(()),
+            Some(task) if task.is_transient() => {
                 task.was_handed_out(at, None, 0);
                 Ok(())
             }

@@ -1,8 +1,25 @@
 //! [`Execution::apply`]: the one way in which state changes.
 
+mod activity;
+mod attempts;
+mod buffer;
+mod child_workflow;
+mod external;
+mod requests;
+mod timer;
+mod workflow_task;
+
 use std::sync::Arc;
 
-use super::{Corrupt, Execution, Status, external::External, facts::upsert, memory};
+use super::{
+    corrupt::Corrupt,
+    external::External,
+    memory,
+    run::Execution,
+    status::Status,
+    upserted::upsert,
+    workflow_task::{WorkflowTaskStage, WorkflowTaskState},
+};
 use crate::{
     event::{
         Event, EventKind, RefersTo, Relation, Subject, WorkflowExecutionCancelRequested,
@@ -11,7 +28,6 @@ use crate::{
     ids::EventId,
     record::{Note, Noted, Record, TaskFailed},
     requests::Asks,
-    time::Timestamp,
 };
 
 const NOT_RECORDED: &str = "this engine does not record events of this type";
@@ -77,8 +93,10 @@ impl Execution {
     }
 
     fn run_closed(&mut self, event: &Arc<Event>, status: Status) -> Result<(), &'static str> {
-        let with_worker = |task: &super::WorkflowTaskState| task.started.is_some();
-        if self.workflow_task().is_some_and(with_worker) {
+        if self
+            .workflow_task()
+            .is_some_and(WorkflowTaskState::is_started)
+        {
             return Err("a workflow task is with a worker");
         }
         let completed = event.kind.made_by_command_of();
@@ -125,10 +143,10 @@ impl Execution {
     /// gives way: a normal one has to show the event to workflow code.
     fn may_arrive(&mut self) -> Result<(), &'static str> {
         match self.workflow_task() {
-            Some(task) if task.started.is_some() => {
+            Some(task) if task.is_started() => {
                 Err("a workflow task is with a worker, so it should be buffered")
             }
-            Some(task) if task.transient => {
+            Some(task) if task.is_transient() => {
                 self.workflow_task = None;
                 Ok(())
             }
@@ -279,7 +297,10 @@ impl Execution {
             Note::Buffered { event } => self.buffered(noted.at, event),
             Note::WorkflowTaskAttemptScheduled { attempt } => {
                 if let Some(task) = self.transient_attempt(*attempt)? {
-                    task.backoff_until = None;
+                    // One that was handed out waits no more.
+                    if !task.is_started() {
+                        task.stage = WorkflowTaskStage::TransientScheduled;
+                    }
                 }
                 Ok(())
             }
@@ -289,7 +310,7 @@ impl Execution {
                 history_size_bytes,
             } => {
                 if let Some(task) = self.transient_attempt(*attempt)?
-                    && task.started.is_none()
+                    && !task.is_started()
                 {
                     task.was_handed_out(noted.at, identity.clone(), *history_size_bytes);
                 }
@@ -328,11 +349,6 @@ impl Execution {
         self.cancel_reason = Some(attributes.cause.as_str().into());
         self.pending_bytes += attributes.cause.len();
         self.message_was_heard(Asks::Cancel, attributes.request_id.as_ref());
-    }
-
-    /// Returns the moment a record made now has: time never runs back.
-    pub(crate) fn at(&self, now: Timestamp) -> Timestamp {
-        now.max(self.last_record_at)
     }
 }
 
