@@ -5,6 +5,7 @@
 
 mod ended;
 mod shared;
+mod watched;
 mod watching;
 
 use std::{
@@ -23,7 +24,7 @@ use uuid::Uuid;
 
 use crate::{
     limits::{HAND_OVER_SHARDS, LOCK_WAIT_MAX, SHARDS},
-    members::watching::{Watching, lock},
+    members::watched::{Watched, lock},
     membership::Membership,
     owner::message::Message,
     peers::PeerClient,
@@ -59,7 +60,7 @@ pub(crate) struct Members<'a> {
     held: Vec<Held>,
     known: Option<i64>,
     seen: Vec<Seen>,
-    watching: Option<Watching>,
+    watching: Option<Watched>,
     pokes: FuturesUnordered<BoxFuture<'static, ()>>,
     next_look: Instant,
 }

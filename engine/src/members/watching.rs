@@ -2,28 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{FutureExt as _, future::BoxFuture};
+use futures::FutureExt as _;
 use uuid::Uuid;
 
 use crate::{
-    members::{Ended, Members, answered},
+    members::{Ended, Members, answered, watched::Watched},
     store::{self, Session},
 };
-
-/// The wait for another member's lock.
-pub(super) struct Watching {
-    pub(super) member: Uuid,
-    pub(super) locked: BoxFuture<'static, Result<Box<dyn Session>, store::Error>>,
-}
-
-pub(super) async fn lock(
-    watching: &mut Option<Watching>,
-) -> Result<Box<dyn Session>, store::Error> {
-    match watching {
-        Some(watching) => (&mut watching.locked).await,
-        None => std::future::pending().await,
-    }
-}
 
 impl Members<'_> {
     /// Sees to it that the next member is watched.
@@ -39,7 +24,7 @@ impl Members<'_> {
                 session.lock(member).await?;
                 Ok(session)
             };
-            Watching {
+            Watched {
                 member,
                 locked: locked.boxed(),
             }
@@ -82,7 +67,7 @@ impl Members<'_> {
         &mut self,
         locked: Result<Box<dyn Session>, store::Error>,
     ) -> Result<(), Ended> {
-        let Some(Watching { member, .. }) = self.watching.take() else {
+        let Some(Watched { member, .. }) = self.watching.take() else {
             return Ok(());
         };
         // The lock is held until the member is fenced.

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{
-        Header, Memo, ParentClosePolicy, SearchAttributes, StartChildFailedCause,
-        WorkflowIdReusePolicy, is_default,
+        Header, Memo, SearchAttributes,
+        enums::{ParentClosePolicy, StartChildFailedCause, WorkflowIdReusePolicy},
+        is_default,
     },
     failure::{Failure, RetryState},
     ids::{EventId, Namespace, TaskQueue, WorkflowExecution, WorkflowId, WorkflowType},

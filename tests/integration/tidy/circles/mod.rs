@@ -49,7 +49,7 @@ const CRATES: [Room; 8] = [
 ];
 
 /// Crates whose files are not yet free of circles. One that is free leaves the list.
-const STILL_IN_CIRCLES: [&str; 1] = ["history"];
+const STILL_IN_CIRCLES: [&str; 0] = [];
 
 #[test]
 fn no_two_files_of_a_crate_need_each_other() {
