@@ -145,7 +145,7 @@ CREATE INDEX open_run_due ON open_run (due_at, run_id) INCLUDE (shard) WHERE par
 CREATE INDEX open_run_hot ON open_run (run_id) WHERE NOT parked;                    -- takeover: which runs are to be folded
 
 -- Where the attempts of pending activities and workflow tasks stand, when their log does not say it: a million attempts of
--- one activity are one row that is replaced. The hash chain does not cover it; what became of an activity is an event, and is.
+-- one activity are one row that is replaced. The hash chain does not cover it; the outcome of an activity is an event, and is.
 CREATE TABLE attempt (
     shard    smallint NOT NULL,
     run_id   uuid NOT NULL,
@@ -189,7 +189,7 @@ CREATE FUNCTION commit_batch(
     attempt_shards smallint[], attempt_run_ids uuid[], attempt_event_ids bigint[], attempt_notes text[], attempt_claims uuid[],
     over_shards smallint[], over_run_ids uuid[], over_event_ids bigint[],
     -- those that leave "outbox"
-    settled_shards smallint[], settled_run_ids uuid[]
+    delivered_shards smallint[], delivered_run_ids uuid[]
 )
 RETURNS uuid[] LANGUAGE plpgsql AS $$
 DECLARE
@@ -286,9 +286,9 @@ BEGIN
         WHERE a.shard = u.shard AND a.run_id = u.run_id AND a.event_id = u.event_id;
     END IF;
 
-    IF settled_shards IS NOT NULL THEN
+    IF delivered_shards IS NOT NULL THEN
         DELETE FROM outbox o
-        USING unnest(settled_shards, settled_run_ids) AS u (shard, run_id)
+        USING unnest(delivered_shards, delivered_run_ids) AS u (shard, run_id)
         WHERE o.shard = u.shard AND o.run_id = u.run_id;
     END IF;
     RETURN kept;
@@ -329,7 +329,7 @@ END
 $$;
 COMMENT ON FUNCTION wait_for_lock IS 'Waits for an advisory lock for as long as lock_timeout; says whether the session has it.';
 
--- What became of a batch whose answer was lost, found in one statement, and so in one transaction: a client that freezes or vanishes
+-- The outcome of a batch whose answer was lost, found in one statement, and so in one transaction: a client that freezes or vanishes
 -- keeps no lock. Its session is ended, and locking the slot waits for that end.
 CREATE FUNCTION batch_fate(
     member_id uuid, member_epoch bigint, slot_n smallint, batch_n bigint,
@@ -359,4 +359,4 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION batch_fate IS 'Ends the session that had a batch, and says what became of it.';
+COMMENT ON FUNCTION batch_fate IS 'Ends the session that had a batch, and says the outcome of it.';

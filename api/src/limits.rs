@@ -6,7 +6,7 @@ use std::time::Duration;
 /// what JSON adds to it, comes in. Temporal: the 4 MiB of a gRPC message.
 pub const REQUEST_BYTES_MAX: usize = 2 * history::limits::PAYLOAD_BYTES_MAX;
 /// The most bytes of what one member sends another: the largest payloads with what JSON text adds to them, twice.
-pub const LETTER_BYTES_MAX: usize = 4 * REQUEST_BYTES_MAX;
+pub const PEER_REQUEST_BYTES_MAX: usize = 4 * REQUEST_BYTES_MAX;
 /// How long a request is tried again while nobody has its workflow's shard, as between two owners.
 pub const FORWARD_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a client in Rust sends a request again that nobody answers, or that an engine in transition refuses.

@@ -171,7 +171,7 @@ impl Recorded {
             starts: Vec::new(),
             closes: Vec::new(),
             open: None,
-            owes: None,
+            outbox: None,
         }
     }
 }

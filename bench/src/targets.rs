@@ -13,7 +13,7 @@ pub(crate) struct Results {
     pub(crate) limit: Option<f64>,
 }
 
-/// A target and what came of it.
+/// A target and the outcome of it.
 pub(crate) struct Verdict {
     pub(crate) name: String,
     pub(crate) ours: f64,

@@ -28,8 +28,8 @@ pub enum Error {
     /// This process is no member because the database does not answer it. Nothing was done.
     #[error("the database does not answer: {0}")]
     DatabaseAway(std::sync::Arc<str>),
-    /// A letter that is not from a member of this database.
-    #[error("the letter is not from a member")]
+    /// A request that is not from a member of this database.
+    #[error("the request is not from a member")]
     NotAMember,
     /// Nothing is known to have been done; the same request id may be sent again.
     #[error("it is not known to be done: {0}; send the same request again")]

@@ -175,7 +175,7 @@ pub enum ToWorker {
 /// What a worker sends to its engine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum FromWorker {
-    /// What became of a turn.
+    /// The outcome of a turn.
     WorkflowTask {
         /// Of the task.
         token: WorkflowTaskToken,
@@ -193,7 +193,7 @@ pub enum FromWorker {
     Draining,
 }
 
-/// What became of a turn. Each answer ends its task.
+/// The outcome of a turn. Each answer ends its task.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum WorkflowTaskAnswer {
     /// Workflow code ran as far as it could.

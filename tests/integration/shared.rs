@@ -136,21 +136,21 @@ async fn what_does_not_come_from_a_member_is_refused() {
     let (database, path) = (Database::create().await, scratch());
     let node = Node::start(&database.url(), &path, "2s");
     node.owns().await;
-    let signal = json!({"To": {
+    let signal = json!({"Deliver": {
         "namespace": "default", "workflow_id": "w", "run_id": null, "only_child_of": null,
-        "what": {"Terminate": {"reason": "", "details": [], "identity": null}},
+        "delivery": {"Terminate": {"reason": "", "details": [], "identity": null}},
     }});
-    let letters = [
+    let requests = [
         json!({"secret": uuid::Uuid::nil(), "request": signal}).to_string(),
         json!({"request": signal}).to_string(),
-        "no letter".to_owned(),
+        "no request".to_owned(),
     ];
-    for letter in letters {
+    for request in requests {
         let url = format!("{}/internal/v1/deliver", node.address);
-        let answer = http().post(url).body(letter.clone()).send().await.unwrap();
+        let answer = http().post(url).body(request.clone()).send().await.unwrap();
         let status = answer.status().as_u16();
         let answer = (status, answer.json().await.unwrap());
-        assert_eq!(code(&answer), (403, "NOT_A_MEMBER"), "{letter}");
+        assert_eq!(code(&answer), (403, "NOT_A_MEMBER"), "{request}");
     }
     drop(node);
     database.remove().await;

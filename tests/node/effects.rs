@@ -46,7 +46,7 @@ pub(crate) fn effect_once(ctx: &ActivityContext) -> Result<()> {
     write_down(ctx)
 }
 
-/// Says whether nobody knows what came of an attempt: its process was killed or frozen.
+/// Says whether nobody knows the outcome of an attempt: its process was killed or frozen.
 pub(crate) fn has_no_answer(error: &Error) -> bool {
     let cause = error.failure().cause.as_ref();
     cause.is_some_and(|cause| matches!(cause.info, FailureInfo::TimedOut { .. }))

@@ -123,7 +123,7 @@ struct Kind {
     left_out: u64,
 }
 
-/// What became of lines that differ from one only in what they are about.
+/// The outcome of lines that differ from one only in what they are about.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Like {
     #[default]

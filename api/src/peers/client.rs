@@ -17,11 +17,15 @@ pub(crate) fn http() -> reqwest::Client {
 }
 
 impl Peers for Http {
-    fn send(&self, address: &str, letter: String) -> BoxFuture<'static, Result<String, Unreached>> {
+    fn send(
+        &self,
+        address: &str,
+        request: String,
+    ) -> BoxFuture<'static, Result<String, Unreached>> {
         let request = self
             .0
             .post(format!("{address}/internal/v1/deliver"))
-            .body(letter);
+            .body(request);
         async move {
             let unreached = |error: reqwest::Error| Unreached(error.to_string());
             let answer = request.send().await.map_err(unreached)?;

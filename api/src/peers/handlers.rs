@@ -6,14 +6,14 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use crate::{app::App, error::Error, extract::collect, limits::LETTER_BYTES_MAX};
+use crate::{app::App, error::Error, extract::collect, limits::PEER_REQUEST_BYTES_MAX};
 
-/// Takes a letter of another member.
+/// Takes a body of another member.
 pub(crate) async fn deliver(State(app): State<App>, request: Request) -> Result<Response, Error> {
-    let letter = collect(request.into_body(), LETTER_BYTES_MAX).await?;
+    let body = collect(request.into_body(), PEER_REQUEST_BYTES_MAX).await?;
     // What is not UTF-8 is from nobody.
-    let letter = std::str::from_utf8(&letter).unwrap_or_default();
-    let answer = app.engine()?.answer_peer(letter).await?;
+    let body = std::str::from_utf8(&body).unwrap_or_default();
+    let answer = app.engine()?.answer_peer(body).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], answer).into_response())
 }
 

@@ -1,9 +1,9 @@
-//! What an owner sends its committer, and what became of it.
+//! What an owner sends its committer, and the outcome of it.
 
 use history::WorkflowId;
 
 use crate::{
-    store::commit::{Item, Settled},
+    store::commit::{Item, OutboxRow},
     words::Answer,
 };
 
@@ -13,22 +13,22 @@ pub(crate) enum Command {
     /// Commit this.
     Commit(Item),
     /// Delete a row of `outbox` with some later batch.
-    Settle(Settled),
+    Delivered(OutboxRow),
     /// Give this back when a batch that began after it was sent has found that this member is still one.
     Confirm(Answer),
     /// The owner has dropped the folding whose item was not written; nothing more of it comes.
     Forget(Folding),
 }
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     /// Written, in order.
     pub(crate) committed: Vec<Item>,
     /// Gone from `outbox`.
-    pub(crate) settled: Vec<Settled>,
+    pub(crate) delivered: Vec<OutboxRow>,
     /// To go from there later: another session keeps a lock.
-    pub(super) put_off: Vec<Settled>,
+    pub(super) put_off: Vec<OutboxRow>,
     /// Whether another session keeps a whole table that every workflow needs, if that was asked.
     pub(super) blocked: Option<bool>,
     /// What may be told: this member was still one.
@@ -80,7 +80,7 @@ impl Outcome {
     pub(crate) fn is_progress(&self) -> bool {
         let failed = !self.refused.is_empty() || !self.put_off.is_empty();
         let done =
-            !self.committed.is_empty() || !self.confirmed.is_empty() || !self.settled.is_empty();
+            !self.committed.is_empty() || !self.confirmed.is_empty() || !self.delivered.is_empty();
         done || !failed
     }
 

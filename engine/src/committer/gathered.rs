@@ -13,18 +13,18 @@ use crate::{
         suspects::{Suspects, Suspicion},
     },
     limits::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, GATHER_ITEMS},
-    store::commit::{Item, Settled},
+    store::commit::{Item, OutboxRow},
     words::Answer,
 };
 
-/// How long what was put off waits, and a settled debt for a batch to ride on.
-pub(crate) const RIDE: Duration = Duration::from_secs(1);
+/// How long what was put off waits, and rows of `outbox` that may go for a batch to go with.
+pub(crate) const HOUSEWORK_AFTER: Duration = Duration::from_secs(1);
 
 /// What is committed in one go.
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(super) items: Vec<Item>,
-    pub(super) settled: Vec<Settled>,
+    pub(super) delivered: Vec<OutboxRow>,
     /// What may be told when it is.
     pub(super) answers: Vec<Answer>,
     /// Somebody kept a lock that its only workflow needs, or what was put off: whether it still does is looked at shortly.
@@ -52,10 +52,10 @@ impl Batch {
 #[derive(Default)]
 pub(crate) struct Gathered {
     pub(super) pending: VecDeque<Item>,
-    pub(super) settled: Vec<Settled>,
+    pub(super) delivered: Vec<OutboxRow>,
     pub(super) answers: Vec<Answer>,
-    /// What was put off goes by itself then: a lock kept the batch waiting on which it rode.
-    pub(super) put_off: Vec<Settled>,
+    /// What was put off goes by itself then: a lock kept the batch waiting with which it went.
+    pub(super) put_off: Vec<OutboxRow>,
     pub(super) put_off_until: Option<Instant>,
     /// The workflows in a batch under way.
     pub(super) busy: HashSet<Workflow>,
@@ -75,7 +75,7 @@ impl Gathered {
         match command {
             Command::Commit(item) if self.is_dead(&item) => {}
             Command::Commit(item) => self.pending.push_back(item),
-            Command::Settle(settled) => self.settled.push(settled),
+            Command::Delivered(delivered) => self.delivered.push(delivered),
             Command::Confirm(answer) => self.answers.push(answer),
             Command::Forget(folding) => {
                 self.dead.remove(&folding);
@@ -100,14 +100,14 @@ impl Gathered {
 
     /// Says whether there is something that nobody waits for.
     pub(crate) fn has_housework(&self) -> bool {
-        !self.settled.is_empty() || !self.put_off.is_empty()
+        !self.delivered.is_empty() || !self.put_off.is_empty()
     }
 
     /// Returns the batch of what was put off.
     pub(crate) fn what_was_put_off(&mut self) -> Batch {
         self.put_off_until = None;
         Batch {
-            settled: std::mem::take(&mut self.put_off),
+            delivered: std::mem::take(&mut self.put_off),
             looks: true,
             ..Batch::default()
         }
@@ -162,7 +162,7 @@ impl Gathered {
             },
             None => Batch {
                 items,
-                settled: std::mem::take(&mut self.settled),
+                delivered: std::mem::take(&mut self.delivered),
                 answers: std::mem::take(&mut self.answers),
                 ..Batch::default()
             },
@@ -173,7 +173,7 @@ impl Gathered {
     pub(crate) fn finish(&mut self, outcome: &mut Outcome) {
         if !outcome.put_off.is_empty() {
             self.put_off.append(&mut outcome.put_off);
-            self.put_off_until = Some(Instant::now() + RIDE);
+            self.put_off_until = Some(Instant::now() + HOUSEWORK_AFTER);
         }
         let refused = outcome.refused.iter().map(|(item, _)| item);
         let mut back = (outcome.committed.iter())
@@ -231,7 +231,7 @@ mod tests {
             starts: Vec::new(),
             closes: Vec::new(),
             open: None,
-            owes: None,
+            outbox: None,
         }
     }
 
@@ -287,7 +287,7 @@ mod tests {
         });
         gathered.dead.clear();
         gather(&mut gathered, 0..4);
-        gathered.settled.push(Settled {
+        gathered.delivered.push(OutboxRow {
             shard: 0,
             run_id: RunId(uuid::Uuid::nil()),
         });
@@ -296,7 +296,7 @@ mod tests {
         let second = gathered.batch();
 
         assert_eq!(first.items.len(), 1);
-        assert!(first.looks && first.settled.is_empty());
+        assert!(first.looks && first.delivered.is_empty());
         // The other one of them waits for the first.
         let ids: Vec<String> = second
             .items
@@ -304,7 +304,7 @@ mod tests {
             .map(|item| item.workflow_id.to_string())
             .collect();
         assert_eq!(ids, ["2", "3"]);
-        assert!(!second.looks && second.settled.len() == 1);
+        assert!(!second.looks && second.delivered.len() == 1);
         gathered.finish(&mut Outcome {
             refused: vec![(item(0), Refusal::Locked)],
             ..Outcome::default()

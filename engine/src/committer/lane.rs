@@ -17,7 +17,7 @@ use crate::{
     progress::Progress,
     store::{
         self, Connection, Store, Term,
-        commit::{Item, NotCommitted, Settled},
+        commit::{Item, NotCommitted, OutboxRow},
         fate::Fate,
     },
 };
@@ -73,7 +73,7 @@ impl Lane {
         }
     }
 
-    /// Commits a batch, whatever it takes: tries again what may succeed, finds out what became of a lost
+    /// Commits a batch, whatever it takes: tries again what may succeed, finds out the outcome of a lost
     /// answer, and singles out an item whose data the database refuses.
     pub(crate) async fn commit(mut self, batch: Batch) -> Result<(Self, Outcome), Lost> {
         let mut outcome = Outcome::default();
@@ -82,7 +82,7 @@ impl Lane {
         } else {
             vec![batch.items]
         };
-        let (mut settled, mut answers) = (batch.settled, batch.answers);
+        let (mut delivered, mut answers) = (batch.delivered, batch.answers);
         // What follows an item that is not written is not written either: a history has no gaps.
         let mut lost: HashMap<Workflow, Option<Refusal>> = HashMap::default();
         let mut cut = false;
@@ -98,13 +98,13 @@ impl Lane {
                         None => outcome.conflicting.push(item),
                     }
                 }
-                // What rides goes at the end.
-                let rides = parts.is_empty() && !(settled.is_empty() && answers.is_empty());
-                if part.is_empty() && !rides {
+                // What goes with it goes at the end.
+                let more = parts.is_empty() && !(delivered.is_empty() && answers.is_empty());
+                if part.is_empty() && !more {
                     continue;
                 }
             }
-            if part.is_empty() && settled.is_empty() {
+            if part.is_empty() && delivered.is_empty() {
                 // It needs nothing but what every batch needs.
                 self.look(false).await;
             }
@@ -115,14 +115,14 @@ impl Lane {
                 _ => BATCH_RESENDS_MAX,
             };
             let committed = if part.len() <= 1 || looks < LOCK_LOOKS_MAX {
-                self.commit_part(&part, &settled, resends).await?
+                self.commit_part(&part, &delivered, resends).await?
             } else {
                 // Those who wait for an answer have waited for long enough; each goes alone from now on.
                 Err(Refusal::Locked)
             };
             match committed {
                 Ok(conflicts) => {
-                    outcome.settled.append(&mut settled);
+                    outcome.delivered.append(&mut delivered);
                     outcome.confirmed.append(&mut answers);
                     if conflicts.is_empty() {
                         outcome.committed.append(&mut part);
@@ -139,9 +139,9 @@ impl Lane {
                     outcome.committed.extend(committed);
                     outcome.conflicting.extend(conflicting);
                 }
-                Err(Refusal::Locked) if !settled.is_empty() => {
+                Err(Refusal::Locked) if !delivered.is_empty() => {
                     // They are nothing that anybody waits for, and may be what the lock is of.
-                    outcome.put_off.append(&mut settled);
+                    outcome.put_off.append(&mut delivered);
                     self.look(true).await;
                     parts.push(part);
                 }
@@ -150,7 +150,7 @@ impl Lane {
                         lost.insert(workflow(&item), Some(problem.clone()));
                         outcome.refused.push((item, problem.clone()));
                     }
-                    // What rode on it goes alone.
+                    // What went with it goes alone.
                     if parts.is_empty() {
                         parts.push(Vec::new());
                     }
@@ -195,7 +195,7 @@ impl Lane {
     async fn commit_part(
         &mut self,
         items: &[Item],
-        settled: &[Settled],
+        delivered: &[OutboxRow],
         resends: u32,
     ) -> Result<Result<HashSet<RunId>, Refusal>, Lost> {
         let (mut attempt, mut locked) = (1, 0);
@@ -203,7 +203,7 @@ impl Lane {
         loop {
             let batch = self.next;
             self.next += 1;
-            let answer = self.connection.commit(batch, items, settled);
+            let answer = self.connection.commit(batch, items, delivered);
             let error = match tokio::time::timeout(self.setup.patience, answer).await {
                 Ok(Ok(conflicts)) => return Ok(Ok(conflicts.0)),
                 Ok(Err(error)) => error,
@@ -235,7 +235,7 @@ impl Lane {
                         "a batch waits for a lock that another session keeps"
                     );
                     locked += 1;
-                    if !items.is_empty() || !settled.is_empty() {
+                    if !items.is_empty() || !delivered.is_empty() {
                         return Ok(Err(Refusal::Locked));
                     }
                     // The lock is of what every batch needs.
@@ -290,7 +290,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Opens the connection anew and returns what became of a batch whose answer was lost: its conflicts if it was committed.
+    /// Opens the connection anew and returns the outcome of a batch whose answer was lost: its conflicts if it was committed.
     async fn find_out(
         &mut self,
         batch: i64,

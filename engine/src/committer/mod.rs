@@ -15,7 +15,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     committer::{
-        gathered::{Batch, Gathered, RIDE},
+        gathered::{Batch, Gathered, HOUSEWORK_AFTER},
         lane::Lane,
     },
     limits::GATHER,
@@ -69,8 +69,8 @@ pub(crate) async fn run(
             () = tokio::time::sleep(GATHER), if !waited && !idle.is_empty() && gathered.waiting() > 0 => {
                 waited = true;
             }
-            () = tokio::time::sleep(RIDE), if (blocked || gathered.has_housework()) && under_way.is_empty() => {
-                if (blocked || !gathered.settled.is_empty()) && let Some(lane) = idle.pop() {
+            () = tokio::time::sleep(HOUSEWORK_AFTER), if (blocked || gathered.has_housework()) && under_way.is_empty() => {
+                if (blocked || !gathered.delivered.is_empty()) && let Some(lane) = idle.pop() {
                     let batch = if blocked { Batch::question() } else { gathered.batch() };
                     under_way.push(lane.commit(batch).boxed());
                 }
@@ -87,7 +87,7 @@ pub(crate) async fn run(
             let Some(lane) = idle.pop() else { break };
             let batch = gathered.batch();
             if batch.is_empty() {
-                gathered.settled = batch.settled;
+                gathered.delivered = batch.delivered;
                 idle.push(lane);
                 break;
             }

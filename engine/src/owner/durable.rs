@@ -15,8 +15,8 @@ impl Owner {
         for item in outcome.committed {
             self.item_committed(item);
         }
-        for settled in outcome.settled {
-            self.left_outbox(settled.run_id);
+        for delivered in outcome.delivered {
+            self.left_outbox(delivered.run_id);
         }
         for answer in outcome.confirmed {
             self.tell(answer);

@@ -81,7 +81,7 @@ pub(crate) enum Message {
         batch: Box<Batch>,
         reply: oneshot::Sender<Receipt>,
     },
-    /// What became of what was sent to another member; nothing if nobody knows.
+    /// The outcome of what was sent to another member; nothing if nobody knows.
     Posted {
         member: Uuid,
         number: Number,

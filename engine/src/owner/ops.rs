@@ -144,7 +144,7 @@ impl Owner {
         self.deliver_to_child(run_id, starting);
     }
 
-    /// Takes note of what became of something that a run had sent. A closed run has then one thing less to deliver; also if the run closed
+    /// Takes note of the outcome of something that a run had sent. A closed run has then one thing less to deliver; also if the run closed
     /// just now, because its history could take no more.
     fn reported(&mut self, run_id: history::RunId, report: &DeliveryReport) {
         let now = self.now();
@@ -230,7 +230,7 @@ impl Owner {
         }
     }
 
-    /// Tells whoever waits for an operation what came of it.
+    /// Tells whoever waits for an operation the outcome of it.
     pub(super) fn answer(&mut self, reply: Reply, answer: Result<(), Error>) {
         use history::event::ExternalFailedCause as Cause;
         match reply {
@@ -282,7 +282,7 @@ impl Owner {
         }
     }
 
-    /// Tells a run what became of something that it had sent.
+    /// Tells a run the outcome of something that it had sent.
     pub(super) fn report(
         &mut self,
         sender: RunKey,

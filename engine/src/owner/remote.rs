@@ -43,7 +43,7 @@ impl Owner {
         );
     }
 
-    /// Tells a workflow what became of what it sent.
+    /// Tells a workflow the outcome of what it sent.
     pub(super) fn answered_by_peer(&mut self, message: Message, answer: PeerAnswer) {
         let Some(sender) = sender(&message).map(|sender| sender.run_id) else {
             return;

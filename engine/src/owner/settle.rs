@@ -41,7 +41,7 @@ impl Owner {
         }
         if was_open && !run.execution.is_open() {
             // Every one of them is answered, some to what the run had sent before it closed.
-            run.deliveries.undelivered = run.execution.debts().to_vec();
+            run.deliveries.undelivered = run.execution.undelivered().to_vec();
         }
         let waits = run.waits_for_other_code();
         if let Some(session) = outdated {

@@ -247,7 +247,7 @@ impl Owner {
         self.runs.insert(run_id, run);
     }
 
-    /// Tells whoever asked for a start what came of it.
+    /// Tells whoever asked for a start the outcome of it.
     pub(super) fn answer_start(&mut self, reply: StartReply, answer: Result<Started, Error>) {
         match reply {
             StartReply::Caller { reply, closed } => {

@@ -8,7 +8,7 @@ use crate::{
         Owner,
         state::{deliveries::Outbox, writing::After},
     },
-    store::commit::Settled,
+    store::commit::OutboxRow,
     words::Undelivered,
 };
 
@@ -35,11 +35,11 @@ impl Owner {
             run.deliveries.undelivered.is_empty() && run.is_durable() && !run.execution.is_open();
         if over && run.deliveries.outbox == Outbox::Kept {
             run.deliveries.outbox = Outbox::Leaving;
-            let settled = Settled {
+            let delivered = OutboxRow {
                 shard: run.shard,
                 run_id,
             };
-            let _ = self.commits.send(Command::Settle(settled));
+            let _ = self.commits.send(Command::Delivered(delivered));
         }
     }
 
@@ -61,7 +61,7 @@ impl Owner {
             return;
         };
         let close = Some(Undelivered::CloseChild(initiated_event_id));
-        let mut effects = run.execution.debts().iter();
+        let mut effects = run.execution.undelivered().iter();
         if let Some(effect) = effects
             .find(|effect| Undelivered::of(effect) == close)
             .cloned()

@@ -22,7 +22,7 @@ pub trait Peers: fmt::Debug + Send + Sync {
     -> BoxFuture<'static, Result<String, Unreached>>;
 }
 
-/// Nothing is known of what became of a request.
+/// Nothing is known of the outcome of a request.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the member can't be reached: {0}")]
 pub struct Unreached(pub String);

@@ -65,13 +65,13 @@ pub(crate) enum PeerAnswer {
     AlreadyStarted { run_id: RunId },
     /// Nothing is known to have been done: the request is to be sent again.
     Unavailable,
-    /// What became of a batch.
+    /// The outcome of a batch.
     Exchanged(Receipt),
     /// The tasks that no worker takes.
     Untaken(Vec<(RunId, UntakenTask)>),
 }
 
-/// What became of a batch of what members tell each other of tasks and workers.
+/// The outcome of a batch of what members tell each other of tasks and workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Receipt {
     /// It was taken, now or before.

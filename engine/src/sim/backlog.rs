@@ -20,7 +20,7 @@ const RUNS: usize = 20;
 /// A process whose queue no worker serves.
 const NOBODY: usize = 7;
 
-/// What came of it.
+/// The outcome of it.
 pub(super) struct Queued {
     /// The most runs that were asked for at once, for the one slot.
     pub(super) most_asked: usize,

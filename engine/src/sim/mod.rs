@@ -36,7 +36,7 @@ use histories::{RUNS, closed_while_they_are_read, large_runs_for, tries_in_a_min
 use odds::Instead;
 use planted::Bug;
 use run::{
-    Outcome, hand_over_beside, house_kept_beside_a_look_without_end, letters_to_nowhere, simulate,
+    Outcome, hand_over_beside, house_kept_beside_a_look_without_end, requests_to_nowhere, simulate,
     statements_while_idle, stopping_takes, storm,
 };
 use scenario::Scenario;
@@ -162,10 +162,10 @@ fn a_member_that_stops_hears_what_workers_of_others_answer() {
 #[test]
 fn a_run_that_is_not_heard_sends_ever_more_rarely_and_does_not_give_up() {
     let minutes = 10;
-    let (letters, heard) = letters_to_nowhere(Duration::from_mins(minutes));
-    eprintln!("{letters} letters in {minutes} minutes, heard after {heard:?}");
+    let (requests, heard) = requests_to_nowhere(Duration::from_mins(minutes));
+    eprintln!("{requests} requests in {minutes} minutes, heard after {heard:?}");
     let at_most_every = minutes * 60 / REDELIVER_AFTER_MAX.as_secs();
-    assert!((at_most_every / 2..at_most_every + 30).contains(&letters));
+    assert!((at_most_every / 2..at_most_every + 30).contains(&requests));
     assert!(heard < REDELIVER_AFTER_MAX + Duration::from_secs(1));
 }
 

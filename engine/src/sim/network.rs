@@ -86,13 +86,13 @@ impl Network {
 
     /// Waits as long as a request is on its way: now and then so long that those sent after it arrive first.
     async fn travel(&self) {
-        let lossy = self.memory.state().odds.lost_letters > 0;
+        let lossy = self.memory.state().odds.lost_requests > 0;
         let late = lossy && chance(|rng| rng.u32(0..20)) == 0;
         dawdle(if late { 500 } else { 3 }).await;
     }
 
     fn loses(&self) -> bool {
-        let lost = self.memory.state().odds.lost_letters;
+        let lost = self.memory.state().odds.lost_requests;
         lost > 0 && chance(|rng| rng.u32(0..1000)) < lost
     }
 }

@@ -17,8 +17,8 @@ pub(super) struct Odds {
     pub(super) read_fails: u32,
     /// There is room for only some of the runs that are read at once.
     pub(super) short_reads: u32,
-    /// A letter between processes is lost, or its answer is.
-    pub(super) lost_letters: u32,
+    /// A request between processes is lost, or its answer is.
+    pub(super) lost_requests: u32,
 }
 
 /// What comes instead of a whole history.

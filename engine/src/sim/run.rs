@@ -50,7 +50,7 @@ const FAULTS_END: Duration = Duration::from_secs(6);
 /// By when processes that begin have shared the shards.
 pub(super) const SHARED: Duration = Duration::from_mins(1);
 
-/// What came of a simulation.
+/// The outcome of a simulation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) violation: Option<String>,
@@ -170,7 +170,7 @@ pub(super) fn statements_while_idle(engines: usize, time: Duration) -> u64 {
     })
 }
 
-/// What became of a hand-over for which somebody keeps a lock.
+/// The outcome of a hand-over for which somebody keeps a lock.
 pub(super) struct HandOver {
     /// The latest epoch: each process that gives up, and joins anew, adds one.
     pub(super) epoch: i64,
@@ -228,9 +228,9 @@ pub(super) fn house_kept_beside_a_look_without_end(time: Duration) -> u64 {
     })
 }
 
-/// Returns how many letters a closed run sends in that time to a parent that none of them reaches, and how long it takes to
+/// Returns how many requests a closed run sends in that time to a parent that none of them reaches, and how long it takes to
 /// be heard once they do.
-pub(super) fn letters_to_nowhere(time: Duration) -> (u64, Duration) {
+pub(super) fn requests_to_nowhere(time: Duration) -> (u64, Duration) {
     runtime().block_on(async {
         world::begin(0);
         let scenario = Scenario::quiet();
@@ -243,7 +243,7 @@ pub(super) fn letters_to_nowhere(time: Duration) -> (u64, Duration) {
         simulation.terminate(&child).await;
         sleep(time).await;
         let posted = state().posted - before;
-        state().odds.lost_letters = 0;
+        state().odds.lost_requests = 0;
         let begun = Instant::now();
         // In virtual time a wait without an end would never let the test end.
         timeout(PATIENCE, simulation.settled()).await.unwrap();
@@ -446,7 +446,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Starts a workflow whose parent is with another member, and has all letters between them get lost from then on.
+    /// Starts a workflow whose parent is with another member, and has all requests between them get lost from then on.
     async fn start_unheard(&self, workflow_id: &WorkflowId, step: Step) {
         let state = || self.outside.memory.state();
         let elsewhere = (0..100)
@@ -457,7 +457,7 @@ impl<'a> Simulation<'a> {
             workflow_id: elsewhere.unwrap(),
             run_id: RunId(uuid::Uuid::nil()),
         };
-        state().odds.lost_letters = 1000;
+        state().odds.lost_requests = 1000;
         let started = self.start(StartWorkflow {
             parent: Some(Parent {
                 namespace: ns().name,

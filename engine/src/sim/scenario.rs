@@ -57,7 +57,7 @@ pub(super) enum FaultKind {
     Killed { back_after: u64 },
     /// It makes no step for so many milliseconds.
     Frozen { for_millis: u64 },
-    /// No letter reaches it for so many milliseconds, though its own arrive.
+    /// No request reaches it for so many milliseconds, though its own arrive.
     Deaf { for_millis: u64 },
     /// Its machine is gone without a word to anybody, Postgres included; it is started elsewhere after so many milliseconds.
     Vanished { back_after: u64 },
@@ -82,7 +82,7 @@ impl Scenario {
                 cut_after: rng.u32(0..50),
                 slow: rng.u32(0..50),
                 read_fails: rng.u32(0..50),
-                lost_letters: rng.u32(0..100),
+                lost_requests: rng.u32(0..100),
                 short_reads: 0,
             }
         };

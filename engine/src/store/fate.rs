@@ -1,4 +1,4 @@
-//! What became of a batch whose answer was lost, and the table `batch_log` that tells.
+//! The outcome of a batch whose answer was lost, and the table `batch_log` that tells.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use super::{
     session::{Purpose, Session},
 };
 
-/// What became of a batch whose answer was lost.
+/// The outcome of a batch whose answer was lost.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// It is there, but for the starts that did not get their id.
@@ -65,7 +65,7 @@ struct Said {
     committed: Option<HashSet<RunId>>,
 }
 
-/// Returns what became of a batch.
+/// Returns the outcome of a batch.
 pub(super) async fn of(
     address: &Address,
     witness: &Witness,

@@ -28,7 +28,7 @@ pub(crate) struct Loaded {
     /// What `open_run` says of it.
     pub(crate) open_row: Option<OpenRow>,
     /// Whether it has a row in `outbox`.
-    pub(crate) owes: bool,
+    pub(crate) in_outbox: bool,
 }
 
 /// A run to be folded.
@@ -42,7 +42,7 @@ pub(crate) struct Header {
     /// From `open_run`; `None` when it has no row there.
     pub(crate) parked: Option<bool>,
     pub(crate) due_at: Option<i64>,
-    pub(crate) owes: bool,
+    pub(crate) in_outbox: bool,
 }
 
 /// A row of history, as it is read, or one of `attempt`, which come after those.
@@ -181,7 +181,7 @@ impl Folding {
                     OpenRow::Hot
                 }
             }),
-            owes: header.owes,
+            in_outbox: header.in_outbox,
         })
     }
 
@@ -247,7 +247,7 @@ mod tests {
             current: true,
             parked: None,
             due_at: None,
-            owes: false,
+            in_outbox: false,
         };
         let hash = chain::hash(
             &chain::GENESIS,

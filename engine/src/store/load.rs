@@ -125,7 +125,7 @@ pub(crate) async fn load(
         Header,
         r#"SELECT e.shard, e.run_id, e.namespace, e.workflow_id, c.run_id = e.run_id AS "current!",
                   o.parked AS "parked?", (extract(epoch FROM o.due_at) * 1000000)::bigint AS due_at,
-                  EXISTS (SELECT FROM outbox o WHERE o.shard = e.shard AND o.run_id = e.run_id) AS "owes!"
+                  EXISTS (SELECT FROM outbox o WHERE o.shard = e.shard AND o.run_id = e.run_id) AS "in_outbox!"
            FROM current_run c
            JOIN execution e ON e.shard = c.shard AND e.run_id = coalesce($4, c.run_id)
            LEFT JOIN open_run o ON o.shard = e.shard AND o.run_id = e.run_id
@@ -189,7 +189,7 @@ struct PartRow {
     current: bool,
     parked: Option<bool>,
     due_at: Option<i64>,
-    owes: bool,
+    in_outbox: bool,
 }
 
 impl PartRow {
@@ -202,7 +202,7 @@ impl PartRow {
             current: self.current,
             parked: self.parked,
             due_at: self.due_at,
-            owes: self.owes,
+            in_outbox: self.in_outbox,
         })
     }
 }
@@ -233,7 +233,7 @@ async fn select_part(
            SELECT p.bytes AS "bytes!", e.shard AS "shard?", e.run_id AS "run_id?", e.namespace AS "namespace?",
                   e.workflow_id AS "workflow_id?", coalesce(c.run_id = e.run_id, false) AS "current!",
                   o.parked AS "parked?", (extract(epoch FROM o.due_at) * 1000000)::bigint AS due_at,
-                  EXISTS (SELECT FROM outbox o WHERE o.shard = e.shard AND o.run_id = e.run_id) AS "owes!"
+                  EXISTS (SELECT FROM outbox o WHERE o.shard = e.shard AND o.run_id = e.run_id) AS "in_outbox!"
            FROM part p
            LEFT JOIN execution e ON e.shard = ($1::smallint[])[p.n] AND e.run_id = ($2::uuid[])[p.n]
            LEFT JOIN current_run c ON c.shard = e.shard AND c.namespace = e.namespace AND c.workflow_id = e.workflow_id

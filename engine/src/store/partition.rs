@@ -110,7 +110,7 @@ pub(crate) async fn ensure_partitions(pool: &PgPool, now: Timestamp) -> Result<(
     Ok(())
 }
 
-/// What became of a partition.
+/// The outcome of a partition.
 enum Made {
     New,
     Before,

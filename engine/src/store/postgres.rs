@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     Answer, Error, Store, Term,
     acknowledged::{Acknowledged, Witness},
-    commit::{self, Conflicts, Item, NotCommitted, Settled},
+    commit::{self, Conflicts, Item, NotCommitted, OutboxRow},
     connect::Address,
     events,
     fate::{self, Fate, Lost},
@@ -224,7 +224,7 @@ impl super::Connection for Lane {
         &'a self,
         batch: i64,
         items: &'a [Item],
-        settled: &'a [Settled],
+        delivered: &'a [OutboxRow],
     ) -> BoxFuture<'a, Result<Conflicts, NotCommitted>> {
         if let Err(failed_over) = self.since.check() {
             // Nothing is sent to a server that was replaced; the latest one is asked what it holds.
@@ -232,7 +232,7 @@ impl super::Connection for Lane {
         }
         async move {
             let conflicts =
-                super::Connection::commit(&self.connection, batch, items, settled).await?;
+                super::Connection::commit(&self.connection, batch, items, delivered).await?;
             // By a server that was replaced meanwhile it may have been.
             self.since.check().map_err(NotCommitted::Unknown)?;
             if let Some(acknowledged) = &self.acknowledged {

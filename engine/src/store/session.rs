@@ -51,7 +51,7 @@ pub(crate) fn all_of(member: Uuid) -> String {
 pub(crate) enum Purpose {
     /// Batches, each within a lease: its client asks for the fate of one before that.
     Commit(Duration),
-    /// What became of a batch: one statement, for which a lane waits.
+    /// The outcome of a batch: one statement, for which a lane waits.
     Fate,
     /// A lock that is held or waited for as long as it takes, and the lease.
     Lock,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Error, Term,
-    commit::{Conflicts, Item, NotCommitted, Settled},
+    commit::{Conflicts, Item, NotCommitted, OutboxRow},
     fate::Fate,
     load::{Due, Loaded, Ns, Part, Window},
     ownership::View,
@@ -64,7 +64,7 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     fn watcher(&self, term: Term) -> Answer<'_, Box<dyn Session>>;
     /// Opens a connection that commits through a slot; it ends with this member.
     fn connection(&self, slot: i16, term: Term) -> Answer<'_, Box<dyn Connection>>;
-    /// Ends the connection of a slot whose answer was lost, and returns what became of its batch of items.
+    /// Ends the connection of a slot whose answer was lost, and returns the outcome of its batch of items.
     fn fate<'a>(&'a self, slot: i16, term: Term, batch: i64, items: &'a [Item])
     -> Answer<'a, Fate>;
 }
@@ -103,7 +103,7 @@ pub(crate) trait Connection: Send + Sync {
         &'a self,
         batch: i64,
         items: &'a [Item],
-        settled: &'a [Settled],
+        delivered: &'a [OutboxRow],
     ) -> BoxFuture<'a, Result<Conflicts, NotCommitted>>;
     /// Waits so long for a lock from now on; as long as ever where nothing is told. What fails is told by the next commit.
     fn wait_for_locks(&self, wait: Option<Duration>) -> BoxFuture<'_, ()>;

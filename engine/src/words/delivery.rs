@@ -17,17 +17,17 @@ pub(crate) enum Delivery {
     ChildClosed(Box<ChildClosed>),
 }
 
-/// What became of something that a run had sent.
+/// The outcome of something that a run had sent.
 #[derive(Debug)]
 pub(crate) struct DeliveryReport {
     /// Its event in the sender's history.
     pub(crate) initiated_event_id: EventId,
-    /// When it was sent: [`RunKey::round`].
+    /// When it was sent: [`RunKey::round`](super::RunKey::round).
     pub(crate) round: u64,
     pub(crate) outcome: DeliveryOutcome,
 }
 
-/// What became of it.
+/// The outcome of it.
 #[derive(Debug)]
 pub(crate) enum DeliveryOutcome {
     ChildStarted(RunId),

@@ -55,12 +55,12 @@ pub(crate) enum Reply {
 /// What somebody is told who waits for it.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// What came of an operation.
+    /// The outcome of an operation.
     Operation {
         reply: Reply,
         answer: Result<(), Error>,
     },
-    /// What came of a start.
+    /// The outcome of a start.
     Start {
         reply: StartReply,
         answer: Result<Started, Error>,

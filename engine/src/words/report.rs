@@ -1,4 +1,4 @@
-//! What became of a request, and of shards.
+//! The outcome of a request, and of shards.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub(crate) enum Told {
     GivenUp(Vec<i16>),
 }
 
-/// What came of a wait for the end of a workflow.
+/// The outcome of a wait for the end of a workflow.
 #[derive(Debug, Clone)]
 pub enum Waited {
     /// It has ended: how its last run did.

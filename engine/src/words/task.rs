@@ -93,7 +93,7 @@ pub enum WhyStarved {
     NoPollers,
     /// Those that poll it take only the other kind of tasks.
     OtherKind,
-    /// None of those that poll it has had a slot free for [`NO_SLOT_AFTER`].
+    /// None of those that poll it has had a slot free for [`NO_SLOT_AFTER`](crate::limits::NO_SLOT_AFTER).
     NoSlots,
 }
 

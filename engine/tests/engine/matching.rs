@@ -38,11 +38,15 @@ impl fmt::Debug for Directory {
 }
 
 impl Peers for Directory {
-    fn send(&self, address: &str, letter: String) -> BoxFuture<'static, Result<String, Unreached>> {
+    fn send(
+        &self,
+        address: &str,
+        request: String,
+    ) -> BoxFuture<'static, Result<String, Unreached>> {
         let engine = self.0.lock().unwrap().get(address).cloned();
         async move {
             let engine = engine.ok_or_else(|| Unreached("not there yet".to_owned()))?;
-            let answer = engine.answer_peer(&letter).await;
+            let answer = engine.answer_peer(&request).await;
             answer.map_err(|error| Unreached(error.to_string()))
         }
         .boxed()

@@ -1,4 +1,4 @@
-//! What became of a child.
+//! The outcome of a child.
 
 use crate::{
     decide::{Decision, Rejection, draft::Draft},

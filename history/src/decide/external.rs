@@ -1,4 +1,4 @@
-//! What became of signals and cancellations that this workflow sent to others.
+//! The outcome of signals and cancellations that this workflow sent to others.
 
 use crate::{
     decide::{Decision, Rejection, draft::Draft},

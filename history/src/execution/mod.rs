@@ -17,13 +17,13 @@ mod run;
 
 mod attempts;
 mod deadline;
-mod debts;
 mod effect;
 mod facts;
 mod next_task;
 mod outstanding;
 mod requests;
 mod transient;
+mod undelivered;
 
 mod apply;
 mod corrupt;

@@ -8,16 +8,16 @@ use crate::{
 };
 
 impl Execution {
-    /// Returns what a closed run owed others at its close.
-    pub fn debts(&self) -> &[Effect] {
-        &self.debts
+    /// Returns what a closed run had still to deliver at its close.
+    pub fn undelivered(&self) -> &[Effect] {
+        &self.undelivered
     }
 
     /// Returns the effects that are still to be carried out, as far as records tell. Receivers take each twice
-    /// without harm. Of a closed run it is what it owed others at its close.
+    /// without harm. Of a closed run it is what it had still to deliver at its close.
     pub fn outstanding(&self) -> Vec<Effect> {
         if self.close_event.is_some() {
-            return self.debts.to_vec();
+            return self.undelivered.to_vec();
         }
         let task = self
             .workflow_task()

@@ -44,8 +44,8 @@ pub struct Execution {
     pub(super) close_event: Option<Arc<Event>>,
     /// The resets that made it, by their `WorkflowTaskFailed` event: what follows one was begun by the run named with it.
     pub(super) resets: Vec<(EventId, RunId)>,
-    /// What a closed run owed others at its close.
-    pub(super) debts: Box<[Effect]>,
+    /// What a closed run had still to deliver at its close.
+    pub(super) undelivered: Box<[Effect]>,
     pub(super) next_event_id: EventId,
     pub(super) last_event_at: Timestamp,
     /// The latest time of all records: what is recorded next is no earlier.
@@ -94,7 +94,7 @@ impl Execution {
             status: Status::Running,
             close_event: None,
             resets: Vec::new(),
-            debts: Box::default(),
+            undelivered: Box::default(),
             next_event_id: EventId::FIRST,
             last_event_at: Timestamp::default(),
             last_record_at: Timestamp::default(),

@@ -21,7 +21,7 @@ pub(super) const ATTEMPTS: u32 = 3;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Told(pub(super) Vec<Seen>);
 
-/// What became of something that was waited for, and in which turn: the one that this event started.
+/// The outcome of something that was waited for, and in which turn: the one that this event started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Seen {
     pub(super) turn: i64,

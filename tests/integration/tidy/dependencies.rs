@@ -43,19 +43,19 @@ fn history_depends_on_nothing_that_does_io() {
 
 #[test]
 fn the_worker_knows_no_engine_and_nothing_points_back() {
-    let depends = |room: &str, on: &str| {
-        let manifest = fs::read_to_string(root().join(room).join("Cargo.toml")).unwrap();
+    let depends = |of: &str, on: &str| {
+        let manifest = fs::read_to_string(root().join(of).join("Cargo.toml")).unwrap();
         manifest
             .lines()
             .any(|line| line.starts_with(&format!("{on}.workspace")))
     };
-    for (room, on) in [
+    for (of, on) in [
         ("worker", "engine"),
         ("worker", "coreason"),
         ("engine", "worker"),
         ("engine", "coreason"),
         ("history", "engine"),
     ] {
-        assert!(!depends(room, on), "{room} may not depend on {on}");
+        assert!(!depends(of, on), "{of} may not depend on {on}");
     }
 }

@@ -57,7 +57,7 @@ pub(crate) enum Stage {
     Recorded(Arc<Event>),
 }
 
-/// What became of an operation.
+/// The outcome of an operation.
 #[derive(Debug, Clone)]
 pub(crate) enum Done {
     /// This event.

@@ -147,7 +147,7 @@ impl Owner {
             return;
         };
         if let (Seat::Elsewhere(borrowed), false) = (&mut worker.seat, keeps) {
-            borrowed.owed.add(kind, 1);
+            borrowed.withheld.add(kind, 1);
         }
         self.worker_answered(session, answer);
     }

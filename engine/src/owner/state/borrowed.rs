@@ -12,7 +12,7 @@ pub(crate) struct Borrowed {
     /// The fewest that were free since the last look: nobody needed those.
     pub(crate) least_free: Slots,
     /// Slots of answered tasks that were not lent on: they are not free when the answer is handled.
-    pub(crate) owed: Slots,
+    pub(crate) withheld: Slots,
 }
 
 impl Borrowed {
@@ -20,7 +20,7 @@ impl Borrowed {
         Self {
             member,
             least_free: Slots::default(),
-            owed: Slots::default(),
+            withheld: Slots::default(),
         }
     }
 
@@ -32,6 +32,6 @@ impl Borrowed {
 
     /// Says whether the slot of a task that is over may be used again.
     pub(crate) fn keeps(&mut self, kind: Kind) -> bool {
-        self.owed.take(kind, 1) == 0
+        self.withheld.take(kind, 1) == 0
     }
 }

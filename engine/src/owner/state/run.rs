@@ -146,10 +146,10 @@ impl Run {
         run.execution = loaded.execution;
         run.bytes = loaded.bytes;
         run.open_row = loaded.open_row;
-        if loaded.owes {
+        if loaded.in_outbox {
             run.deliveries.outbox = Outbox::Kept;
             // Which of them were delivered before is not known.
-            run.deliveries.undelivered = run.execution.debts().to_vec();
+            run.deliveries.undelivered = run.execution.undelivered().to_vec();
         }
         run
     }
@@ -235,7 +235,7 @@ impl Run {
             starts: Vec::new(),
             closes: Vec::new(),
             open: None,
-            owes: None,
+            outbox: None,
         }
     }
 
@@ -306,7 +306,7 @@ impl Run {
             });
             if !self.deliveries.undelivered.is_empty() {
                 self.deliveries.outbox = Outbox::Kept;
-                item.owes = Some(run_id);
+                item.outbox = Some(run_id);
             }
         }
         bytes

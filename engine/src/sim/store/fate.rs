@@ -1,4 +1,4 @@
-//! What became of a batch whose answer was lost.
+//! The outcome of a batch whose answer was lost.
 
 use foldhash::HashSet;
 use history::RunId;
@@ -48,7 +48,7 @@ pub(super) struct Lost {
 }
 
 impl Memory {
-    /// Ends the session of a slot and finds out what became of its batch, as one statement of the server.
+    /// Ends the session of a slot and finds out the outcome of its batch, as one statement of the server.
     pub(super) async fn find_fate(self, lost: Lost) -> Result<Found, Error> {
         let session = Session::Fate(lost.term.owner, lost.slot);
         let backend = self.state().open_backend(Some(session));

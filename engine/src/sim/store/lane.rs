@@ -18,7 +18,7 @@ use super::{
 };
 use crate::store::{
     Connection, Term,
-    commit::{Conflicts, Item, NotCommitted, Settled},
+    commit::{Conflicts, Item, NotCommitted, OutboxRow},
 };
 
 type Reply = oneshot::Sender<Result<Conflicts, NotCommitted>>;
@@ -29,7 +29,7 @@ struct Batch {
     term: Term,
     number: i64,
     items: Vec<Item>,
-    settled: Vec<Settled>,
+    delivered: Vec<OutboxRow>,
 }
 
 pub(super) struct Lane {
@@ -54,7 +54,7 @@ impl Connection for Lane {
         &'a self,
         batch: i64,
         items: &'a [Item],
-        settled: &'a [Settled],
+        delivered: &'a [OutboxRow],
     ) -> BoxFuture<'a, Result<Conflicts, NotCommitted>> {
         let (reply, answer) = oneshot::channel();
         let request = Batch {
@@ -63,7 +63,7 @@ impl Connection for Lane {
             term: self.term,
             number: batch,
             items: items.to_vec(),
-            settled: settled.to_vec(),
+            delivered: delivered.to_vec(),
         };
         tokio::spawn(self.memory.clone().serve(request, reply));
         async move {
@@ -167,8 +167,8 @@ impl Memory {
                 let key = (batch.term.owner, batch.slot, batch.number);
                 state.batch_log.insert(key);
                 state.committed.insert(key);
-                for settled in &batch.settled {
-                    state.outbox.remove(&settled.run_id);
+                for delivered in &batch.delivered {
+                    state.outbox.remove(&delivered.run_id);
                 }
                 Some(Ok(Conflicts(lost)))
             }

@@ -115,7 +115,7 @@ pub(in crate::sim) struct State {
     /// How many shards were given to another member, and how many requests went to one.
     pub(in crate::sim) given: u64,
     pub(in crate::sim) sent: u64,
-    /// How many letters the members have posted, with those that got lost.
+    /// How many requests the members have posted, with those that got lost.
     pub(in crate::sim) posted: u64,
     /// How many statements the members have sent, but for batches.
     pub(in crate::sim) statements: u64,
@@ -353,7 +353,7 @@ impl State {
                     execution.closed = true;
                 }
             }
-            self.outbox.extend(item.owes);
+            self.outbox.extend(item.outbox);
             if let Some(OpenChange { run_id, row }) = item.open {
                 if let Some(OpenRow::Parked(due)) = row {
                     self.checks.parked(run_id, due)?;
@@ -381,7 +381,7 @@ impl State {
                 OpenRow::Parked(due) => due.map(|at| at.0),
                 OpenRow::Hot => None,
             }),
-            owes: self.outbox.contains(&run_id),
+            in_outbox: self.outbox.contains(&run_id),
         })
     }
 

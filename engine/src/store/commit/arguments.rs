@@ -31,7 +31,7 @@ pub(super) fn of<'a>(
         gone,
         attempts,
         over,
-        settled,
+        delivered,
     } = columns;
     [
         named("slot_n", &fence.slot),
@@ -85,7 +85,7 @@ pub(super) fn of<'a>(
         named("over_shards", &over.shard),
         named("over_run_ids", &over.run_id),
         named("over_event_ids", &over.event_id),
-        named("settled_shards", &settled.shard),
-        named("settled_run_ids", &settled.run_id),
+        named("delivered_shards", &delivered.shard),
+        named("delivered_run_ids", &delivered.run_id),
     ]
 }

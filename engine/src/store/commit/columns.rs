@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     column::Column,
-    item::{CloseRow, HistoryRow, Item, OpenChange, OpenRow, Settled, StartRow},
+    item::{CloseRow, HistoryRow, Item, OpenChange, OpenRow, OutboxRow, StartRow},
 };
 
 /// Items as the columns of their groups.
@@ -23,7 +23,7 @@ pub(super) struct Columns<'a> {
     pub(super) outbox: Outbox,
     pub(super) attempts: Attempts<'a>,
     pub(super) over: Over,
-    pub(super) settled: Runs,
+    pub(super) delivered: Runs,
 }
 
 #[derive(Default)]
@@ -109,7 +109,7 @@ pub(super) struct Runs {
 }
 
 impl<'a> Columns<'a> {
-    pub(super) fn of(items: &'a [Item], settled: &[Settled]) -> Self {
+    pub(super) fn of(items: &'a [Item], delivered: &[OutboxRow]) -> Self {
         let mut columns = Self::default();
         // What a start in this batch must win for the other rows of its workflow to be written.
         let mut claims: HashMap<(i16, &str), Uuid> = HashMap::default();
@@ -141,8 +141,8 @@ impl<'a> Columns<'a> {
                 None => columns.gone.push(open.shard, run_id),
             }
         }
-        for run in settled {
-            columns.settled.push(run.shard, run.run_id);
+        for run in delivered {
+            columns.delivered.push(run.shard, run.run_id);
         }
         columns
     }
@@ -159,7 +159,7 @@ impl<'a> Columns<'a> {
         for close in &item.closes {
             self.closes.push(item.shard, close);
         }
-        if let Some(run_id) = item.owes {
+        if let Some(run_id) = item.outbox {
             self.outbox.push(item.shard, run_id, claim);
         }
     }

@@ -68,9 +68,9 @@ pub struct Part {
     pub number: u64,
 }
 
-/// A run whose debts are all paid: its row of `outbox` may go.
+/// A row of `outbox` that may go: all of the run is delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Settled {
+pub struct OutboxRow {
     pub shard: i16,
     pub run_id: RunId,
 }
@@ -90,8 +90,8 @@ pub struct Item {
     pub starts: Vec<StartRow>,
     pub closes: Vec<CloseRow>,
     pub open: Option<OpenChange>,
-    /// This run closes and owes others something.
-    pub owes: Option<RunId>,
+    /// This run closes and has something to deliver to others: it gets a row in `outbox`.
+    pub outbox: Option<RunId>,
 }
 
 impl Item {

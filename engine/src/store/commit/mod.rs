@@ -23,7 +23,7 @@ use crate::limits::{COMMIT_LOCK_WAIT, LEASE};
 use arguments::Fence;
 use columns::Columns;
 pub use item::{
-    AttemptRow, CloseRow, HistoryRow, Item, OpenChange, OpenRow, Part, Settled, StartRow,
+    AttemptRow, CloseRow, HistoryRow, Item, OpenChange, OpenRow, OutboxRow, Part, StartRow,
 };
 pub use outcome::Conflicts;
 pub(crate) use outcome::NotCommitted;
@@ -76,9 +76,9 @@ impl Connection {
         &self,
         batch: i64,
         items: &[Item],
-        settled: &[Settled],
+        delivered: &[OutboxRow],
     ) -> Result<Conflicts, tokio_postgres::Error> {
-        let columns = Columns::of(items, settled);
+        let columns = Columns::of(items, delivered);
         let arguments = call::values(arguments::of(&self.fence, &batch, &columns));
         let kept = self.client.query_one(&self.commit, &arguments).await?;
         let kept: Option<Vec<Uuid>> = kept.get(0);
@@ -94,9 +94,9 @@ impl super::Connection for Connection {
         &'a self,
         batch: i64,
         items: &'a [Item],
-        settled: &'a [Settled],
+        delivered: &'a [OutboxRow],
     ) -> BoxFuture<'a, Result<Conflicts, NotCommitted>> {
-        self.commit(batch, items, settled)
+        self.commit(batch, items, delivered)
             .map_err(NotCommitted::judged)
             .boxed()
     }

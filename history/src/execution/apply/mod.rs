@@ -103,7 +103,7 @@ impl Execution {
         if let Some(completed) = completed {
             self.follows_completion(completed)?;
         }
-        let debts = self.debts_at(event, completed);
+        let undelivered = self.undelivered_at(event, completed);
         // Nothing that was pending can happen any more; who asks about a closed run reads its history.
         let mut closed = Self::new(self.namespace.clone(), self.run_id);
         if let Some(started) = self.started.take() {
@@ -126,7 +126,7 @@ impl Execution {
         closed.pending_bytes += closed.cancel_reason().map_or(0, str::len);
         closed.signals = self.signals;
         closed.upserted = self.upserted.take();
-        closed.debts = debts.into();
+        closed.undelivered = undelivered.into();
         *self = closed;
         Ok(())
     }

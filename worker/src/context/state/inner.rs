@@ -156,7 +156,7 @@ impl Inner {
             .map_or_else(Vec::new, |refers_to| self.answered(refers_to, event)))
     }
 
-    /// Takes in what became of something that the code asked for.
+    /// Takes in the outcome of something that the code asked for.
     fn answered(&mut self, refers_to: RefersTo, event: &Arc<Event>) -> Vec<Waker> {
         match refers_to.subject {
             Subject::Activity

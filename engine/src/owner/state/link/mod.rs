@@ -32,7 +32,7 @@ pub(crate) struct Names<'a> {
     pub(crate) to: Uuid,
 }
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Debug)]
 pub(crate) enum Taken {
     /// It is new. If `anew`, the other side had given this one up before.

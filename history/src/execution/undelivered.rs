@@ -1,4 +1,4 @@
-//! What a run that closes still owes others.
+//! What a run that closes has still to deliver to others.
 
 use super::{child_workflow::ChildState, run::Execution};
 use crate::{
@@ -13,7 +13,7 @@ impl Execution {
     /// not answered, and the outcome to its parent. A child that is not known to have started is started and then closed, for its
     /// start may be on its way and arrive at any time: started again by the same request it is the same child. One that was asked
     /// for by the completion whose command closes the run was never sent for; it starts only if it is to live on.
-    pub(super) fn debts_at(&self, closed: &Event, completed: Option<EventId>) -> Vec<Effect> {
+    pub(super) fn undelivered_at(&self, closed: &Event, completed: Option<EventId>) -> Vec<Effect> {
         let asked_now = |child: &ChildState| {
             Some(child.attributes().workflow_task_completed_event_id) == completed
         };
