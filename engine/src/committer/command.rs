@@ -2,10 +2,7 @@
 
 use history::WorkflowId;
 
-use crate::{
-    store::commit::{Item, OutboxRow},
-    words::Answer,
-};
+use crate::{store::RunRef, store::commit::Item, words::Answer};
 
 /// What an owner sends its committer.
 #[derive(Debug)]
@@ -13,7 +10,7 @@ pub(crate) enum Command {
     /// Commit this.
     Commit(Item),
     /// Delete a row of `outbox` with some later batch.
-    Delivered(OutboxRow),
+    Delivered(RunRef),
     /// Give this back when a batch that began after it was sent has found that this member is still one.
     Confirm(Answer),
     /// The owner has dropped the folding whose item was not written; nothing more of it comes.
@@ -26,9 +23,9 @@ pub(crate) struct Outcome {
     /// Written, in order.
     pub(crate) committed: Vec<Item>,
     /// Gone from `outbox`.
-    pub(crate) delivered: Vec<OutboxRow>,
+    pub(crate) delivered: Vec<RunRef>,
     /// To go from there later: another session keeps a lock.
-    pub(super) put_off: Vec<OutboxRow>,
+    pub(super) put_off: Vec<RunRef>,
     /// Whether another session keeps a whole table that every workflow needs, if that was asked.
     pub(super) blocked: Option<bool>,
     /// What may be told: this member was still one.

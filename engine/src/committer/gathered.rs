@@ -13,7 +13,8 @@ use crate::{
         suspects::{Suspects, Suspicion},
     },
     limits::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, GATHER_ITEMS},
-    store::commit::{Item, OutboxRow},
+    store::RunRef,
+    store::commit::Item,
     words::Answer,
 };
 
@@ -24,7 +25,7 @@ pub(crate) const HOUSEWORK_AFTER: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(super) items: Vec<Item>,
-    pub(super) delivered: Vec<OutboxRow>,
+    pub(super) delivered: Vec<RunRef>,
     /// What may be told when it is.
     pub(super) answers: Vec<Answer>,
     /// Somebody kept a lock that its only workflow needs, or what was put off: whether it still does is looked at shortly.
@@ -52,10 +53,10 @@ impl Batch {
 #[derive(Default)]
 pub(crate) struct Gathered {
     pub(super) pending: VecDeque<Item>,
-    pub(super) delivered: Vec<OutboxRow>,
+    pub(super) delivered: Vec<RunRef>,
     pub(super) answers: Vec<Answer>,
     /// What was put off goes by itself then: a lock kept the batch waiting with which it went.
-    pub(super) put_off: Vec<OutboxRow>,
+    pub(super) put_off: Vec<RunRef>,
     pub(super) put_off_until: Option<Instant>,
     /// The workflows in a batch under way.
     pub(super) busy: HashSet<Workflow>,
@@ -287,7 +288,7 @@ mod tests {
         });
         gathered.dead.clear();
         gather(&mut gathered, 0..4);
-        gathered.delivered.push(OutboxRow {
+        gathered.delivered.push(RunRef {
             shard: 0,
             run_id: RunId(uuid::Uuid::nil()),
         });

@@ -15,9 +15,10 @@ use crate::{
     },
     limits::{BATCH_ATTEMPTS_MAX, BATCH_RESENDS_MAX, ITEM_RESENDS_MAX, LOCK_LOOK, LOCK_LOOKS_MAX},
     progress::Progress,
+    store::RunRef,
     store::{
         self, Connection, Store, Term,
-        commit::{Item, NotCommitted, OutboxRow},
+        commit::{Item, NotCommitted},
         fate::Fate,
     },
 };
@@ -195,7 +196,7 @@ impl Lane {
     async fn commit_part(
         &mut self,
         items: &[Item],
-        delivered: &[OutboxRow],
+        delivered: &[RunRef],
         resends: u32,
     ) -> Result<Result<HashSet<RunId>, Refusal>, Lost> {
         let (mut attempt, mut locked) = (1, 0);

@@ -32,6 +32,7 @@ use crate::{
     store::{
         self, Session, Store, Term,
         ownership::{Placed, Seen, View},
+        view::Move,
     },
     words::Told,
 };
@@ -167,12 +168,15 @@ impl<'a> Members<'a> {
             }
             Told::GivenUp(shards) => {
                 let targets = self.live();
-                let moves: Vec<(i16, Uuid)> = shards
+                let moves: Vec<Move> = shards
                     .iter()
-                    .filter_map(|shard| Some((*shard, placement::member_of(*shard, &targets)?)))
-                    .filter(|(_, member)| *member != self.term.owner)
+                    .filter_map(|shard| {
+                        let to = placement::member_of(*shard, &targets)?;
+                        Some(Move { shard: *shard, to })
+                    })
+                    .filter(|moves| moves.to != self.term.owner)
                     .collect();
-                let mut heirs: Vec<Uuid> = moves.iter().map(|(_, heir)| *heir).collect();
+                let mut heirs: Vec<Uuid> = moves.iter().map(|moves| moves.to).collect();
                 heirs.sort_unstable();
                 heirs.dedup();
                 tracing::info!(shards = moves.len(), "shards go to other members");
@@ -188,7 +192,7 @@ impl<'a> Members<'a> {
 
     /// Gives shards to others. That somebody keeps a lock for a while ends no membership: it is asked for again as long as the lease is
     /// renewed, which is done meanwhile.
-    async fn give(&mut self, moves: &[(i16, Uuid)]) -> Result<(), Ended> {
+    async fn give(&mut self, moves: &[Move]) -> Result<(), Ended> {
         // There are two locks to wait for, and then the answer has to come in time.
         let wait = (self.expiry / 4).min(LOCK_WAIT_MAX);
         loop {

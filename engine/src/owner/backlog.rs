@@ -11,7 +11,7 @@ use crate::{
         Owner,
         state::{backlog::Left, reading::Cause, task_place::TaskPlace},
     },
-    store::commit::OpenRow,
+    store::{RunRef, commit::OpenRow},
     words::{Kind, QueueKey},
 };
 
@@ -68,8 +68,11 @@ impl Owner {
             .queues
             .waiting(queue, kind)
             .take(READ_BATCH)
-            .filter_map(|run_id| Some((left.get(&run_id)?.shard, run_id)))
-            .filter(|(_, run_id)| !self.reading.is_asked(*run_id))
+            .filter_map(|run_id| {
+                let shard = left.get(&run_id)?.shard;
+                Some(RunRef { shard, run_id })
+            })
+            .filter(|run| !self.reading.is_asked(run.run_id))
             .take(most)
             .collect();
         // Its worker has room: that is how the memory comes free again. So it need not wait, but is little when memory is short.

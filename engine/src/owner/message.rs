@@ -14,7 +14,7 @@ use crate::{
     owner::state::{histories::Wanted, reading::Cause},
     peers::{Batch, Number, PeerAnswer, Receipt},
     store::{
-        self,
+        self, RunRef,
         load::{Due, Loaded, Ns, Part, Window},
     },
     words::{Asked, Key, Op, SessionId, StartReply, Untaken},
@@ -61,7 +61,7 @@ pub(crate) enum Message {
     /// Which runs of these shards are to be folded.
     Hot {
         shards: Vec<i16>,
-        runs: Vec<(i16, RunId)>,
+        runs: Vec<RunRef>,
     },
     /// These shards are to go to other members.
     GiveUp {
@@ -100,7 +100,7 @@ pub(crate) enum Message {
     Read {
         read: u64,
         cause: Cause,
-        asked: Vec<(i16, RunId)>,
+        asked: Vec<RunRef>,
         part: Result<Part, store::Error>,
     },
     /// Asks which runs have a task that no worker takes.

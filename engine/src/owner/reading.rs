@@ -15,7 +15,7 @@ use crate::{
         state::reading::{Asked, Cause, Deadlines, Reading},
     },
     store::{
-        self,
+        self, RunRef,
         load::{Loaded, Ns, Part},
     },
     words::Key,
@@ -88,12 +88,7 @@ impl Owner {
 
     /// Reads runs of shards that are here, which are not in memory and not being read, up to so many stored bytes; says whether there are
     /// any. Nobody reads nothing: that is answered at once, and whoever asked again then would never end.
-    pub(super) fn read_all(
-        &mut self,
-        mut asked: Vec<(i16, RunId)>,
-        cause: Cause,
-        bytes: u64,
-    ) -> bool {
+    pub(super) fn read_all(&mut self, mut asked: Vec<RunRef>, cause: Cause, bytes: u64) -> bool {
         let Reading {
             asked: reading,
             latest,
@@ -101,7 +96,7 @@ impl Owner {
         } = &mut self.reading;
         *latest += 1;
         let read = *latest;
-        asked.retain(|(shard, run_id)| {
+        asked.retain(|RunRef { shard, run_id }| {
             let shard = *shard;
             let wanted = self.shards.has(shard) && !self.runs.contains_key(run_id);
             match reading.entry(*run_id) {
@@ -150,7 +145,7 @@ impl Owner {
         &mut self,
         read: u64,
         cause: Cause,
-        mut asked: Vec<(i16, RunId)>,
+        mut asked: Vec<RunRef>,
         part: Result<Part, store::Error>,
     ) {
         match part {
@@ -158,9 +153,9 @@ impl Owner {
                 let rest = asked.split_off(looked.min(asked.len()));
                 self.come_in(read, cause, runs);
                 // Those are gone, or can't be folded.
-                for (_, run_id) in asked {
-                    if self.reading.is_done(read, run_id) {
-                        self.is_not_there(run_id);
+                for run in asked {
+                    if self.reading.is_done(read, run.run_id) {
+                        self.is_not_there(run.run_id);
                     }
                 }
                 self.ask_later(read, cause, rest);
@@ -171,12 +166,12 @@ impl Owner {
                     "runs can't be read together; reading each by itself"
                 );
                 let alone = matches!(cause, Cause::Alone);
-                for (shard, run_id) in asked {
-                    if self.reading.is_done(read, run_id) {
+                for run in asked {
+                    if self.reading.is_done(read, run.run_id) {
                         if alone {
-                            self.is_not_there(run_id);
+                            self.is_not_there(run.run_id);
                         } else {
-                            self.read_all(vec![(shard, run_id)], Cause::Alone, 0);
+                            self.read_all(vec![run], Cause::Alone, 0);
                         }
                     }
                 }
@@ -221,14 +216,14 @@ impl Owner {
 
     /// Runs that were asked for had no room in one read: they are asked for again. Whatever they were read for, one may have come to be due
     /// meanwhile; the places of others in their queues wait for them.
-    fn ask_later(&mut self, read: u64, cause: Cause, mut rest: Vec<(i16, RunId)>) {
-        rest.retain(|(_, run_id)| self.reading.is_done(read, *run_id));
+    fn ask_later(&mut self, read: u64, cause: Cause, mut rest: Vec<RunRef>) {
+        rest.retain(|run| self.reading.is_done(read, run.run_id));
         #[cfg(test)]
         if matches!(cause, Cause::Queue) && crate::sim::planted::forgets_deadlines() {
             return;
         }
-        for (_, run_id) in &rest {
-            self.parked.wake(*run_id);
+        for run in &rest {
+            self.parked.wake(run.run_id);
         }
         if matches!(cause, Cause::TakeOver) {
             self.shards.fold_later(rest);

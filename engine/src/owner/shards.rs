@@ -17,6 +17,7 @@ use crate::{
             shards::{Folding, Leaving, Place, index},
         },
     },
+    store::RunRef,
     words::{Op, Told},
 };
 
@@ -112,7 +113,7 @@ impl Owner {
     }
 
     /// Serves shards that have come here. Their open runs are folded a little at a time, or when they are asked for.
-    pub(super) fn hot(&mut self, shards: Vec<i16>, runs: Vec<(i16, RunId)>) {
+    pub(super) fn hot(&mut self, shards: Vec<i16>, runs: Vec<RunRef>) {
         for shard in &shards {
             self.shards.put(*shard, Place::Here);
         }

@@ -8,7 +8,7 @@ use crate::{
         Owner,
         state::{deliveries::Outbox, writing::After},
     },
-    store::commit::OutboxRow,
+    store::RunRef,
     words::Undelivered,
 };
 
@@ -35,7 +35,7 @@ impl Owner {
             run.deliveries.undelivered.is_empty() && run.is_durable() && !run.execution.is_open();
         if over && run.deliveries.outbox == Outbox::Kept {
             run.deliveries.outbox = Outbox::Leaving;
-            let delivered = OutboxRow {
+            let delivered = RunRef {
                 shard: run.shard,
                 run_id,
             };

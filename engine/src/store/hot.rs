@@ -1,5 +1,6 @@
 //! Which runs a taker puts to work.
 
+use crate::store::RunRef;
 use futures::TryStreamExt as _;
 use history::{RunId, Timestamp};
 use sqlx::PgPool;
@@ -7,13 +8,13 @@ use uuid::Uuid;
 
 use super::Error;
 
-/// Returns the ids of the runs of these shards that are folded at takeover: open and not parked, or closed and still owing. Open runs
+/// Returns the ids of the runs of these shards that are folded at takeover: open and not parked, or closed with something undelivered. Open runs
 /// that started at or after `open_since` need not have a row in `open_run`.
 pub(crate) async fn select_hot(
     pool: &PgPool,
     shards: &[i16],
     open_since: Timestamp,
-) -> Result<Vec<(i16, RunId)>, Error> {
+) -> Result<Vec<RunRef>, Error> {
     let hot = sqlx::query!(
         r#"SELECT h.shard AS "shard!", h.run_id AS "run_id!"
            FROM (
@@ -37,7 +38,10 @@ pub(crate) async fn select_hot(
         shards,
     )
     .fetch(pool)
-    .map_ok(|row| (row.shard, RunId(row.run_id)));
+    .map_ok(|row| RunRef {
+        shard: row.shard,
+        run_id: RunId(row.run_id),
+    });
     Ok(hot.try_collect().await?)
 }
 

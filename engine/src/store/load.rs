@@ -1,5 +1,6 @@
 //! Reads of runs: one that is cold, or several by their ids.
 
+use crate::store::RunRef;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, RwLock},
@@ -161,11 +162,11 @@ pub(crate) struct Part {
 pub(crate) async fn load_all(
     pool: &PgPool,
     namespaces: &Namespaces,
-    asked: &[(i16, RunId)],
+    asked: &[RunRef],
     bytes: u64,
 ) -> Result<Part, Error> {
-    let shards: Vec<i16> = asked.iter().map(|(shard, _)| *shard).collect();
-    let run_ids: Vec<Uuid> = asked.iter().map(|(_, run_id)| run_id.0).collect();
+    let shards: Vec<i16> = asked.iter().map(|run| run.shard).collect();
+    let run_ids: Vec<Uuid> = asked.iter().map(|run| run.run_id.0).collect();
     let most = i64::try_from(bytes).unwrap_or(i64::MAX);
     let mut rows = select_part(pool, &shards, &run_ids, most).await?;
     let before = rows.len().checked_sub(2).map_or(0, |n| rows[n].bytes);

@@ -1,5 +1,6 @@
 //! The tables `member`, `former_member` and `slot`: who is a member, and until when.
 
+use crate::store::Joined;
 use std::time::Duration;
 
 use history::Timestamp;
@@ -36,7 +37,7 @@ pub(crate) async fn join(
     member: Uuid,
     address: &str,
     lease: Duration,
-) -> Result<(i64, Timestamp), Error> {
+) -> Result<Joined, Error> {
     use sqlx::Connection as _;
     let mut transaction = connection.begin().await?;
     let epoch = sqlx::query_scalar!(
@@ -65,7 +66,13 @@ pub(crate) async fn join(
     .await?;
     claim(&mut transaction, member).await?;
     transaction.commit().await?;
-    Ok((epoch, Timestamp(open_since)))
+    Ok(Joined {
+        term: Term {
+            owner: member,
+            epoch,
+        },
+        open_since: Timestamp(open_since),
+    })
 }
 
 /// Renews the lease, writes since when open runs may have no row in `open_run`, and returns the database's time; `None` when the

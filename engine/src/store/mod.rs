@@ -29,6 +29,7 @@ pub(crate) mod partition;
 mod pooler;
 pub(crate) mod postgres;
 mod reach;
+mod run_ref;
 pub(crate) mod secret;
 pub(crate) mod session;
 pub(crate) mod sqlstate;
@@ -36,11 +37,12 @@ mod term;
 mod terminate;
 mod told;
 mod traits;
-mod view;
+pub(crate) mod view;
 mod way;
 
 pub use error::Error;
-pub(crate) use term::Term;
+pub use run_ref::RunRef;
+pub(crate) use term::{Joined, Term};
 pub(crate) use traits::{Answer, Connection, Session, Store};
 
 /// Says in words which database a URL means: its name, its servers and the user, not the password.

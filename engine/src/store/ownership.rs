@@ -1,5 +1,6 @@
 //! The tables `cluster` and `shard_owner`: who may write what.
 
+use crate::store::view::Move;
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgTransaction};
@@ -51,7 +52,7 @@ pub(crate) async fn claim_free(connection: &mut PgConnection, term: Term) -> Res
 pub(crate) async fn give(
     connection: &mut PgConnection,
     term: Term,
-    moves: &[(i16, Uuid)],
+    moves: &[Move],
     wait: Duration,
 ) -> Result<(), Error> {
     use sqlx::Connection as _;
@@ -71,9 +72,10 @@ pub(crate) async fn give(
 async fn update_owners(
     transaction: &mut PgTransaction<'_>,
     from: Uuid,
-    moves: &[(i16, Uuid)],
+    moves: &[Move],
 ) -> Result<(), Error> {
-    let (shards, members): (Vec<i16>, Vec<Uuid>) = moves.iter().copied().unzip();
+    let shards: Vec<i16> = moves.iter().map(|moves| moves.shard).collect();
+    let members: Vec<Uuid> = moves.iter().map(|moves| moves.to).collect();
     sqlx::query!(
         "UPDATE shard_owner s
          SET member = heir.id, open_since = least(s.open_since, giver.open_since)
@@ -104,9 +106,12 @@ pub(super) async fn hand_on(
     let shards = sqlx::query_scalar!("SELECT shard FROM shard_owner WHERE member = $1", member)
         .fetch_all(&mut **transaction)
         .await?;
-    let moves: Vec<(i16, Uuid)> = shards
+    let moves: Vec<Move> = shards
         .into_iter()
-        .filter_map(|shard| Some((shard, placement::member_of(shard, &heirs)?)))
+        .filter_map(|shard| {
+            let to = placement::member_of(shard, &heirs)?;
+            Some(Move { shard, to })
+        })
         .collect();
     update_owners(transaction, member, &moves).await?;
     sqlx::query!(

@@ -1,5 +1,8 @@
 //! The store in Postgres: what [`Store`] asks for, done by the queries of the files beside this one.
 
+use crate::store::Joined;
+use crate::store::RunRef;
+use crate::store::view::Move;
 use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, future::BoxFuture};
@@ -10,7 +13,7 @@ use uuid::Uuid;
 use super::{
     Answer, Error, Store, Term,
     acknowledged::{Acknowledged, Witness},
-    commit::{self, Conflicts, Item, NotCommitted, OutboxRow},
+    commit::{self, Conflicts, Item, NotCommitted},
     connect::Address,
     events,
     fate::{self, Fate, Lost},
@@ -72,7 +75,7 @@ impl Store for Postgres {
         load::load(&self.reads, namespace, shard, workflow_id, run_id).boxed()
     }
 
-    fn load_all<'a>(&'a self, asked: &'a [(i16, RunId)], bytes: u64) -> Answer<'a, Part> {
+    fn load_all<'a>(&'a self, asked: &'a [RunRef], bytes: u64) -> Answer<'a, Part> {
         load::load_all(&self.reads, &self.namespaces, asked, bytes).boxed()
     }
 
@@ -80,11 +83,7 @@ impl Store for Postgres {
         events::history_page(&self.reads, shard, run_id, EventId::NONE, usize::MAX).boxed()
     }
 
-    fn hot<'a>(
-        &'a self,
-        shards: &'a [i16],
-        open_since: Timestamp,
-    ) -> Answer<'a, Vec<(i16, RunId)>> {
+    fn hot<'a>(&'a self, shards: &'a [i16], open_since: Timestamp) -> Answer<'a, Vec<RunRef>> {
         hot::select_hot(&self.reads, shards, open_since).boxed()
     }
 
@@ -119,7 +118,7 @@ impl Store for Postgres {
         .boxed()
     }
 
-    fn give(&self, term: Term, moves: Vec<(i16, Uuid)>, wait: Duration) -> Answer<'_, ()> {
+    fn give(&self, term: Term, moves: Vec<Move>, wait: Duration) -> Answer<'_, ()> {
         async move { ownership::give(&mut *self.control.acquire().await?, term, &moves, wait).await }
             .boxed()
     }
@@ -224,7 +223,7 @@ impl super::Connection for Lane {
         &'a self,
         batch: i64,
         items: &'a [Item],
-        delivered: &'a [OutboxRow],
+        delivered: &'a [RunRef],
     ) -> BoxFuture<'a, Result<Conflicts, NotCommitted>> {
         if let Err(failed_over) = self.since.check() {
             // Nothing is sent to a server that was replaced; the latest one is asked what it holds.
@@ -289,7 +288,7 @@ impl super::Session for Session {
         member: Uuid,
         address: &'a str,
         lease: Duration,
-    ) -> Answer<'a, (i64, Timestamp)> {
+    ) -> Answer<'a, Joined> {
         async move {
             let mut control = self.control.acquire().await?;
             if let Some(known) = self.witness.known() {
@@ -298,12 +297,8 @@ impl super::Session for Session {
                 known.compare(&held);
             }
             let joined = membership::join(&mut control, member, address, lease).await?;
-            let term = Term {
-                owner: member,
-                epoch: joined.0,
-            };
             self.witness
-                .joined(term, &membership::held(&mut control, member).await?);
+                .joined(joined.term, &membership::held(&mut control, member).await?);
             self.since.check()?;
             Ok(joined)
         }

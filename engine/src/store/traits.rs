@@ -1,5 +1,8 @@
 //! What the engine asks of a store.
 
+use crate::store::Joined;
+use crate::store::RunRef;
+use crate::store::view::Move;
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
@@ -8,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Error, Term,
-    commit::{Conflicts, Item, NotCommitted, OutboxRow},
+    commit::{Conflicts, Item, NotCommitted},
     fate::Fate,
     load::{Due, Loaded, Ns, Part, Window},
     ownership::View,
@@ -29,13 +32,12 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     ) -> Answer<'a, Option<Loaded>>;
     /// Returns runs by their ids, in that order, as many as have so many stored bytes together, and the first whatever it has. Those
     /// that are not there are left out.
-    fn load_all<'a>(&'a self, asked: &'a [(i16, RunId)], bytes: u64) -> Answer<'a, Part>;
+    fn load_all<'a>(&'a self, asked: &'a [RunRef], bytes: u64) -> Answer<'a, Part>;
     /// Returns all durable events of a run.
     fn events(&self, shard: i16, run_id: RunId) -> Answer<'_, Vec<Arc<Event>>>;
-    /// Returns the ids of the runs of these shards that a taker puts to work: open and not parked, or closed and still owing. Open runs
+    /// Returns the ids of the runs of these shards that a taker puts to work: open and not parked, or closed with something undelivered. Open runs
     /// that started at or after `open_since` need not have a row in `open_run`.
-    fn hot<'a>(&'a self, shards: &'a [i16], open_since: Timestamp)
-    -> Answer<'a, Vec<(i16, RunId)>>;
+    fn hot<'a>(&'a self, shards: &'a [i16], open_since: Timestamp) -> Answer<'a, Vec<RunRef>>;
     /// Returns the next parked runs that are due, in the order of their deadlines, at most [`PARKED_PAGE`] of them.
     ///
     /// [`PARKED_PAGE`]: crate::limits::PARKED_PAGE
@@ -51,7 +53,7 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// `by` is no member.
     fn fence(&self, member: Uuid, by: Term) -> Answer<'_, ()>;
     /// Gives shards of this member to others, those that are members still. Waits for each lock no longer than `wait`.
-    fn give(&self, term: Term, moves: Vec<(i16, Uuid)>, wait: Duration) -> Answer<'_, ()>;
+    fn give(&self, term: Term, moves: Vec<Move>, wait: Duration) -> Answer<'_, ()>;
     /// Takes the shards that nobody owns.
     fn claim(&self, term: Term) -> Answer<'_, ()>;
     /// Notes that shards of this member are folded, and accounted for by what it last wrote as `open_since`.
@@ -77,14 +79,13 @@ pub(crate) trait Session: Send {
     fn try_lock(&mut self, member: Uuid) -> Answer<'_, bool>;
     /// Lets a member's lock go.
     fn unlock(&mut self, member: Uuid) -> Answer<'_, ()>;
-    /// Becomes a member, and the owner of what nobody owns. Returns the epoch, and since when this member's open runs may have no
-    /// row in `open_run`.
+    /// Becomes a member, and the owner of what nobody owns.
     fn join<'a>(
         &'a mut self,
         member: Uuid,
         address: &'a str,
         lease: Duration,
-    ) -> Answer<'a, (i64, Timestamp)>;
+    ) -> Answer<'a, Joined>;
     /// Renews the lease and returns the database's time; `None` when this is no member any more.
     fn renew(
         &mut self,
@@ -103,7 +104,7 @@ pub(crate) trait Connection: Send + Sync {
         &'a self,
         batch: i64,
         items: &'a [Item],
-        delivered: &'a [OutboxRow],
+        delivered: &'a [RunRef],
     ) -> BoxFuture<'a, Result<Conflicts, NotCommitted>>;
     /// Waits so long for a lock from now on; as long as ever where nothing is told. What fails is told by the next commit.
     fn wait_for_locks(&self, wait: Option<Duration>) -> BoxFuture<'_, ()>;

@@ -22,6 +22,13 @@ pub(crate) struct Placed {
     pub(crate) open_since: Option<Timestamp>,
 }
 
+/// A shard goes to another member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Move {
+    pub(crate) shard: i16,
+    pub(crate) to: Uuid,
+}
+
 /// Who is there and who owns what.
 #[derive(Debug, Clone)]
 pub(crate) struct View {

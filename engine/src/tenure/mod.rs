@@ -29,7 +29,7 @@ use crate::{
     membership::Membership,
     owner::{self, message::Message},
     peers::PeerClient,
-    store::{self, Session, Store, Term, load::Namespaces},
+    store::{self, Joined, Session, Store, Term, load::Namespaces},
     tenure::{
         lease::{Keeper, NOT_PREPARED, done},
         parts::{Part, Parts},
@@ -88,7 +88,8 @@ impl Tenure {
         let mut session = answered(expiry, self.store.session(owner)).await??;
         // Joining waits for the batches of members that died; nothing of it may wait for ever.
         let limit = self.config.lease.max(LEASE);
-        let (term, open_since) = answered(limit, self.join(&mut *session, owner)).await??;
+        let Joined { term, open_since } =
+            answered(limit, self.join(&mut *session, owner)).await??;
         let view = answered(limit, self.store.look(None)).await??;
         let (shards, shards_since) = members::owned(&view, term.owner);
         tracing::info!(
@@ -219,17 +220,12 @@ impl Tenure {
     }
 
     /// Becomes a member, in the place of those that are dead.
-    async fn join(
-        &self,
-        session: &mut dyn Session,
-        owner: Uuid,
-    ) -> Result<(Term, Timestamp), store::Error> {
+    async fn join(&self, session: &mut dyn Session, owner: Uuid) -> Result<Joined, store::Error> {
         let expiry = members::expiry(self.config.lease);
         session.lock(owner).await?;
-        let (epoch, open_since) = session.join(owner, &self.config.address, expiry).await?;
-        let term = Term { owner, epoch };
-        members::replace_dead(&*self.store, session, term).await?;
-        Ok((term, open_since))
+        let joined = session.join(owner, &self.config.address, expiry).await?;
+        members::replace_dead(&*self.store, session, joined.term).await?;
+        Ok(joined)
     }
 
     /// Renews the lease until two samples of the database's time agree: by one alone that is bad, timers might fire early.

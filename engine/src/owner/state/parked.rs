@@ -8,7 +8,10 @@ use history::{RunId, Timestamp};
 
 use crate::{
     limits::{PARKED_KNOWN_MAX, PARKED_PAGE},
-    store::load::{Due, Window},
+    store::{
+        RunRef,
+        load::{Due, Window},
+    },
 };
 
 /// A run that is not in memory.
@@ -112,14 +115,15 @@ impl Parked {
     }
 
     /// Takes the first of those that are due.
-    pub(crate) fn next_due(&mut self, now: Timestamp, most: usize) -> Vec<(i16, RunId)> {
+    pub(crate) fn next_due(&mut self, now: Timestamp, most: usize) -> Vec<RunRef> {
         let mut due = Vec::new();
         while due.len() < most && self.is_due(now) {
             if let Some((_, run_id)) = self.wakes.pop_first()
                 && let Some(left) = self.left.get(&run_id)
             {
                 self.stored_wakes -= usize::from(left.is_parked);
-                due.push((left.shard, run_id));
+                let shard = left.shard;
+                due.push(RunRef { shard, run_id });
             }
         }
         due
@@ -187,6 +191,13 @@ mod tests {
         }
     }
 
+    fn at(n: i64) -> RunRef {
+        RunRef {
+            shard: 0,
+            run_id: due(n, usize::try_from(n).unwrap()).run_id,
+        }
+    }
+
     /// All before this moment are known.
     fn known_until(at: i64) -> Parked {
         Parked {
@@ -236,7 +247,7 @@ mod tests {
         for n in 1..100_000 {
             parked.leave(due(i64::try_from(n).unwrap(), n), true);
         }
-        assert_eq!(parked.next_due(Timestamp(1), 9), [(0, due(1, 1).run_id)]);
+        assert_eq!(parked.next_due(Timestamp(1), 9), [at(1)]);
         assert_eq!(
             parked.wakes.last(),
             Some(&(Timestamp(1_000_000), due(0, 0).run_id))
@@ -247,20 +258,20 @@ mod tests {
     fn a_run_that_comes_and_goes_is_read_once() {
         let mut parked = known_until(100);
         for _ in 0..10 {
-            parked.forget(due(5, 1).run_id);
-            parked.leave(due(5, 1), false);
+            parked.forget(due(5, 5).run_id);
+            parked.leave(due(5, 5), false);
             // A page that was read before says something else.
-            parked.leave(due(7, 1), true);
-            parked.leave(due(5, 1), true);
+            parked.leave(due(7, 5), true);
+            parked.leave(due(5, 5), true);
         }
         assert_eq!(parked.wakes.len(), 1);
-        assert_eq!(parked.next_due(Timestamp(9), 9), [(0, due(5, 1).run_id)]);
+        assert_eq!(parked.next_due(Timestamp(9), 9), [at(5)]);
         assert_eq!(parked.next_due(Timestamp(9), 9), []);
         // Put off, it is read again.
-        parked.wake(due(5, 1).run_id);
-        parked.wake(due(5, 1).run_id);
-        assert_eq!(parked.next_due(Timestamp(9), 9), [(0, due(5, 1).run_id)]);
-        parked.forget(due(5, 1).run_id);
+        parked.wake(due(5, 5).run_id);
+        parked.wake(due(5, 5).run_id);
+        assert_eq!(parked.next_due(Timestamp(9), 9), [at(5)]);
+        parked.forget(due(5, 5).run_id);
         assert_eq!((parked.left.len(), parked.stored_wakes), (0, 0));
     }
 

@@ -6,7 +6,7 @@ use foldhash::HashMap;
 use history::{RunId, Timestamp};
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::{limits::SHARDS, owner::message::Message};
+use crate::{limits::SHARDS, owner::message::Message, store::RunRef};
 
 /// Where a shard is.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ pub(crate) struct Shards {
 #[derive(Debug)]
 pub(crate) struct Folding {
     pub(crate) shards: Vec<i16>,
-    pub(crate) runs: VecDeque<(i16, RunId)>,
+    pub(crate) runs: VecDeque<RunRef>,
 }
 
 #[derive(Debug)]
@@ -148,7 +148,7 @@ impl Shards {
     }
 
     /// Returns the next runs that are to be folded.
-    pub(crate) fn next_to_fold(&mut self, most: usize) -> Vec<(i16, RunId)> {
+    pub(crate) fn next_to_fold(&mut self, most: usize) -> Vec<RunRef> {
         let Some(Folding { runs, .. }) = self.folding.front_mut() else {
             return Vec::new();
         };
@@ -157,7 +157,7 @@ impl Shards {
     }
 
     /// Takes runs back that are to be folded next.
-    pub(crate) fn fold_later(&mut self, rest: Vec<(i16, RunId)>) {
+    pub(crate) fn fold_later(&mut self, rest: Vec<RunRef>) {
         if let Some(folding) = self.folding.front_mut() {
             for run in rest.into_iter().rev() {
                 folding.runs.push_front(run);

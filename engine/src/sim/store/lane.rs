@@ -1,5 +1,6 @@
 //! A connection that commits, and the server's side of it.
 
+use crate::store::RunRef;
 use std::time::Duration;
 
 use futures::{FutureExt as _, future::BoxFuture};
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::store::{
     Connection, Term,
-    commit::{Conflicts, Item, NotCommitted, OutboxRow},
+    commit::{Conflicts, Item, NotCommitted},
 };
 
 type Reply = oneshot::Sender<Result<Conflicts, NotCommitted>>;
@@ -29,7 +30,7 @@ struct Batch {
     term: Term,
     number: i64,
     items: Vec<Item>,
-    delivered: Vec<OutboxRow>,
+    delivered: Vec<RunRef>,
 }
 
 pub(super) struct Lane {
@@ -54,7 +55,7 @@ impl Connection for Lane {
         &'a self,
         batch: i64,
         items: &'a [Item],
-        delivered: &'a [OutboxRow],
+        delivered: &'a [RunRef],
     ) -> BoxFuture<'a, Result<Conflicts, NotCommitted>> {
         let (reply, answer) = oneshot::channel();
         let request = Batch {

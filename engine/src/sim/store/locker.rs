@@ -1,5 +1,6 @@
 //! The sessions that hold members' locks.
 
+use crate::store::Joined;
 use std::{sync::MutexGuard, time::Duration};
 
 use futures::FutureExt as _;
@@ -91,7 +92,7 @@ impl Session for Locker {
         member: Uuid,
         address: &'a str,
         lease: Duration,
-    ) -> Answer<'a, (i64, Timestamp)> {
+    ) -> Answer<'a, Joined> {
         async move {
             let memory = &self.memory;
             dawdle(2).await;
@@ -109,19 +110,21 @@ impl Session for Locker {
                     lease_until: now().after(lease.into()),
                     open_since: now().before(Duration::from_secs(1).into()),
                 };
-                let answer = (joined.epoch, joined.open_since);
+                let answer = Joined {
+                    term: Term {
+                        owner: member,
+                        epoch: joined.epoch,
+                    },
+                    open_since: joined.open_since,
+                };
                 state.members.insert(member, joined);
                 state.claim(member);
                 answer
             };
-            let (epoch, open_since) = transaction.commit(join).await?;
-            let term = Term {
-                owner: member,
-                epoch,
-            };
+            let joined = transaction.commit(join).await?;
             let held = memory.state().held_of(member);
-            memory.witness.joined(term, &held);
-            Ok((epoch, open_since))
+            memory.witness.joined(joined.term, &held);
+            Ok(joined)
         }
         .boxed()
     }

@@ -1,5 +1,6 @@
 //! A database that several processes share, and what it keeps of each.
 
+use crate::store::RunRef;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -142,8 +143,8 @@ impl Memory {
 
     /// Looks at what is asked for many runs at once. A read that is refused is never answered: whoever asks for nothing is answered at
     /// once by Postgres, and who asks again then would never let the simulation end.
-    pub(super) async fn look_at_read(&self, asked: &[(i16, RunId)]) {
-        let runs: BTreeSet<RunId> = asked.iter().map(|(_, run_id)| *run_id).collect();
+    pub(super) async fn look_at_read(&self, asked: &[RunRef]) {
+        let runs: BTreeSet<RunId> = asked.iter().map(|run| run.run_id).collect();
         let problem = if asked.is_empty() {
             "a read of no run"
         } else if runs.len() < asked.len() {

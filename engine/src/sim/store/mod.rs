@@ -26,12 +26,13 @@ use super::{
 use crate::{
     limits::PARKED_PAGE,
     store::{
-        Answer, Connection, Session, Store, Term,
+        Answer, Connection, RunRef, Session, Store, Term,
         commit::{Item, OpenRow},
         fate::Fate,
         load::{Due, Header, Loaded, Ns, Part, Window},
         ownership::{Seen, View},
         session,
+        view::Move,
     },
 };
 use failure::failed;
@@ -65,7 +66,7 @@ impl Store for Memory {
         .boxed()
     }
 
-    fn load_all<'a>(&'a self, asked: &'a [(i16, RunId)], bytes: u64) -> Answer<'a, Part> {
+    fn load_all<'a>(&'a self, asked: &'a [RunRef], bytes: u64) -> Answer<'a, Part> {
         async move {
             self.look_at_read(asked).await;
             let counted = self.read(move |state| {
@@ -76,7 +77,7 @@ impl Store for Memory {
                 } else {
                     asked.len()
                 };
-                for (_, run_id) in &asked[..most] {
+                for RunRef { run_id, .. } in &asked[..most] {
                     sum += state.stored_bytes(*run_id);
                     if sum > bytes && read > 0 {
                         break;
@@ -117,11 +118,7 @@ impl Store for Memory {
         .boxed()
     }
 
-    fn hot<'a>(
-        &'a self,
-        shards: &'a [i16],
-        open_since: Timestamp,
-    ) -> Answer<'a, Vec<(i16, RunId)>> {
+    fn hot<'a>(&'a self, shards: &'a [i16], open_since: Timestamp) -> Answer<'a, Vec<RunRef>> {
         self.read(move |state| {
             let old = state
                 .open_run
@@ -138,7 +135,7 @@ impl Store for Memory {
                 .collect();
             let placed = runs.into_iter().filter_map(|run_id| {
                 let shard = state.executions.get(&run_id)?.shard;
-                shards.contains(&shard).then_some((shard, run_id))
+                shards.contains(&shard).then_some(RunRef { shard, run_id })
             });
             Ok(placed.collect())
         })
@@ -213,7 +210,7 @@ impl Store for Memory {
         .boxed()
     }
 
-    fn give(&self, term: Term, moves: Vec<(i16, Uuid)>, wait: Duration) -> Answer<'_, ()> {
+    fn give(&self, term: Term, moves: Vec<Move>, wait: Duration) -> Answer<'_, ()> {
         async move {
             let transaction = self.begin().await;
             transaction.lock_within(Lock::Cluster, wait).await?;

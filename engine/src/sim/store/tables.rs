@@ -28,6 +28,7 @@ use crate::{
         load::{Folding, Header, Loaded, Row},
         ownership::Placed,
         session::Session,
+        view::Move,
     },
 };
 
@@ -504,13 +505,13 @@ impl State {
     }
 
     /// Gives shards of a member to others, those that are there.
-    pub(super) fn give(&mut self, term: Term, moves: Vec<(i16, Uuid)>) {
+    pub(super) fn give(&mut self, term: Term, moves: Vec<Move>) {
         if !self.is_member(term) {
             return;
         }
         let giver_since = self.members[&term.owner].open_since;
         self.version += 1;
-        for (shard, heir) in moves {
+        for Move { shard, to: heir } in moves {
             let heir_is_there = self.members.contains_key(&heir);
             let placed = &mut self.shards[usize::try_from(shard).unwrap_or(0)];
             if placed.member == Some(term.owner) && heir_is_there {

@@ -1,5 +1,6 @@
 //! A batch as the arrays that `commit_batch` takes.
 
+use crate::store::RunRef;
 use std::collections::BTreeMap;
 
 use foldhash::HashMap;
@@ -8,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     column::Column,
-    item::{CloseRow, HistoryRow, Item, OpenChange, OpenRow, OutboxRow, StartRow},
+    item::{CloseRow, HistoryRow, Item, OpenChange, OpenRow, StartRow},
 };
 
 /// Items as the columns of their groups.
@@ -109,7 +110,7 @@ pub(super) struct Runs {
 }
 
 impl<'a> Columns<'a> {
-    pub(super) fn of(items: &'a [Item], delivered: &[OutboxRow]) -> Self {
+    pub(super) fn of(items: &'a [Item], delivered: &[RunRef]) -> Self {
         let mut columns = Self::default();
         // What a start in this batch must win for the other rows of its workflow to be written.
         let mut claims: HashMap<(i16, &str), Uuid> = HashMap::default();

@@ -68,13 +68,6 @@ pub struct Part {
     pub number: u64,
 }
 
-/// A row of `outbox` that may go: all of the run is delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct OutboxRow {
-    pub shard: i16,
-    pub run_id: RunId,
-}
-
 /// What is committed or refused as a whole: all rows of one workflow id.
 #[derive(Debug, Clone)]
 pub struct Item {

@@ -6,6 +6,7 @@ mod columns;
 mod item;
 mod outcome;
 
+use crate::store::RunRef;
 use std::time::Duration;
 
 use foldhash::HashSet;
@@ -22,9 +23,7 @@ use super::{
 use crate::limits::{COMMIT_LOCK_WAIT, LEASE};
 use arguments::Fence;
 use columns::Columns;
-pub use item::{
-    AttemptRow, CloseRow, HistoryRow, Item, OpenChange, OpenRow, OutboxRow, Part, StartRow,
-};
+pub use item::{AttemptRow, CloseRow, HistoryRow, Item, OpenChange, OpenRow, Part, StartRow};
 pub use outcome::Conflicts;
 pub(crate) use outcome::NotCommitted;
 
@@ -76,7 +75,7 @@ impl Connection {
         &self,
         batch: i64,
         items: &[Item],
-        delivered: &[OutboxRow],
+        delivered: &[RunRef],
     ) -> Result<Conflicts, tokio_postgres::Error> {
         let columns = Columns::of(items, delivered);
         let arguments = call::values(arguments::of(&self.fence, &batch, &columns));
@@ -94,7 +93,7 @@ impl super::Connection for Connection {
         &'a self,
         batch: i64,
         items: &'a [Item],
-        delivered: &'a [OutboxRow],
+        delivered: &'a [RunRef],
     ) -> BoxFuture<'a, Result<Conflicts, NotCommitted>> {
         self.commit(batch, items, delivered)
             .map_err(NotCommitted::judged)
