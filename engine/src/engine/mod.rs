@@ -19,6 +19,7 @@ use crate::{
     peers::PeerClient,
     store::{self, postgres::Postgres, session::Pool},
     tenure::Tenure,
+    words::Request,
     world::World,
 };
 
@@ -131,9 +132,9 @@ impl Engine {
         let _ = self.inner.ended.clone().changed().await;
     }
 
-    fn send(&self, message: Message) -> Result<(), Error> {
+    fn send(&self, request: Request) -> Result<(), Error> {
         self.sender()?
-            .send(message)
+            .send(Message::Request(request))
             .map_err(|_| Error::Unavailable("the engine lost its ownership"))
     }
 

@@ -14,9 +14,8 @@ use crate::{
     engine::untaken,
     limits,
     membership::Membership,
-    owner::message::Message,
     shard, store,
-    words::{Address, Delivery, HistoryPage, Key, Op, StartReply, Waited},
+    words::{Address, Delivery, HistoryPage, Key, Op, Request, StartReply, Waited},
 };
 
 impl Engine {
@@ -84,7 +83,7 @@ impl Engine {
         closed: Option<oneshot::Sender<Result<Closed, Error>>>,
     ) -> Result<(), Error> {
         let namespace = self.inner.namespaces.get(namespace)?;
-        self.send(Message::Start {
+        self.send(Request::Start {
             namespace,
             request: Box::new(request),
             reply: StartReply::Caller { reply, closed },
@@ -219,7 +218,7 @@ impl Engine {
             namespace,
             workflow_id: address.workflow_id.clone(),
         };
-        self.send(Message::On {
+        self.send(Request::On {
             key,
             run_id: address.run_id,
             op: op(reply),

@@ -11,7 +11,7 @@ use history::{
 use crate::{
     Error,
     owner::Owner,
-    words::{Key, Op, SessionId},
+    words::{Key, Op, Request, SessionId},
 };
 
 impl Owner {
@@ -47,14 +47,14 @@ impl Owner {
             namespace: connected.queue.0.clone(),
             workflow_id: workflow_id.clone(),
         };
-        self.on(
+        self.request(Request::On {
             key,
-            Some(run_id),
-            Op::Worker {
+            run_id: Some(run_id),
+            op: Op::Worker {
                 session,
                 answer: Box::new(answer),
             },
-        );
+        });
     }
 
     /// Takes an answer back that nobody here waits for. An attempt that is told so by its heartbeat stops.

@@ -1,21 +1,16 @@
 //! What a durable decision asks for, inside and across workflows.
 
-use std::time::Duration;
-
-use futures::FutureExt as _;
 use history::{
     Payloads, RequestId, RunId,
     decide::{Effect, RequestCancel, StartWorkflow, Target, Terminate},
     event::{ParentClosePolicy, StartChildFailedCause},
 };
-use tokio::time::Instant;
 
 use crate::{
-    Error,
-    limits::{REDELIVER_AFTER, REDELIVER_AFTER_MAX},
-    owner::{Owner, message::Message},
+    owner::Owner,
     words::{
-        Delivery, DeliveryOutcome, ExternalKind, Key, Op, Reply, RunKey, StartReply, Undelivered,
+        Delivery, DeliveryOutcome, ExternalKind, Key, Op, Reply, Request, RunKey, StartReply,
+        Undelivered,
     },
 };
 
@@ -119,7 +114,7 @@ impl Owner {
             start: start.clone(),
             namespace: namespace.clone(),
         };
-        self.local.push_back(Message::Start {
+        self.local.push_back(Request::Start {
             namespace,
             request: start,
             reply,
@@ -134,7 +129,7 @@ impl Owner {
             only_child_of,
         } = target;
         match self.setup.namespaces.get(&namespace) {
-            Ok(namespace) => self.local.push_back(Message::On {
+            Ok(namespace) => self.local.push_back(Request::On {
                 key: Key {
                     namespace,
                     workflow_id,
@@ -150,29 +145,6 @@ impl Owner {
         }
     }
 
-    /// Does again in a while what a run wanted of another and could not be done: the longer nothing was answered, the later.
-    pub(super) fn later(&mut self, run_id: RunId, message: Message) {
-        let now = Instant::now();
-        let unheard = self.runs.get_mut(&run_id).map_or(Duration::ZERO, |run| {
-            now.saturating_duration_since(*run.deliveries.unheard_since.get_or_insert(now))
-        });
-        self.after(
-            (unheard / 4).clamp(REDELIVER_AFTER, REDELIVER_AFTER_MAX),
-            message,
-        );
-    }
-
-    /// Sends a message to itself after a pause.
-    pub(super) fn after(&mut self, pause: Duration, message: Message) {
-        self.elsewhere.push(
-            async move {
-                tokio::time::sleep(pause).await;
-                message
-            }
-            .boxed(),
-        );
-    }
-
     /// Delivers again, in a while, what a run has not had an answer to.
     pub(super) fn deliver_again(&mut self, sender: &RunKey) {
         let RunKey { key, run_id, .. } = sender.clone();
@@ -181,11 +153,7 @@ impl Owner {
         {
             return;
         }
-        let look = Message::On {
-            key,
-            run_id: Some(run_id),
-            op: Op::Look,
-        };
+        let look = Request::look(key, run_id);
         self.later(run_id, look);
     }
 
@@ -229,19 +197,6 @@ impl Owner {
         };
         for effect in outstanding.into_iter().filter(which) {
             self.deliver(run_id, effect);
-        }
-    }
-
-    /// Refuses everything that waits for a run that is not there.
-    pub(super) fn not_found(&mut self, message: Message) {
-        if let Message::On { key, run_id, op } = message {
-            self.refuse(
-                op,
-                Error::WorkflowNotFound {
-                    workflow_id: key.workflow_id,
-                    run_id,
-                },
-            );
         }
     }
 }

@@ -5,9 +5,9 @@ use history::{RunId, task::ToWorker};
 use crate::{
     Error, Started,
     committer::{Command, Outcome, Refusal, folding},
-    owner::{Owner, message::Message, state::writing::After},
+    owner::{Owner, state::writing::After},
     store::commit::{Item, OpenChange},
-    words::{Answer, Op},
+    words::{Answer, Request},
 };
 
 impl Owner {
@@ -135,28 +135,19 @@ impl Owner {
                 continue;
             };
             let key = run.key.clone();
-            let mut messages = vec![Message::Start {
+            let mut requests = vec![Request::Start {
                 namespace: key.namespace.clone(),
                 request: origin.request,
                 reply: origin.reply,
             }];
-            messages.extend(origin.behind);
+            requests.extend(origin.behind);
             match self.loading.get_mut(&(key.clone(), None)) {
-                Some(loading) => loading.waiting.extend(messages),
-                None => self.load(key, None, messages),
+                Some(loading) => loading.waiting.extend(requests),
+                None => self.load(key, None, requests),
             }
         }
         // A run that closed into such a start was not written either.
         self.fold_all_again(item, &|| Error::Unavailable("the workflow id is in use"));
-    }
-
-    /// Tells whoever sent a message that nothing was done.
-    pub(super) fn turn_away(&mut self, message: Message, error: Error) {
-        match message {
-            Message::Start { reply, .. } => self.answer_start(reply, Err(error)),
-            Message::On { op, .. } => self.refuse(op, error),
-            _ => {}
-        }
     }
 
     /// Nothing of an item was written: its runs are folded again from what is durable.
@@ -189,8 +180,8 @@ impl Owner {
         self.give_up(&mut run, error);
         if let Some(origin) = run.origin.take() {
             self.answer_start(origin.reply, Err(error()));
-            for message in origin.behind {
-                self.turn_away(message, error());
+            for request in origin.behind {
+                self.turn_away(request, error());
             }
         }
         self.drop_successor(&run, error);
@@ -200,11 +191,7 @@ impl Owner {
                 // What it wants to write will not be written yet, as far as anybody knows.
                 self.load_later(key, run_id);
             } else {
-                let look = Message::On {
-                    key: key.clone(),
-                    run_id: Some(run_id),
-                    op: Op::Look,
-                };
+                let look = Request::look(key.clone(), run_id);
                 self.load(key, Some(run_id), vec![look]);
             }
         }

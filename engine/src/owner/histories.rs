@@ -15,7 +15,7 @@ use crate::{
         state::{histories::Wanted, queues::Position, run::Run, task_place::TaskPlace},
     },
     store,
-    words::{Kind, Op, QueueKey},
+    words::{Kind, QueueKey, Request},
 };
 
 impl Owner {
@@ -204,11 +204,7 @@ impl Owner {
                 let key = run.key.clone();
                 self.lose_unposted(run_id);
                 self.settle(run_id);
-                let look = Message::On {
-                    key,
-                    run_id: Some(run_id),
-                    op: Op::Look,
-                };
+                let look = Request::look(key, run_id);
                 self.after(READ_AGAIN_AFTER, look);
             }
         }

@@ -18,7 +18,7 @@ use crate::{
         state::{loading::Loading, run::Run, task_place::TaskPlace},
     },
     store::{self, load::Loaded},
-    words::{Key, Op, Reply},
+    words::{Key, Op, Reply, Request},
 };
 
 impl Owner {
@@ -39,17 +39,13 @@ impl Owner {
     }
 
     /// Reads a run, or the run that an id means; what waits for it is handled then.
-    pub(super) fn load(&mut self, key: Key, run_id: Option<RunId>, waiting: Vec<Message>) {
+    pub(super) fn load(&mut self, key: Key, run_id: Option<RunId>, waiting: Vec<Request>) {
         self.load_after(Duration::ZERO, key, run_id, waiting);
     }
 
     /// Reads a run that has something to do, after a pause.
     pub(super) fn load_later(&mut self, key: Key, run_id: RunId) {
-        let look = Message::On {
-            key: key.clone(),
-            run_id: Some(run_id),
-            op: Op::Look,
-        };
+        let look = Request::look(key.clone(), run_id);
         self.load_after(READ_AGAIN_AFTER, key, Some(run_id), vec![look]);
     }
 
@@ -58,7 +54,7 @@ impl Owner {
         pause: Duration,
         key: Key,
         run_id: Option<RunId>,
-        waiting: Vec<Message>,
+        waiting: Vec<Request>,
     ) {
         if let Some(loading) = self.loading.get_mut(&(key.clone(), run_id)) {
             loading.waiting.extend(waiting);
@@ -117,39 +113,28 @@ impl Owner {
                 if asked.is_none() && known.is_none_or(|known| !self.runs.contains_key(known)) {
                     self.current.insert(key.clone(), run_id);
                 }
-                for message in waiting {
-                    self.handle(message);
+                for request in waiting {
+                    self.request(request);
                 }
                 self.forget_if_over(run_id);
             }
             Ok(None) => {
-                for message in waiting {
-                    match message {
-                        // The first of them may have started it.
-                        message if self.current.contains_key(key) && asked.is_none() => {
-                            self.handle(message);
-                        }
-                        Message::Start { request, reply, .. } => {
-                            self.start_new(key.clone(), request, reply, None);
-                        }
-                        message => self.not_found(message),
-                    }
+                for request in waiting {
+                    self.none_there(key, asked, request);
                 }
             }
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, workflow_id = %key.workflow_id, "a run can't be read");
                 let passing = is_passing(&error);
                 let mut has_work = false;
-                for message in waiting {
-                    match message {
+                for request in waiting {
+                    match request {
                         // It delivers again what is outstanding when it is folded, so these are not kept.
-                        Message::On {
+                        Request::On {
                             op: Op::Look | Op::Report(_),
                             ..
                         } => has_work = passing,
-                        message => {
-                            self.turn_away(message, unread(key, &error));
-                        }
+                        request => self.turn_away(request, unread(key, &error)),
                     }
                 }
                 if let Some(run_id) = asked
@@ -157,6 +142,27 @@ impl Owner {
                 {
                     self.load_later(key.clone(), run_id);
                 }
+            }
+        }
+    }
+
+    /// Handles a request that has waited for a run which is not there.
+    fn none_there(&mut self, key: &Key, asked: Option<RunId>, request: Request) {
+        // The first of those that waited may have started it.
+        if self.current.contains_key(key) && asked.is_none() {
+            return self.request(request);
+        }
+        match request {
+            Request::Start { request, reply, .. } => {
+                self.start_new(key.clone(), request, reply, None);
+            }
+            Request::On { key, run_id, op } => {
+                let workflow_id = key.workflow_id;
+                let not_found = Error::WorkflowNotFound {
+                    workflow_id,
+                    run_id,
+                };
+                self.refuse(op, not_found);
             }
         }
     }

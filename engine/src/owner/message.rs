@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use history::{
     Event, RunId, Timestamp,
-    decide::StartWorkflow,
     task::{FromWorker, Tasks, WorkerHello},
 };
 use tokio::sync::oneshot;
@@ -17,22 +16,13 @@ use crate::{
         self, RunRef,
         load::{Due, Loaded, Ns, Part, Window},
     },
-    words::{Asked, Key, Op, SessionId, StartReply, Untaken},
+    words::{Asked, Key, Request, SessionId, Untaken},
 };
 
 /// What the owner is told.
 #[derive(Debug)]
 pub(crate) enum Message {
-    Start {
-        namespace: Ns,
-        request: Box<StartWorkflow>,
-        reply: StartReply,
-    },
-    On {
-        key: Key,
-        run_id: Option<RunId>,
-        op: Op,
-    },
+    Request(Request),
     Connect {
         session: SessionId,
         namespace: Ns,
@@ -71,7 +61,7 @@ pub(crate) enum Message {
     Elsewhere(Vec<(i16, Option<Arc<str>>)>),
     /// Another member has answered what was sent to it, or has not.
     Answered {
-        message: Box<Message>,
+        request: Box<Request>,
         answer: PeerAnswer,
     },
     /// Who the other members are, and where.

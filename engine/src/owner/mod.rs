@@ -24,6 +24,7 @@ mod ops;
 mod parked;
 mod reading;
 mod remote;
+mod requests;
 mod settle;
 mod shards;
 mod start;
@@ -50,7 +51,6 @@ use tokio::{sync::mpsc, time::Instant};
 use uuid::Uuid;
 
 use crate::{
-    Error,
     clock::Clock,
     committer::{Command, Outcome},
     owner::{
@@ -63,7 +63,7 @@ use crate::{
     },
     peers::PeerClient,
     store::{Store, load::Namespaces},
-    words::{Key, Told},
+    words::{Key, Request, Told},
     world::World,
 };
 
@@ -96,7 +96,7 @@ pub(crate) struct Owner {
     elsewhere: FuturesUnordered<BoxFuture<'static, Message>>,
     commits: mpsc::UnboundedSender<Command>,
     /// What the owner tells itself; done before anything else.
-    local: VecDeque<Message>,
+    local: VecDeque<Request>,
     runs: HashMap<RunId, Box<Run>>,
     /// The latest run of each workflow in memory.
     current: HashMap<Key, RunId>,
@@ -213,22 +213,14 @@ impl Owner {
     }
 
     fn handle_local(&mut self) {
-        while let Some(message) = self.local.pop_front() {
-            self.handle(message);
+        while let Some(request) = self.local.pop_front() {
+            self.request(request);
         }
     }
 
     fn handle(&mut self, message: Message) {
         match message {
-            Message::Start { reply, .. } if self.stopping => {
-                self.answer_start(reply, Err(STOPPING));
-            }
-            Message::Start {
-                namespace,
-                request,
-                reply,
-            } => self.start(namespace, request, reply),
-            Message::On { key, run_id, op } => self.on(key, run_id, op),
+            Message::Request(request) => self.request(request),
             Message::Connect {
                 session,
                 namespace,
@@ -252,7 +244,7 @@ impl Owner {
             Message::Hot { shards, runs } => self.hot(shards, runs),
             Message::GiveUp { shards } => self.give_up_shards(shards),
             Message::Elsewhere(places) => self.elsewhere(places),
-            Message::Answered { message, answer } => self.answered_by_peer(*message, answer),
+            Message::Answered { request, answer } => self.answered_by_peer(*request, answer),
             Message::Members(members) => self.members(&members),
             // Whoever sent it sends it again when there is no answer.
             Message::Exchange { batch, reply } => drop(reply.send(self.exchange(*batch))),
@@ -314,6 +306,3 @@ impl Owner {
 
 /// How long one that stops waits for the heartbeats that workers hold back.
 const BEATS_WAIT: std::time::Duration = std::time::Duration::from_millis(200);
-
-/// The answer to new work while the process stops.
-const STOPPING: Error = Error::Unavailable("the engine is stopping");

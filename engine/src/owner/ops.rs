@@ -7,28 +7,16 @@ use history::{
 
 use crate::{
     Error,
-    owner::{Owner, message::Message},
+    owner::Owner,
     words::{
-        Answer, Delivery, DeliveryOutcome, DeliveryReport, Key, Op, Reached, Reply, RunKey,
-        Undelivered,
+        Answer, Delivery, DeliveryOutcome, DeliveryReport, Key, Op, Reached, Reply, Request,
+        RunKey, Undelivered,
     },
 };
 
 impl Owner {
     /// Does an operation on a run, or on the latest run of an id.
     pub(super) fn on(&mut self, key: Key, run_id: Option<history::RunId>, op: Op) {
-        if self.shards.has_all() {
-            return self.on_here(key, run_id, op);
-        }
-        let shard = key.shard();
-        if let Some(Message::On { key, run_id, op }) =
-            self.admit(shard, Message::On { key, run_id, op })
-        {
-            self.on_here(key, run_id, op);
-        }
-    }
-
-    fn on_here(&mut self, key: Key, run_id: Option<history::RunId>, op: Op) {
         let known = match run_id {
             Some(run_id) => self
                 .runs
@@ -47,18 +35,18 @@ impl Owner {
             && let Some(origin) = self.origin(known)
         {
             let key = waits_for.0;
-            return origin.behind.push(Message::On { key, run_id, op });
+            return origin.behind.push(Request::On { key, run_id, op });
         }
         match (known, self.loading.get_mut(&waits_for)) {
             (Some(run_id), _) => self.operate(run_id, op),
-            (None, Some(loading)) => loading.waiting.push(Message::On {
+            (None, Some(loading)) => loading.waiting.push(Request::On {
                 key: waits_for.0,
                 run_id,
                 op,
             }),
             (None, None) => {
                 let (key, run_id) = waits_for;
-                self.load(key.clone(), run_id, vec![Message::On { key, run_id, op }]);
+                self.load(key.clone(), run_id, vec![Request::On { key, run_id, op }]);
             }
         }
     }
@@ -295,7 +283,7 @@ impl Owner {
             round,
             outcome,
         };
-        self.local.push_back(Message::On {
+        self.local.push_back(Request::On {
             key,
             run_id: Some(run_id),
             op: Op::Report(report),

@@ -9,33 +9,33 @@ use crate::{
     limits::PEER_PATIENCE,
     owner::{Owner, message::Message},
     peers::{PeerAnswer, PeerRequest},
-    words::{Key, Op, Reply, RunKey, StartReply},
+    words::{Key, Op, Request, RunKey},
 };
 
 impl Owner {
-    /// Sends a message to the member that has its shard, if it is from a workflow; others are told where to ask.
-    pub(super) fn send_away(&mut self, address: Option<Arc<str>>, message: Message) {
-        let Some(sender) = sender(&message) else {
+    /// Sends a request to the member that has its shard, if it is from a workflow; others are told where to ask.
+    pub(super) fn send_away(&mut self, address: Option<Arc<str>>, request: Request) {
+        let (Some(sender), Some(wire)) = (request.sender(), wire(&request)) else {
             let owner = address.map(|address| address.to_string());
-            return self.turn_away(message, Error::NotOwner { owner });
+            return self.turn_away(request, Error::NotOwner { owner });
         };
         // A run that is not here any more delivers from where it is now.
         if !self.shards.has(sender.key.shard()) {
             return;
         }
-        let (Some(address), Some(request)) = (address, request(&message)) else {
+        let Some(address) = address else {
             let run_id = sender.run_id;
-            return self.later(run_id, message);
+            return self.later(run_id, request);
         };
-        let answer = self.setup.peers.ask(&address, request, PEER_PATIENCE);
+        let answer = self.setup.peers.ask(&address, wire, PEER_PATIENCE);
         self.elsewhere.push(
             async move {
                 let answer = answer.await.unwrap_or_else(|unreached| {
-                    tracing::debug!(%unreached, "a message to another member is sent again");
+                    tracing::debug!(%unreached, "a request to another member is sent again");
                     PeerAnswer::Unavailable
                 });
                 Message::Answered {
-                    message: Box::new(message),
+                    request: Box::new(request),
                     answer,
                 }
             }
@@ -44,12 +44,10 @@ impl Owner {
     }
 
     /// Tells a workflow the outcome of what it sent.
-    pub(super) fn answered_by_peer(&mut self, message: Message, answer: PeerAnswer) {
-        let Some(sender) = sender(&message).map(|sender| sender.run_id) else {
-            return;
-        };
-        match message {
-            Message::Start {
+    pub(super) fn answered_by_peer(&mut self, request: Request, answer: PeerAnswer) {
+        let sender = request.sender().map(|sender| sender.run_id);
+        let again = match request {
+            Request::Start {
                 namespace,
                 request,
                 reply,
@@ -61,18 +59,20 @@ impl Owner {
                 if let Some(answer) = answer.into_started(&key) {
                     return self.answer_start(reply, answer);
                 }
-                let message = Message::Start {
+                Request::Start {
                     namespace,
                     request,
                     reply,
-                };
-                self.later(sender, message);
+                }
             }
-            Message::On { key, run_id, op } => match (answer.into_delivered(&key), op) {
-                (Some(answer), Op::Deliver { reply, .. }) => self.answer(reply, answer),
-                (_, op) => self.later(sender, Message::On { key, run_id, op }),
+            Request::On { key, run_id, op } => match (answer.into_delivered(&key), op) {
+                (Some(answer), Op::Deliver { reply, .. }) => return self.answer(reply, answer),
+                (_, op) => Request::On { key, run_id, op },
             },
-            _ => {}
+        };
+        // Only what a workflow sends goes to another member.
+        if let Some(sender) = sender {
+            self.later(sender, again);
         }
     }
 
@@ -84,49 +84,33 @@ impl Owner {
     }
 }
 
-/// Returns the run that a message comes from.
-fn sender(message: &Message) -> Option<&RunKey> {
-    match message {
-        Message::Start {
-            reply: StartReply::Parent { parent, .. },
-            ..
-        } => Some(parent),
-        Message::On {
-            op: Op::Deliver { reply, .. },
-            ..
-        } => match reply {
-            Reply::External { sender, .. } | Reply::Undelivered { sender, .. } => Some(sender),
-            Reply::None | Reply::Caller(_) | Reply::Peer(_) => None,
-        },
-        _ => None,
-    }
-}
-
-/// Returns a message as it is sent.
-fn request(message: &Message) -> Option<PeerRequest> {
-    match message {
-        Message::Start {
+/// Returns a request as it is sent to another member, if it is one that is.
+fn wire(request: &Request) -> Option<PeerRequest> {
+    match request {
+        Request::Start {
             namespace, request, ..
         } => Some(PeerRequest::Start {
             namespace: namespace.name.clone(),
             start: request.clone(),
         }),
-        Message::On {
-            key,
-            run_id,
-            op:
-                Op::Deliver {
-                    delivery,
-                    only_child_of,
-                    ..
-                },
-        } => Some(PeerRequest::Deliver {
-            namespace: key.namespace.name.clone(),
-            workflow_id: key.workflow_id.clone(),
-            run_id: *run_id,
-            only_child_of: *only_child_of,
-            delivery: delivery.clone(),
-        }),
-        _ => None,
+        Request::On { key, run_id, op } => match op {
+            Op::Deliver {
+                delivery,
+                only_child_of,
+                ..
+            } => Some(PeerRequest::Deliver {
+                namespace: key.namespace.name.clone(),
+                workflow_id: key.workflow_id.clone(),
+                run_id: *run_id,
+                only_child_of: *only_child_of,
+                delivery: delivery.clone(),
+            }),
+            Op::Describe { .. }
+            | Op::WaitClosed { .. }
+            | Op::WaitEvents { .. }
+            | Op::Report(_)
+            | Op::Worker { .. }
+            | Op::Look => None,
+        },
     }
 }

@@ -18,41 +18,13 @@ use crate::{
         },
     },
     store::RunRef,
-    words::{Op, Told},
+    words::Told,
 };
 
 /// How often a hand-over looks whether everything is durable.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Says whether an operation comes from inside this process, and lets a run come to an end rather than begin something.
-fn is_from_inside(message: &Message) -> bool {
-    matches!(
-        message,
-        Message::On {
-            op: Op::Worker { .. } | Op::Look | Op::Report(_),
-            ..
-        }
-    )
-}
-
 impl Owner {
-    /// Returns a message that is to be handled here and now; others wait, or go to where their shard is.
-    pub(super) fn admit(&mut self, shard: i16, message: Message) -> Option<Message> {
-        match self.shards.place(shard) {
-            Place::Here => Some(message),
-            Place::Leaving if is_from_inside(&message) => Some(message),
-            Place::Elsewhere(address) => {
-                let address = address.clone();
-                self.send_away(address, message);
-                None
-            }
-            Place::Coming | Place::Leaving | Place::Left => {
-                self.shards.waiting.entry(shard).or_default().push(message);
-                None
-            }
-        }
-    }
-
     /// Takes note of where shards are that are not here.
     pub(super) fn elsewhere(&mut self, places: Vec<(i16, Option<Arc<str>>)>) {
         for (shard, address) in places {

@@ -14,11 +14,10 @@ use crate::{
     Error, Started,
     owner::{
         Owner,
-        message::Message,
         state::run::{Origin, Run},
     },
     store::{commit::StartRow, load::Ns},
-    words::{Answer, DeliveryOutcome, Key, StartReply},
+    words::{Answer, DeliveryOutcome, Key, Request, StartReply},
 };
 
 impl Owner {
@@ -27,23 +26,8 @@ impl Owner {
             namespace: namespace.clone(),
             workflow_id: request.workflow_id.clone(),
         };
-        if self.shards.has_all() {
-            return self.start_here(key, request, reply);
-        }
-        let message = Message::Start {
-            namespace,
-            request,
-            reply,
-        };
-        if let Some(Message::Start { request, reply, .. }) = self.admit(key.shard(), message) {
-            self.start_here(key, request, reply);
-        }
-    }
-
-    fn start_here(&mut self, key: Key, request: Box<StartWorkflow>, reply: StartReply) {
-        let namespace = key.namespace.clone();
         if let Some(loading) = self.loading.get_mut(&(key.clone(), None)) {
-            loading.waiting.push(Message::Start {
+            loading.waiting.push(Request::Start {
                 namespace,
                 request,
                 reply,
@@ -53,7 +37,7 @@ impl Owner {
         match self.current.get(&key).copied() {
             Some(existing) => {
                 if let Some(origin) = self.origin(existing) {
-                    return origin.behind.push(Message::Start {
+                    return origin.behind.push(Request::Start {
                         namespace,
                         request,
                         reply,
@@ -285,7 +269,7 @@ impl Owner {
                             "a child could not be started; trying again"
                         );
                         let run_id = parent.run_id;
-                        let message = Message::Start {
+                        let again = Request::Start {
                             namespace: namespace.clone(),
                             request: start.clone(),
                             reply: StartReply::Parent {
@@ -295,7 +279,7 @@ impl Owner {
                                 namespace,
                             },
                         };
-                        return self.later(run_id, message);
+                        return self.later(run_id, again);
                     }
                 };
                 self.report(parent, initiated_event_id, outcome);

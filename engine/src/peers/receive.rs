@@ -10,7 +10,7 @@ use crate::{
     owner::message::Message,
     peers::{PeerAnswer, PeerRequest},
     store::load::Namespaces,
-    words::{Key, Op, Reply, StartReply},
+    words::{Key, Op, Reply, Request, StartReply},
 };
 
 /// Does what another member asks for, and answers when that is durable.
@@ -58,13 +58,15 @@ async fn answer(
             start: request,
         } => {
             let namespace = namespaces.get(&namespace)?;
-            let started = ask(owner, |reply| Message::Start {
-                namespace,
-                request,
-                reply: StartReply::Caller {
-                    reply,
-                    closed: None,
-                },
+            let started = ask(owner, |reply| {
+                Message::Request(Request::Start {
+                    namespace,
+                    request,
+                    reply: StartReply::Caller {
+                        reply,
+                        closed: None,
+                    },
+                })
             });
             let Started { run_id, started } = started.await??;
             Ok(PeerAnswer::Started { run_id, started })
@@ -85,10 +87,12 @@ async fn answer(
                 only_child_of,
                 reply: Reply::Peer(reply),
             };
-            let delivered = ask(owner, |reply| Message::On {
-                key,
-                run_id,
-                op: op(reply),
+            let delivered = ask(owner, |reply| {
+                Message::Request(Request::On {
+                    key,
+                    run_id,
+                    op: op(reply),
+                })
             });
             delivered.await??;
             Ok(PeerAnswer::Done)

@@ -39,7 +39,7 @@ use crate::{
     peers::PeerClient,
     store::load::Namespaces,
     tenure::{RENEWALS_A_PARTITION_LOOK, Tenure},
-    words::{Delivery, Key, Op, SessionId, StartReply},
+    words::{Delivery, Key, Op, Request, SessionId, StartReply},
 };
 
 /// How long all workflows may take, in virtual time, once nothing goes wrong any more.
@@ -471,7 +471,7 @@ impl<'a> Simulation<'a> {
     }
 
     pub(super) async fn start(&self, start: StartWorkflow) -> Result<Started, Error> {
-        self.insist(|reply| Message::Start {
+        self.insist(|reply| Request::Start {
             namespace: ns(),
             request: Box::new(start.clone()),
             reply: StartReply::Caller {
@@ -709,7 +709,7 @@ impl<'a> Simulation<'a> {
         }
         self.is_answered(request, second).await;
         let closed = self
-            .insist(|reply| Message::On {
+            .insist(|reply| Request::On {
                 key: key(workflow_id),
                 run_id: Some(second.run_id),
                 op: Op::WaitClosed { reply },
@@ -745,7 +745,7 @@ impl<'a> Simulation<'a> {
         let answer = self
             .insist(|reply| {
                 closed_before.set(self.outside.memory.state().closed(workflow_id));
-                Message::Start {
+                Request::Start {
                     namespace: ns(),
                     request: Box::new(StartWorkflow {
                         reuse_policy: WorkflowIdReusePolicy::RejectDuplicate,
@@ -875,7 +875,7 @@ impl<'a> Simulation<'a> {
     /// Asks the owner, whoever that is, until it answers something that trying again does not change.
     async fn insist<T>(
         &self,
-        message: impl Fn(oneshot::Sender<Result<T, Error>>) -> Message,
+        request: impl Fn(oneshot::Sender<Result<T, Error>>) -> Request,
     ) -> Result<T, Error> {
         let mut told = None;
         loop {
@@ -885,7 +885,7 @@ impl<'a> Simulation<'a> {
             if let Some(owner) = self.owner(asked) {
                 let (reply, answer) = oneshot::channel();
                 // Its answer may take as long as a workflow does.
-                if owner.send(message(reply)).is_ok()
+                if owner.send(Message::Request(request(reply))).is_ok()
                     && let Ok(Ok(answer)) = timeout(Duration::from_millis(1500), answer).await
                 {
                     match answer {
@@ -902,8 +902,8 @@ impl<'a> Simulation<'a> {
     }
 }
 
-fn on(workflow_id: &WorkflowId, op: Op) -> Message {
-    Message::On {
+fn on(workflow_id: &WorkflowId, op: Op) -> Request {
+    Request::On {
         key: key(workflow_id),
         run_id: None,
         op,

@@ -15,7 +15,7 @@ pub use description::{
 };
 pub use key::Address;
 pub(crate) use key::{Key, RunKey};
-pub(crate) use op::{Answer, Op, Reply, StartReply};
+pub(crate) use op::{Answer, Op, Reply, Request, StartReply};
 pub use report::{Closed, HistoryPage, Started, Waited};
 pub(crate) use report::{Reached, Told};
 pub(crate) use task::{HandOut, Kind, QueueKey, SessionId, Waiting, order};

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use crate::{
     Closed, Description, Error, Started,
     store::load::Ns,
-    words::{Delivery, DeliveryReport, ExternalKind, Reached, RunKey, SessionId, Undelivered},
+    words::{Delivery, DeliveryReport, ExternalKind, Key, Reached, RunKey, SessionId, Undelivered},
 };
 
 /// Who waits for a start.
@@ -87,6 +87,81 @@ impl Answer {
         match self {
             Self::Operation { reply, .. } => !matches!(reply, Reply::Caller(_) | Reply::Peer(_)),
             Self::Start { reply, .. } => matches!(reply, StartReply::Parent { .. }),
+        }
+    }
+}
+
+/// What is asked of one workflow.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Start {
+        namespace: Ns,
+        request: Box<StartWorkflow>,
+        reply: StartReply,
+    },
+    /// An operation on a workflow that exists: on that run of it, or the latest.
+    On {
+        key: Key,
+        run_id: Option<RunId>,
+        op: Op,
+    },
+}
+
+impl Request {
+    /// Has a run looked at.
+    pub(crate) fn look(key: Key, run_id: RunId) -> Self {
+        Self::On {
+            key,
+            run_id: Some(run_id),
+            op: Op::Look,
+        }
+    }
+
+    /// Returns the shard of the workflow.
+    pub(crate) fn shard(&self) -> i16 {
+        match self {
+            Self::Start {
+                namespace, request, ..
+            } => crate::shard::of(&namespace.name, &request.workflow_id),
+            Self::On { key, .. } => key.shard(),
+        }
+    }
+
+    /// Returns the run that it comes from, if a workflow has sent it.
+    pub(crate) fn sender(&self) -> Option<&RunKey> {
+        match self {
+            Self::Start { reply, .. } => match reply {
+                StartReply::Parent { parent, .. } => Some(parent),
+                StartReply::Caller { .. } => None,
+            },
+            Self::On { op, .. } => match op {
+                Op::Deliver { reply, .. } => match reply {
+                    Reply::External { sender, .. } | Reply::Undelivered { sender, .. } => {
+                        Some(sender)
+                    }
+                    Reply::None | Reply::Caller(_) | Reply::Peer(_) => None,
+                },
+                Op::Describe { .. }
+                | Op::WaitClosed { .. }
+                | Op::WaitEvents { .. }
+                | Op::Report(_)
+                | Op::Worker { .. }
+                | Op::Look => None,
+            },
+        }
+    }
+
+    /// Says whether it comes from inside this process, and lets a run come to an end rather than begin something.
+    pub(crate) fn is_from_inside(&self) -> bool {
+        match self {
+            Self::Start { .. } => false,
+            Self::On { op, .. } => match op {
+                Op::Worker { .. } | Op::Look | Op::Report(_) => true,
+                Op::Deliver { .. }
+                | Op::Describe { .. }
+                | Op::WaitClosed { .. }
+                | Op::WaitEvents { .. } => false,
+            },
         }
     }
 }

@@ -9,22 +9,19 @@ use history::{
 use tokio::time::Instant;
 
 use crate::{
-    owner::{
-        message::Message,
-        state::{
-            attempts::Attempts,
-            deliveries::{Deliveries, Outbox},
-            tail::Tail,
-            task_place::TaskPlace,
-            waiters::Waiters,
-            writing::{After, Writing, Written},
-        },
+    owner::state::{
+        attempts::Attempts,
+        deliveries::{Deliveries, Outbox},
+        tail::Tail,
+        task_place::TaskPlace,
+        waiters::Waiters,
+        writing::{After, Writing, Written},
     },
     store::{
         commit::{CloseRow, Item, OpenChange, OpenRow, Part},
         load::Loaded,
     },
-    words::{Closed, Key, SessionId, StartReply, Unreadable},
+    words::{Closed, Key, Request, SessionId, StartReply, Unreadable},
 };
 
 /// A start that is not durable yet. If its id turns out to be taken, it is decided again.
@@ -33,7 +30,7 @@ pub(crate) struct Origin {
     pub(crate) request: Box<StartWorkflow>,
     pub(crate) reply: StartReply,
     /// What else came for the id meanwhile: nothing is decided on a run that may turn out not to be.
-    pub(crate) behind: Vec<Message>,
+    pub(crate) behind: Vec<Request>,
 }
 
 /// Returns the number before those of the foldings of a member of this epoch. No two members have an epoch in common (`cluster.epoch`

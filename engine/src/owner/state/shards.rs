@@ -6,7 +6,7 @@ use foldhash::HashMap;
 use history::{RunId, Timestamp};
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::{limits::SHARDS, owner::message::Message, store::RunRef};
+use crate::{limits::SHARDS, store::RunRef, words::Request};
 
 /// Where a shard is.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ pub(crate) struct Shards {
     /// Who waits until no shard is coming.
     ready: Vec<oneshot::Sender<()>>,
     /// What waits until a shard is here, or elsewhere.
-    pub(crate) waiting: HashMap<i16, Vec<Message>>,
+    pub(crate) waiting: HashMap<i16, Vec<Request>>,
     /// The hand-over under way.
     pub(crate) leaving: Option<Leaving>,
     /// While shards come or have left, open runs may be without a row in `open_run` from this moment on.
