@@ -6,12 +6,14 @@ use history::{BuildId, Identity, WorkflowId, task::WorkerHello};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
+    client::start,
     namespace::ns,
     odds::Odds,
     planted::{self, Bug},
     program::{self, Activity, Step},
-    run::{SHARED, Simulation, runtime, start, waiting},
+    run::{SHARED, Simulation, runtime},
     scenario::Scenario,
+    scenario::waiting,
     world,
 };
 

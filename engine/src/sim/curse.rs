@@ -7,9 +7,11 @@ use history::WorkflowId;
 use tokio::time::{Instant, timeout};
 
 use super::{
+    client::start,
     program::Step,
-    run::{PATIENCE, SHARED, Simulation, runtime, start, waiting},
+    run::{PATIENCE, SHARED, Simulation, runtime},
     scenario::Scenario,
+    scenario::waiting,
     store::Curse,
     world,
 };

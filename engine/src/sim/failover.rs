@@ -7,9 +7,11 @@ use history::WorkflowId;
 use tokio::time::{Instant, sleep};
 
 use super::{
+    client::start,
     planted::{self, Bug},
     program::Step,
-    run::{PATIENCE, SHARED, Simulation, runtime, start, waiting},
+    run::{PATIENCE, SHARED, Simulation, runtime},
+    scenario::waiting,
     scenario::{Fault, FaultKind, PROCESSES, Scenario},
     world::{self, chance},
 };

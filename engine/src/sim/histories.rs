@@ -7,10 +7,12 @@ use history::{Payload, WorkflowId};
 use tokio::time::timeout;
 
 use super::{
+    client::start,
     odds::Instead,
     planted,
     program::{Step, start_input},
-    run::{PATIENCE, SHARED, Simulation, runtime, start, waiting},
+    run::{PATIENCE, SHARED, Simulation, runtime},
+    scenario::waiting,
     scenario::{Scenario, Workflow},
     world,
 };

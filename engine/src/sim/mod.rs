@@ -12,9 +12,11 @@
 
 mod backlog;
 mod checks;
+mod client;
 mod curse;
 mod failover;
 mod histories;
+mod host;
 mod namespace;
 mod network;
 mod odds;
@@ -24,6 +26,7 @@ mod run;
 mod scenario;
 mod short;
 mod store;
+mod stories;
 mod worker;
 pub(crate) mod world;
 
@@ -35,13 +38,14 @@ use failover::fail_over;
 use histories::{RUNS, closed_while_they_are_read, large_runs_for, tries_in_a_minute};
 use odds::Instead;
 use planted::Bug;
-use run::{
-    Outcome, hand_over_beside, house_kept_beside_a_look_without_end, requests_to_nowhere, simulate,
-    statements_while_idle, stopping_takes, storm,
-};
+use run::{Outcome, simulate};
 use scenario::Scenario;
 use short::reads_of_an_heir;
 use store::Curse;
+use stories::{
+    hand_over_beside, house_kept_beside_a_look_without_end, requests_to_nowhere,
+    statements_while_idle, stopping_takes, storm,
+};
 
 use history::RunId;
 

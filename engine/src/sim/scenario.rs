@@ -339,3 +339,20 @@ fn fault(rng: &mut fastrand::Rng) -> Fault {
         kind,
     }
 }
+
+/// Returns a workflow of one step.
+pub(super) fn waiting(step: Step) -> Workflow {
+    Workflow {
+        starts_at: 0,
+        program: Program {
+            queue: None,
+            steps: vec![step],
+            then: None,
+        },
+        signals: Vec::new(),
+        terminated_at: None,
+        wanted_at: Vec::new(),
+        attached_at: Vec::new(),
+        taken_over: false,
+    }
+}

@@ -7,9 +7,11 @@ use history::{RunId, WorkflowId};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{
+    client::start,
     planted,
     program::{Activity, Step},
-    run::{SHARED, Simulation, runtime, start, waiting},
+    run::{SHARED, Simulation, runtime},
+    scenario::waiting,
     scenario::{Fault, FaultKind, Scenario},
     world,
 };

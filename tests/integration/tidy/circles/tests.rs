@@ -33,24 +33,24 @@ fn lines_of(files: &[(&str, &str)]) -> Vec<String> {
 #[test]
 fn an_arrow_goes_to_the_file_that_defines_the_item() {
     let found = lines_of(&[
-        ("lib.rs", "mod door; mod hall; pub use hall::Lamp;"),
+        ("lib.rs", "mod door; mod room; pub use room::Lamp;"),
         (
             "door.rs",
-            "use crate::Lamp; use crate::hall::Chair as Seat;",
+            "use crate::Lamp; use crate::room::Chair as Seat;",
         ),
         (
-            "hall/mod.rs",
+            "room/mod.rs",
             "mod lamp; pub use lamp::Lamp; pub struct Chair;",
         ),
-        ("hall/lamp.rs", "pub struct Lamp;"),
+        ("room/lamp.rs", "pub struct Lamp;"),
     ]);
     assert_eq!(
         found,
         [
-            "door.rs -> hall/lamp.rs: Lamp",
-            "door.rs -> hall/mod.rs: Chair",
-            "lib.rs -> hall/lamp.rs: Lamp",
-            "hall/mod.rs -> hall/lamp.rs: Lamp",
+            "door.rs -> room/lamp.rs: Lamp",
+            "door.rs -> room/mod.rs: Chair",
+            "lib.rs -> room/lamp.rs: Lamp",
+            "room/mod.rs -> room/lamp.rs: Lamp",
         ]
     );
 }
@@ -58,22 +58,22 @@ fn an_arrow_goes_to_the_file_that_defines_the_item() {
 #[test]
 fn paths_in_code_are_arrows_and_modules_alone_are_none() {
     let found = lines_of(&[
-        ("lib.rs", "mod door; mod hall; use hall; fn at() { vec![door::open()]; }"),
+        ("lib.rs", "mod door; mod room; use room; fn at() { vec![door::open()]; }"),
         (
             "door.rs",
-            "use crate::hall::{self, lamp}; use std::fmt;
-             pub fn open() { hall::enter(); let on: lamp::On = super::hall::lamp::On; fmt::format(); }",
+            "use crate::room::{self, lamp}; use std::fmt;
+             pub fn open() { room::enter(); let on: lamp::On = super::room::lamp::On; fmt::format(); }",
         ),
-        ("hall/mod.rs", "pub mod lamp; pub fn enter() { self::lamp::On.shine(); }"),
-        ("hall/lamp.rs", "pub struct On; impl On { fn shine(&self) { self.x.open(); } }"),
+        ("room/mod.rs", "pub mod lamp; pub fn enter() { self::lamp::On.shine(); }"),
+        ("room/lamp.rs", "pub struct On; impl On { fn shine(&self) { self.x.open(); } }"),
     ]);
     assert_eq!(
         found,
         [
-            "door.rs -> hall/lamp.rs: On",
-            "door.rs -> hall/mod.rs: enter",
+            "door.rs -> room/lamp.rs: On",
+            "door.rs -> room/mod.rs: enter",
             "lib.rs -> door.rs: open",
-            "hall/mod.rs -> hall/lamp.rs: On",
+            "room/mod.rs -> room/lamp.rs: On",
         ]
     );
 }
@@ -97,17 +97,17 @@ fn what_is_only_for_tests_is_left_out() {
 #[test]
 fn names_taken_by_a_star_or_inside_a_function_are_followed() {
     let found = lines_of(&[
-        ("lib.rs", "mod door; mod hall; mod key;"),
+        ("lib.rs", "mod door; mod room; mod key;"),
         (
             "door.rs",
-            "use super::hall::*; fn open() { Lamp; use crate::key; key::turn(); }",
+            "use super::room::*; fn open() { Lamp; use crate::key; key::turn(); }",
         ),
-        ("hall.rs", "pub struct Lamp; pub struct Chair;"),
+        ("room.rs", "pub struct Lamp; pub struct Chair;"),
         ("key.rs", "pub fn turn() {}"),
     ]);
     assert_eq!(
         found,
-        ["door.rs -> key.rs: turn", "door.rs -> hall.rs: Lamp"]
+        ["door.rs -> key.rs: turn", "door.rs -> room.rs: Lamp"]
     );
 }
 
