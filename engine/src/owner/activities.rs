@@ -166,20 +166,14 @@ impl Owner {
             self.queues.wait_activity(&queue, waiting, now);
             return self.may_demand(&queue, Kind::Activity);
         };
-        let Some(identity) = self
-            .queues
-            .session(session)
-            .map(|session| session.hello.identity.clone())
-        else {
-            return;
-        };
+        let identity = self.identity(session);
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
         let request = StartActivityTask {
             scheduled_event_id,
             attempt,
-            identity: Some(identity),
+            identity,
         };
         let Ok(decision) = decide::start_activity_task(&run.execution, &request, now) else {
             return;

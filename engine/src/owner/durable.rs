@@ -1,6 +1,6 @@
 //! A batch came back: what is durable may be seen and done, what was not written is folded again.
 
-use history::{RunId, task::ToWorker};
+use history::RunId;
 
 use crate::{
     Error, Started,
@@ -211,15 +211,9 @@ impl Owner {
 
     /// Takes a run out of memory, and out of the memory of its worker.
     pub(super) fn drop_run(&mut self, run_id: RunId) -> Option<Box<super::Run>> {
-        let run = self.runs.remove(&run_id)?;
-        self.outdate(&run.key, run_id);
-        self.memory.remove(run.memory_bytes);
-        if self.current.get(&run.key) == Some(&run_id) {
-            self.current.remove(&run.key);
-        }
+        let run = self.take_out(run_id)?;
         if let Some(session) = run.task.session().or(run.affinity) {
-            // A worker that is gone has forgotten the run anyway.
-            self.queues.send(session, ToWorker::Evict(run_id));
+            self.evict(session, run_id);
         }
         Some(run)
     }
@@ -244,13 +238,7 @@ impl Owner {
     pub(super) fn forget_if_over(&mut self, run_id: RunId) {
         if self.runs.get(&run_id).is_some_and(|run| run.is_over()) {
             // The worker drops its own copy when it has sent the closing command.
-            if let Some(run) = self.runs.remove(&run_id) {
-                self.outdate(&run.key, run_id);
-                self.memory.remove(run.memory_bytes);
-                if self.current.get(&run.key) == Some(&run_id) {
-                    self.current.remove(&run.key);
-                }
-            }
+            self.take_out(run_id);
         }
     }
 }

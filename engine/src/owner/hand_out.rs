@@ -99,20 +99,14 @@ impl Owner {
 
     fn send_workflow_task(&mut self, run_id: RunId, session: SessionId, task: StartedTask) {
         let now = self.now();
-        let Some(identity) = self
-            .queues
-            .session(session)
-            .map(|session| session.hello.identity.clone())
-        else {
-            return;
-        };
+        let identity = self.identity(session);
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
         let request = StartWorkflowTask {
             scheduled_event_id: task.scheduled_event_id,
             attempt: task.attempt,
-            identity: Some(identity),
+            identity,
             history_bytes: run.bytes,
         };
         let decision = match decide::start_workflow_task(&run.execution, &request, now) {

@@ -175,10 +175,9 @@ impl Owner {
 
     /// Takes a run out of memory that is at rest.
     pub(super) fn leave_memory(&mut self, run_id: RunId) {
-        let Some(mut run) = self.runs.remove(&run_id) else {
+        let Some(mut run) = self.take_out(run_id) else {
             return;
         };
-        self.outdate(&run.key, run_id);
         let waiters = std::mem::take(&mut run.waiters);
         self.memory.keep_waiters(run_id, run.shard, waiters);
         if let Some(at) = run.execution.next_deadline() {
@@ -187,13 +186,18 @@ impl Owner {
             self.wake_when_due(Due { at, shard, run_id }, parked);
         }
         if let Some(session) = run.affinity {
-            // A worker that is gone has forgotten the run anyway.
-            self.queues
-                .send(session, history::task::ToWorker::Evict(run_id));
+            self.evict(session, run_id);
         }
+    }
+
+    /// Takes a run out of memory.
+    pub(super) fn take_out(&mut self, run_id: RunId) -> Option<Box<super::Run>> {
+        let run = self.runs.remove(&run_id)?;
+        self.outdate(&run.key, run_id);
         self.memory.remove(run.memory_bytes);
         if self.current.get(&run.key) == Some(&run_id) {
             self.current.remove(&run.key);
         }
+        Some(run)
     }
 }

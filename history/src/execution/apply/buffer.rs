@@ -1,8 +1,9 @@
 //! What happened while a workflow task was with a worker: it becomes events when that task ends.
 
+use super::end::{End, Ended};
 use crate::{
-    event::{EventKind, RefersTo, Relation, Subject},
-    execution::{activity::AttemptState, external::External, memory, run::Execution},
+    event::EventKind,
+    execution::{activity::AttemptState, memory, run::Execution},
     ids::EventId,
     requests::Asks,
     time::Timestamp,
@@ -46,43 +47,12 @@ impl Execution {
     }
 
     fn end_was_buffered(&mut self, kind: &EventKind) -> Result<(), &'static str> {
-        let Some(RefersTo {
-            event_id,
-            subject,
-            relation,
-        }) = kind.refers_to()
-        else {
-            return Err(NEVER_BUFFERED);
-        };
-        match (subject, relation) {
-            (Subject::Activity, Relation::Ends { .. }) => self.activity_end_was_buffered(event_id),
-            (Subject::ChildWorkflow, Relation::FailsToStart) => {
-                self.child_close_was_buffered(event_id, false)
-            }
-            (Subject::ChildWorkflow, Relation::Ends { .. }) => {
-                self.child_close_was_buffered(event_id, true)
-            }
-            (Subject::ExternalSignal, Relation::Ends { .. }) => {
-                self.external_answer_was_buffered(External::Signal, event_id)
-            }
-            (Subject::ExternalCancel, Relation::Ends { .. }) => {
-                self.external_answer_was_buffered(External::Cancel, event_id)
-            }
-            (
-                Subject::Activity
-                | Subject::ChildWorkflow
-                | Subject::ExternalSignal
-                | Subject::ExternalCancel,
-                Relation::Starts
-                | Relation::FailsToStart
-                | Relation::RequestsCancel
-                | Relation::AnswersCancel
-                | Relation::Changes,
-            )
-            | (
-                Subject::WorkflowTask | Subject::Timer | Subject::Update | Subject::NexusOperation,
-                _,
-            ) => Err(NEVER_BUFFERED),
+        let End { event_id, what } = End::of(kind).ok_or(NEVER_BUFFERED)?;
+        match what {
+            Ended::Activity { .. } => self.activity_end_was_buffered(event_id),
+            Ended::ChildThatDidNotStart => self.child_close_was_buffered(event_id, false),
+            Ended::Child { .. } => self.child_close_was_buffered(event_id, true),
+            Ended::External(external) => self.external_answer_was_buffered(external, event_id),
         }
     }
 

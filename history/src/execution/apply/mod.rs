@@ -4,12 +4,15 @@ mod activity;
 mod attempts;
 mod buffer;
 mod child_workflow;
+mod end;
 mod external;
 mod requests;
 mod timer;
 mod workflow_task;
 
 use std::sync::Arc;
+
+use end::{End, Ended};
 
 use super::{
     corrupt::Corrupt,
@@ -22,7 +25,7 @@ use super::{
 };
 use crate::{
     event::{
-        Event, EventKind, RefersTo, Relation, Subject, WorkflowExecutionCancelRequested,
+        Event, EventKind, RefersTo, Subject, WorkflowExecutionCancelRequested,
         WorkflowExecutionStarted,
     },
     ids::EventId,
@@ -237,45 +240,12 @@ impl Execution {
     }
 
     fn apply_end(&mut self, kind: &EventKind) -> Result<(), &'static str> {
-        let Some(RefersTo {
-            event_id,
-            subject,
-            relation,
-        }) = kind.refers_to()
-        else {
-            return Err(NOT_RECORDED);
-        };
-        match (subject, relation) {
-            (Subject::Activity, Relation::Ends { started_event_id }) => {
-                self.activity_ended(event_id, started_event_id)
-            }
-            (Subject::ChildWorkflow, Relation::FailsToStart) => {
-                self.child_closed(event_id, EventId::NONE)
-            }
-            (Subject::ChildWorkflow, Relation::Ends { started_event_id }) => {
-                self.child_closed(event_id, started_event_id)
-            }
-            (Subject::ExternalSignal, Relation::Ends { .. }) => {
-                self.external_answered(External::Signal, event_id)
-            }
-            (Subject::ExternalCancel, Relation::Ends { .. }) => {
-                self.external_answered(External::Cancel, event_id)
-            }
-            (
-                Subject::Activity
-                | Subject::ChildWorkflow
-                | Subject::ExternalSignal
-                | Subject::ExternalCancel,
-                Relation::Starts
-                | Relation::FailsToStart
-                | Relation::RequestsCancel
-                | Relation::AnswersCancel
-                | Relation::Changes,
-            )
-            | (
-                Subject::WorkflowTask | Subject::Timer | Subject::Update | Subject::NexusOperation,
-                _,
-            ) => Err(NOT_RECORDED),
+        let End { event_id, what } = End::of(kind).ok_or(NOT_RECORDED)?;
+        match what {
+            Ended::Activity { started_event_id } => self.activity_ended(event_id, started_event_id),
+            Ended::ChildThatDidNotStart => self.child_closed(event_id, EventId::NONE),
+            Ended::Child { started_event_id } => self.child_closed(event_id, started_event_id),
+            Ended::External(external) => self.external_answered(external, event_id),
         }
     }
 
