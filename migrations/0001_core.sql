@@ -156,7 +156,7 @@ CREATE TABLE attempt (
 ) WITH (fillfactor = 60); -- with room in the page and no index on what changes, a replacement is heap-only
 COMMENT ON TABLE attempt IS 'One row per pending activity and workflow task of which there is more to know than their log says.';
 
--- Closed runs that still owe others something: their result to the parent, the close policy to the children, a signal that
+-- Closed runs that have something to deliver to others still: their result to the parent, the close policy to the children, a signal that
 -- was not answered. What exactly is in their history; the row is deleted when all receivers have committed.
 CREATE TABLE outbox (
     shard  smallint NOT NULL,

@@ -265,7 +265,7 @@ impl Watcher {
         }
     }
 
-    /// Waits until nothing is open and nobody is owed anything.
+    /// Waits until nothing is open and nothing is undelivered.
     pub(crate) async fn all_closed(&self) {
         let open = "SELECT (SELECT count(*) FROM execution WHERE closed_at IS NULL) + (SELECT count(*) FROM outbox)";
         let since = Instant::now();

@@ -215,7 +215,7 @@ impl<'a> Simulation<'a> {
         left.join("\n")
     }
 
-    /// Waits until nothing is open and nothing is owed.
+    /// Waits until nothing is open and nothing is undelivered.
     pub(super) async fn settled(&self) {
         loop {
             {

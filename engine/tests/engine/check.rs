@@ -324,7 +324,7 @@ async fn busy() -> String {
     };
     tokio::time::timeout(PATIENCE, at_rest)
         .await
-        .expect("two are parked and nobody is owed anything");
+        .expect("two are parked and nothing is undelivered");
     engine.close().await;
     url
 }

@@ -412,7 +412,7 @@ async fn a_child_returns_its_result_to_its_parent() {
         .await
         .unwrap();
     assert_eq!(closed.closed().unwrap().status, Status::Completed);
-    // The children's debts are settled.
+    // All of the children is delivered.
     until(&url, "NOT EXISTS (SELECT FROM outbox)").await;
 }
 

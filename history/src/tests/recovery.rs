@@ -189,7 +189,7 @@ fn answered_outbox_is_not() {
 }
 
 #[test]
-fn closed_run_owes_nothing_to_a_child_that_its_last_turn_left_behind() {
+fn closed_run_has_nothing_to_deliver_to_a_child_that_its_last_turn_left_behind() {
     check(
         "
         given start | take | complete: child a; child b policy=abandon; return
@@ -200,7 +200,7 @@ fn closed_run_owes_nothing_to_a_child_that_its_last_turn_left_behind() {
 }
 
 #[test]
-fn closed_run_owes_its_children_the_close_policy() {
+fn closed_run_has_the_close_policy_to_deliver_to_its_children() {
     check(
         "
         given start | take | complete: activity a; child c; child d | child-started c | terminate
