@@ -166,14 +166,17 @@ impl Owner {
             self.queues.wait_activity(&queue, waiting, now);
             return self.may_demand(&queue, Kind::Activity);
         };
-        let identity = self.identity(session);
+        // It was free in this turn.
+        let Some(identity) = self.identity(session) else {
+            return;
+        };
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
         let request = StartActivityTask {
             scheduled_event_id,
             attempt,
-            identity,
+            identity: Some(identity),
         };
         let Ok(decision) = decide::start_activity_task(&run.execution, &request, now) else {
             return;

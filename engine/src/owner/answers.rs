@@ -127,7 +127,9 @@ impl Owner {
                 run.task.take_back();
                 run.affinity = None;
                 if cause == WorkflowTaskFailedCause::ResetStickyTaskQueue {
-                    // The worker has evicted the run: somebody gets the same task again, in full. That is no failure.
+                    // The worker has evicted the run: somebody gets the same task again, in full. That is no failure, and what is staged
+                    // does not wait for the read.
+                    self.flush(run_id);
                     return self.read_history(run_id);
                 }
                 run.failed_build = self.queues.build(session);

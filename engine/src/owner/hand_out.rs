@@ -99,14 +99,17 @@ impl Owner {
 
     fn send_workflow_task(&mut self, run_id: RunId, session: SessionId, task: StartedTask) {
         let now = self.now();
-        let identity = self.identity(session);
+        // It was free in this turn.
+        let Some(identity) = self.identity(session) else {
+            return;
+        };
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
         let request = StartWorkflowTask {
             scheduled_event_id: task.scheduled_event_id,
             attempt: task.attempt,
-            identity,
+            identity: Some(identity),
             history_bytes: run.bytes,
         };
         let decision = match decide::start_workflow_task(&run.execution, &request, now) {

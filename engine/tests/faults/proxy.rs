@@ -52,6 +52,8 @@ pub(crate) const COMMITTED: Point = Point {
 pub(crate) const LOOK_UP: Point = statement("FROM batch_fate(");
 /// The engine reads the rows of runs.
 pub(crate) const FOLD: Point = statement("JOIN history h ON h.shard = u.shard");
+/// The engine reads the history of one run.
+pub(crate) const HISTORY: Point = statement("SELECT seq, version, records FROM history");
 /// The engine reads parked runs that are due.
 pub(crate) const PARKED: Point = statement("WITH RECURSIVE part AS");
 

@@ -3,11 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use engine::Config;
-use history::{Command, EventKind, TimerId, time::Millis};
+use history::{
+    BuildId, Command, EventKind, Failure, Identity, TaskQueue, TimerId,
+    event::{SdkMetadata, WorkflowTaskFailedCause},
+    task::{FromWorker, ToWorker, WorkerHello, WorkflowTask, WorkflowTaskAnswer},
+    time::Millis,
+};
 
 use crate::{
     ledger::Ledger,
-    proxy::{Action, FOLD, PARKED, Point, Proxy},
+    proxy::{Action, FOLD, HISTORY, PARKED, Point, Proxy},
     support::*,
 };
 
@@ -59,4 +64,69 @@ async fn a_parked_timer_fires_though_its_workflow_could_not_be_looked_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_timer_fires_though_its_history_could_not_be_read() {
     a_parked_timer_fires_though_cut_at(FOLD).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_that_has_evicted_its_run_was_sent_is_durable_before_its_history_is_read() {
+    let url = database().await;
+    let (proxy, through) = Proxy::before_url(&url).await;
+    let engine = owner(&through).await;
+    let hello = WorkerHello {
+        identity: Identity::known("by hand"),
+        namespace: namespace(),
+        task_queue: TaskQueue::known("q"),
+        workflow_slots: 1,
+        activity_slots: 0,
+        build_id: BuildId::known("by hand"),
+    };
+    let (answers, mut tasks) = connect_worker(&engine, hello);
+    let mut next = async || loop {
+        match tasks.recv().await.expect("the engine owns") {
+            ToWorker::WorkflowTask(task) => break task,
+            ToWorker::ActivityTask(_)
+            | ToWorker::CancelActivity(_)
+            | ToWorker::HeartbeatWanted(_)
+            | ToWorker::ActivityRefused { .. }
+            | ToWorker::Evict(_) => {}
+        }
+    };
+    let answer = |task: WorkflowTask, answer| {
+        let token = task.token;
+        assert!(answers.send(FromWorker::WorkflowTask { token, answer }));
+    };
+    let waits = || WorkflowTaskAnswer::Completed {
+        commands: Vec::new(),
+        sdk_metadata: SdkMetadata::default(),
+        sticky: true,
+        unread_signals: Vec::new(),
+    };
+    engine
+        .start_workflow(&namespace(), start("waits", "w"))
+        .await
+        .unwrap();
+    answer(next().await, waits());
+    until(
+        &url,
+        "EXISTS (SELECT FROM history WHERE records LIKE '%WorkflowTaskCompleted%')",
+    )
+    .await;
+
+    let mut read = proxy.once(HISTORY, Action::Hold);
+    let signaled = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.signal(&address("w"), signal("s")).await }
+    });
+    let evicted = WorkflowTaskAnswer::Failed {
+        cause: WorkflowTaskFailedCause::ResetStickyTaskQueue,
+        failure: Box::new(Failure::application("evicted", "Evicted", false)),
+    };
+    answer(next().await, evicted);
+    read.reached().await;
+    tokio::time::timeout(PATIENCE / 4, signaled)
+        .await
+        .expect("the signal does not wait for the read")
+        .unwrap()
+        .unwrap();
+    read.pass();
+    answer(next().await, waits());
 }
