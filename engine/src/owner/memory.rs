@@ -53,8 +53,7 @@ impl Owner {
         if !self.is_short() {
             return Some(READ_BYTES);
         }
-        let soon = self.memory.last_round + ROUND_SHORT;
-        self.memory.next_round = self.memory.next_round.min(soon);
+        self.make_room_soon();
         let now = Instant::now();
         if now < self.memory.next_little {
             return None;
@@ -71,6 +70,16 @@ impl Owner {
         let size = run.size();
         self.memory.bytes = self.memory.bytes - run.memory_bytes.min(self.memory.bytes) + size;
         run.memory_bytes = size;
+        if self.is_short() {
+            self.make_room_soon();
+        }
+    }
+
+    /// Has the runs looked through while memory is short, and not only when the next round is due: how far it goes beyond the limit would
+    /// be a matter of how fast runs come.
+    fn make_room_soon(&mut self) {
+        let soon = self.memory.last_round + ROUND_SHORT;
+        self.memory.next_round = self.memory.next_round.min(soon);
     }
 
     /// Lets runs leave memory that only wait: those that have waited long, and as many as it takes when memory is short. Looks
