@@ -35,7 +35,7 @@ pub struct WorkflowTaskToken {
     pub attempt: u32,
     /// The folding of the run that the task was built on: a run that was dropped from memory and
     /// folded again, by this member or another, has another one, so that no answer lands on a history it was not built on. Its upper
-    /// half is the epoch of the member, which the database gives to one member only, its lower half counts that member's foldings.
+    /// half is the epoch of the member, which the database gives to one member only, its lower half is of a counter of that member. A run that follows another in one commit has the same.
     pub incarnation: u64,
 }
 

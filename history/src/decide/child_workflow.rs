@@ -1,4 +1,4 @@
-//! The outcome of a child.
+//! What a parent hears of a child: its start, and its end.
 
 use crate::{
     decide::{Decision, Rejection, draft::Draft},

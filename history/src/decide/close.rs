@@ -12,7 +12,7 @@ use crate::{
     },
     event::{WorkflowExecutionCancelRequested, WorkflowExecutionTimedOut},
     execution::Execution,
-    failure::{Failure, FailureInfo, TimeoutType},
+    failure::{Failure, FailureInfo, RetryState, TimeoutType},
     ids::{EventId, RunId},
     payload::Payloads,
     requests::{RequestCancel, Terminate},
@@ -100,8 +100,11 @@ pub(super) fn run_timed_out(
             last_heartbeat_details: Payloads::default(),
         },
     );
-    let AfterFailure { retry_state, next } =
-        next_run::after_failure(exec, failure, new_run_id, draft.at, exec.facts());
+    let AfterFailure { retry_state, next } = match new_run_id {
+        Some(run_id) => next_run::after_failure(exec, &failure, run_id, draft.at, || exec.facts()),
+        // There is no time left for another one.
+        None => AfterFailure::none(RetryState::Timeout),
+    };
     draft.event(WorkflowExecutionTimedOut {
         retry_state,
         new_execution_run_id: next.as_ref().map(|next| next.run_id),

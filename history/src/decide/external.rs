@@ -1,4 +1,4 @@
-//! The outcome of signals and cancellations that this workflow sent to others.
+//! What this workflow hears of the signals and cancellations that it sent to others.
 
 use crate::{
     decide::{Decision, Rejection, draft::Draft},

@@ -27,26 +27,29 @@ pub(super) struct NextRun {
     pub(super) start: StartWorkflow,
 }
 
-/// Says what follows a run that fails at this time, with the memo and the search attributes as they are then. Without a run id none
-/// follows: there is no time left for it.
+impl AfterFailure {
+    /// None follows, for this reason.
+    pub(super) fn none(retry_state: RetryState) -> Self {
+        Self {
+            retry_state,
+            next: None,
+        }
+    }
+}
+
+/// Says what follows a run that fails at this time, with the memo and the search attributes as they are then: asked for only where a run
+/// follows.
 pub(super) fn after_failure(
     exec: &Execution,
-    failure: Failure,
-    new_run_id: Option<RunId>,
+    failure: &Failure,
+    run_id: RunId,
     at: Timestamp,
-    facts: (Memo, SearchAttributes),
+    facts: impl FnOnce() -> (Memo, SearchAttributes),
 ) -> AfterFailure {
-    let ends = |retry_state| AfterFailure {
-        retry_state,
-        next: None,
-    };
-    let Some(run_id) = new_run_id else {
-        return ends(RetryState::Timeout);
-    };
-    match retries(exec, &failure, at) {
-        Next::Final(retry_state) => ends(retry_state),
-        Next::RetryAt(starts_at) => match retry(exec, failure, starts_at, at, facts) {
-            None => ends(RetryState::InternalServerError),
+    match retries(exec, failure, at) {
+        Next::Final(retry_state) => AfterFailure::none(retry_state),
+        Next::RetryAt(starts_at) => match retry(exec, failure.clone(), starts_at, at, facts()) {
+            None => AfterFailure::none(RetryState::InternalServerError),
             Some(start) => AfterFailure {
                 retry_state: RetryState::InProgress,
                 next: Some(NextRun { run_id, start }),

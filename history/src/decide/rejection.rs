@@ -40,7 +40,7 @@ pub enum Rejection {
     /// The task has been handed out already.
     #[error("the task has been started already")]
     TaskAlreadyStarted,
-    /// The answer to a workflow task was refused, and the refusal recorded: see `decision`.
+    /// The answer to a workflow task was refused, and the refusal recorded: see [`Decision::refusal`](crate::decide::Decision::refusal).
     #[error("{cause:?}: {message}")]
     WorkflowTaskRefused {
         /// Why.

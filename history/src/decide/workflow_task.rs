@@ -51,7 +51,7 @@ pub struct CompleteWorkflowTask {
     pub sticky: Option<Sticky>,
     /// Whether another workflow task is to follow at once.
     pub force_create_new_workflow_task: bool,
-    /// The run that follows, if one does. It is asked for only when the last command closes the run.
+    /// The run that follows, if one does. It must be given when the last command closes the run.
     pub new_run_id: Option<RunId>,
 }
 

@@ -10,7 +10,7 @@ use crate::{
     ids::EventId,
 };
 
-/// What an event refers to: the thing that an earlier event began, and the outcome of that.
+/// What an event refers to: the thing that an earlier event began, and what becomes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefersTo {

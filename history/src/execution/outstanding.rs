@@ -1,6 +1,8 @@
 //! What a crash may have lost of what decisions asked of the shell.
 
-use super::{activity::AttemptState, run::Execution};
+use super::{
+    activity::AttemptState, child_workflow::ChildState, external::ExternalState, run::Execution,
+};
 use crate::{
     effect::Effect,
     event::EventKind,
@@ -34,13 +36,10 @@ impl Execution {
                 AttemptState::Backoff { .. } | AttemptState::Ended => None,
             });
         let children = self
-            .children()
-            .filter(|child| child.run_id.is_none() && !child.closed)
+            .starting_children()
             .filter_map(|child| Effect::of_initiated(self, &child.initiated));
         let externals = self
-            .external_signals()
-            .chain(self.external_cancels())
-            .filter(|external| !external.answered)
+            .unanswered()
             .filter_map(|external| Effect::of_initiated(self, &external.initiated));
         task.into_iter()
             .chain(activities)
@@ -49,17 +48,27 @@ impl Execution {
             .collect()
     }
 
+    /// Returns the children that are not known to have started, or not to.
+    pub(super) fn starting_children(&self) -> impl Iterator<Item = &ChildState> {
+        self.children()
+            .filter(|child| child.run_id.is_none() && !child.closed)
+    }
+
+    /// Returns what was sent to other workflows and is not answered.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = &ExternalState> {
+        self.external_signals()
+            .chain(self.external_cancels())
+            .filter(|external| !external.answered)
+    }
+
     /// Returns what this run has sent to a child of that id, as a child of its own, and has no answer to.
     pub fn messages_to_child(
         &self,
         namespace: &Namespace,
         workflow_id: &WorkflowId,
     ) -> Vec<Effect> {
-        let unanswered = self
-            .external_signals()
-            .chain(self.external_cancels())
-            .filter(|external| !external.answered);
-        let mut messages: Vec<_> = unanswered
+        let mut messages: Vec<_> = self
+            .unanswered()
             .filter(|external| match &external.initiated.kind {
                 EventKind::SignalExternalWorkflowExecutionInitiated(a) => {
                     a.child_workflow_only

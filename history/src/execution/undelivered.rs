@@ -21,15 +21,12 @@ impl Execution {
             child.attributes().parent_close_policy == ParentClosePolicy::Abandon
         };
         let to_start = self
-            .children()
-            .filter(|child| child.run_id.is_none() && !child.closed)
+            .starting_children()
             .filter(|child| abandoned(child) || !asked_now(child))
             .filter_map(|child| Effect::of_initiated(self, &child.initiated));
         let sent_for = self.children().filter(|child| !asked_now(child));
         let unanswered = self
-            .external_signals()
-            .chain(self.external_cancels())
-            .filter(|external| !external.answered)
+            .unanswered()
             .filter_map(|external| Effect::of_initiated(self, &external.initiated));
         to_start
             .chain(self.close_children(sent_for))
@@ -65,11 +62,13 @@ impl Execution {
 
     /// Returns what the parent is told when the run closes with this event: nothing if there is none, or another run follows.
     pub(crate) fn notify_parent(&self, closed: &EventKind) -> Option<Effect> {
-        let outcome = ChildOutcome::of(closed)?;
         let started = self.started();
+        let namespace = started.parent_workflow_namespace.clone()?;
+        let parent = started.parent_workflow_execution.clone()?;
+        let outcome = ChildOutcome::of(closed)?;
         Some(Effect::NotifyParent {
-            namespace: started.parent_workflow_namespace.clone()?,
-            parent: started.parent_workflow_execution.clone()?,
+            namespace,
+            parent,
             closed: Box::new(ChildClosed {
                 initiated_event_id: started.parent_initiated_event_id,
                 execution: self.workflow_execution(),

@@ -86,17 +86,22 @@ impl Turn<'_, '_> {
         Ok(())
     }
 
+    /// Returns the id of the run that may follow.
+    fn run_that_follows(&self, cause: Cause) -> Result<RunId, Refused> {
+        match self.new_run_id {
+            Some(run_id) => Ok(run_id),
+            None => refused(cause, "the run that follows has no id"),
+        }
+    }
+
     /// Closes the run as failed; a new one follows if the workflow's retry policy says so.
     pub(super) fn fail_workflow(&mut self, failure: &Failure) -> Result<(), Refused> {
         self.may_close("FailWorkflowExecution")?;
         check_size("failure", failure_problem(failure))?;
-        let AfterFailure { retry_state, next } = next_run::after_failure(
-            self.exec,
-            failure.clone(),
-            self.new_run_id,
-            self.draft.at,
-            self.facts(),
-        );
+        let run_id = self.run_that_follows(Cause::BadFailWorkflowExecutionAttributes)?;
+        let (exec, at) = (self.exec, self.draft.at);
+        let AfterFailure { retry_state, next } =
+            next_run::after_failure(exec, failure, run_id, at, || self.facts());
         self.draft.event(WorkflowExecutionFailed {
             failure: failure.clone(),
             retry_state,
@@ -122,12 +127,7 @@ impl Turn<'_, '_> {
             "backoff_start_interval",
             duration_problem(command.backoff_start_interval),
         )?;
-        let Some(new_run_id) = self.new_run_id else {
-            return refused(
-                Cause::BadContinueAsNewAttributes,
-                "the run that follows has no id",
-            );
-        };
+        let new_run_id = self.run_that_follows(Cause::BadContinueAsNewAttributes)?;
         let attributes = self.continued(command, new_run_id);
         let retry_policy = command.retry_policy.clone();
         let start = next_run::continue_as_new(self.exec, &attributes, retry_policy, unread);
