@@ -59,7 +59,7 @@ CREATE TABLE shard_owner (
 COMMENT ON TABLE shard_owner IS 'Which member owns each of the 1,024 shards.';
 INSERT INTO shard_owner (shard) SELECT generate_series(0, 1023);
 
--- How many committer connections a member may have. It has fewer today; these are rows that nobody writes.
+-- How many committer connections a member may have. It has fewer today; the others are there for more of them, and for a bench that commits beside.
 CREATE FUNCTION slots_of_member() RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 8';
 COMMENT ON FUNCTION slots_of_member IS 'How many rows of "slot" a member has.';
 
@@ -156,7 +156,7 @@ CREATE TABLE attempt (
 ) WITH (fillfactor = 60); -- with room in the page and no index on what changes, a replacement is heap-only
 COMMENT ON TABLE attempt IS 'One row per pending activity and workflow task of which there is more to know than their log says.';
 
--- Closed runs that have something to deliver to others still: their result to the parent, the close policy to the children, a signal that
+-- Closed runs that still have something to deliver to others: their result to the parent, the close policy to the children, a signal that
 -- was not answered. What exactly is in their history; the row is deleted when all receivers have committed.
 CREATE TABLE outbox (
     shard  smallint NOT NULL,
@@ -181,7 +181,7 @@ CREATE FUNCTION commit_batch(
     -- "execution", of those that close
     close_shards smallint[], close_run_ids uuid[], close_statuses smallint[], closed_ats bigint[], close_lengths bigint[],
     -- "outbox"
-    debt_shards smallint[], debt_run_ids uuid[], debt_claims uuid[],
+    outbox_shards smallint[], outbox_run_ids uuid[], outbox_claims uuid[],
     -- "open_run", and those that leave it
     open_shards smallint[], open_run_ids uuid[], open_parked boolean[], open_due_ats bigint[],
     gone_shards smallint[], gone_run_ids uuid[],
@@ -251,10 +251,10 @@ BEGIN
         WHERE e.shard = u.shard AND e.run_id = u.run_id;
     END IF;
 
-    IF debt_shards IS NOT NULL THEN
+    IF outbox_shards IS NOT NULL THEN
         INSERT INTO outbox (shard, run_id)
         SELECT u.shard, u.run_id
-        FROM unnest(debt_shards, debt_run_ids, debt_claims) AS u (shard, run_id, claim)
+        FROM unnest(outbox_shards, outbox_run_ids, outbox_claims) AS u (shard, run_id, claim)
         WHERE all_kept OR u.claim IS NULL OR (SELECT true FROM execution e WHERE e.shard = u.shard AND e.run_id = u.claim);
     END IF;
 
@@ -359,4 +359,4 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION batch_fate IS 'Ends the session that had a batch, and says the outcome of it.';
+COMMENT ON FUNCTION batch_fate IS 'Ends the session that had a batch, and says what became of it.';

@@ -13,7 +13,7 @@ pub(crate) struct Results {
     pub(crate) limit: Option<f64>,
 }
 
-/// A target and the outcome of it.
+/// A target, and how far it was reached.
 pub(crate) struct Verdict {
     pub(crate) name: String,
     pub(crate) ours: f64,

@@ -93,7 +93,7 @@ pub const READ_CONNECTIONS: u32 = 8;
 pub const CONTROL_CONNECTIONS: u32 = 3;
 /// How many an audit has.
 pub const AUDIT_CONNECTIONS: u32 = 8;
-/// How many a process has at most in all: those three, the lists', two that commit and as many for the outcome of a lost answer, and two
+/// How many a process has at most in all: those three, the lists', two that commit and as many to find out whether a batch whose answer was lost was committed, and two
 /// for its lease and that of the member it watches.
 pub const CONNECTIONS_MAX: i32 = 27;
 /// A role that may open fewer than so many at once is refused: one that serves under load has as many.

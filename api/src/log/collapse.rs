@@ -123,7 +123,7 @@ struct Kind {
     left_out: u64,
 }
 
-/// The outcome of lines that differ from one only in what they are about.
+/// What was done with lines that differ from one only in what they are about.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Like {
     #[default]

@@ -146,7 +146,7 @@ async fn verify_run(pool: &PgPool, key: Key, report: &mut Report) -> Result<(), 
     finish(pool, run, report).await
 }
 
-/// Adds what was found in a run. Rows whose hash is wrong are read once more, to say the outcome of them.
+/// Adds what was found in a run. Rows whose hash is wrong are read once more, to say what was done to them.
 async fn finish(pool: &PgPool, run: chain::Run, report: &mut Report) -> Result<(), store::Error> {
     let key = run.key();
     let done = run.done();

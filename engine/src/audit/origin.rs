@@ -1,4 +1,4 @@
-//! The outcome of rows whose hash is wrong: each one is tried at the other places near it.
+//! What was done to rows whose hash is wrong: each one is tried at the other places near it.
 //!
 //! A row's hash tells where it was committed: with its own content, its number then and the row that was before it
 //! then, it comes out right. So a row that fits nowhere was changed, and one that fits elsewhere was moved.

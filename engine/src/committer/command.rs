@@ -1,4 +1,4 @@
-//! What an owner sends its committer, and the outcome of it.
+//! What an owner sends its committer, and what comes back.
 
 use history::WorkflowId;
 

@@ -34,7 +34,7 @@ pub struct Engine {
 struct Inner {
     reads: sqlx::PgPool,
     lists: sqlx::PgPool,
-    namespaces: store::load::Namespaces,
+    namespaces: store::namespaces::Namespaces,
     peers: PeerClient,
     role: watch::Receiver<Membership>,
     /// How many requests wait for an answer.
@@ -59,7 +59,7 @@ impl Engine {
         store::migrate::migrate(&whole).await?;
         whole.close().await;
         let (reads, lists) = (address.pool(Pool::Read), address.pool(Pool::List));
-        let namespaces = store::load::Namespaces::load(&reads).await?;
+        let namespaces = store::namespaces::Namespaces::load(&reads).await?;
         let (stop, stopping) = watch::channel(false);
         let (membership, role) = watch::channel(Membership::Outside { away: None });
         let secret = store::secret::secret(&reads).await?;

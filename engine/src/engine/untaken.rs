@@ -13,7 +13,7 @@ use crate::{
     owner::message::Message,
     peers::{PeerAnswer, PeerClient, PeerRequest},
     shard,
-    store::load::Ns,
+    store::namespaces::Ns,
     words::{Asked, Untaken},
 };
 

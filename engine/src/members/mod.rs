@@ -174,9 +174,9 @@ impl<'a> Members<'a> {
                         let to = placement::member_of(*shard, &targets)?;
                         Some(Move { shard: *shard, to })
                     })
-                    .filter(|moves| moves.to != self.term.owner)
+                    .filter(|one| one.to != self.term.owner)
                     .collect();
-                let mut heirs: Vec<Uuid> = moves.iter().map(|moves| moves.to).collect();
+                let mut heirs: Vec<Uuid> = moves.iter().map(|one| one.to).collect();
                 heirs.sort_unstable();
                 heirs.dedup();
                 tracing::info!(shards = moves.len(), "shards go to other members");
@@ -289,7 +289,7 @@ impl<'a> Members<'a> {
     }
 
     /// Tells the owner what it has got, and where everything else is.
-    pub(crate) fn place(&mut self, shards: &[Placed]) -> Result<(), Ended> {
+    fn place(&mut self, shards: &[Placed]) -> Result<(), Ended> {
         let addresses: HashMap<Uuid, Arc<str>> = self
             .seen
             .iter()

@@ -32,7 +32,7 @@ impl Members<'_> {
     }
 
     /// Returns the member after this one, in the order of their ids; the first follows the last.
-    pub(crate) fn next(&self) -> Option<Uuid> {
+    fn next(&self) -> Option<Uuid> {
         let me = self.term.owner;
         let others = || self.seen.iter().map(|member| member.id);
         others()

@@ -14,7 +14,8 @@ use crate::{
     peers::{Batch, Number, PeerAnswer, Receipt},
     store::{
         self, RunRef,
-        load::{Due, Loaded, Ns, Part, Window},
+        load::{Due, Loaded, Part, Window},
+        namespaces::Ns,
     },
     words::{Asked, Key, Request, SessionId, Untaken},
 };
@@ -71,7 +72,7 @@ pub(crate) enum Message {
         batch: Box<Batch>,
         reply: oneshot::Sender<Receipt>,
     },
-    /// The outcome of what was sent to another member; nothing if nobody knows.
+    /// The receipt for what was sent to another member; none if nobody knows.
     Posted {
         member: Uuid,
         number: Number,

@@ -62,7 +62,7 @@ use crate::{
         },
     },
     peers::PeerClient,
-    store::{Store, load::Namespaces},
+    store::{Store, namespaces::Namespaces},
     words::{Key, Request, Told},
     world::World,
 };

@@ -218,7 +218,7 @@ impl Owner {
         }
     }
 
-    /// Tells whoever waits for an operation the outcome of it.
+    /// Tells the outcome of an operation to whoever waits for it.
     pub(super) fn answer(&mut self, reply: Reply, answer: Result<(), Error>) {
         use history::event::ExternalFailedCause as Cause;
         match reply {

@@ -16,7 +16,8 @@ use crate::{
     },
     store::{
         self, RunRef,
-        load::{Loaded, Ns, Part},
+        load::{Loaded, Part},
+        namespaces::Ns,
     },
     words::Key,
 };

@@ -16,7 +16,7 @@ use crate::{
         Owner,
         state::run::{Origin, Run},
     },
-    store::{commit::StartRow, load::Ns},
+    store::{commit::StartRow, namespaces::Ns},
     words::{Answer, DeliveryOutcome, Key, Request, StartReply},
 };
 
@@ -231,7 +231,7 @@ impl Owner {
         self.runs.insert(run_id, run);
     }
 
-    /// Tells whoever asked for a start the outcome of it.
+    /// Tells the outcome of a start to whoever asked for it.
     pub(super) fn answer_start(&mut self, reply: StartReply, answer: Result<Started, Error>) {
         match reply {
             StartReply::Caller { reply, closed } => {

@@ -10,7 +10,7 @@ use crate::{
         describe::{activity_starved, workflow_task_starved},
         state::run::Run,
     },
-    store::load::Ns,
+    store::namespaces::Ns,
     words::{Asked, Kind, Untaken},
 };
 

@@ -7,7 +7,7 @@ use history::{
 
 use crate::{
     owner::{Owner, state::task_place::TaskPlace},
-    store::load::Ns,
+    store::namespaces::Ns,
     words::{HandOut, Kind, QueueKey, Reply, SessionId},
 };
 

@@ -9,7 +9,7 @@ use crate::{
     membership::Membership,
     owner::message::Message,
     peers::{PeerAnswer, PeerRequest},
-    store::load::Namespaces,
+    store::namespaces::Namespaces,
     words::{Key, Op, Reply, Request, StartReply},
 };
 

@@ -65,13 +65,13 @@ pub(crate) enum PeerAnswer {
     AlreadyStarted { run_id: RunId },
     /// Nothing is known to have been done: the request is to be sent again.
     Unavailable,
-    /// The outcome of a batch.
+    /// The receipt for a batch.
     Exchanged(Receipt),
     /// The tasks that no worker takes.
     Untaken(Vec<(RunId, UntakenTask)>),
 }
 
-/// The outcome of a batch of what members tell each other of tasks and workers.
+/// What a member answers to a batch of what members tell each other of tasks and workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Receipt {
     /// It was taken, now or before.

@@ -22,7 +22,7 @@ const RUNS: usize = 20;
 /// A process whose queue no worker serves.
 const NOBODY: usize = 7;
 
-/// The outcome of it.
+/// What was seen of a backlog.
 pub(super) struct Queued {
     /// The most runs that were asked for at once, for the one slot.
     pub(super) most_asked: usize,

@@ -12,7 +12,8 @@ use super::{
     world::{Gate, Process, SIMULATED},
 };
 use crate::{
-    Config, membership::Membership, peers::PeerClient, store::load::Namespaces, tenure::Tenure,
+    Config, membership::Membership, peers::PeerClient, store::namespaces::Namespaces,
+    tenure::Tenure,
 };
 
 /// Where a process runs, or does not.

@@ -2,7 +2,7 @@
 
 use history::Namespace;
 
-use crate::store::load::Ns;
+use crate::store::namespaces::Ns;
 
 /// The namespace of every simulation.
 pub(super) fn ns() -> Ns {

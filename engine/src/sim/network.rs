@@ -14,7 +14,7 @@ use super::{
 use crate::{
     membership::Membership,
     peers::{self, FromMember, PeerRequest, Peers, Unreached},
-    store::load::Namespaces,
+    store::namespaces::Namespaces,
 };
 
 /// Who answers at which address.

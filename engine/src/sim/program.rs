@@ -230,7 +230,7 @@ struct Known {
     state: State,
     /// What was asked for, by a name of ours, and its event.
     asked: HashMap<String, EventId>,
-    /// The outcome of it.
+    /// What each of these came to, by its event.
     done: HashMap<EventId, i64>,
     signals: Vec<WorkflowExecutionSignaled>,
     cancel_requested: bool,
@@ -397,7 +397,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Asks for something unless it has been asked for, and returns the outcome of it.
+    /// Asks for something unless it has been asked for, and returns its outcome.
     fn ask(&mut self, name: &str, command: impl FnOnce(&str) -> Command) -> Option<i64> {
         if let Some(asked) = self.known.asked.get(name) {
             return self.known.done.get(asked).copied();

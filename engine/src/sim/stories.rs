@@ -42,7 +42,7 @@ pub(super) fn statements_while_idle(engines: usize, time: Duration) -> u64 {
     })
 }
 
-/// The outcome of a hand-over for which somebody keeps a lock.
+/// What is seen of a hand-over while somebody keeps a lock that it needs.
 pub(super) struct HandOver {
     /// The latest epoch: each process that gives up, and joins anew, adds one.
     pub(super) epoch: i64,

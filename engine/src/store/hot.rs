@@ -1,12 +1,11 @@
 //! Which runs a taker puts to work.
 
-use crate::store::RunRef;
 use futures::TryStreamExt as _;
 use history::{RunId, Timestamp};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::Error;
+use super::{Error, RunRef};
 
 /// Returns the ids of the runs of these shards that are folded at takeover: open and not parked, or closed with something undelivered. Open runs
 /// that started at or after `open_since` need not have a row in `open_run`.

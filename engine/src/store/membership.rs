@@ -1,6 +1,5 @@
 //! The tables `member`, `former_member` and `slot`: who is a member, and until when.
 
-use crate::store::Joined;
 use std::time::Duration;
 
 use history::Timestamp;
@@ -8,7 +7,7 @@ use sqlx::{PgConnection, PgTransaction};
 use uuid::Uuid;
 
 use super::{
-    Error, Term,
+    Error, Joined, Term,
     acknowledged::Held,
     ownership::{announce, claim, hand_on},
 };

@@ -23,6 +23,7 @@ pub(crate) mod load;
 mod locks;
 mod membership;
 pub(crate) mod migrate;
+pub(crate) mod namespaces;
 pub(crate) mod ownership;
 mod parked;
 pub(crate) mod partition;

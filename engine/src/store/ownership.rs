@@ -1,13 +1,12 @@
 //! The tables `cluster` and `shard_owner`: who may write what.
 
-use crate::store::view::Move;
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgTransaction};
 use uuid::Uuid;
 
 pub(crate) use super::view::{Placed, Seen, View};
-use super::{Error, Term};
+use super::{Error, Term, view::Move};
 use crate::placement;
 
 /// Gives the shards that nobody owns to a member.
@@ -74,8 +73,8 @@ async fn update_owners(
     from: Uuid,
     moves: &[Move],
 ) -> Result<(), Error> {
-    let shards: Vec<i16> = moves.iter().map(|moves| moves.shard).collect();
-    let members: Vec<Uuid> = moves.iter().map(|moves| moves.to).collect();
+    let shards: Vec<i16> = moves.iter().map(|one| one.shard).collect();
+    let members: Vec<Uuid> = moves.iter().map(|one| one.to).collect();
     sqlx::query!(
         "UPDATE shard_owner s
          SET member = heir.id, open_since = least(s.open_since, giver.open_since)

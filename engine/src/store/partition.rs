@@ -110,7 +110,7 @@ pub(crate) async fn ensure_partitions(pool: &PgPool, now: Timestamp) -> Result<(
     Ok(())
 }
 
-/// The outcome of a partition.
+/// Whether a partition was made.
 enum Made {
     New,
     Before,

@@ -1,8 +1,5 @@
 //! The store in Postgres: what [`Store`] asks for, done by the queries of the files beside this one.
 
-use crate::store::Joined;
-use crate::store::RunRef;
-use crate::store::view::Move;
 use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, future::BoxFuture};
@@ -11,19 +8,21 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{
-    Answer, Error, Store, Term,
+    Answer, Error, Joined, RunRef, Store, Term,
     acknowledged::{Acknowledged, Witness},
     commit::{self, Conflicts, Item, NotCommitted},
     connect::Address,
     events,
     fate::{self, Fate, Lost},
     hot,
-    load::{self, Due, Loaded, Namespaces, Ns, Part, Window},
+    load::{self, Due, Loaded, Part, Window},
     locks, membership,
+    namespaces::{Namespaces, Ns},
     ownership::{self, View},
     parked, partition,
     session::{self, Pool},
     terminate, view,
+    view::Move,
     way::failover::Since,
 };
 

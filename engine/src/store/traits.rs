@@ -1,8 +1,5 @@
 //! What the engine asks of a store.
 
-use crate::store::Joined;
-use crate::store::RunRef;
-use crate::store::view::Move;
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
@@ -10,11 +7,13 @@ use history::{Event, RunId, Timestamp, WorkflowId};
 use uuid::Uuid;
 
 use super::{
-    Error, Term,
+    Error, Joined, RunRef, Term,
     commit::{Conflicts, Item, NotCommitted},
     fate::Fate,
-    load::{Due, Loaded, Ns, Part, Window},
+    load::{Due, Loaded, Part, Window},
+    namespaces::Ns,
     ownership::View,
+    view::Move,
 };
 
 /// What a store answers, in time.

@@ -29,7 +29,7 @@ use crate::{
     membership::Membership,
     owner::{self, message::Message},
     peers::PeerClient,
-    store::{self, Joined, Session, Store, Term, load::Namespaces},
+    store::{self, Joined, Session, Store, Term, namespaces::Namespaces},
     tenure::{
         lease::{Keeper, NOT_PREPARED, done},
         parts::{Part, Parts},
@@ -69,7 +69,7 @@ impl Tenure {
             if let Err(error) = ended {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    "the ownership of shards ended"
+                    "the membership ended"
                 );
                 // One try a second is enough while the database is away.
                 let pause = tokio::time::sleep(Duration::from_secs(1));

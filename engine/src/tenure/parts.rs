@@ -25,7 +25,7 @@ pub(super) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    pub(crate) fn add(
+    pub(super) fn add(
         &mut self,
         part: Part,
         work: impl Future<Output = Result<(), Ended>> + Send + 'a,
@@ -54,7 +54,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Waits until this part ends.
-    pub(crate) async fn end_of(&mut self, part: Part) -> Result<(), Ended> {
+    pub(super) async fn end_of(&mut self, part: Part) -> Result<(), Ended> {
         while let Some((ended, result)) = self.running.next().await {
             result?;
             if ended == part {

@@ -17,7 +17,7 @@ pub(crate) enum Delivery {
     ChildClosed(Box<ChildClosed>),
 }
 
-/// The outcome of something that a run had sent.
+/// What a run hears of something that it had sent.
 #[derive(Debug)]
 pub(crate) struct DeliveryReport {
     /// Its event in the sender's history.
@@ -27,7 +27,7 @@ pub(crate) struct DeliveryReport {
     pub(crate) outcome: DeliveryOutcome,
 }
 
-/// The outcome of it.
+/// How a delivery ended.
 #[derive(Debug)]
 pub(crate) enum DeliveryOutcome {
     ChildStarted(RunId),

@@ -2,7 +2,7 @@
 
 use history::{Namespace, RunId, WorkflowId};
 
-use crate::store::load::Ns;
+use crate::store::namespaces::Ns;
 
 /// Names a workflow inside the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

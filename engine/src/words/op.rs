@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     Closed, Description, Error, Started,
-    store::load::Ns,
+    store::namespaces::Ns,
     words::{Delivery, DeliveryReport, ExternalKind, Key, Reached, RunKey, SessionId, Undelivered},
 };
 

@@ -1,4 +1,4 @@
-//! The outcome of a request, and of shards.
+//! What is told of requests, of runs and of shards.
 
 use std::sync::Arc;
 

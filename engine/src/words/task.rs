@@ -4,7 +4,7 @@ use history::{EventId, RunId, TaskQueue, Timestamp, task::ActivityTaskToken};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{store::load::Ns, words::Key, world::World};
+use crate::{store::namespaces::Ns, words::Key, world::World};
 
 /// Names a connected worker, on all members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -244,7 +244,7 @@ async fn a_lock_that_keeps_a_process_from_joining_is_not_called_a_database_that_
     let engine = Engine::open(Config::new(&*url, "http://127.0.0.1:1"))
         .await
         .unwrap();
-    alarm::heard("the ownership of shards ended").await;
+    alarm::heard("the membership ended").await;
 
     assert_eq!(engine.refusal().code(), "NOT_OWNER");
     other.batch_execute("COMMIT").await.unwrap();

@@ -110,7 +110,7 @@ impl Owner {
         }
     }
 
-    /// Takes what another member sends, once and in order, and says the outcome of it.
+    /// Takes what another member sends, once and in order, and returns the receipt.
     pub(super) fn exchange(&mut self, batch: Batch) -> Receipt {
         if batch.to != self.setup.member {
             return Receipt::Stranger;

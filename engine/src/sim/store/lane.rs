@@ -1,6 +1,5 @@
 //! A connection that commits, and the server's side of it.
 
-use crate::store::RunRef;
 use std::time::Duration;
 
 use futures::{FutureExt as _, future::BoxFuture};
@@ -17,6 +16,7 @@ use super::{
     memory::{LEASE, Memory},
     tables::Curse,
 };
+use crate::store::RunRef;
 use crate::store::{
     Connection, Term,
     commit::{Conflicts, Item, NotCommitted},

@@ -224,6 +224,7 @@ impl State {
                 .range((member, slot, 0)..=(member, slot, i64::MAX));
             batches.last().map_or(0, |(_, _, batch)| *batch)
         };
+        // As many as `slots_of_member` in the schema.
         (0..8).map(of).collect()
     }
 
@@ -460,7 +461,9 @@ impl State {
         }
         match (stale, self.outbox.first()) {
             (Some(run_id), _) => Some(format!("open_run has {run_id}, which is closed")),
-            (None, Some(run_id)) => Some(format!("outbox has {run_id}, which has had time to pay")),
+            (None, Some(run_id)) => Some(format!(
+                "outbox has {run_id}, which has had time to deliver"
+            )),
             (None, None) => None,
         }
     }

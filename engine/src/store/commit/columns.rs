@@ -1,6 +1,5 @@
 //! A batch as the arrays that `commit_batch` takes.
 
-use crate::store::RunRef;
 use std::collections::BTreeMap;
 
 use foldhash::HashMap;
@@ -11,6 +10,7 @@ use super::{
     column::Column,
     item::{CloseRow, HistoryRow, Item, OpenChange, OpenRow, StartRow},
 };
+use crate::store::RunRef;
 
 /// Items as the columns of their groups.
 #[derive(Default)]

@@ -6,7 +6,6 @@ mod columns;
 mod item;
 mod outcome;
 
-use crate::store::RunRef;
 use std::time::Duration;
 
 use foldhash::HashSet;
@@ -21,6 +20,7 @@ use super::{
     session::{Purpose, Session},
 };
 use crate::limits::{COMMIT_LOCK_WAIT, LEASE};
+use crate::store::RunRef;
 use arguments::Fence;
 use columns::Columns;
 pub use item::{AttemptRow, CloseRow, HistoryRow, Item, OpenChange, OpenRow, Part, StartRow};

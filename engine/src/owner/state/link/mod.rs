@@ -32,7 +32,7 @@ pub(crate) struct Names<'a> {
     pub(crate) to: Uuid,
 }
 
-/// The outcome of a batch.
+/// What a batch that has come turns out to be.
 #[derive(Debug)]
 pub(crate) enum Taken {
     /// It is new. If `anew`, the other side had given this one up before.

@@ -11,7 +11,7 @@ use super::{Link, Names, Taken};
 use crate::{
     limits::{EXCHANGE_BYTES_MAX, EXCHANGE_PARCELS_MAX, SESSION_LOST_AFTER},
     peers::{Batch, FromMember, Nobody, Number, Parcel, PeerClient, PeerRequest},
-    store::load::Ns,
+    store::namespaces::Ns,
     words::{Kind, Waiting},
 };
 

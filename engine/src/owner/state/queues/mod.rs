@@ -316,7 +316,7 @@ impl Queues {
 mod tests {
     use history::{Namespace, TaskQueue};
 
-    use crate::store::load::Ns;
+    use crate::store::namespaces::Ns;
 
     use super::*;
 

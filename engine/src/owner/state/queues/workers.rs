@@ -17,7 +17,7 @@ use crate::{
         slots::Slots,
     },
     peers::Parcel,
-    store::load::Ns,
+    store::namespaces::Ns,
     words::{HandOut, Kind, QueueKey, SessionId},
 };
 
