@@ -1,7 +1,7 @@
 //! Attempts of activities: handed out, still alive, told to stop.
 
 use history::{
-    EventId, RunId, Timestamp,
+    EventId, Timestamp,
     decide::{
         self, CancelActivityTask, CompleteActivityTask, FailActivityTask, HeartbeatActivity,
         StartActivityTask,
@@ -12,25 +12,22 @@ use history::{
 
 use crate::{
     owner::{
-        Owner,
-        state::{queues::WaitingActivity, writing::After},
+        context::{Context, Next, Step},
+        state::{queues::WaitingActivity, run::Run, writing::After},
     },
     words::{HandOut, Kind, Reply, SessionId},
 };
 
-impl Owner {
+impl Context {
     /// Takes what a worker says of an attempt. An answer to one that is over changes nothing, and nobody waits to hear so.
     pub(super) fn activity_task_answered(
         &mut self,
-        run_id: RunId,
+        run: &mut Run,
         session: SessionId,
         token: ActivityTaskToken,
         answer: ActivityTaskAnswer,
-    ) {
+    ) -> Step {
         let (now, identity) = (self.now(), self.identity(session));
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
         let execution = &run.execution;
         let (scheduled_event_id, attempt) = (token.scheduled_event_id, token.attempt);
         let decision = match answer {
@@ -62,26 +59,23 @@ impl Owner {
                 decide::cancel_activity_task(execution, &request, now)
             }
             ActivityTaskAnswer::Heartbeat { details } => {
-                return self.heartbeat(run_id, session, token, details);
+                return self.heartbeat(run, session, token, details);
             }
         };
         if let Ok(decision) = &decision {
             self.tell_refusal(session, token, decision);
         }
-        self.carry_out(run_id, decision, Reply::None);
+        self.carry_out(run, decision, Reply::None)
     }
 
     fn heartbeat(
         &mut self,
-        run_id: RunId,
+        run: &mut Run,
         session: SessionId,
         token: ActivityTaskToken,
         details: history::Payloads,
-    ) {
+    ) -> Step {
         let (now, identity) = (self.now(), self.identity(session));
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
         let request = HeartbeatActivity {
             scheduled_event_id: token.scheduled_event_id,
             attempt: token.attempt,
@@ -91,22 +85,26 @@ impl Owner {
         match decide::heartbeat_activity(&run.execution, &request, now) {
             Ok(decision) if decision.refusal.is_some() => {
                 self.tell_refusal(session, token, &decision);
-                self.carry_out(run_id, Ok(decision), Reply::None);
+                self.carry_out(run, Ok(decision), Reply::None)
             }
             Ok(decision) => {
                 let about = token.scheduled_event_id;
                 let activity = run.execution.activity(about);
                 let is_news =
                     activity.is_some_and(|known| known.heartbeat_details != request.details);
-                self.record(run_id, decision);
+                self.record(run, decision)?;
                 if is_news {
-                    self.weigh(run_id);
-                    self.note_heartbeat(run_id, about);
+                    self.weigh(run);
+                    self.note_heartbeat(run, about)?;
                 }
-                self.schedule_wake(run_id);
+                self.schedule_wake(run);
+                Ok(())
             }
-            // Nobody waits for this attempt any more.
-            Err(_) => drop(self.queues.send(session, ToWorker::CancelActivity(token))),
+            Err(_) => {
+                // Nobody waits for this attempt any more.
+                self.queues.send(session, ToWorker::CancelActivity(token));
+                Ok(())
+            }
         }
     }
 
@@ -130,26 +128,25 @@ impl Owner {
     /// Hands an attempt to a worker, or lets it wait for one.
     pub(super) fn hand_out_activity(
         &mut self,
-        run_id: RunId,
+        run: &mut Run,
         scheduled_event_id: EventId,
         attempt: u32,
-    ) {
+    ) -> Step {
         let now = self.now();
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
+        // It may have ended, or be at another attempt, since this was asked for: by a decision, or by its place in a queue.
         let Some(activity) = run.execution.activity(scheduled_event_id) else {
-            return;
+            return Ok(());
         };
         let AttemptState::Scheduled {
             at: attempt_scheduled_at,
         } = activity.state
         else {
-            return;
+            return Ok(());
         };
         if activity.attempt != attempt || self.stopping || !self.shards.hands_out(run.shard) {
-            return;
+            return Ok(());
         }
+        let run_id = run.run_id();
         let queue = (
             run.key.namespace.clone(),
             activity.attributes().task_queue.clone(),
@@ -164,22 +161,17 @@ impl Owner {
                 attempt,
             };
             self.queues.wait_activity(&queue, waiting, now);
-            return self.may_demand(&queue, Kind::Activity);
-        };
-        // It was free in this turn.
-        let Some(identity) = self.identity(session) else {
-            return;
-        };
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
+            self.may_demand(&queue, Kind::Activity);
+            return Ok(());
         };
         let request = StartActivityTask {
             scheduled_event_id,
             attempt,
-            identity: Some(identity),
+            identity: self.identity(session),
         };
         let Ok(decision) = decide::start_activity_task(&run.execution, &request, now) else {
-            return;
+            // It has been canceled.
+            return Ok(());
         };
         let hand_out = HandOut {
             run_id,
@@ -200,38 +192,31 @@ impl Owner {
                 hand_out,
                 attempt_scheduled_at,
             });
-            self.carry_out(run_id, Ok(decision), Reply::None);
-            return;
+            return self.carry_out(run, Ok(decision), Reply::None);
         }
-        self.record(run_id, decision);
+        self.record(run, decision)?;
         self.note_start(run_id, scheduled_event_id, attempt);
-        self.schedule_wake(run_id);
-        self.send_activity(session, hand_out, attempt_scheduled_at);
+        self.schedule_wake(run);
+        self.send_activity(run, session, hand_out, attempt_scheduled_at);
+        Ok(())
     }
 
     /// Sends a started attempt to its worker. One that ended while its start became durable gives its slot back.
     pub(super) fn send_activity(
         &mut self,
+        run: &Run,
         session: SessionId,
         hand_out: HandOut,
         attempt_scheduled_at: Timestamp,
     ) {
-        let HandOut {
-            run_id,
-            scheduled_event_id,
-            attempt,
-            ..
-        } = hand_out;
-        let started = self.runs.get(&run_id).and_then(|run| {
-            let activity = run.execution.activity(scheduled_event_id)?;
-            match activity.state {
-                AttemptState::Started { at, .. } if activity.attempt == attempt => {
-                    Some((run, activity, at))
-                }
-                _ => None,
+        let activity = run.execution.activity(hand_out.scheduled_event_id);
+        let started = activity.and_then(|activity| match activity.state {
+            AttemptState::Started { at, .. } if activity.attempt == hand_out.attempt => {
+                Some((activity, at))
             }
+            _ => None,
         });
-        let Some((run, activity, started_at)) = started else {
+        let Some((activity, started_at)) = started else {
             return self.free_attempt(session, hand_out);
         };
         let attributes = activity.attributes();
@@ -255,21 +240,16 @@ impl Owner {
             .queues
             .send(session, ToWorker::ActivityTask(Box::new(task)))
         {
-            self.disconnect(session);
+            self.next.push_back(Next::Gone(session));
         }
     }
 
     /// Tells the workers of an attempt to stop.
-    pub(super) fn cancel_activity(
-        &mut self,
-        run_id: RunId,
-        scheduled_event_id: EventId,
-        attempt: u32,
-    ) {
-        let Some(run) = self.runs.get(&run_id) else {
-            return;
-        };
-        for (session, hand_out) in self.queues.runners(run_id, scheduled_event_id, attempt) {
+    pub(super) fn cancel_activity(&mut self, run: &Run, scheduled_event_id: EventId, attempt: u32) {
+        for (session, hand_out) in self
+            .queues
+            .runners(run.run_id(), scheduled_event_id, attempt)
+        {
             let token = hand_out.token(&run.key);
             // A worker that is gone has stopped already.
             self.queues.send(session, ToWorker::CancelActivity(token));
@@ -278,7 +258,7 @@ impl Owner {
 }
 
 /// Returns what tells the hand-outs of this folding from those of others.
-fn incarnation_of(run: &super::Run) -> u64 {
+fn incarnation_of(run: &Run) -> u64 {
     #[cfg(test)]
     if crate::sim::planted::confuses_hand_outs() {
         return 0;

@@ -1,7 +1,6 @@
 //! What workers answer.
 
 use history::{
-    RunId,
     command::Command,
     decide::{self, CompleteWorkflowTask, FailWorkflowTask},
     event::{SdkMetadata, WorkflowTaskFailedCause},
@@ -10,7 +9,11 @@ use history::{
 
 use crate::{
     Error,
-    owner::Owner,
+    owner::{
+        Owner,
+        context::{Context, Step},
+        state::run::Run,
+    },
     words::{Key, Op, Request, SessionId},
 };
 
@@ -28,15 +31,15 @@ impl Owner {
                 (&token.namespace, &token.workflow_id, token.run_id)
             }
             FromWorker::Draining => {
-                if let Some(worker) = self.queues.session(session) {
+                if let Some(worker) = self.context.queues.session(session) {
                     worker.draining = true;
                     let queue = worker.queue.clone();
-                    self.tell_pollers(&queue);
+                    self.context.tell_pollers(&queue);
                 }
                 return;
             }
         };
-        let Some(connected) = self.queues.session(session) else {
+        let Some(connected) = self.context.queues.session(session) else {
             return;
         };
         // A worker answers for its own namespace only.
@@ -69,35 +72,40 @@ impl Owner {
             && nobodys
         {
             // A worker that is gone has stopped already.
-            self.queues.send(session, ToWorker::CancelActivity(token));
+            self.context
+                .queues
+                .send(session, ToWorker::CancelActivity(token));
         }
     }
+}
 
+impl Context {
     /// Does what an answer asks for.
-    pub(super) fn answered(&mut self, run_id: RunId, session: SessionId, answer: FromWorker) {
-        self.free_slot(session, &answer);
+    pub(super) fn answered(
+        &mut self,
+        run: &mut Run,
+        session: SessionId,
+        answer: FromWorker,
+    ) -> Step {
         match answer {
             FromWorker::WorkflowTask { token, answer } => {
-                self.workflow_task_answered(run_id, session, &token, answer);
+                self.workflow_task_answered(run, session, &token, answer)
             }
             FromWorker::ActivityTask { token, answer } => {
-                self.activity_task_answered(run_id, session, token, answer);
+                self.activity_task_answered(run, session, token, answer)
             }
-            FromWorker::Draining => {}
+            FromWorker::Draining => Ok(()),
         }
     }
 
     /// Takes the answer to a workflow task, if it is built on this folding of the run.
     fn workflow_task_answered(
         &mut self,
-        run_id: RunId,
+        run: &mut Run,
         session: SessionId,
         token: &WorkflowTaskToken,
         answer: WorkflowTaskAnswer,
-    ) {
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
+    ) -> Step {
         let is_current = is_current(run, session, token);
         match answer {
             WorkflowTaskAnswer::Completed {
@@ -108,20 +116,14 @@ impl Owner {
             } if is_current => {
                 run.task.take_back();
                 run.unread_signals = unread_signals;
-                self.workflow_task_completed(
-                    run_id,
-                    session,
-                    token,
-                    commands,
-                    sdk_metadata,
-                    sticky,
-                );
+                self.workflow_task_completed(run, session, token, commands, sdk_metadata, sticky)
             }
             WorkflowTaskAnswer::Completed { .. } => {
                 // One that has got the run anew since has cached that folding.
                 if run.task.session() != Some(session) && run.affinity != Some(session) {
-                    self.evict(session, run_id);
+                    self.evict(session, run.run_id());
                 }
+                Ok(())
             }
             WorkflowTaskAnswer::Failed { cause, failure } if is_current => {
                 run.task.take_back();
@@ -129,8 +131,9 @@ impl Owner {
                 if cause == WorkflowTaskFailedCause::ResetStickyTaskQueue {
                     // The worker has evicted the run: somebody gets the same task again, in full. That is no failure, and what is staged
                     // does not wait for the read.
-                    self.flush(run_id);
-                    return self.read_history(run_id);
+                    self.flush(run);
+                    self.read_history(run);
+                    return Ok(());
                 }
                 run.failed_build = self.queues.build(session);
                 let request = FailWorkflowTask {
@@ -141,41 +144,38 @@ impl Owner {
                     failure: Some(*failure),
                     identity: self.identity(session),
                 };
-                self.workflow_task_failed(run_id, &request);
+                let decision = decide::fail_workflow_task(&run.execution, &request, self.now());
+                self.carry_out_at_once(run, decision)
             }
-            WorkflowTaskAnswer::Failed { .. } => {}
+            WorkflowTaskAnswer::Failed { .. } => Ok(()),
         }
     }
 
     fn workflow_task_completed(
         &mut self,
-        run_id: RunId,
+        run: &mut Run,
         session: SessionId,
         token: &WorkflowTaskToken,
         commands: Vec<Command>,
         sdk_metadata: SdkMetadata,
         sticky: bool,
-    ) {
-        let (now, identity) = (self.now(), self.identity(session));
+    ) -> Step {
         let build = self.queues.build(session);
         // Only what closes a run may need the id of another.
         let closes = commands.last().is_some_and(Command::closes);
         let new_run_id = closes.then(|| self.new_run_id());
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
         let request = CompleteWorkflowTask {
             scheduled_event_id: token.scheduled_event_id,
             started_event_id: token.started_event_id,
             attempt: token.attempt,
-            identity,
+            identity: self.identity(session),
             commands,
             sdk_metadata,
             sticky: None,
             force_create_new_workflow_task: false,
             new_run_id,
         };
-        let decision = decide::complete_workflow_task(&run.execution, &request, now);
+        let decision = decide::complete_workflow_task(&run.execution, &request, self.now());
         let accepted = decision
             .as_ref()
             .is_ok_and(|decision| decision.refusal.is_none());
@@ -184,52 +184,41 @@ impl Owner {
             run.tail.trim(token.started_event_id);
         } else {
             run.failed_build = build;
-            self.evict(session, run_id);
+            self.evict(session, run.run_id());
         }
-        self.carry_out_at_once(run_id, decision);
-    }
-
-    fn workflow_task_failed(&mut self, run_id: RunId, request: &FailWorkflowTask) {
-        let now = self.now();
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
-        let decision = decide::fail_workflow_task(&run.execution, request, now);
-        self.carry_out_at_once(run_id, decision);
+        self.carry_out_at_once(run, decision)
     }
 
     /// Records what a workflow task led to and sends it on its way before another task is handed out.
     fn carry_out_at_once(
         &mut self,
-        run_id: RunId,
+        run: &mut Run,
         decision: Result<decide::Decision, decide::Rejection>,
-    ) {
+    ) -> Step {
+        let (run_id, execution) = (run.run_id(), &run.execution);
         match decision {
             Ok(decision) => {
-                if let Some(refusal) = &decision.refusal
-                    && let Some(run) = self.runs.get(&run_id)
-                {
-                    let execution = &run.execution;
+                if let Some(refusal) = &decision.refusal {
                     let attempt = execution.workflow_task().map_or(0, |task| task.attempt);
                     tracing::warn!(
                         workflow_id = %execution.workflow_id(), %run_id, workflow_type = %execution.workflow_type(), attempt,
                         %refusal, "the answer to a workflow task was refused"
                     );
                 }
-                self.record(run_id, decision);
-                self.flush(run_id);
+                self.record(run, decision)?;
+                self.flush(run);
             }
             Err(rejection) => {
                 tracing::debug!(%run_id, %rejection, "an answer to a workflow task came too late");
             }
         }
-        self.settle(run_id);
+        self.settle(run)
     }
 }
 
 /// Says whether an answer is for the workflow task that this worker has, built on this folding of the run, and not for
 /// one before it that failed because too much had arrived meanwhile.
-fn is_current(run: &super::Run, session: SessionId, token: &WorkflowTaskToken) -> bool {
+fn is_current(run: &Run, session: SessionId, token: &WorkflowTaskToken) -> bool {
     let same = |task: &history::execution::WorkflowTaskState| {
         task.scheduled_event_id == token.scheduled_event_id && task.attempt == token.attempt
     };

@@ -6,10 +6,14 @@ use tokio::time::Instant;
 
 use crate::{
     limits::{ATTEMPT_NOTED_AFTER, HEARTBEAT_NOTED_AFTER},
-    owner::{Owner, state::attempts::Later},
+    owner::{
+        Owner,
+        context::{Context, Step},
+        state::{attempts::Later, run::Run},
+    },
 };
 
-impl Owner {
+impl Context {
     /// Has it written that an attempt has started, if it runs long.
     pub(super) fn note_start(&mut self, run_id: RunId, about: EventId, attempt: u32) {
         let at = Instant::now() + ATTEMPT_NOTED_AFTER;
@@ -19,40 +23,38 @@ impl Owner {
 
     /// Has it written what a heartbeat said that was just applied: in a while, for more may come; at once when the run is
     /// about to leave.
-    pub(super) fn note_heartbeat(&mut self, run_id: RunId, about: EventId) {
-        let leaves = |run: &super::Run| self.stopping || !self.shards.hands_out(run.shard);
-        let Some(leaves) = self.runs.get(&run_id).map(|run| leaves(run)) else {
-            return;
-        };
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
-        if leaves {
+    pub(super) fn note_heartbeat(&mut self, run: &mut Run, about: EventId) -> Step {
+        if self.stopping || !self.shards.hands_out(run.shard) {
             run.attempts.change(about);
-            self.settle(run_id);
-        } else if run.attempts.beat(about) {
+            return self.settle(run);
+        }
+        if run.attempts.beat(about) {
             let at = Instant::now() + HEARTBEAT_NOTED_AFTER;
-            let heartbeat = (at, run_id, about, Later::Heartbeat);
+            let heartbeat = (at, run.run_id(), about, Later::Heartbeat);
             self.noting.heartbeats.push_back(heartbeat);
         }
+        Ok(())
     }
+}
 
+impl Owner {
     /// Has written what is still so that was to be looked at by now.
     pub(super) fn write_noted(&mut self) {
         let now = Instant::now();
-        while let Some((run_id, about, what)) = self.noting.next_due(now) {
-            let Some(run) = self.runs.get_mut(&run_id) else {
-                continue;
-            };
-            let (execution, attempts) = (&run.execution, &mut run.attempts);
-            let still = match what {
-                Later::Start(attempt) => is_at(execution, about, attempt),
-                Later::Heartbeat => attempts.beats.contains(&about),
-            };
-            if still && attempts.is_behind(execution, about) {
-                attempts.change(about);
-                self.settle(run_id);
-            }
+        while let Some((run_id, about, what)) = self.context.noting.next_due(now) {
+            // Of one that is gone all was written that had to be.
+            self.step(run_id, |context, run| {
+                let (execution, attempts) = (&run.execution, &mut run.attempts);
+                let still = match what {
+                    Later::Start(attempt) => is_at(execution, about, attempt),
+                    Later::Heartbeat => attempts.beats.contains(&about),
+                };
+                if still && attempts.is_behind(execution, about) {
+                    attempts.change(about);
+                    return context.settle(run);
+                }
+                Ok(())
+            });
         }
     }
 
@@ -68,7 +70,10 @@ impl Owner {
         }
         behind.sort_unstable();
         for run_id in behind {
-            self.flush(run_id);
+            self.step_here(run_id, |context, run| {
+                context.flush(run);
+                Ok(())
+            });
         }
     }
 }

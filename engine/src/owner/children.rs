@@ -1,8 +1,11 @@
 //! Messages to children that are not known to have started: they wait, for they might arrive before the start does.
 
-use history::{EventId, Namespace, RunId, WorkflowId, decide::Effect};
+use history::{EventId, Namespace, WorkflowId, decide::Effect};
 
-use crate::owner::{Owner, state::run::Run};
+use crate::owner::{
+    context::{Context, Step},
+    state::run::Run,
+};
 
 /// A child, as its parent addresses it.
 pub(super) type ChildName = (Namespace, WorkflowId);
@@ -56,11 +59,11 @@ impl Run {
     }
 }
 
-impl Owner {
+impl Context {
     /// Sends what has waited until it was known whether a child has started.
-    pub(super) fn deliver_to_child(&mut self, run_id: RunId, child: Option<ChildName>) {
-        let (Some(run), Some((namespace, workflow_id))) = (self.runs.get(&run_id), child) else {
-            return;
+    pub(super) fn deliver_to_child(&mut self, run: &mut Run, child: Option<ChildName>) -> Step {
+        let Some((namespace, workflow_id)) = child else {
+            return Ok(());
         };
         // What is not durable yet is sent when it is.
         let last = run.durable_event_id();
@@ -81,8 +84,9 @@ impl Owner {
                 .collect()
         };
         for effect in waited {
-            self.deliver(run_id, effect);
+            self.deliver(run, effect)?;
         }
+        Ok(())
     }
 }
 

@@ -7,22 +7,24 @@ use history::{
 };
 
 use crate::{
-    owner::Owner,
+    owner::{
+        Owner,
+        context::{Context, Step},
+        state::run::Run,
+    },
     words::{
-        Delivery, DeliveryOutcome, ExternalKind, Key, Op, Reply, Request, RunKey, StartReply,
-        Undelivered,
+        Answer, Delivery, DeliveryOutcome, ExternalKind, Key, Op, Reply, Request, RunKey,
+        StartReply, Undelivered,
     },
 };
 
-impl Owner {
+impl Context {
     /// Carries out an effect. Each may come twice, after a crash; receivers know what they have had.
-    pub(super) fn deliver(&mut self, run_id: RunId, effect: Effect) {
-        let Some(run) = self.runs.get(&run_id) else {
-            return;
-        };
+    pub(super) fn deliver(&mut self, run: &mut Run, effect: Effect) -> Step {
         if run.waits_for_child(&effect) {
-            return;
+            return Ok(());
         }
+        let run_id = run.run_id();
         let sender = RunKey {
             key: run.key.clone(),
             run_id,
@@ -33,11 +35,11 @@ impl Owner {
                 scheduled_event_id,
                 attempt,
                 ..
-            } => self.hand_out_activity(run_id, scheduled_event_id, attempt),
+            } => return self.hand_out_activity(run, scheduled_event_id, attempt),
             Effect::CancelActivity {
                 scheduled_event_id,
                 attempt,
-            } => self.cancel_activity(run_id, scheduled_event_id, attempt),
+            } => self.cancel_activity(run, scheduled_event_id, attempt),
             Effect::StartChild {
                 initiated_event_id,
                 start,
@@ -94,6 +96,7 @@ impl Owner {
             // Done when they were decided.
             Effect::DispatchWorkflowTask { .. } | Effect::StartNewRun { .. } => {}
         }
+        Ok(())
     }
 
     fn start_child(
@@ -141,52 +144,45 @@ impl Owner {
                     reply,
                 },
             }),
-            Err(error) => self.answer(reply, Err(error)),
+            Err(error) => {
+                let answer = Err(error);
+                self.tell_next(Answer::Operation { reply, answer });
+            }
         }
-    }
-
-    /// Delivers again, in a while, what a run has not had an answer to.
-    pub(super) fn deliver_again(&mut self, sender: &RunKey) {
-        let RunKey { key, run_id, .. } = sender.clone();
-        if let Some(run) = self.runs.get_mut(&run_id)
-            && std::mem::replace(&mut run.deliveries.again, true)
-        {
-            return;
-        }
-        let look = Request::look(key, run_id);
-        self.later(run_id, look);
     }
 
     /// Delivers again what has not been answered. What is not durable yet is delivered when it is, and not twice in one round.
-    pub(super) fn redeliver(&mut self, run_id: RunId) {
-        let run = self.runs.get(&run_id);
-        if run.is_some_and(|run| run.deliveries.again && run.is_durable()) {
-            // Its own tasks wait in their queues still.
-            self.deliver_outstanding(run_id, |effect| {
-                !matches!(
-                    effect,
-                    Effect::DispatchWorkflowTask { .. }
-                        | Effect::DispatchActivityTask { .. }
-                        | Effect::CancelActivity { .. }
-                )
-            });
+    pub(super) fn redeliver(&mut self, run: &mut Run) -> Step {
+        if !(run.deliveries.again && run.is_durable()) {
+            return Ok(());
         }
+        // Its own tasks wait in their queues still.
+        self.deliver_outstanding(run, |effect| {
+            !matches!(
+                effect,
+                Effect::DispatchWorkflowTask { .. }
+                    | Effect::DispatchActivityTask { .. }
+                    | Effect::CancelActivity { .. }
+            )
+        })
     }
 
     /// Delivers what is outstanding of a run that was just folded, or whose deliveries failed.
-    pub(super) fn deliver_outstanding(&mut self, run_id: RunId, which: fn(&Effect) -> bool) {
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
+    pub(super) fn deliver_outstanding(
+        &mut self,
+        run: &mut Run,
+        which: fn(&Effect) -> bool,
+    ) -> Step {
         let closed = !run.execution.is_open();
         run.deliveries.again = false;
         if closed && run.deliveries.undelivered.is_empty() {
-            return self.leave_outbox(run_id);
+            self.leave_outbox(run);
+            return Ok(());
         }
         // One that has just been folded may be closed by another one before its turn comes: what it then has to deliver waits for the close.
         if closed && !run.is_durable() {
             run.deliveries.again = true;
-            return;
+            return Ok(());
         }
         self.incarnations += 1;
         run.deliveries.round = self.incarnations;
@@ -196,8 +192,24 @@ impl Owner {
             run.execution.outstanding()
         };
         for effect in outstanding.into_iter().filter(which) {
-            self.deliver(run_id, effect);
+            self.deliver(run, effect)?;
         }
+        Ok(())
+    }
+}
+
+impl Owner {
+    /// Delivers again, in a while, what a run has not had an answer to.
+    pub(super) fn deliver_again(&mut self, sender: &RunKey) {
+        let RunKey { key, run_id, .. } = sender.clone();
+        // One that has left memory delivers when it is read again, for that look.
+        if let Some(run) = self.runs.get_mut(&run_id)
+            && std::mem::replace(&mut run.deliveries.again, true)
+        {
+            return;
+        }
+        let look = Request::look(key, run_id);
+        self.later(run_id, look);
     }
 }
 

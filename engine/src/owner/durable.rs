@@ -5,7 +5,14 @@ use history::RunId;
 use crate::{
     Error, Started,
     committer::{Command, Outcome, Refusal, folding},
-    owner::{Owner, state::writing::After},
+    owner::{
+        Owner,
+        context::{Context, Step},
+        state::{
+            run::{Run, Successor},
+            writing::After,
+        },
+    },
     store::commit::{Item, OpenChange},
     words::{Answer, Request},
 };
@@ -52,65 +59,29 @@ impl Owner {
                         started: true,
                     }),
                 );
-                self.local.extend(origin.behind);
+                self.context.local.extend(origin.behind);
             }
         }
         for part in item.parts {
-            let Some(run) = self.runs.get_mut(&part.run_id) else {
-                continue;
-            };
-            let due = run.writing.committed(part.number);
-            for after in due {
-                self.do_after(part.run_id, after);
-            }
-            self.answer_waiters(part.run_id);
-            self.redeliver(part.run_id);
-            self.settle(part.run_id);
-            self.leave_outbox(part.run_id);
-            self.forget_if_over(part.run_id);
+            // One that is gone was folded again since, when another item of its folding could not be written.
+            self.step(part.run_id, |context, run| {
+                for after in run.writing.committed(part.number) {
+                    context.do_after(run, after)?;
+                }
+                context.answer_waiters(run);
+                context.redeliver(run)?;
+                context.settle(run)?;
+                context.leave_outbox(run);
+                Ok(())
+            });
         }
         if let Some(OpenChange { run_id, row }) = item.open {
             self.registered(run_id, row);
         }
     }
 
-    /// Does what waited for a row to be durable.
-    pub(super) fn do_after(&mut self, run_id: RunId, after: After) {
-        match after {
-            After::Effect(effect) => self.deliver(run_id, effect),
-            After::HandOut {
-                session,
-                hand_out,
-                attempt_scheduled_at,
-            } => self.send_activity(session, hand_out, attempt_scheduled_at),
-            After::Answer(answer) => self.tell(answer),
-            After::Confirm(answer) => {
-                let _ = self.commits.send(Command::Confirm(answer));
-            }
-        }
-    }
-
-    /// Tells somebody what was decided on a run, when what it was decided on is durable. What is written finds out that this
-    /// member was replaced meanwhile; where nothing is, a batch is to find it out before somebody else hears of it.
-    pub(super) fn tell_when_durable(&mut self, run_id: RunId, answer: Answer) {
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            let folded = Error::Unavailable("the workflow was folded again");
-            return self.tell(answer.or(folded));
-        };
-        let written = run.has_staged() || answer.is_for_own_workflow();
-        #[cfg(test)]
-        let written = written || crate::sim::planted::answers_unconfirmed();
-        let after = if written {
-            After::Answer(answer)
-        } else {
-            After::Confirm(answer)
-        };
-        if let Some(after) = run.when_durable(after) {
-            self.do_after(run_id, after);
-        }
-    }
-
-    fn tell(&mut self, answer: Answer) {
+    /// Tells whoever waits what has come of something.
+    pub(super) fn tell(&mut self, answer: Answer) {
         match answer {
             Answer::Operation { reply, answer } => self.answer(reply, answer),
             Answer::Start { reply, answer } => self.answer_start(reply, answer),
@@ -123,14 +94,15 @@ impl Owner {
             // It came after such a start, in the same batch: of the run that the id means, or of the one that was not to be.
             return self.not_written(item, || Error::Unavailable("the workflow id is in use"));
         }
-        let _ = self.commits.send(Command::Forget(folding(item)));
+        let _ = self.context.commits.send(Command::Forget(folding(item)));
         for start in &item.starts {
+            // One that is gone conflicted before, or stood in an item that could not be written.
             let Some(mut run) = self.drop_run(start.run_id) else {
                 continue;
             };
             let in_use = || Error::Unavailable("the workflow id is in use");
             self.give_up(&mut run, &in_use);
-            self.drop_successor(&run, &in_use);
+            self.abandon_successor(&mut run, &in_use);
             let Some(origin) = run.origin.take() else {
                 continue;
             };
@@ -152,7 +124,7 @@ impl Owner {
 
     /// Nothing of an item was written: its runs are folded again from what is durable.
     fn not_written(&mut self, item: &Item, error: impl Fn() -> Error) {
-        let _ = self.commits.send(Command::Forget(folding(item)));
+        let _ = self.context.commits.send(Command::Forget(folding(item)));
         self.fold_all_again(item, &error);
     }
 
@@ -174,9 +146,13 @@ impl Owner {
     }
 
     fn fold_again_with(&mut self, run_id: RunId, error: &dyn Fn() -> Error) {
-        let Some(mut run) = self.drop_run(run_id) else {
-            return;
-        };
+        if let Some(run) = self.drop_run(run_id) {
+            self.abandon(run, error);
+        }
+    }
+
+    /// Tells everybody who waits for a dropped run, and folds it again if there is anything of it to be folded.
+    fn abandon(&mut self, mut run: Box<Run>, error: &dyn Fn() -> Error) {
         self.give_up(&mut run, error);
         if let Some(origin) = run.origin.take() {
             self.answer_start(origin.reply, Err(error()));
@@ -184,9 +160,9 @@ impl Owner {
                 self.turn_away(request, error());
             }
         }
-        self.drop_successor(&run, error);
+        self.abandon_successor(&mut run, error);
         if run.was_committed() {
-            let key = run.key.clone();
+            let (key, run_id) = (run.key.clone(), run.run_id());
             if matches!(error(), Error::DataRefused(_) | Error::Locked) {
                 // What it wants to write will not be written yet, as far as anybody knows.
                 self.load_later(key, run_id);
@@ -197,48 +173,79 @@ impl Owner {
         }
     }
 
-    /// Drops the run that was to be written with the close of a dropped one. The committer may have let it go without a word, and
+    /// Abandons the run that was to be written with the close of a dropped one. The committer may have let it go without a word, and
     /// its id may mean another run by now.
-    fn drop_successor(&mut self, run: &super::Run, error: &dyn Fn() -> Error) {
-        let Some(successor) = run.successor else {
-            return;
-        };
-        let next = self.runs.get(&successor);
-        if next.is_some_and(|next| !next.was_committed()) {
-            self.fold_again_with(successor, error);
+    fn abandon_successor(&mut self, run: &mut Run, error: &dyn Fn() -> Error) {
+        match std::mem::take(&mut run.successor) {
+            Successor::None => {}
+            Successor::Staged(next) => self.abandon(next, error),
+            Successor::Sent(next) => {
+                let is_new = |next: &Run| !next.was_committed();
+                if self.runs.get(&next).is_some_and(|next| is_new(next)) {
+                    self.fold_again_with(next, error);
+                }
+            }
         }
     }
 
     /// Takes a run out of memory, and out of the memory of its worker.
-    pub(super) fn drop_run(&mut self, run_id: RunId) -> Option<Box<super::Run>> {
+    pub(super) fn drop_run(&mut self, run_id: RunId) -> Option<Box<Run>> {
         let run = self.take_out(run_id)?;
         if let Some(session) = run.task.session().or(run.affinity) {
-            self.evict(session, run_id);
+            self.context.evict(session, run_id);
         }
         Some(run)
     }
 
     /// Tells everybody who waits for a dropped run.
-    pub(super) fn give_up(&mut self, run: &mut super::Run, error: &dyn Fn() -> Error) {
+    pub(super) fn give_up(&mut self, run: &mut Run, error: &dyn Fn() -> Error) {
         for after in run.writing.give_up() {
             match after {
                 After::Answer(answer) | After::Confirm(answer) => self.tell(answer.or(error())),
                 // The attempt was not sent: its worker has the slot free.
                 After::HandOut {
                     session, hand_out, ..
-                } => self.free_attempt(session, hand_out),
+                } => self.context.free_attempt(session, hand_out),
                 // They are outstanding still, and are found so when the run is folded again.
                 After::Effect(_) => {}
             }
         }
         run.waiters.turn_away(error);
     }
+}
 
-    /// Lets a closed run go when nobody needs it any more.
-    pub(super) fn forget_if_over(&mut self, run_id: RunId) {
-        if self.runs.get(&run_id).is_some_and(|run| run.is_over()) {
-            // The worker drops its own copy when it has sent the closing command.
-            self.take_out(run_id);
+impl Context {
+    /// Does what waited for a row to be durable.
+    pub(super) fn do_after(&mut self, run: &mut Run, after: After) -> Step {
+        match after {
+            After::Effect(effect) => return self.deliver(run, effect),
+            After::HandOut {
+                session,
+                hand_out,
+                attempt_scheduled_at,
+            } => self.send_activity(run, session, hand_out, attempt_scheduled_at),
+            After::Answer(answer) => self.tell_next(answer),
+            After::Confirm(answer) => {
+                let _ = self.commits.send(Command::Confirm(answer));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells somebody what was decided on a run, when what it was decided on is durable. What is written finds out that this
+    /// member was replaced meanwhile; where nothing is, a batch is to find it out before somebody else hears of it.
+    pub(super) fn tell_when_durable(&mut self, run: &mut Run, answer: Answer) -> Step {
+        let written = run.has_staged() || answer.is_for_own_workflow();
+        #[cfg(test)]
+        let written = written || crate::sim::planted::answers_unconfirmed();
+        let after = if written {
+            After::Answer(answer)
+        } else {
+            After::Confirm(answer)
+        };
+        match run.when_durable(after) {
+            Some(after) => self.do_after(run, after),
+            None => Ok(()),
         }
     }
 }

@@ -3,21 +3,27 @@
 use history::{BuildId, RunId, decide};
 
 use crate::{
-    owner::Owner,
+    owner::{
+        Owner,
+        context::{Context, Next},
+    },
     words::{QueueKey, Reply},
 };
 
-impl Owner {
+impl Context {
     /// Takes note that the workflow task of a run failed and waits. Those that do not any more go when there are twice as many.
     pub(super) fn note_failing(&mut self, run_id: RunId) {
         if self.failing.insert(run_id) && self.failing.len().is_power_of_two() {
-            self.keep_failing();
+            self.next.push_back(Next::KeepFailing);
         }
     }
+}
 
-    fn keep_failing(&mut self) {
+impl Owner {
+    /// Forgets the runs whose workflow task does not wait for other code any more.
+    pub(super) fn keep_failing(&mut self) {
         let runs = &self.runs;
-        self.failing.retain(|run_id| {
+        self.context.failing.retain(|run_id| {
             let run = runs.get(run_id);
             run.is_some_and(|run| run.waits_for_other_code())
         });
@@ -27,7 +33,7 @@ impl Owner {
     pub(super) fn hasten_failing(&mut self, queue: &QueueKey, build: &BuildId) {
         self.keep_failing();
         let runs = &self.runs;
-        let hastened = self.failing.iter().filter(|run_id| {
+        let hastened = self.context.failing.iter().filter(|run_id| {
             runs.get(run_id).is_some_and(|run| {
                 run.key.namespace == queue.0
                     && *run.execution.task_queue() == queue.1
@@ -35,12 +41,12 @@ impl Owner {
             })
         });
         let hastened: Vec<RunId> = hastened.copied().collect();
-        let now = self.now();
+        let now = self.context.now();
         for run_id in hastened {
-            if let Some(run) = self.runs.get(&run_id) {
+            self.step(run_id, |context, run| {
                 let decision = decide::hasten_workflow_task(&run.execution, now);
-                self.carry_out(run_id, decision, Reply::None);
-            }
+                context.carry_out(run, decision, Reply::None)
+            });
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::{cmp::Reverse, time::Duration};
 
 use history::{
-    RunId,
     decide::{self, StartWorkflowTask},
     event::TaskQueueKind,
     task::{ToWorker, WorkflowTask, WorkflowTaskToken},
@@ -13,20 +12,17 @@ use tokio::time::Instant;
 use crate::{
     limits::{LINGER, LINGER_MAX},
     owner::{
-        Owner,
-        state::{queues::Position, task_place::TaskPlace},
+        context::{Context, Next, Step},
+        state::{queues::Position, run::Run, task_place::TaskPlace},
     },
     words::{Kind, QueueKey, SessionId},
 };
 
-impl Owner {
+impl Context {
     /// Hands the run's workflow task to a worker, if one waits to be handed out and everything before it is durable.
-    pub(super) fn hand_out_workflow_task(&mut self, run_id: RunId) {
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
+    pub(super) fn hand_out_workflow_task(&mut self, run: &mut Run) -> Step {
         let Some(task) = run.execution.workflow_task() else {
-            return;
+            return Ok(());
         };
         // Speculation is one workflow task deep: what this task is built on may be staged, but nothing before it.
         if !task.is_ready()
@@ -35,105 +31,73 @@ impl Owner {
             || self.stopping
             || !self.shards.hands_out(run.shard)
         {
-            return;
+            return Ok(());
         }
-        let (scheduled_event_id, attempt, kind) =
-            (task.scheduled_event_id, task.attempt, task.kind);
+        let (scheduled_event_id, attempt) = (task.scheduled_event_id, task.attempt);
         let queue = (run.key.namespace.clone(), task.task_queue.clone());
-        let affinity = run.affinity;
-        let session = match affinity {
-            Some(session)
-                if kind == TaskQueueKind::Normal
-                    && self.queues.can_take(session, Kind::Workflow) =>
-            {
-                Some(session)
-            }
-            _ => self.queues.free(&queue, Kind::Workflow),
+        let takes = |session: &SessionId| self.queues.can_take(*session, Kind::Workflow);
+        let cached = run.affinity.filter(|_| task.kind == TaskQueueKind::Normal);
+        let free = cached.filter(takes);
+        let Some(session) = free.or_else(|| self.queues.free(&queue, Kind::Workflow)) else {
+            self.wait_for_slot(run, &queue);
+            return Ok(());
         };
-        let Some(session) = session else {
-            return self.wait_for_slot(run_id, &queue);
-        };
-        let Some(run) = self.runs.get(&run_id) else {
-            return;
-        };
-        let partial = affinity == Some(session) && run.has_what_is_new();
+        let partial = run.affinity == Some(session) && run.has_what_is_new();
         if !partial && !run.has_whole_history() {
             // What is being read takes the slots that are free.
             if self.reads_enough(&queue) {
-                return self.wait_for_slot(run_id, &queue);
+                self.wait_for_slot(run, &queue);
+            } else {
+                self.read_history(run);
             }
-            return self.read_history(run_id);
+            return Ok(());
         }
-        self.send_workflow_task(
-            run_id,
-            session,
-            StartedTask {
-                scheduled_event_id,
-                attempt,
-                partial,
-            },
-        );
+        let request = StartWorkflowTask {
+            scheduled_event_id,
+            attempt,
+            identity: self.identity(session),
+            history_bytes: run.bytes,
+        };
+        let decision = match decide::start_workflow_task(&run.execution, &request, self.now()) {
+            Ok(decision) => decision,
+            Err(rejection) => {
+                tracing::error!(error = &rejection as &dyn std::error::Error, run_id = %run.run_id(), "a workflow task can't be started");
+                return Ok(());
+            }
+        };
+        self.record(run, decision)?;
+        if attempt > 1 {
+            self.note_start(run.run_id(), history::EventId::NONE, attempt);
+        }
+        self.post_workflow_task(run, session, partial);
+        Ok(())
     }
 
     /// Lets a workflow task wait for a worker. One whose history was read for that has waited before, and is the next: else those that
     /// were read would gather behind those that are not.
-    fn wait_for_slot(&mut self, run_id: RunId, queue: &QueueKey) {
-        let run = self.runs.get(&run_id);
-        let at = if run.is_some_and(|run| run.tail.was_read()) {
+    fn wait_for_slot(&mut self, run: &mut Run, queue: &QueueKey) {
+        let at = if run.tail.was_read() {
             Position::Next
         } else {
             Position::Last
         };
-        self.wait_at(at, run_id, queue);
+        self.wait_at(at, run, queue);
     }
 
     /// Lets a workflow task wait somewhere in its queue.
-    pub(super) fn wait_at(&mut self, at: Position, run_id: RunId, queue: &QueueKey) {
-        if let Some(run) = self.runs.get_mut(&run_id) {
-            run.task = TaskPlace::Queued;
-            let now = self.now();
-            self.queues.wait_workflow(queue, at, run_id, now);
-            self.may_demand(queue, Kind::Workflow);
-        }
-    }
-
-    fn send_workflow_task(&mut self, run_id: RunId, session: SessionId, task: StartedTask) {
+    pub(super) fn wait_at(&mut self, at: Position, run: &mut Run, queue: &QueueKey) {
+        run.task = TaskPlace::Queued;
         let now = self.now();
-        // It was free in this turn.
-        let Some(identity) = self.identity(session) else {
-            return;
-        };
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
-        let request = StartWorkflowTask {
-            scheduled_event_id: task.scheduled_event_id,
-            attempt: task.attempt,
-            identity: Some(identity),
-            history_bytes: run.bytes,
-        };
-        let decision = match decide::start_workflow_task(&run.execution, &request, now) {
-            Ok(decision) => decision,
-            Err(rejection) => {
-                tracing::error!(error = &rejection as &dyn std::error::Error, %run_id, "a workflow task can't be started");
-                return;
-            }
-        };
-        self.record(run_id, decision);
-        if task.attempt > 1 {
-            self.note_start(run_id, history::EventId::NONE, task.attempt);
-        }
-        self.post_workflow_task(run_id, session, task.partial);
+        self.queues.wait_workflow(queue, at, run.run_id(), now);
+        self.may_demand(queue, Kind::Workflow);
     }
 
     /// Sends a started workflow task to a worker: the events that are new to it, or all of them.
-    pub(super) fn post_workflow_task(&mut self, run_id: RunId, session: SessionId, partial: bool) {
+    pub(super) fn post_workflow_task(&mut self, run: &mut Run, session: SessionId, partial: bool) {
+        let run_id = run.run_id();
         let out = match self.queues.session(session) {
             Some(session) => session.workflow_tasks_out(),
             None => 0,
-        };
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
         };
         let Some(task) = run.execution.workflow_task() else {
             return;
@@ -173,7 +137,7 @@ impl Owner {
             session.take_workflow(run_id);
         }
         if !self.queues.send(session, ToWorker::WorkflowTask(message)) {
-            self.disconnect(session);
+            self.next.push_back(Next::Gone(session));
         }
     }
 }
@@ -184,13 +148,4 @@ fn linger(out: usize) -> Duration {
     LINGER
         .saturating_mul(queued.saturating_add(1))
         .min(LINGER_MAX)
-}
-
-/// A workflow task about to be handed out.
-#[derive(Clone, Copy)]
-struct StartedTask {
-    scheduled_event_id: history::EventId,
-    attempt: u32,
-    /// The worker has the run cached and gets only what is new.
-    partial: bool,
 }

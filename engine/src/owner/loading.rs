@@ -14,6 +14,7 @@ use crate::{
     limits::READ_AGAIN_AFTER,
     owner::{
         Owner,
+        context::{Context, Step},
         message::Message,
         state::{loading::Loading, run::Run, task_place::TaskPlace},
     },
@@ -60,15 +61,15 @@ impl Owner {
             loading.waiting.extend(waiting);
             return;
         }
-        let store = Arc::clone(&self.setup.store);
+        let store = Arc::clone(&self.context.setup.store);
         let shard = key.shard();
-        let generation = self.shards.generation(shard);
+        let generation = self.context.shards.generation(shard);
         let loading = Loading {
             waiting,
             stale: false,
         };
         self.loading.insert((key.clone(), run_id), loading);
-        self.elsewhere.push(
+        self.context.elsewhere.push(
             async move {
                 if !pause.is_zero() {
                     tokio::time::sleep(pause).await;
@@ -106,11 +107,10 @@ impl Owner {
                 let run_id = loaded.execution.run_id();
                 if !self.runs.contains_key(&run_id) {
                     self.take_in(key.clone(), *loaded);
-                    self.put_to_work(run_id);
                 }
                 // Asked for by its id alone, the run is the current one, even when it is closed; unless another has followed it here.
-                let known = self.current.get(key);
-                if asked.is_none() && known.is_none_or(|known| !self.runs.contains_key(known)) {
+                let is_there = self.runs.contains_key(&run_id);
+                if asked.is_none() && is_there && !self.current.contains_key(key) {
                     self.current.insert(key.clone(), run_id);
                 }
                 for request in waiting {
@@ -167,64 +167,65 @@ impl Owner {
         }
     }
 
-    /// Puts a folded run into memory.
-    pub(super) fn take_in(&mut self, key: Key, loaded: Loaded) -> RunId {
-        self.incarnations += 1;
+    /// Puts a folded run into memory, and to work.
+    pub(super) fn take_in(&mut self, key: Key, loaded: Loaded) {
+        self.context.incarnations += 1;
         let run_id = loaded.execution.run_id();
         let current = loaded.current;
-        let mut run = Run::loaded(
+        let mut run = Box::new(Run::loaded(
             key.clone(),
             key.shard(),
             loaded,
-            self.incarnations,
+            self.context.incarnations,
             Instant::now(),
-        );
+        ));
         if current && run.execution.is_open() {
             self.current.insert(key, run_id);
         }
+        self.context.bring_back(&mut run);
+        self.runs.insert(run_id, run);
+        // It stays, even if it is closed, for what has waited for it.
+        self.step_and_stay(run_id, Context::put_to_work);
+    }
+}
+
+impl Context {
+    /// Gives a run that is read again what was kept of it.
+    fn bring_back(&mut self, run: &mut Run) {
+        let run_id = run.run_id();
         run.waiters = self.memory.waiters(run_id).unwrap_or_default();
         self.reading.back(run_id);
         if self.backlog.back(run_id) {
             run.task = TaskPlace::Queued;
         }
-        let failing = run.waits_for_other_code();
         self.remember(run_id, run.looked_at);
-        self.runs.insert(run_id, Box::new(run));
-        if failing {
+        if run.waits_for_other_code() {
             self.note_failing(run_id);
         }
-        self.weigh(run_id);
-        run_id
+        self.weigh(run);
     }
 
     /// Does what a crash may have left undone. A workflow task that was with a worker is lost: what it asks for
     /// would be built on another folding.
-    pub(super) fn put_to_work(&mut self, run_id: RunId) {
-        self.lose_attempts(run_id);
-        let now = self.now();
-        let Some(run) = self.runs.get(&run_id) else {
-            return;
-        };
+    fn put_to_work(&mut self, run: &mut Run) -> Step {
+        self.lose_attempts(run)?;
         if run
             .execution
             .workflow_task()
             .is_some_and(WorkflowTaskState::is_started)
         {
-            let decision = decide::lose_workflow_task(&run.execution, now);
-            self.carry_out(run_id, decision, Reply::None);
+            let decision = decide::lose_workflow_task(&run.execution, self.now());
+            self.carry_out(run, decision, Reply::None)?;
         }
-        self.deliver_outstanding(run_id, |_| true);
-        self.fire_due(run_id);
-        self.settle(run_id);
+        self.deliver_outstanding(run, |_| true)?;
+        self.fire_due(run)?;
+        self.settle(run)
     }
 
     /// Ends the attempts that no worker here has: those that the owner before had handed out, whose workers lived in its process,
     /// and those whose worker went while the run was being read.
-    fn lose_attempts(&mut self, run_id: RunId) {
-        let now = self.now();
-        let Some(run) = self.runs.get(&run_id) else {
-            return;
-        };
+    fn lose_attempts(&mut self, run: &mut Run) -> Step {
+        let (now, run_id) = (self.now(), run.run_id());
         let started: Vec<_> = run
             .execution
             .activities()
@@ -233,13 +234,11 @@ impl Owner {
             .filter(|(id, attempt)| !self.queues.is_running(run_id, *id, *attempt))
             .collect();
         for (scheduled_event_id, attempt) in started {
-            let Some(run) = self.runs.get(&run_id) else {
-                return;
-            };
             let decision =
                 decide::lose_activity_task(&run.execution, scheduled_event_id, attempt, now);
-            self.carry_out(run_id, decision, Reply::None);
+            self.carry_out(run, decision, Reply::None)?;
         }
+        Ok(())
     }
 }
 

@@ -9,7 +9,9 @@ use crate::{
     limits::{MEMORY_BYTES, MEMORY_FULL, PARK_BATCH, READ_BYTES, READ_BYTES_SHORT},
     owner::{
         Owner,
-        state::{memory::ROUND, queues::Waits, task_place::TaskPlace},
+        context::Context,
+        state::{memory::ROUND, queues::Waits, run::Run, task_place::TaskPlace},
+        step::missed,
     },
     store::{commit::OpenRow, load::Due},
     words::Kind,
@@ -25,6 +27,146 @@ const NEXT_PIECE: Duration = Duration::from_millis(10);
 const LOOKS: usize = 4 * PARK_BATCH;
 
 impl Owner {
+    /// Lets runs leave memory that only wait: those that have waited long, and as many as it takes when memory is short. Looks
+    /// at those first that nothing has happened to for longest, and at so many only that a round is short.
+    pub(super) fn make_room(&mut self) {
+        let now = Instant::now();
+        if now < self.context.memory.next_round {
+            return;
+        }
+        #[cfg(test)]
+        self.see_that_none_is_over();
+        let (mut looks, mut parked) = (0, 0);
+        let mut again = Vec::new();
+        while looks < LOOKS && parked < PARK_BATCH {
+            let short = self.context.is_short();
+            let Some(Reverse((looked_at, run_id))) = self.context.memory.round.peek().copied()
+            else {
+                break;
+            };
+            let idle = now.saturating_duration_since(looked_at) >= self.context.setup.park_after;
+            if !(idle || short) {
+                break;
+            }
+            looks += 1;
+            self.context.memory.round.pop();
+            // One that is gone has no place any more.
+            let Some(run) = self.runs.get_mut(&run_id) else {
+                continue;
+            };
+            if run.looked_at != looked_at {
+                // It has been away since, and has another place.
+                continue;
+            }
+            // Touched since, it takes its place by that; else it is looked at after as long a time again.
+            let touched = run.touched_at > looked_at;
+            run.looked_at = if touched { run.touched_at } else { now };
+            again.push(Reverse((run.looked_at, run_id)));
+            let idle =
+                now.saturating_duration_since(run.touched_at) >= self.context.setup.park_after;
+            if !(idle || short) || run.registering || !run.is_at_rest() {
+                continue;
+            }
+            if run.execution.is_waiting() {
+                parked += 1;
+                let row = OpenRow::Parked(run.execution.next_deadline());
+                self.context.register(run, row);
+            } else if short {
+                if run.may_leave_for_backlog() {
+                    self.leave_for_backlog(run_id);
+                } else {
+                    parked += usize::from(self.context.register_hot(run));
+                }
+            }
+        }
+        self.context.memory.round.extend(again);
+        self.prune_queues();
+        let more = self.register_old() || looks == LOOKS || parked == PARK_BATCH;
+        let short = self.context.is_short();
+        self.context
+            .setup
+            .full
+            .store(self.context.is_full(), Ordering::Relaxed);
+        self.context.memory.last_round = now;
+        self.context.memory.next_round = now
+            + match (more, short) {
+                (true, _) => NEXT_PIECE,
+                (false, true) => ROUND_SHORT,
+                (false, false) => ROUND,
+            };
+    }
+
+    #[cfg(test)]
+    fn see_that_none_is_over(&self) {
+        for (run_id, run) in &self.runs {
+            if run.is_over() {
+                crate::sim::world::violated(format!("{run_id} is closed and stays in memory"));
+            }
+        }
+    }
+
+    /// Lets go of task queues that nobody uses any more, and of the places of tasks that wait no more.
+    fn prune_queues(&mut self) {
+        /// How many queues are looked at in one round.
+        const QUEUES: usize = 16;
+        let Self { runs, context, .. } = self;
+        let Context {
+            queues, backlog, ..
+        } = context;
+        let fewer = queues.prune(QUEUES, |task| match task {
+            Waits::Workflow(run_id) => match runs.get(&run_id) {
+                Some(run) => run.task == TaskPlace::Queued,
+                None => backlog.has(run_id),
+            },
+            Waits::Activity(waiting) => match runs.get(&waiting.run_id) {
+                Some(run) => run
+                    .execution
+                    .activity(waiting.scheduled_event_id)
+                    .is_some_and(|activity| {
+                        activity.attempt == waiting.attempt
+                            && matches!(activity.state, AttemptState::Scheduled { .. })
+                    }),
+                None => backlog.has(waiting.run_id),
+            },
+        });
+        for queue in fewer {
+            for kind in Kind::ALL {
+                self.context.may_demand_less(&queue, kind);
+            }
+        }
+    }
+
+    /// Takes a run out of memory that is at rest.
+    pub(super) fn leave_memory(&mut self, run_id: RunId) {
+        let Some(mut run) = self.take_out(run_id) else {
+            return missed(run_id);
+        };
+        let waiters = std::mem::take(&mut run.waiters);
+        self.context.memory.keep_waiters(run_id, run.shard, waiters);
+        if let Some(at) = run.execution.next_deadline() {
+            let parked = matches!(run.open_row, Some(OpenRow::Parked(_)));
+            let shard = run.shard;
+            self.context
+                .wake_when_due(Due { at, shard, run_id }, parked);
+        }
+        if let Some(session) = run.affinity {
+            self.context.evict(session, run_id);
+        }
+    }
+
+    /// Takes a run out of memory.
+    pub(super) fn take_out(&mut self, run_id: RunId) -> Option<Box<Run>> {
+        let run = self.runs.remove(&run_id)?;
+        self.outdate(&run.key, run_id);
+        self.context.memory.remove(run.memory_bytes);
+        if self.current.get(&run.key) == Some(&run_id) {
+            self.current.remove(&run.key);
+        }
+        Some(run)
+    }
+}
+
+impl Context {
     /// Takes a run into the round.
     pub(super) fn remember(&mut self, run_id: RunId, now: Instant) {
         self.parked.forget(run_id);
@@ -63,10 +205,7 @@ impl Owner {
     }
 
     /// Weighs a run again after a change.
-    pub(super) fn weigh(&mut self, run_id: RunId) {
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
+    pub(super) fn weigh(&mut self, run: &mut Run) {
         let size = run.size();
         self.memory.bytes = self.memory.bytes - run.memory_bytes.min(self.memory.bytes) + size;
         run.memory_bytes = size;
@@ -80,133 +219,5 @@ impl Owner {
     fn make_room_soon(&mut self) {
         let soon = self.memory.last_round + ROUND_SHORT;
         self.memory.next_round = self.memory.next_round.min(soon);
-    }
-
-    /// Lets runs leave memory that only wait: those that have waited long, and as many as it takes when memory is short. Looks
-    /// at those first that nothing has happened to for longest, and at so many only that a round is short.
-    pub(super) fn make_room(&mut self) {
-        let now = Instant::now();
-        if now < self.memory.next_round {
-            return;
-        }
-        #[cfg(test)]
-        self.see_that_none_is_over();
-        let (mut looks, mut parked) = (0, 0);
-        let mut again = Vec::new();
-        while looks < LOOKS && parked < PARK_BATCH {
-            let short = self.is_short();
-            let Some(Reverse((looked_at, run_id))) = self.memory.round.peek().copied() else {
-                break;
-            };
-            let idle = now.saturating_duration_since(looked_at) >= self.setup.park_after;
-            if !(idle || short) {
-                break;
-            }
-            looks += 1;
-            self.memory.round.pop();
-            let Some(run) = self.runs.get_mut(&run_id) else {
-                continue;
-            };
-            if run.looked_at != looked_at {
-                // It has been away since, and has another place.
-                continue;
-            }
-            // Touched since, it takes its place by that; else it is looked at after as long a time again.
-            let touched = run.touched_at > looked_at;
-            run.looked_at = if touched { run.touched_at } else { now };
-            again.push(Reverse((run.looked_at, run_id)));
-            let idle = now.saturating_duration_since(run.touched_at) >= self.setup.park_after;
-            if !(idle || short) || run.registering || !run.is_at_rest() {
-                continue;
-            }
-            if run.execution.is_waiting() {
-                parked += 1;
-                self.register(run_id, |run| OpenRow::Parked(run.execution.next_deadline()));
-            } else if short && !self.leave_for_backlog(run_id) {
-                parked += usize::from(self.register_hot(run_id));
-            }
-        }
-        self.memory.round.extend(again);
-        self.prune_queues();
-        let more = self.register_old() || looks == LOOKS || parked == PARK_BATCH;
-        let short = self.is_short();
-        self.setup.full.store(self.is_full(), Ordering::Relaxed);
-        self.memory.last_round = now;
-        self.memory.next_round = now
-            + match (more, short) {
-                (true, _) => NEXT_PIECE,
-                (false, true) => ROUND_SHORT,
-                (false, false) => ROUND,
-            };
-    }
-
-    #[cfg(test)]
-    fn see_that_none_is_over(&self) {
-        for (run_id, run) in &self.runs {
-            if run.is_over() {
-                crate::sim::world::violated(format!("{run_id} is closed and stays in memory"));
-            }
-        }
-    }
-
-    /// Lets go of task queues that nobody uses any more, and of the places of tasks that wait no more.
-    fn prune_queues(&mut self) {
-        /// How many queues are looked at in one round.
-        const QUEUES: usize = 16;
-        let Self {
-            queues,
-            runs,
-            backlog,
-            ..
-        } = self;
-        let fewer = queues.prune(QUEUES, |task| match task {
-            Waits::Workflow(run_id) => match runs.get(&run_id) {
-                Some(run) => run.task == TaskPlace::Queued,
-                None => backlog.has(run_id),
-            },
-            Waits::Activity(waiting) => match runs.get(&waiting.run_id) {
-                Some(run) => run
-                    .execution
-                    .activity(waiting.scheduled_event_id)
-                    .is_some_and(|activity| {
-                        activity.attempt == waiting.attempt
-                            && matches!(activity.state, AttemptState::Scheduled { .. })
-                    }),
-                None => backlog.has(waiting.run_id),
-            },
-        });
-        for queue in fewer {
-            for kind in Kind::ALL {
-                self.may_demand_less(&queue, kind);
-            }
-        }
-    }
-
-    /// Takes a run out of memory that is at rest.
-    pub(super) fn leave_memory(&mut self, run_id: RunId) {
-        let Some(mut run) = self.take_out(run_id) else {
-            return;
-        };
-        let waiters = std::mem::take(&mut run.waiters);
-        self.memory.keep_waiters(run_id, run.shard, waiters);
-        if let Some(at) = run.execution.next_deadline() {
-            let parked = matches!(run.open_row, Some(OpenRow::Parked(_)));
-            let shard = run.shard;
-            self.wake_when_due(Due { at, shard, run_id }, parked);
-        }
-        if let Some(session) = run.affinity {
-            self.evict(session, run_id);
-        }
-    }
-
-    /// Takes a run out of memory.
-    pub(super) fn take_out(&mut self, run_id: RunId) -> Option<Box<super::Run>> {
-        let run = self.runs.remove(&run_id)?;
-        self.outdate(&run.key, run_id);
-        self.memory.remove(run.memory_bytes);
-        if self.current.get(&run.key) == Some(&run_id) {
-            self.current.remove(&run.key);
-        }
-        Some(run)
     }
 }

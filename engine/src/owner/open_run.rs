@@ -8,37 +8,33 @@ use history::{RunId, Timestamp};
 use crate::{
     committer::Command,
     limits::{PARK_BATCH, REGISTER_AFTER},
-    owner::{Owner, state::run::Run},
+    owner::{Owner, context::Context, state::run::Run},
     store::commit::OpenRow,
 };
 
-impl Owner {
+impl Context {
     /// Tells the database what `open_run` is to say of a run.
-    pub(super) fn register(&mut self, run_id: RunId, open: impl FnOnce(&Run) -> OpenRow) {
-        if let Some(run) = self.runs.get_mut(&run_id) {
-            let open = open(run);
-            let item = run.register(open);
-            // A committer that has ended takes the owner with it.
-            let _ = self.commits.send(Command::Commit(item));
-        }
+    pub(super) fn register(&mut self, run: &mut Run, row: OpenRow) {
+        // A committer that has ended takes the owner with it.
+        let _ = self.commits.send(Command::Commit(run.register(row)));
     }
 
     /// Gives an open run its row in `open_run` if it has none yet.
-    pub(super) fn register_hot(&mut self, run_id: RunId) -> bool {
-        let without = self.runs.get(&run_id).is_some_and(|run| {
-            run.open_row.is_none() && run.was_committed() && run.execution.is_open()
-        });
+    pub(super) fn register_hot(&mut self, run: &mut Run) -> bool {
+        let without = run.open_row.is_none() && run.was_committed() && run.execution.is_open();
         if without {
-            self.register(run_id, |_| OpenRow::Hot);
+            self.register(run, OpenRow::Hot);
         }
         without
     }
+}
 
+impl Owner {
     /// Gives some of the open runs a row in `open_run` that have been without one for a while, and notes from when on they have
     /// none. Says whether there are more.
     pub(super) fn register_old(&mut self) -> bool {
-        let now = self.now();
-        let old = now.before((self.setup.park_after / REGISTER_AFTER).into());
+        let now = self.context.now();
+        let old = now.before((self.context.setup.park_after / REGISTER_AFTER).into());
         let mut since = now;
         let (mut done, mut without) = (Vec::new(), Vec::new());
         let folded_again: HashSet<RunId> = self
@@ -46,7 +42,7 @@ impl Owner {
             .keys()
             .filter_map(|(_, asked)| *asked)
             .collect();
-        for run_id in &self.memory.young {
+        for run_id in &self.context.memory.young {
             let Some(run) = self.runs.get(run_id) else {
                 if folded_again.contains(run_id) {
                     since = since.min(started(*run_id));
@@ -70,26 +66,28 @@ impl Owner {
         }
         let more = without.len() == PARK_BATCH;
         for run_id in without {
-            self.register_hot(run_id);
+            self.step_here(run_id, |context, run| {
+                context.register_hot(run);
+                Ok(())
+            });
         }
         for run_id in done {
-            self.memory.young.remove(&run_id);
+            self.context.memory.young.remove(&run_id);
         }
         let mut since = since.before(CLOCKS_DIFFER.into());
-        if let Some(floor) = self.shards.floor() {
+        if let Some(floor) = self.context.shards.floor() {
             since = since.min(floor);
         }
-        self.setup.open_since.store(since.0, Ordering::Relaxed);
+        self.context
+            .setup
+            .open_since
+            .store(since.0, Ordering::Relaxed);
         more
-    }
-
-    /// Takes note that there may be open runs without a row in `open_run` from this moment on.
-    pub(super) fn lower_open_since(&mut self, since: Timestamp) {
-        self.setup.open_since.fetch_min(since.0, Ordering::Relaxed);
     }
 
     /// A run's row in `open_run` is durable. A parked run leaves memory, unless something has happened to it since.
     pub(super) fn registered(&mut self, run_id: RunId, row: Option<OpenRow>) {
+        // One that is gone closed meanwhile, went with its shard, or was folded again.
         let Some(run) = self.runs.get_mut(&run_id) else {
             return;
         };
@@ -99,6 +97,13 @@ impl Owner {
             return;
         }
         self.leave_memory(run_id);
+    }
+}
+
+impl Context {
+    /// Takes note that there may be open runs without a row in `open_run` from this moment on.
+    pub(super) fn lower_open_since(&mut self, since: Timestamp) {
+        self.setup.open_since.fetch_min(since.0, Ordering::Relaxed);
     }
 }
 

@@ -1,13 +1,17 @@
 //! Operations on a workflow that exists: found in memory, or read first.
 
 use history::{
-    EventId,
+    EventId, RunId,
     decide::{self, Decision, Rejection},
 };
 
 use crate::{
     Error,
-    owner::Owner,
+    owner::{
+        Owner,
+        context::{Context, FOLDED_AGAIN, Step},
+        state::run::Run,
+    },
     words::{
         Answer, Delivery, DeliveryOutcome, DeliveryReport, Key, Op, Reached, Reply, Request,
         RunKey, Undelivered,
@@ -16,18 +20,13 @@ use crate::{
 
 impl Owner {
     /// Does an operation on a run, or on the latest run of an id.
-    pub(super) fn on(&mut self, key: Key, run_id: Option<history::RunId>, op: Op) {
+    pub(super) fn on(&mut self, key: Key, run_id: Option<RunId>, op: Op) {
         let known = match run_id {
-            Some(run_id) => self
-                .runs
-                .get(&run_id)
-                .filter(|run| run.key == key)
-                .map(|_| run_id),
-            None => self
-                .current
-                .get(&key)
-                .copied()
-                .filter(|run_id| self.runs.contains_key(run_id)),
+            Some(run_id) => {
+                let run = self.runs.get(&run_id);
+                run.filter(|run| run.key == key).map(|_| run_id)
+            }
+            None => self.current.get(&key).copied(),
         };
         let waits_for = (key, run_id);
         // Who names the run knows it from this process: a worker, or a workflow.
@@ -51,171 +50,44 @@ impl Owner {
         }
     }
 
-    fn operate(&mut self, run_id: history::RunId, op: Op) {
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
-        match op {
+    fn operate(&mut self, run_id: RunId, op: Op) {
+        // Its slot goes to a task that has waited, before what the answer leads to is handed out.
+        if let Op::Worker { session, answer } = &op {
+            self.free_slot(*session, answer);
+            // One that is over was read for this answer, and may have left again with the place that it had in a queue.
+            if !self.runs.contains_key(&run_id) {
+                return;
+            }
+        }
+        self.step_here(run_id, |context, run| match op {
             Op::Deliver {
                 delivery,
                 only_child_of,
                 reply,
-            } => self.deliver_here(run_id, &delivery, only_child_of, reply),
+            } => context.deliver_here(run, &delivery, only_child_of, reply),
             Op::Describe { reply } => {
                 run.waiters.described.push(reply);
-                self.answer_waiters(run_id);
-                self.settle(run_id);
+                context.answer_waiters(run);
+                context.settle(run)
             }
             Op::WaitClosed { reply } => {
                 run.waiters.wait_closed(reply);
-                self.answer_waiters(run_id);
+                context.answer_waiters(run);
+                Ok(())
             }
             Op::WaitEvents { after, reply } => {
                 run.waiters.wait_events(after, reply);
-                self.answer_waiters(run_id);
+                context.answer_waiters(run);
+                Ok(())
             }
-            Op::Report(report) => self.reported(run_id, &report),
-            Op::Worker { session, answer } => self.answered(run_id, session, *answer),
+            Op::Report(report) => context.reported(run, &report),
+            Op::Worker { session, answer } => context.answered(run, session, *answer),
             Op::Look => {
-                self.may_read_again(run_id);
-                self.fire_due(run_id);
-                self.settle(run_id);
+                run.may_read_again();
+                context.fire_due(run)?;
+                context.settle(run)
             }
-        }
-        self.forget_if_over(run_id);
-    }
-
-    /// Takes what somebody sends a run, if it is one that may have it.
-    fn deliver_here(
-        &mut self,
-        run_id: history::RunId,
-        delivery: &Delivery,
-        only_child_of: Option<history::RunId>,
-        reply: Reply,
-    ) {
-        let now = self.now();
-        let Some(run) = self.runs.get(&run_id) else {
-            return;
-        };
-        let execution = &run.execution;
-        // Sent again, it may find another run that has taken the child's id over.
-        if only_child_of
-            .is_some_and(|parent| !is_child(execution, parent) && !has_heard(execution, delivery))
-        {
-            let answer = Err(Error::WorkflowNotFound {
-                workflow_id: run.key.workflow_id.clone(),
-                run_id: Some(run_id),
-            });
-            return self.tell_when_durable(run_id, Answer::Operation { reply, answer });
-        }
-        let mut starting = None;
-        let decision = match delivery {
-            Delivery::Signal(signal) => decide::signal(execution, signal, now),
-            Delivery::RequestCancel(cancel) => {
-                match decide::request_cancel(execution, cancel, now) {
-                    // Asked by a workflow, a cancellation that was requested already is one that arrived.
-                    Err(Rejection::CancellationAlreadyRequested)
-                        if !matches!(reply, Reply::Caller(_)) =>
-                    {
-                        Ok(Decision::default())
-                    }
-                    decision => decision,
-                }
-            }
-            Delivery::Terminate(terminate) => decide::terminate(execution, terminate, now),
-            Delivery::ChildClosed(closed) => {
-                starting = run.starting_child(closed.initiated_event_id);
-                decide::child_closed(execution, closed, now)
-            }
-        };
-        self.carry_out(run_id, decision, reply);
-        self.deliver_to_child(run_id, starting);
-    }
-
-    /// Takes note of the outcome of something that a run had sent. A closed run has then one thing less to deliver; also if the run closed
-    /// just now, because its history could take no more.
-    fn reported(&mut self, run_id: history::RunId, report: &DeliveryReport) {
-        let now = self.now();
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
-        run.deliveries.unheard_since = None;
-        let starting = match report.outcome {
-            DeliveryOutcome::ChildStarted(_) | DeliveryOutcome::ChildStartFailed(_) => {
-                run.starting_child(report.initiated_event_id)
-            }
-            DeliveryOutcome::Signal(_) | DeliveryOutcome::Cancel(_) => None,
-        };
-        if run.execution.is_open() {
-            let decision = decided(&run.execution, report, now);
-            self.carry_out(run_id, decision, Reply::None);
-        }
-        let Some(run) = self.runs.get(&run_id) else {
-            return;
-        };
-        if !run.execution.is_open() && run.deliveries.round == report.round {
-            if let DeliveryOutcome::ChildStarted(_) = report.outcome {
-                self.close_late_child(run_id, report.initiated_event_id);
-            }
-            self.delivered(run_id, Undelivered::Initiated(report.initiated_event_id));
-        }
-        self.deliver_to_child(run_id, starting);
-    }
-
-    /// Records a decision, and answers.
-    pub(super) fn carry_out(
-        &mut self,
-        run_id: history::RunId,
-        decision: Result<Decision, Rejection>,
-        reply: Reply,
-    ) {
-        let answer = match decision {
-            Ok(mut decision) => {
-                let answer = decision
-                    .refusal
-                    .take()
-                    .map_or(Ok(()), |refusal| Err(refusal.into()));
-                self.record(run_id, decision);
-                answer
-            }
-            Err(rejection) => Err(Error::from(rejection)),
-        };
-        self.tell_when_durable(run_id, Answer::Operation { reply, answer });
-        self.settle(run_id);
-        self.forget_if_over(run_id);
-    }
-
-    /// Answers everybody who waits for something that is true by now.
-    pub(super) fn answer_waiters(&mut self, run_id: history::RunId) {
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
-        // Whoever hung up does not want to know.
-        if let Some(closed) = run.closed() {
-            for waiter in run.waiters.closed.drain(..) {
-                let _ = waiter.send(Ok(closed.clone()));
-            }
-        }
-        let reached = Reached {
-            run_id,
-            last: run.durable_event_id(),
-            closed: run.closed().is_some(),
-        };
-        let mut still = Vec::new();
-        for (after, waiter) in run.waiters.events.drain(..) {
-            if reached.closed || after < reached.last {
-                let _ = waiter.send(Ok(reached));
-            } else if !waiter.is_closed() {
-                still.push((after, waiter));
-            }
-        }
-        run.waiters.events = still;
-        if run.is_durable() && !run.waiters.described.is_empty() {
-            let description = super::describe::describe(run, &self.queues, self.setup.clock.now());
-            for waiter in run.waiters.described.drain(..) {
-                let _ = waiter.send(Ok(description.clone()));
-            }
-        }
+        });
     }
 
     /// Tells the outcome of an operation to whoever waits for it.
@@ -249,7 +121,8 @@ impl Owner {
                         return self.deliver_again(&sender);
                     }
                 };
-                self.report(sender, initiated_event_id, kind.outcome(outcome));
+                self.context
+                    .report(sender, initiated_event_id, kind.outcome(outcome));
             }
             Reply::Undelivered { sender, what } => match answer {
                 // Whatever a receiver says that is not gone: it is delivered, or nobody is there to take it.
@@ -258,7 +131,13 @@ impl Owner {
                     Error::Rejected(_)
                     | Error::WorkflowNotFound { .. }
                     | Error::NamespaceNotFound(_),
-                ) => self.delivered(sender.run_id, what),
+                ) => {
+                    // One that has left memory is read with all that it has still to deliver.
+                    self.step(sender.run_id, |context, run| {
+                        context.delivered(run, what);
+                        Ok(())
+                    });
+                }
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
@@ -267,6 +146,144 @@ impl Owner {
                     self.deliver_again(&sender);
                 }
             },
+        }
+    }
+
+    /// Tells whoever waits for an operation that it was not done.
+    pub(super) fn refuse(&mut self, op: Op, error: Error) {
+        // Whoever hung up does not want to know.
+        match op {
+            Op::Deliver { reply, .. } => self.answer(reply, Err(error)),
+            Op::Describe { reply } => drop(reply.send(Err(error))),
+            Op::WaitClosed { reply } => drop(reply.send(Err(error))),
+            Op::WaitEvents { reply, .. } => drop(reply.send(Err(error))),
+            Op::Worker { session, answer } => self.answer_refused(session, *answer, &error),
+            Op::Report(_) | Op::Look => {}
+        }
+    }
+}
+
+impl Context {
+    /// Takes what somebody sends a run, if it is one that may have it.
+    fn deliver_here(
+        &mut self,
+        run: &mut Run,
+        delivery: &Delivery,
+        only_child_of: Option<RunId>,
+        reply: Reply,
+    ) -> Step {
+        let now = self.now();
+        let execution = &run.execution;
+        // Sent again, it may find another run that has taken the child's id over.
+        if only_child_of
+            .is_some_and(|parent| !is_child(execution, parent) && !has_heard(execution, delivery))
+        {
+            let answer = Err(Error::WorkflowNotFound {
+                workflow_id: run.key.workflow_id.clone(),
+                run_id: Some(run.run_id()),
+            });
+            return self.tell_when_durable(run, Answer::Operation { reply, answer });
+        }
+        let mut starting = None;
+        let decision = match delivery {
+            Delivery::Signal(signal) => decide::signal(execution, signal, now),
+            Delivery::RequestCancel(cancel) => {
+                match decide::request_cancel(execution, cancel, now) {
+                    // Asked by a workflow, a cancellation that was requested already is one that arrived.
+                    Err(Rejection::CancellationAlreadyRequested)
+                        if !matches!(reply, Reply::Caller(_)) =>
+                    {
+                        Ok(Decision::default())
+                    }
+                    decision => decision,
+                }
+            }
+            Delivery::Terminate(terminate) => decide::terminate(execution, terminate, now),
+            Delivery::ChildClosed(closed) => {
+                starting = run.starting_child(closed.initiated_event_id);
+                decide::child_closed(execution, closed, now)
+            }
+        };
+        self.carry_out(run, decision, reply)?;
+        self.deliver_to_child(run, starting)
+    }
+
+    /// Takes note of the outcome of something that a run had sent. A closed run has then one thing less to deliver; also if the run closed
+    /// just now, because its history could take no more.
+    fn reported(&mut self, run: &mut Run, report: &DeliveryReport) -> Step {
+        run.deliveries.unheard_since = None;
+        let starting = match report.outcome {
+            DeliveryOutcome::ChildStarted(_) | DeliveryOutcome::ChildStartFailed(_) => {
+                run.starting_child(report.initiated_event_id)
+            }
+            DeliveryOutcome::Signal(_) | DeliveryOutcome::Cancel(_) => None,
+        };
+        if run.execution.is_open() {
+            let decision = decided(&run.execution, report, self.now());
+            self.carry_out(run, decision, Reply::None)?;
+        }
+        if !run.execution.is_open() && run.deliveries.round == report.round {
+            if let DeliveryOutcome::ChildStarted(_) = report.outcome {
+                self.close_late_child(run, report.initiated_event_id)?;
+            }
+            self.delivered(run, Undelivered::Initiated(report.initiated_event_id));
+        }
+        self.deliver_to_child(run, starting)
+    }
+
+    /// Records a decision, and answers.
+    pub(super) fn carry_out(
+        &mut self,
+        run: &mut Run,
+        decision: Result<Decision, Rejection>,
+        reply: Reply,
+    ) -> Step {
+        let answer = match decision {
+            Ok(mut decision) => {
+                let refusal = decision.refusal.take();
+                if let Err(again) = self.record(run, decision) {
+                    let answer = Err(FOLDED_AGAIN);
+                    self.tell_next(Answer::Operation { reply, answer });
+                    return Err(again);
+                }
+                refusal.map_or(Ok(()), |refusal| Err(refusal.into()))
+            }
+            Err(rejection) => Err(Error::from(rejection)),
+        };
+        // Nobody waits to hear what was decided on a run by itself.
+        if !matches!(reply, Reply::None) {
+            self.tell_when_durable(run, Answer::Operation { reply, answer })?;
+        }
+        self.settle(run)
+    }
+
+    /// Answers everybody who waits for something that is true by now.
+    pub(super) fn answer_waiters(&mut self, run: &mut Run) {
+        // Whoever hung up does not want to know.
+        if let Some(closed) = run.closed() {
+            for waiter in run.waiters.closed.drain(..) {
+                let _ = waiter.send(Ok(closed.clone()));
+            }
+        }
+        let reached = Reached {
+            run_id: run.run_id(),
+            last: run.durable_event_id(),
+            closed: run.closed().is_some(),
+        };
+        let mut still = Vec::new();
+        for (after, waiter) in run.waiters.events.drain(..) {
+            if reached.closed || after < reached.last {
+                let _ = waiter.send(Ok(reached));
+            } else if !waiter.is_closed() {
+                still.push((after, waiter));
+            }
+        }
+        run.waiters.events = still;
+        if run.is_durable() && !run.waiters.described.is_empty() {
+            let description = super::describe::describe(run, &self.queues, self.now());
+            for waiter in run.waiters.described.drain(..) {
+                let _ = waiter.send(Ok(description.clone()));
+            }
         }
     }
 
@@ -289,23 +306,10 @@ impl Owner {
             op: Op::Report(report),
         });
     }
-
-    /// Tells whoever waits for an operation that it was not done.
-    pub(super) fn refuse(&mut self, op: Op, error: Error) {
-        // Whoever hung up does not want to know.
-        match op {
-            Op::Deliver { reply, .. } => self.answer(reply, Err(error)),
-            Op::Describe { reply } => drop(reply.send(Err(error))),
-            Op::WaitClosed { reply } => drop(reply.send(Err(error))),
-            Op::WaitEvents { reply, .. } => drop(reply.send(Err(error))),
-            Op::Worker { session, answer } => self.answer_refused(session, *answer, &error),
-            Op::Report(_) | Op::Look => {}
-        }
-    }
 }
 
 /// Says whether a run was started by this parent.
-fn is_child(execution: &history::Execution, parent: history::RunId) -> bool {
+fn is_child(execution: &history::Execution, parent: RunId) -> bool {
     let known = execution.started().parent_workflow_execution.as_ref();
     known.is_some_and(|known| known.run_id == parent)
 }

@@ -7,11 +7,25 @@ use history::Timestamp;
 
 use crate::{
     limits::{PARKED_HORIZON, PARKED_PAGE, READ_AGAIN_AFTER},
-    owner::{Owner, message::Message},
+    owner::{Owner, context::Context, message::Message},
     store::load::{Due, Window},
 };
 
 impl Owner {
+    /// Takes note of a page of a window.
+    pub(super) fn page_read(&mut self, window: Window, page: Vec<Due>) {
+        self.context.parked.reading = false;
+        self.context.parked.read_on(window, &page);
+        for due in page {
+            let out = self.context.shards.has(due.shard) && !self.runs.contains_key(&due.run_id);
+            if out && due.at < self.context.parked.until {
+                self.context.parked.leave(due, true);
+            }
+        }
+    }
+}
+
+impl Context {
     /// Sees to it that a run that leaves memory is read when it is due. The deadline of a parked one that is far away is read in time.
     pub(super) fn wake_when_due(&mut self, due: Due, is_parked: bool) {
         if !(is_parked && due.at >= self.parked.until) {
@@ -61,17 +75,5 @@ impl Owner {
             }
             .boxed(),
         );
-    }
-
-    /// Takes note of a page of a window.
-    pub(super) fn page_read(&mut self, window: Window, page: Vec<Due>) {
-        self.parked.reading = false;
-        self.parked.read_on(window, &page);
-        for due in page {
-            let out = self.shards.has(due.shard) && !self.runs.contains_key(&due.run_id);
-            if out && due.at < self.parked.until {
-                self.parked.leave(due, true);
-            }
-        }
     }
 }

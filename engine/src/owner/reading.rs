@@ -10,6 +10,7 @@ use crate::{
     limits::{READ_AGAIN_AFTER, READ_BATCH},
     owner::{
         Owner,
+        context::Context,
         loading::{is_of_a_row, is_passing},
         message::Message,
         state::reading::{Asked, Cause, Deadlines, Reading},
@@ -26,7 +27,7 @@ impl Owner {
     /// Reads the next runs that are due and those that the owner before had in memory. While memory is short there is only a little for
     /// both of them: each gets it in turn.
     pub(super) fn read_next(&mut self) {
-        if self.reading.due_had_the_last {
+        if self.context.reading.due_had_the_last {
             self.read_taken_over();
             self.read_due();
         } else {
@@ -38,51 +39,54 @@ impl Owner {
     /// Reads the next runs that are due, in the order of their deadlines, unless some are being read: a million deadlines at one
     /// moment are no storm.
     fn read_due(&mut self) {
-        if self.reading.due == Deadlines::Read {
+        if self.context.reading.due == Deadlines::Read {
             return;
         }
-        self.reading.due = Deadlines::Quiet;
-        let now = self.now();
-        if !self.parked.is_due(now) {
+        self.context.reading.due = Deadlines::Quiet;
+        let now = self.context.now();
+        if !self.context.parked.is_due(now) {
             return;
         }
-        let Some(bytes) = self.read_allowance() else {
-            self.reading.due = Deadlines::HeldBack;
+        let Some(bytes) = self.context.read_allowance() else {
+            self.context.reading.due = Deadlines::HeldBack;
             return;
         };
-        self.reading.due_had_the_last = true;
-        while self.reading.due == Deadlines::Quiet && self.parked.is_due(now) {
-            let due = self.parked.next_due(now, READ_BATCH);
+        self.context.reading.due_had_the_last = true;
+        while self.context.reading.due == Deadlines::Quiet && self.context.parked.is_due(now) {
+            let due = self.context.parked.next_due(now, READ_BATCH);
             if self.read_all(due, Cause::Due, bytes) {
-                self.reading.due = Deadlines::Read;
+                self.context.reading.due = Deadlines::Read;
             }
         }
     }
 
     /// Reads the next runs that the owner before had in memory.
     fn read_taken_over(&mut self) {
-        if self.reading.takes_over || self.stopping || !self.shards.is_folding() {
+        if self.context.reading.takes_over
+            || self.context.stopping
+            || !self.context.shards.is_folding()
+        {
             return;
         }
         self.tell_folded();
-        if !self.shards.is_folding() {
+        if !self.context.shards.is_folding() {
             return;
         }
-        let Some(bytes) = self.read_allowance() else {
+        let Some(bytes) = self.context.read_allowance() else {
             return;
         };
-        self.reading.due_had_the_last = false;
-        while !self.reading.takes_over && self.shards.is_folding() {
-            let next = self.shards.next_to_fold(READ_BATCH);
-            self.reading.takes_over = self.read_all(next, Cause::TakeOver, bytes);
-            if !self.reading.takes_over {
+        self.context.reading.due_had_the_last = false;
+        while !self.context.reading.takes_over && self.context.shards.is_folding() {
+            let next = self.context.shards.next_to_fold(READ_BATCH);
+            self.context.reading.takes_over = self.read_all(next, Cause::TakeOver, bytes);
+            if !self.context.reading.takes_over {
                 self.tell_folded();
             }
         }
     }
 
     fn tell_folded(&mut self) {
-        while let Some(shards) = self.shards.folded() {
+        while let Some(shards) = self.context.shards.folded() {
             self.shards_folded(shards);
         }
     }
@@ -94,12 +98,12 @@ impl Owner {
             asked: reading,
             latest,
             ..
-        } = &mut self.reading;
+        } = &mut self.context.reading;
         *latest += 1;
         let read = *latest;
         asked.retain(|RunRef { shard, run_id }| {
             let shard = *shard;
-            let wanted = self.shards.has(shard) && !self.runs.contains_key(run_id);
+            let wanted = self.context.shards.has(shard) && !self.runs.contains_key(run_id);
             match reading.entry(*run_id) {
                 Entry::Vacant(entry) if wanted => {
                     entry.insert(Asked { shard, read });
@@ -111,8 +115,8 @@ impl Owner {
         if asked.is_empty() {
             return false;
         }
-        let store = Arc::clone(&self.setup.store);
-        self.elsewhere.push(
+        let store = Arc::clone(&self.context.setup.store);
+        self.context.elsewhere.push(
             async move {
                 let part = loop {
                     match store.load_all(&asked, bytes).await {
@@ -155,11 +159,11 @@ impl Owner {
                 self.come_in(read, cause, runs);
                 // Those are gone, or can't be folded.
                 for run in asked {
-                    if self.reading.is_done(read, run.run_id) {
-                        self.is_not_there(run.run_id);
+                    if self.context.reading.is_done(read, run.run_id) {
+                        self.context.is_not_there(run.run_id);
                     }
                 }
-                self.ask_later(read, cause, rest);
+                self.context.ask_later(read, cause, rest);
             }
             Err(error) => {
                 tracing::error!(
@@ -168,9 +172,9 @@ impl Owner {
                 );
                 let alone = matches!(cause, Cause::Alone);
                 for run in asked {
-                    if self.reading.is_done(read, run.run_id) {
+                    if self.context.reading.is_done(read, run.run_id) {
                         if alone {
-                            self.is_not_there(run.run_id);
+                            self.context.is_not_there(run.run_id);
                         } else {
                             self.read_all(vec![run], Cause::Alone, 0);
                         }
@@ -179,8 +183,8 @@ impl Owner {
             }
         }
         match cause {
-            Cause::Due => self.reading.due = Deadlines::Quiet,
-            Cause::TakeOver => self.reading.takes_over = false,
+            Cause::Due => self.context.reading.due = Deadlines::Quiet,
+            Cause::TakeOver => self.context.reading.takes_over = false,
             Cause::Queue | Cause::Alone => {}
         }
         self.refill_waiting();
@@ -190,7 +194,7 @@ impl Owner {
     fn come_in(&mut self, read: u64, cause: Cause, runs: Vec<(Ns, Loaded)>) {
         for (namespace, loaded) in runs {
             let run_id = loaded.execution.run_id();
-            if !self.reading.is_done(read, run_id) {
+            if !self.context.reading.is_done(read, run_id) {
                 continue;
             }
             let workflow_id = loaded.workflow_id.clone();
@@ -201,14 +205,17 @@ impl Owner {
                 },
                 loaded,
             );
-            self.put_to_work(run_id);
             self.forget_if_over(run_id);
-            if matches!(cause, Cause::TakeOver) && self.is_short() {
+            let leaves = self.runs.get(&run_id);
+            let leaves = leaves.is_some_and(|run| run.may_leave_for_backlog());
+            if matches!(cause, Cause::TakeOver) && self.context.is_short() && leaves {
                 self.leave_for_backlog(run_id);
             }
         }
     }
+}
 
+impl Context {
     /// A run that was asked for is gone, or can't be folded.
     fn is_not_there(&mut self, run_id: RunId) {
         self.backlog.back(run_id);

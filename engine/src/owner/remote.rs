@@ -20,15 +20,15 @@ impl Owner {
             return self.turn_away(request, Error::NotOwner { owner });
         };
         // A run that is not here any more delivers from where it is now.
-        if !self.shards.has(sender.key.shard()) {
+        if !self.context.shards.has(sender.key.shard()) {
             return;
         }
         let Some(address) = address else {
             let run_id = sender.run_id;
             return self.later(run_id, request);
         };
-        let answer = self.setup.peers.ask(&address, wire, PEER_PATIENCE);
-        self.elsewhere.push(
+        let answer = self.context.setup.peers.ask(&address, wire, PEER_PATIENCE);
+        self.context.elsewhere.push(
             async move {
                 let answer = answer.await.unwrap_or_else(|unreached| {
                     tracing::debug!(%unreached, "a request to another member is sent again");

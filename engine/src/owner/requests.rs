@@ -4,6 +4,7 @@ use crate::Error;
 use crate::limits::REDELIVER_AFTER;
 use crate::limits::REDELIVER_AFTER_MAX;
 use crate::owner::Owner;
+use crate::owner::context::Context;
 use crate::owner::message::Message;
 use crate::owner::state::shards::Place;
 use crate::words::Request;
@@ -17,10 +18,10 @@ impl Owner {
     /// Handles a request here, if its shard is.
     pub(super) fn request(&mut self, request: Request) {
         let admitted = match request {
-            Request::Start { reply, .. } if self.stopping => {
+            Request::Start { reply, .. } if self.context.stopping => {
                 return self.answer_start(reply, Err(STOPPING));
             }
-            request if self.shards.has_all() => Some(request),
+            request if self.context.shards.has_all() => Some(request),
             request => self.admit(request),
         };
         match admitted {
@@ -38,7 +39,7 @@ impl Owner {
     /// Returns a request that is to be handled here and now; others wait, or go to where their shard is.
     fn admit(&mut self, request: Request) -> Option<Request> {
         let shard = request.shard();
-        match self.shards.place(shard) {
+        match self.context.shards.place(shard) {
             Place::Here => Some(request),
             Place::Leaving if request.is_from_inside() => Some(request),
             Place::Elsewhere(address) => {
@@ -47,7 +48,12 @@ impl Owner {
                 None
             }
             Place::Coming | Place::Leaving | Place::Left => {
-                self.shards.waiting.entry(shard).or_default().push(request);
+                self.context
+                    .shards
+                    .waiting
+                    .entry(shard)
+                    .or_default()
+                    .push(request);
                 None
             }
         }
@@ -68,12 +74,14 @@ impl Owner {
         let unheard = self.runs.get_mut(&run_id).map_or(Duration::ZERO, |run| {
             now.saturating_duration_since(*run.deliveries.unheard_since.get_or_insert(now))
         });
-        self.after(
+        self.context.after(
             (unheard / 4).clamp(REDELIVER_AFTER, REDELIVER_AFTER_MAX),
             request,
         );
     }
+}
 
+impl Context {
     /// Handles a request after a pause.
     pub(super) fn after(&mut self, pause: Duration, request: Request) {
         self.elsewhere.push(

@@ -5,7 +5,7 @@
 
 use history::{
     RunId,
-    decide::{self, Decision, Existing, OnExisting, Rejection, StartWorkflow, Terminate},
+    decide::{self, Existing, OnExisting, Rejection, StartWorkflow, Terminate},
     event::StartChildFailedCause,
 };
 use tokio::time::Instant;
@@ -14,7 +14,9 @@ use crate::{
     Error, Started,
     owner::{
         Owner,
-        state::run::{Origin, Run},
+        context::{Context, FOLDED_AGAIN, Step},
+        state::run::{Origin, Run, Successor},
+        step::missed,
     },
     store::{commit::StartRow, namespaces::Ns},
     words::{Answer, DeliveryOutcome, Key, Request, StartReply},
@@ -54,15 +56,6 @@ impl Owner {
         self.runs.get_mut(&run_id)?.origin.as_mut()
     }
 
-    /// Returns a new run id of this moment, greater than all before it: lists sort by it.
-    pub(super) fn new_run_id(&mut self) -> RunId {
-        self.last_run_id_micros = self.now().0.max(self.last_run_id_micros + 1);
-        run_id_at(
-            self.last_run_id_micros,
-            self.setup.world.uuid().as_u64_pair().1,
-        )
-    }
-
     fn start_on_existing(
         &mut self,
         key: Key,
@@ -71,6 +64,7 @@ impl Owner {
         reply: StartReply,
     ) {
         let Some(run) = self.runs.get(&existing) else {
+            missed(existing);
             self.current.remove(&key);
             return self.start_new(key, request, reply, None);
         };
@@ -83,71 +77,29 @@ impl Owner {
             },
             &request,
         );
-        match on_existing {
-            Ok(OnExisting::StartNew) => self.start_new(key, request, reply, Some(existing)),
-            Ok(OnExisting::Repeated { run_id, began }) => {
-                let answer = Ok(Started {
-                    run_id,
-                    started: began,
-                });
-                self.tell_when_durable(existing, Answer::Start { reply, answer });
-            }
-            Ok(OnExisting::UseExisting) => {
-                let decision =
-                    decide::attach_start(&run.execution, &request.request_id, self.now());
-                self.record(existing, decision);
-                let answer = Ok(Started {
-                    run_id: existing,
-                    started: false,
-                });
-                self.tell_when_durable(existing, Answer::Start { reply, answer });
-                self.settle(existing);
+        let answer = match on_existing {
+            Ok(OnExisting::StartNew) => {
+                return self.start_new(key, request, reply, Some(existing));
             }
             Ok(OnExisting::TerminateThenStart) => {
-                self.terminate_then_start(key, existing, request, reply);
+                return self.step_here(existing, |context, run| {
+                    context.terminate_then_start(run, request, reply)
+                });
             }
-            Err(rejection) => {
-                let answer = Err(rejection.into());
-                self.tell_when_durable(existing, Answer::Start { reply, answer });
+            Ok(OnExisting::UseExisting) => {
+                return self.step_here(existing, |context, run| {
+                    context.attach_start(run, &request, reply)
+                });
             }
-        }
-    }
-
-    /// Terminates the open run of an id and starts another; both are written together, or neither is.
-    fn terminate_then_start(
-        &mut self,
-        key: Key,
-        existing: RunId,
-        request: Box<StartWorkflow>,
-        reply: StartReply,
-    ) {
-        let terminate = Terminate {
-            reason: "a new run was started with a policy that terminates the one before".to_owned(),
-            details: history::Payloads::default(),
-            identity: request.identity.clone(),
+            Ok(OnExisting::Repeated { run_id, began }) => Ok(Started {
+                run_id,
+                started: began,
+            }),
+            Err(rejection) => Err(rejection.into()),
         };
-        let (now, run_id) = (self.now(), self.new_run_id());
-        let Some(run) = self.runs.get(&existing) else {
-            return self.start_new(key, request, reply, Some(existing));
-        };
-        let incarnation = run.incarnation;
-        let Ok(terminated) = decide::terminate(&run.execution, &terminate, now) else {
-            // It is closed by now, which is as good.
-            return self.start_new(key, request, reply, Some(existing));
-        };
-        let started = match decide::start_after(&run.execution, run_id, &request, now) {
-            Ok(started) => started,
-            Err(rejection) => return self.answer_start(reply, Err(rejection.into())),
-        };
-        self.record(existing, terminated);
-        let Some(run) = self.runs.get_mut(&existing) else {
-            let folded = Error::Unavailable("the workflow was folded again");
-            return self.answer_start(reply, Err(folded));
-        };
-        run.successor = Some(run_id);
-        self.insert_started(key, run_id, &request, Some(existing), incarnation);
-        self.begin(run_id, request, reply, started);
-        self.settle(existing);
+        self.step_here(existing, |context, run| {
+            context.tell_when_durable(run, Answer::Start { reply, answer })
+        });
     }
 
     /// Starts a run of an id that means `previous` now, or nothing.
@@ -158,7 +110,7 @@ impl Owner {
         reply: StartReply,
         previous: Option<RunId>,
     ) {
-        let (now, run_id) = (self.now(), self.new_run_id());
+        let (now, run_id) = (self.context.now(), self.context.new_run_id());
         let before = previous.and_then(|previous| self.runs.get(&previous));
         let decision = match before {
             Some(before) => decide::start_after(&before.execution, run_id, &request, now),
@@ -168,73 +120,30 @@ impl Owner {
             Ok(decision) => decision,
             Err(rejection) => return self.answer_start(reply, Err(rejection.into())),
         };
-        self.incarnations += 1;
-        let incarnation = self.incarnations;
-        self.insert_started(key, run_id, &request, previous, incarnation);
-        self.begin(run_id, request, reply, decision);
-        self.settle(run_id);
-    }
-
-    /// Records the start of a run that is in memory, and notes whom to tell when it is durable.
-    fn begin(
-        &mut self,
-        run_id: RunId,
-        request: Box<StartWorkflow>,
-        reply: StartReply,
-        decision: Decision,
-    ) {
-        if let Some(run) = self.runs.get_mut(&run_id) {
-            run.origin = Some(Origin {
-                request,
-                reply,
-                behind: Vec::new(),
-            });
-        }
-        self.record(run_id, decision);
-    }
-
-    /// Puts a run into memory whose start is about to be recorded.
-    pub(super) fn insert_started(
-        &mut self,
-        key: Key,
-        run_id: RunId,
-        request: &StartWorkflow,
-        previous: Option<RunId>,
-        incarnation: u64,
-    ) {
-        let shard = key.shard();
-        let mut run = Box::new(Run::new(
-            key.clone(),
-            shard,
+        self.context.incarnations += 1;
+        let begun = Begun {
             run_id,
-            incarnation,
-            Instant::now(),
-        ));
-        run.writing.start_row = Some(StartRow {
-            run_id,
-            workflow_type: request.workflow_type.clone(),
-            task_queue: request.task_queue.clone(),
-            first_run_id: request
-                .continued
-                .as_ref()
-                .map_or(run_id, |continued| continued.first_execution_run_id),
-            parent: request
-                .parent
-                .as_ref()
-                .map(|parent| parent.execution.clone()),
-            request_id: Some(request.request_id.clone()),
-            previous_run_id: previous,
-            started_at: self.now(),
+            incarnation: self.context.incarnations,
+            previous,
+        };
+        let mut run = self.context.begun(key, begun, &request);
+        run.origin = Some(Origin {
+            request,
+            reply,
+            behind: Vec::new(),
         });
-        self.current.insert(key, run_id);
-        self.remember(run_id, run.looked_at);
-        self.runs.insert(run_id, run);
+        self.insert(run);
+        self.step_here(run_id, |context, run| {
+            context.record(run, decision)?;
+            context.settle(run)
+        });
     }
 
     /// Tells the outcome of a start to whoever asked for it.
     pub(super) fn answer_start(&mut self, reply: StartReply, answer: Result<Started, Error>) {
         match reply {
             StartReply::Caller { reply, closed } => {
+                // One that is gone is waited for by whoever asked, with another request.
                 if let (Ok(started), Some(closed)) = (&answer, closed)
                     && let Some(run) = self.runs.get_mut(&started.run_id)
                 {
@@ -282,10 +191,125 @@ impl Owner {
                         return self.later(run_id, again);
                     }
                 };
-                self.report(parent, initiated_event_id, outcome);
+                self.context.report(parent, initiated_event_id, outcome);
             }
         }
     }
+}
+
+impl Context {
+    /// Returns a new run id of this moment, greater than all before it: lists sort by it.
+    pub(super) fn new_run_id(&mut self) -> RunId {
+        self.last_run_id_micros = self.now().0.max(self.last_run_id_micros + 1);
+        run_id_at(
+            self.last_run_id_micros,
+            self.setup.world.uuid().as_u64_pair().1,
+        )
+    }
+
+    /// Returns a run whose start is about to be recorded.
+    pub(super) fn begun(&mut self, key: Key, begun: Begun, request: &StartWorkflow) -> Box<Run> {
+        let Begun {
+            run_id,
+            incarnation,
+            previous,
+        } = begun;
+        let shard = key.shard();
+        let mut run = Box::new(Run::new(key, shard, run_id, incarnation, Instant::now()));
+        run.writing.start_row = Some(StartRow {
+            run_id,
+            workflow_type: request.workflow_type.clone(),
+            task_queue: request.task_queue.clone(),
+            first_run_id: request
+                .continued
+                .as_ref()
+                .map_or(run_id, |continued| continued.first_execution_run_id),
+            parent: request
+                .parent
+                .as_ref()
+                .map(|parent| parent.execution.clone()),
+            request_id: Some(request.request_id.clone()),
+            previous_run_id: previous,
+            started_at: self.now(),
+        });
+        run
+    }
+
+    /// Notes a start that uses a run which is there.
+    fn attach_start(&mut self, run: &mut Run, request: &StartWorkflow, reply: StartReply) -> Step {
+        let decision = decide::attach_start(&run.execution, &request.request_id, self.now());
+        if let Err(again) = self.record(run, decision) {
+            self.tell_next(Answer::Start {
+                reply,
+                answer: Err(FOLDED_AGAIN),
+            });
+            return Err(again);
+        }
+        let answer = Ok(Started {
+            run_id: run.run_id(),
+            started: false,
+        });
+        self.tell_when_durable(run, Answer::Start { reply, answer })?;
+        self.settle(run)
+    }
+
+    /// Terminates the open run of an id and starts another; both are written together, or neither is.
+    fn terminate_then_start(
+        &mut self,
+        run: &mut Run,
+        request: Box<StartWorkflow>,
+        reply: StartReply,
+    ) -> Step {
+        let terminate = Terminate {
+            reason: "a new run was started with a policy that terminates the one before".to_owned(),
+            details: history::Payloads::default(),
+            identity: request.identity.clone(),
+        };
+        let (now, run_id) = (self.now(), self.new_run_id());
+        let terminated = decide::terminate(&run.execution, &terminate, now);
+        let started = decide::start_after(&run.execution, run_id, &request, now);
+        let (terminated, started) = match (terminated, started) {
+            (Ok(terminated), Ok(started)) => (terminated, started),
+            (Err(rejection), _) | (_, Err(rejection)) => {
+                self.tell_next(Answer::Start {
+                    reply,
+                    answer: Err(rejection.into()),
+                });
+                return Ok(());
+            }
+        };
+        let begun = Begun {
+            run_id,
+            incarnation: run.incarnation,
+            previous: Some(run.run_id()),
+        };
+        let mut next = self.begun(run.key.clone(), begun, &request);
+        let recorded = self.record(run, terminated);
+        if let Err(again) = recorded.and_then(|()| self.record(&mut next, started)) {
+            self.tell_next(Answer::Start {
+                reply,
+                answer: Err(FOLDED_AGAIN),
+            });
+            return Err(again);
+        }
+        next.origin = Some(Origin {
+            request,
+            reply,
+            behind: Vec::new(),
+        });
+        run.successor = Successor::Staged(next);
+        self.settle(run)
+    }
+}
+
+/// A run that is to begin.
+#[derive(Clone, Copy)]
+pub(super) struct Begun {
+    pub(super) run_id: RunId,
+    /// That of the run before, with which it is written, or one of its own.
+    pub(super) incarnation: u64,
+    /// The run that the id means until then.
+    pub(super) previous: Option<RunId>,
 }
 
 /// Returns the `UUIDv7` of a moment: milliseconds, then the microseconds in the 12 bits that RFC 9562 (6.2, method 3)

@@ -2,21 +2,22 @@
 
 use std::cmp::Reverse;
 
-use history::{RunId, decide};
+use history::decide;
 use tokio::time::Instant;
 
 use crate::{
     limits::PARKED_HORIZON,
-    owner::{Owner, state::wake::Wake},
+    owner::{
+        Owner,
+        context::{Context, Step},
+        state::{run::Run, wake::Wake},
+    },
     words::Reply,
 };
 
-impl Owner {
+impl Context {
     /// Sees to it that the run is looked at when its earliest deadline comes.
-    pub(super) fn schedule_wake(&mut self, run_id: RunId) {
-        let Some(run) = self.runs.get_mut(&run_id) else {
-            return;
-        };
+    pub(super) fn schedule_wake(&mut self, run: &mut Run) {
         let Some(at) = run.execution.next_deadline() else {
             return;
         };
@@ -24,10 +25,68 @@ impl Owner {
             // What is far away is looked at in between: what it leaves in the heap when something nearer comes is soon gone.
             let at = at.min(self.setup.clock.now().after(PARKED_HORIZON.into()));
             run.wakes_at = Some(at);
+            let run_id = run.run_id();
             self.timers.push(Wake { at, run_id });
         }
     }
 
+    /// Fires every deadline of a run that has come, the earliest first.
+    pub(super) fn fire_due(&mut self, run: &mut Run) -> Step {
+        self.redeliver(run)?;
+        loop {
+            let now = self.now();
+            #[cfg(test)]
+            let now = crate::sim::planted::hasten(now);
+            if run.execution.next_deadline().is_none_or(|at| at > now) {
+                return Ok(());
+            }
+            let new_run_id = self.new_run_id();
+            let decision = decide::fire_due(&run.execution, new_run_id, now);
+            #[cfg(test)]
+            let decision = crate::sim::planted::hide_haste(decision);
+            if decision.records.is_empty() && decision.effects.is_empty() {
+                tracing::error!(run_id = %run.run_id(), "a deadline passed and nothing was due: a bug");
+                return Ok(());
+            }
+            for record in &decision.records {
+                super::tell::timed_out(&run.execution, record);
+            }
+            self.carry_out(run, Ok(decision), Reply::None)?;
+        }
+    }
+}
+
+impl Owner {
+    /// Does what is due.
+    pub(super) fn wake(&mut self) {
+        self.end_lingering();
+        self.write_noted();
+        let now = self.context.now();
+        while self
+            .context
+            .timers
+            .peek()
+            .is_some_and(|wake| wake.at <= now)
+        {
+            let Some(wake) = self.context.timers.pop() else {
+                break;
+            };
+            // One that is gone is over, or is read when it is due.
+            self.step(wake.run_id, |context, run| {
+                if run.wakes_at == Some(wake.at) {
+                    run.wakes_at = None;
+                }
+                context.fire_due(run)?;
+                context.settle(run)
+            });
+        }
+        self.make_room();
+        self.read_next();
+        self.context.read_ahead();
+    }
+}
+
+impl Context {
     /// Returns when there is next something to do without being told.
     pub(super) fn next_wake(&self) -> Instant {
         let timer = self.timers.peek().map(|wake| wake.at);
@@ -54,57 +113,5 @@ impl Owner {
         .into_iter()
         .flatten()
         .fold(self.memory.next_round(), Instant::min)
-    }
-
-    /// Does what is due.
-    pub(super) fn wake(&mut self) {
-        self.end_lingering();
-        self.write_noted();
-        let now = self.now();
-        while self.timers.peek().is_some_and(|wake| wake.at <= now) {
-            let Some(wake) = self.timers.pop() else { break };
-            if let Some(run) = self.runs.get_mut(&wake.run_id) {
-                if run.wakes_at == Some(wake.at) {
-                    run.wakes_at = None;
-                }
-                self.fire_due(wake.run_id);
-                self.settle(wake.run_id);
-            }
-        }
-        self.make_room();
-        self.read_next();
-        self.read_ahead();
-    }
-
-    /// Fires every deadline of a run that has come, the earliest first.
-    pub(super) fn fire_due(&mut self, run_id: RunId) {
-        self.redeliver(run_id);
-        loop {
-            let now = self.now();
-            #[cfg(test)]
-            let now = crate::sim::planted::hasten(now);
-            let next = self
-                .runs
-                .get(&run_id)
-                .and_then(|run| run.execution.next_deadline());
-            if next.is_none_or(|at| at > now) {
-                return;
-            }
-            let new_run_id = self.new_run_id();
-            let Some(run) = self.runs.get(&run_id) else {
-                return;
-            };
-            let decision = decide::fire_due(&run.execution, new_run_id, now);
-            #[cfg(test)]
-            let decision = crate::sim::planted::hide_haste(decision);
-            if decision.records.is_empty() && decision.effects.is_empty() {
-                tracing::error!(%run_id, "a deadline passed and nothing was due: a bug");
-                return;
-            }
-            for record in &decision.records {
-                super::tell::timed_out(&run.execution, record);
-            }
-            self.carry_out(run_id, Ok(decision), Reply::None);
-        }
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     limits::LIST_ATTEMPTS_MAX,
     owner::{
         Owner,
+        context::Context,
         describe::{activity_starved, workflow_task_starved},
         state::run::Run,
     },
@@ -18,9 +19,9 @@ impl Owner {
     /// Says which of these runs have a task that no worker takes.
     pub(super) fn untaken(&self, namespace: &Ns, asked: Vec<Asked>) -> Untaken {
         let mut untaken = Untaken::default();
-        let here = self.queues.has_waiting();
+        let here = self.context.queues.has_waiting();
         for asked in asked {
-            if let Some(address) = self.shards.address(asked.shard) {
+            if let Some(address) = self.context.shards.address(asked.shard) {
                 let elsewhere = untaken.elsewhere.entry(Arc::clone(address));
                 elsewhere.or_default().push(asked);
             } else if here && let Some(task) = self.untaken_task(namespace, &asked) {
@@ -31,16 +32,16 @@ impl Owner {
     }
 
     fn untaken_task(&self, namespace: &Ns, asked: &Asked) -> Option<UntakenTask> {
-        let now = self.now();
+        let now = self.context.now();
         let starved = match self.runs.get(&asked.run_id) {
-            Some(run) => match workflow_task_starved(run, &self.queues, now) {
+            Some(run) => match workflow_task_starved(run, &self.context.queues, now) {
                 Some(starved) => Some(starved),
-                None => return self.untaken_activity(run),
+                None => return self.context.untaken_activity(run),
             },
             // It has left memory and kept its place in the queue.
-            None if self.backlog.has_workflow_task(asked.run_id) => {
+            None if self.context.backlog.has_workflow_task(asked.run_id) => {
                 let queue = (namespace.clone(), asked.task_queue.clone());
-                self.queues.starved(&queue, Kind::Workflow, now)
+                self.context.queues.starved(&queue, Kind::Workflow, now)
             }
             None => None,
         };
@@ -50,7 +51,9 @@ impl Owner {
             starved: starved?,
         })
     }
+}
 
+impl Context {
     fn untaken_activity(&self, run: &Run) -> Option<UntakenTask> {
         let now = self.now();
         let activities = run

@@ -6,7 +6,11 @@ use history::{
 };
 
 use crate::{
-    owner::{Owner, state::task_place::TaskPlace},
+    owner::{
+        Owner,
+        context::{Context, Next},
+        state::task_place::TaskPlace,
+    },
     store::namespaces::Ns,
     words::{HandOut, Kind, QueueKey, Reply, SessionId},
 };
@@ -21,38 +25,39 @@ impl Owner {
     ) {
         let queue = (namespace.clone(), hello.task_queue.clone());
         let build = (hello.workflow_slots > 0).then(|| hello.build_id.clone());
-        self.queues.connect(session, namespace, hello, tasks);
-        self.tell_pollers(&queue);
+        self.context
+            .queues
+            .connect(session, namespace, hello, tasks);
+        self.context.tell_pollers(&queue);
         if let Some(build) = build {
             self.hasten_failing(&queue, &build);
-            self.tell_build(&queue, &build);
+            self.context.tell_build(&queue, &build);
         }
         self.refill(&queue);
     }
 
     /// Takes note that a worker is gone: what it had is lost and tried again.
     pub(super) fn disconnect(&mut self, session: SessionId) {
-        let Some(gone) = self.queues.disconnect(session) else {
+        let Some(gone) = self.context.queues.disconnect(session) else {
             return;
         };
-        self.tell_gone(session, (&gone.queue, &gone.seat));
-        self.tell_pollers(&gone.queue);
+        self.context.tell_gone(session, (&gone.queue, &gone.seat));
+        self.context.tell_pollers(&gone.queue);
         for kind in Kind::ALL {
-            self.may_demand(&gone.queue, kind);
+            self.context.may_demand(&gone.queue, kind);
         }
-        let now = self.now();
+        let now = self.context.now();
         for run_id in gone.workflow_tasks.into_keys() {
-            let Some(run) = self
-                .runs
-                .get_mut(&run_id)
-                .filter(|run| run.task.session() == Some(session))
-            else {
-                continue;
-            };
-            run.task.take_back();
-            run.affinity = None;
-            let decision = decide::lose_workflow_task(&run.execution, now);
-            self.carry_out(run_id, decision, Reply::None);
+            // One that is gone, or was folded again, has lost it already.
+            self.step(run_id, |context, run| {
+                if run.task.session() != Some(session) {
+                    return Ok(());
+                }
+                run.task.take_back();
+                run.affinity = None;
+                let decision = decide::lose_workflow_task(&run.execution, now);
+                context.carry_out(run, decision, Reply::None)
+            });
         }
         for hand_out in gone.activities {
             let HandOut {
@@ -61,21 +66,22 @@ impl Owner {
                 attempt,
                 ..
             } = hand_out;
-            let Some(run) = self.runs.get(&run_id) else {
-                continue;
-            };
-            if self.queues.is_running(run_id, scheduled_event_id, attempt) {
-                continue;
-            }
-            let decision =
-                decide::lose_activity_task(&run.execution, scheduled_event_id, attempt, now);
-            self.carry_out(run_id, decision, Reply::None);
+            // One that is gone is over, or finds when it is read that nobody has the attempt.
+            self.step(run_id, |context, run| {
+                let queues = &context.queues;
+                if queues.is_running(run_id, scheduled_event_id, attempt) {
+                    return Ok(());
+                }
+                let decision =
+                    decide::lose_activity_task(&run.execution, scheduled_event_id, attempt, now);
+                context.carry_out(run, decision, Reply::None)
+            });
         }
     }
 
     /// Frees the slot that an answered task had, and gives it to a task that waits.
     pub(super) fn free_slot(&mut self, session: SessionId, answer: &FromWorker) {
-        let Some(connected) = self.queues.session(session) else {
+        let Some(connected) = self.context.queues.session(session) else {
             return;
         };
         match answer {
@@ -89,40 +95,34 @@ impl Owner {
         self.refill(&queue);
     }
 
-    /// Frees the slot of an attempt that its worker never got.
-    pub(super) fn free_attempt(&mut self, session: SessionId, hand_out: HandOut) {
-        let Some(connected) = self.queues.session(session) else {
-            return;
-        };
-        connected.free_activity(hand_out);
-        let queue = connected.queue.clone();
-        self.refill(&queue);
-    }
-
     /// Gives free slots to tasks that wait, and to members whose tasks wait, in turn.
     pub(super) fn refill(&mut self, queue: &QueueKey) {
         for kind in Kind::ALL {
-            while self.lend_next(queue, kind) || self.hand_out_next(queue, kind) {}
-            self.recall(queue, kind);
-            self.may_demand_less(queue, kind);
+            while self.context.lend_next(queue, kind) || self.hand_out_next(queue, kind) {}
+            self.context.recall(queue, kind);
+            self.context.may_demand_less(queue, kind);
         }
     }
 
     /// Hands out the task that has waited longest, if there is one and a worker with a free slot.
     fn hand_out_next(&mut self, queue: &QueueKey, kind: Kind) -> bool {
         // What is being read takes the slots that are free.
-        let waits_for_reads =
-            kind == Kind::Workflow && self.reads_enough(queue) && self.first_needs_history(queue);
-        if !self.queues.has_free(queue, kind) || waits_for_reads || self.must_read(queue, kind) {
+        let waits_for_reads = kind == Kind::Workflow
+            && self.context.reads_enough(queue)
+            && self.first_needs_history(queue);
+        if !self.context.queues.has_free(queue, kind)
+            || waits_for_reads
+            || self.must_read(queue, kind)
+        {
             return false;
         }
-        let now = self.now();
+        let now = self.context.now();
         match kind {
-            Kind::Workflow => match self.queues.next_workflow(queue, now) {
+            Kind::Workflow => match self.context.queues.next_workflow(queue, now) {
                 Some(run_id) => self.wake_run(run_id, None),
                 None => return false,
             },
-            Kind::Activity => match self.queues.next_activity(queue, now) {
+            Kind::Activity => match self.context.queues.next_activity(queue, now) {
                 Some(waiting) => self.wake_run(
                     waiting.run_id,
                     Some((waiting.scheduled_event_id, waiting.attempt)),
@@ -135,15 +135,26 @@ impl Owner {
 
     /// Hands out a task of a run that waited in a queue. A run that is not in memory any more is over, or was read again and waits anew.
     fn wake_run(&mut self, run_id: RunId, activity: Option<(EventId, u32)>) {
-        if let Some((scheduled_event_id, attempt)) = activity {
-            self.hand_out_activity(run_id, scheduled_event_id, attempt);
-        } else {
-            if let Some(run) = self.runs.get_mut(&run_id)
-                && run.task == TaskPlace::Queued
-            {
+        self.step(run_id, |context, run| {
+            if let Some((scheduled_event_id, attempt)) = activity {
+                return context.hand_out_activity(run, scheduled_event_id, attempt);
+            }
+            if run.task == TaskPlace::Queued {
                 run.task = TaskPlace::Idle;
             }
-            self.settle(run_id);
+            context.settle(run)
+        });
+    }
+}
+
+impl Context {
+    /// Frees the slot of an attempt that its worker never got.
+    pub(super) fn free_attempt(&mut self, session: SessionId, hand_out: HandOut) {
+        // With a worker that is gone its slots went.
+        if let Some(connected) = self.queues.session(session) {
+            connected.free_activity(hand_out);
+            let queue = connected.queue.clone();
+            self.next.push_back(Next::Refill(queue));
         }
     }
 

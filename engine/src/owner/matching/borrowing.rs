@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::{
     owner::{
         Owner,
+        context::Context,
         state::{borrowed::Borrowed, session::Seat},
     },
     peers::Parcel,
@@ -16,6 +17,80 @@ use crate::{
 };
 
 impl Owner {
+    /// Takes slots of a worker of another member.
+    pub(super) fn granted(
+        &mut self,
+        member: Uuid,
+        session: SessionId,
+        hello: WorkerHello,
+        kind: Kind,
+        slots: u32,
+    ) {
+        let namespace = self.context.setup.namespaces.get(&hello.namespace);
+        let (Ok(namespace), false) = (namespace, self.context.stopping) else {
+            return self.context.give_back(member, session, kind, slots);
+        };
+        let demanded = ((namespace.clone(), hello.task_queue.clone()), kind);
+        if self.context.queues.session(session).is_none() {
+            let borrowed = Borrowed::of(member);
+            self.context
+                .queues
+                .borrow(session, namespace, hello, borrowed);
+        }
+        let Some(worker) = self.context.queues.session(session) else {
+            return;
+        };
+        worker.add_free(kind, slots);
+        let queue = worker.queue.clone();
+        if let Some(link) = self.context.matching.links.get_mut(&member) {
+            link.has_granted(&demanded, slots);
+        }
+        self.refill(&queue);
+        self.context.may_demand(&queue, kind);
+    }
+
+    /// A worker of another member has answered.
+    pub(super) fn answered_elsewhere(
+        &mut self,
+        session: SessionId,
+        answer: FromWorker,
+        keeps: bool,
+    ) {
+        let kind = match &answer {
+            FromWorker::WorkflowTask { .. } => Kind::Workflow,
+            FromWorker::ActivityTask { .. } => Kind::Activity,
+            FromWorker::Draining => return,
+        };
+        let Some(worker) = self.context.queues.session(session) else {
+            return;
+        };
+        if let (Seat::Elsewhere(borrowed), false) = (&mut worker.seat, keeps) {
+            borrowed.withheld.add(kind, 1);
+        }
+        self.worker_answered(session, answer);
+    }
+
+    /// A member is gone, and its workers with it.
+    pub(super) fn lose_borrowed(&mut self, member: Uuid) {
+        let mut lost = self.context.queues.session_ids();
+        lost.retain(|id| {
+            let worker = self.context.queues.session(*id);
+            worker.is_some_and(|worker| match &worker.seat {
+                Seat::Elsewhere(borrowed) if borrowed.member == member => {
+                    // What one of them had is not for the next of them.
+                    worker.draining = true;
+                    true
+                }
+                Seat::Elsewhere(_) | Seat::Here { .. } => false,
+            })
+        });
+        for id in lost {
+            self.disconnect(id);
+        }
+    }
+}
+
+impl Context {
     /// Tasks wait in a queue, or do not any more: other members may have to be told.
     pub(in crate::owner) fn may_demand(&mut self, queue: &QueueKey, kind: Kind) {
         if !self.matching.links.is_empty() {
@@ -85,36 +160,6 @@ impl Owner {
         }
     }
 
-    /// Takes slots of a worker of another member.
-    pub(super) fn granted(
-        &mut self,
-        member: Uuid,
-        session: SessionId,
-        hello: WorkerHello,
-        kind: Kind,
-        slots: u32,
-    ) {
-        let namespace = self.setup.namespaces.get(&hello.namespace);
-        let (Ok(namespace), false) = (namespace, self.stopping) else {
-            return self.give_back(member, session, kind, slots);
-        };
-        let demanded = ((namespace.clone(), hello.task_queue.clone()), kind);
-        if self.queues.session(session).is_none() {
-            let borrowed = Borrowed::of(member);
-            self.queues.borrow(session, namespace, hello, borrowed);
-        }
-        let Some(worker) = self.queues.session(session) else {
-            return;
-        };
-        worker.add_free(kind, slots);
-        let queue = worker.queue.clone();
-        if let Some(link) = self.matching.links.get_mut(&member) {
-            link.has_granted(&demanded, slots);
-        }
-        self.refill(&queue);
-        self.may_demand(&queue, kind);
-    }
-
     fn give_back(&mut self, member: Uuid, session: SessionId, kind: Kind, slots: u32) {
         let back = Parcel::Return {
             session,
@@ -129,27 +174,6 @@ impl Owner {
         if let Some(queue) = queue {
             self.may_demand(&queue, kind);
         }
-    }
-
-    /// A worker of another member has answered.
-    pub(super) fn answered_elsewhere(
-        &mut self,
-        session: SessionId,
-        answer: FromWorker,
-        keeps: bool,
-    ) {
-        let kind = match &answer {
-            FromWorker::WorkflowTask { .. } => Kind::Workflow,
-            FromWorker::ActivityTask { .. } => Kind::Activity,
-            FromWorker::Draining => return,
-        };
-        let Some(worker) = self.queues.session(session) else {
-            return;
-        };
-        if let (Seat::Elsewhere(borrowed), false) = (&mut worker.seat, keeps) {
-            borrowed.withheld.add(kind, 1);
-        }
-        self.worker_answered(session, answer);
     }
 
     /// A member asks for slots that are not in use.
@@ -200,25 +224,6 @@ impl Owner {
                 borrowed.least_free.take(kind, u32::MAX);
                 borrowed.least_free.add(kind, free);
             }
-        }
-    }
-
-    /// A member is gone, and its workers with it.
-    pub(super) fn lose_borrowed(&mut self, member: Uuid) {
-        let mut lost = self.queues.session_ids();
-        lost.retain(|id| {
-            let worker = self.queues.session(*id);
-            worker.is_some_and(|worker| match &worker.seat {
-                Seat::Elsewhere(borrowed) if borrowed.member == member => {
-                    // What one of them had is not for the next of them.
-                    worker.draining = true;
-                    true
-                }
-                Seat::Elsewhere(_) | Seat::Here { .. } => false,
-            })
-        });
-        for id in lost {
-            self.disconnect(id);
         }
     }
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::{
     owner::{
         Owner,
+        context::Context,
         state::{
             demands::Granted,
             lent::{Token, Whose},
@@ -35,28 +36,166 @@ impl Owner {
         if crate::sim::planted::ignores_demands() {
             return;
         }
-        let Ok(namespace) = self.setup.namespaces.get(namespace) else {
+        let Ok(namespace) = self.context.setup.namespaces.get(namespace) else {
             return;
         };
         let queue = (namespace, task_queue);
         let demanded = (queue.clone(), kind);
         if waiting == 0 {
-            if let Some(claims) = self.matching.demands.queues.get_mut(&demanded) {
+            if let Some(claims) = self.context.matching.demands.queues.get_mut(&demanded) {
                 claims.of.remove(&member);
                 if claims.of.is_empty() {
-                    self.matching.demands.queues.remove(&demanded);
+                    self.context.matching.demands.queues.remove(&demanded);
                 }
             }
             return;
         }
-        let unheard = !self.matching.is_heard(member);
-        let claims = self.matching.demands.queues.entry(demanded).or_default();
+        let unheard = !self.context.matching.is_heard(member);
+        let claims = self
+            .context
+            .matching
+            .demands
+            .queues
+            .entry(demanded)
+            .or_default();
         let claim = claims.of.entry(member).or_default();
         (claim.waiting, claim.unheard) = (waiting, unheard);
-        self.tell_pollers(&queue);
+        self.context.tell_pollers(&queue);
         self.refill(&queue);
     }
 
+    /// A member gives slots back.
+    pub(super) fn returned(&mut self, member: Uuid, session: SessionId, kind: Kind, slots: u32) {
+        let Some(worker) = self.context.queues.session(session) else {
+            return;
+        };
+        let Seat::Here { lent, .. } = &mut worker.seat else {
+            return;
+        };
+        let had = lent.slots.entry(member).or_default();
+        let returned = had.take(kind, slots);
+        worker.add_free(kind, returned);
+        let queue = worker.queue.clone();
+        self.refill(&queue);
+    }
+
+    /// Passes something of another member on to the worker that it is for.
+    pub(super) fn pass_on(&mut self, member: Uuid, session: SessionId, message: ToWorker) {
+        let token = Token::of_task(&message);
+        let Some(worker) = self.context.queues.session(session) else {
+            return self.context.queues.post(member, Parcel::Gone { session });
+        };
+        if let (Seat::Here { lent, .. }, Some(token)) = (&mut worker.seat, token) {
+            lent.tasks.insert(token, Whose::Of(member));
+        }
+        if !self.context.queues.send(session, message) {
+            self.disconnect(session);
+        }
+    }
+
+    /// Takes an answer to where its task came from; gives it back when that is here.
+    pub(in crate::owner) fn answer_away(
+        &mut self,
+        session: SessionId,
+        answer: FromWorker,
+    ) -> Option<FromWorker> {
+        let stopping = self.context.stopping;
+        let Some(worker) = self.context.queues.session(session) else {
+            return Some(answer);
+        };
+        let draining = worker.draining;
+        let queue = worker.queue.clone();
+        let Seat::Here { lent, .. } = &mut worker.seat else {
+            return Some(answer);
+        };
+        if matches!(answer, FromWorker::Draining) {
+            let members: Vec<Uuid> = lent.members().collect();
+            for member in members {
+                self.context
+                    .queues
+                    .post(member, Parcel::Draining { session });
+            }
+            return Some(answer);
+        }
+        if lent.tasks.is_empty() {
+            return Some(answer);
+        }
+        let Some(token) = Token::of_answer(&answer) else {
+            return Some(answer);
+        };
+        if matches!(&answer, FromWorker::ActivityTask { answer, .. } if !answer.ends_attempt()) {
+            match lent.tasks.get(&token).copied() {
+                Some(Whose::Of(member)) => self.context.post_answer(member, session, answer, true),
+                Some(Whose::Nobodys) => {}
+                None => return Some(answer),
+            }
+            return None;
+        }
+        let Some(owner) = lent.tasks.remove(&token) else {
+            return Some(answer);
+        };
+        let kind = token.kind();
+        let Whose::Of(member) = owner else {
+            // Whoever asked is gone.
+            worker.add_free(kind, 1);
+            self.refill(&queue);
+            return None;
+        };
+        let contended = self.context.queues.waiting_count(&queue, kind) > 0
+            || (self.context.matching.demands).waits_other(&(queue.clone(), kind), member);
+        let keeps = !(contended || draining || stopping);
+        self.context.post_answer(member, session, answer, keeps);
+        if !keeps {
+            self.returned(member, session, kind, 1);
+        }
+        None
+    }
+
+    /// A member is gone: its slots are free, and its attempts are told to stop, as nobody waits for them.
+    pub(super) fn lose_lent(&mut self, member: Uuid) {
+        self.context.matching.demands.forget(member);
+        for id in self.context.queues.session_ids() {
+            let Some(worker) = self.context.queues.session(id) else {
+                continue;
+            };
+            let Seat::Here { lent, .. } = &mut worker.seat else {
+                continue;
+            };
+            let (idle, attempts) = lent.forget(member);
+            for kind in Kind::ALL {
+                worker.add_free(kind, idle.of(kind));
+            }
+            let queue = worker.queue.clone();
+            for attempt in attempts {
+                self.context
+                    .queues
+                    .send(id, ToWorker::CancelActivity(attempt));
+            }
+            self.refill(&queue);
+        }
+    }
+
+    /// A member that did not hear hears again: it is lent to as the others are.
+    pub(super) fn lend_again(&mut self, member: Uuid) {
+        let mut queues = Vec::new();
+        for ((queue, _), claims) in &mut self.context.matching.demands.queues {
+            if let Some(claim) = claims.of.get_mut(&member)
+                && std::mem::take(&mut claim.unheard)
+            {
+                queues.push(queue.clone());
+            }
+        }
+        // The order of a map is no order.
+        queues.sort_unstable_by(|one, other| (one.0.id, &one.1).cmp(&(other.0.id, &other.1)));
+        queues.dedup();
+        for queue in queues {
+            self.context.tell_pollers(&queue);
+            self.refill(&queue);
+        }
+    }
+}
+
+impl Context {
     /// Tells the members that want slots of a queue's workers how many workers there are, if that has changed.
     pub(in crate::owner) fn tell_pollers(&mut self, queue: &QueueKey) {
         let now = self.now();
@@ -166,91 +305,6 @@ impl Owner {
         }
     }
 
-    /// A member gives slots back.
-    pub(super) fn returned(&mut self, member: Uuid, session: SessionId, kind: Kind, slots: u32) {
-        let Some(worker) = self.queues.session(session) else {
-            return;
-        };
-        let Seat::Here { lent, .. } = &mut worker.seat else {
-            return;
-        };
-        let had = lent.slots.entry(member).or_default();
-        let returned = had.take(kind, slots);
-        worker.add_free(kind, returned);
-        let queue = worker.queue.clone();
-        self.refill(&queue);
-    }
-
-    /// Passes something of another member on to the worker that it is for.
-    pub(super) fn pass_on(&mut self, member: Uuid, session: SessionId, message: ToWorker) {
-        let token = Token::of_task(&message);
-        let Some(worker) = self.queues.session(session) else {
-            return self.queues.post(member, Parcel::Gone { session });
-        };
-        if let (Seat::Here { lent, .. }, Some(token)) = (&mut worker.seat, token) {
-            lent.tasks.insert(token, Whose::Of(member));
-        }
-        if !self.queues.send(session, message) {
-            self.disconnect(session);
-        }
-    }
-
-    /// Takes an answer to where its task came from; gives it back when that is here.
-    pub(in crate::owner) fn answer_away(
-        &mut self,
-        session: SessionId,
-        answer: FromWorker,
-    ) -> Option<FromWorker> {
-        let stopping = self.stopping;
-        let Some(worker) = self.queues.session(session) else {
-            return Some(answer);
-        };
-        let draining = worker.draining;
-        let queue = worker.queue.clone();
-        let Seat::Here { lent, .. } = &mut worker.seat else {
-            return Some(answer);
-        };
-        if matches!(answer, FromWorker::Draining) {
-            let members: Vec<Uuid> = lent.members().collect();
-            for member in members {
-                self.queues.post(member, Parcel::Draining { session });
-            }
-            return Some(answer);
-        }
-        if lent.tasks.is_empty() {
-            return Some(answer);
-        }
-        let Some(token) = Token::of_answer(&answer) else {
-            return Some(answer);
-        };
-        if matches!(&answer, FromWorker::ActivityTask { answer, .. } if !answer.ends_attempt()) {
-            match lent.tasks.get(&token).copied() {
-                Some(Whose::Of(member)) => self.post_answer(member, session, answer, true),
-                Some(Whose::Nobodys) => {}
-                None => return Some(answer),
-            }
-            return None;
-        }
-        let Some(owner) = lent.tasks.remove(&token) else {
-            return Some(answer);
-        };
-        let kind = token.kind();
-        let Whose::Of(member) = owner else {
-            // Whoever asked is gone.
-            worker.add_free(kind, 1);
-            self.refill(&queue);
-            return None;
-        };
-        let contended = self.queues.waiting_count(&queue, kind) > 0
-            || (self.matching.demands).waits_other(&(queue.clone(), kind), member);
-        let keeps = !(contended || draining || stopping);
-        self.post_answer(member, session, answer, keeps);
-        if !keeps {
-            self.returned(member, session, kind, 1);
-        }
-        None
-    }
-
     fn post_answer(&mut self, member: Uuid, session: SessionId, answer: FromWorker, keeps: bool) {
         let answer = Parcel::Answer {
             session,
@@ -271,47 +325,6 @@ impl Owner {
             for member in lent.members() {
                 self.queues.post(member, Parcel::Gone { session });
             }
-        }
-    }
-
-    /// A member is gone: its slots are free, and its attempts are told to stop, as nobody waits for them.
-    pub(super) fn lose_lent(&mut self, member: Uuid) {
-        self.matching.demands.forget(member);
-        for id in self.queues.session_ids() {
-            let Some(worker) = self.queues.session(id) else {
-                continue;
-            };
-            let Seat::Here { lent, .. } = &mut worker.seat else {
-                continue;
-            };
-            let (idle, attempts) = lent.forget(member);
-            for kind in Kind::ALL {
-                worker.add_free(kind, idle.of(kind));
-            }
-            let queue = worker.queue.clone();
-            for attempt in attempts {
-                self.queues.send(id, ToWorker::CancelActivity(attempt));
-            }
-            self.refill(&queue);
-        }
-    }
-
-    /// A member that did not hear hears again: it is lent to as the others are.
-    pub(super) fn lend_again(&mut self, member: Uuid) {
-        let mut queues = Vec::new();
-        for ((queue, _), claims) in &mut self.matching.demands.queues {
-            if let Some(claim) = claims.of.get_mut(&member)
-                && std::mem::take(&mut claim.unheard)
-            {
-                queues.push(queue.clone());
-            }
-        }
-        // The order of a map is no order.
-        queues.sort_unstable_by(|one, other| (one.0.id, &one.1).cmp(&(other.0.id, &other.1)));
-        queues.dedup();
-        for queue in queues {
-            self.tell_pollers(&queue);
-            self.refill(&queue);
         }
     }
 

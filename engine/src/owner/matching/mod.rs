@@ -36,6 +36,7 @@ use crate::{
     limits::{EXCHANGE_PATIENCE, REDELIVER_AFTER, REDELIVER_AFTER_MAX},
     owner::{
         Owner,
+        context::Context,
         message::Message,
         state::{
             link::{Link, Names, Taken},
@@ -58,27 +59,18 @@ impl Owner {
     /// Takes note of who the other members are.
     pub(super) fn members(&mut self, members: &[(Uuid, Arc<str>)]) {
         for (member, address) in members {
-            self.meet(*member).list(Arc::clone(address));
+            self.context.meet(*member).list(Arc::clone(address));
         }
         let mut gone = Vec::new();
-        for (member, link) in &mut self.matching.links {
+        for (member, link) in &mut self.context.matching.links {
             if !members.iter().any(|(listed, _)| listed == member) && link.is_gone() {
                 gone.push(*member);
             }
         }
         for member in gone {
-            self.matching.links.remove(&member);
+            self.context.matching.links.remove(&member);
             self.lose_member(member);
         }
-    }
-
-    /// Returns the way to a member; one that is new is told which tasks wait.
-    fn meet(&mut self, member: Uuid) -> &mut Link {
-        if let Entry::Vacant(new) = self.matching.links.entry(member) {
-            new.insert(Link::new());
-            self.tell_all(member);
-        }
-        self.matching.links.entry(member).or_insert_with(Link::new)
     }
 
     /// Nothing that a member has of this one, or this one of it, is of use any more.
@@ -86,37 +78,19 @@ impl Owner {
         self.lose_borrowed(member);
         self.lose_lent(member);
         // Whatever was to be said to it is about what it had.
-        self.queues.drop_outbox(member);
-        let now = self.now();
-        self.queues.forget_pollers(member, now);
-        self.tell_all(member);
-    }
-
-    /// Sees to it that a member that knows nothing of this one is told which tasks wait, and which code has come.
-    fn tell_all(&mut self, member: Uuid) {
-        if let Some(link) = self.matching.links.get_mut(&member) {
-            link.knows_nothing(self.queues.waited_for());
-            for (queue, build) in self.queues.builds_here() {
-                link.push(&came(&queue, build));
-            }
-        }
-    }
-
-    /// Tells the others that code has come which may do what other code could not.
-    pub(in crate::owner) fn tell_build(&mut self, queue: &QueueKey, build: &BuildId) {
-        let came = came(queue, build.clone());
-        for link in self.matching.links.values_mut() {
-            link.push(&came);
-        }
+        self.context.queues.drop_outbox(member);
+        let now = self.context.now();
+        self.context.queues.forget_pollers(member, now);
+        self.context.tell_all(member);
     }
 
     /// Takes what another member sends, once and in order, and returns the receipt.
     pub(super) fn exchange(&mut self, batch: Batch) -> Receipt {
-        if batch.to != self.setup.member {
+        if batch.to != self.context.setup.member {
             return Receipt::Stranger;
         }
         let member = batch.from;
-        match self.meet(member).take(batch) {
+        match self.context.meet(member).take(batch) {
             Taken::Parcels { parcels, anew } => {
                 if anew {
                     self.lose_member(member);
@@ -155,7 +129,9 @@ impl Owner {
                 task_queue,
                 kind,
                 pollers,
-            } => self.told_of_pollers(member, (&namespace, task_queue), kind, pollers),
+            } => self
+                .context
+                .told_of_pollers(member, (&namespace, task_queue), kind, pollers),
             Parcel::Grant {
                 session,
                 hello,
@@ -167,22 +143,81 @@ impl Owner {
                 answer,
                 keeps,
             } => self.answered_elsewhere(session, *answer, keeps),
-            Parcel::Recall { session, kind } => self.recalled(member, session, kind),
+            Parcel::Recall { session, kind } => self.context.recalled(member, session, kind),
             Parcel::Came {
                 namespace,
                 task_queue,
                 build_id,
             } => {
-                if let Ok(namespace) = self.setup.namespaces.get(&namespace) {
+                if let Ok(namespace) = self.context.setup.namespaces.get(&namespace) {
                     self.hasten_failing(&(namespace, task_queue), &build_id);
                 }
             }
             Parcel::Draining { session } => {
-                if let Some(session) = self.queues.session(session) {
+                if let Some(session) = self.context.queues.session(session) {
                     session.draining = true;
                 }
             }
             Parcel::Gone { session } => self.disconnect(session),
+        }
+    }
+
+    /// A batch has arrived, or nobody knows.
+    pub(super) fn posted(&mut self, member: Uuid, number: Number, receipt: Option<Receipt>) {
+        let Some(link) = self.context.matching.links.get_mut(&member) else {
+            return;
+        };
+        if !link.is_under_way(number) {
+            return;
+        }
+        match receipt {
+            Some(Receipt::Taken) => {
+                if link.arrived() {
+                    self.context.tell_all(member);
+                    self.lend_again(member);
+                }
+            }
+            Some(Receipt::Void(round)) => {
+                link.begin_anew(Some(round));
+                self.lose_member(member);
+            }
+            Some(Receipt::Stranger) | None => {
+                if link.give_up(Instant::now()) {
+                    tracing::warn!(%member, "a member is not heard; what its workers have is lost");
+                    self.lose_member(member);
+                } else {
+                    self.context.send_batch(member);
+                }
+            }
+        }
+    }
+}
+
+impl Context {
+    /// Returns the way to a member; one that is new is told which tasks wait.
+    fn meet(&mut self, member: Uuid) -> &mut Link {
+        if let Entry::Vacant(new) = self.matching.links.entry(member) {
+            new.insert(Link::new());
+            self.tell_all(member);
+        }
+        self.matching.links.entry(member).or_insert_with(Link::new)
+    }
+
+    /// Sees to it that a member that knows nothing of this one is told which tasks wait, and which code has come.
+    fn tell_all(&mut self, member: Uuid) {
+        if let Some(link) = self.matching.links.get_mut(&member) {
+            link.knows_nothing(self.queues.waited_for());
+            for (queue, build) in self.queues.builds_here() {
+                link.push(&came(&queue, build));
+            }
+        }
+    }
+
+    /// Tells the others that code has come which may do what other code could not.
+    pub(in crate::owner) fn tell_build(&mut self, queue: &QueueKey, build: &BuildId) {
+        let came = came(queue, build.clone());
+        for link in self.matching.links.values_mut() {
+            link.push(&came);
         }
     }
 
@@ -250,36 +285,6 @@ impl Owner {
             }
             .boxed(),
         );
-    }
-
-    /// A batch has arrived, or nobody knows.
-    pub(super) fn posted(&mut self, member: Uuid, number: Number, receipt: Option<Receipt>) {
-        let Some(link) = self.matching.links.get_mut(&member) else {
-            return;
-        };
-        if !link.is_under_way(number) {
-            return;
-        }
-        match receipt {
-            Some(Receipt::Taken) => {
-                if link.arrived() {
-                    self.tell_all(member);
-                    self.lend_again(member);
-                }
-            }
-            Some(Receipt::Void(round)) => {
-                link.begin_anew(Some(round));
-                self.lose_member(member);
-            }
-            Some(Receipt::Stranger) | None => {
-                if link.give_up(Instant::now()) {
-                    tracing::warn!(%member, "a member is not heard; what its workers have is lost");
-                    self.lose_member(member);
-                } else {
-                    self.send_batch(member);
-                }
-            }
-        }
     }
 
     /// Gives back what lies idle, asks those that have been silent for a while whether they are there, and names queues without a worker.

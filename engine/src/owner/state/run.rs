@@ -33,6 +33,32 @@ pub(crate) struct Origin {
     pub(crate) behind: Vec<Request>,
 }
 
+/// The run that follows one that closes. Both are written together.
+#[derive(Debug, Default)]
+pub(crate) enum Successor {
+    /// There is none.
+    #[default]
+    None,
+    /// It is written with the close. Nobody has heard of it.
+    Staged(Box<Run>),
+    /// It is a run in memory of its own, and on its way or durable.
+    Sent(RunId),
+}
+
+impl Successor {
+    /// Returns the run that follows if it is to be written now.
+    pub(crate) fn send(&mut self) -> Option<Box<Run>> {
+        let Self::Staged(next) = self else {
+            return None;
+        };
+        let sent = Self::Sent(next.run_id());
+        match std::mem::replace(self, sent) {
+            Self::Staged(next) => Some(next),
+            Self::None | Self::Sent(_) => None,
+        }
+    }
+}
+
 /// Returns the number before those of the foldings of a member of this epoch. No two members have an epoch in common (`cluster.epoch`
 /// grows with each that joins), so a run that is folded again has another number, whoever folds it.
 pub(crate) fn incarnations_of(epoch: i64) -> u64 {
@@ -65,8 +91,7 @@ pub(crate) struct Run {
     /// What was scheduled before this event was pending when the run was folded.
     pub(crate) folded_from: EventId,
     pub(crate) origin: Option<Origin>,
-    /// The run that follows, to be written together with this one's close.
-    pub(crate) successor: Option<RunId>,
+    pub(crate) successor: Successor,
     pub(crate) deliveries: Deliveries,
     pub(crate) waiters: Waiters,
 
@@ -108,7 +133,7 @@ impl Run {
             attempts: Attempts::default(),
             folded_from: EventId::NONE,
             origin: None,
-            successor: None,
+            successor: Successor::None,
             deliveries: Deliveries::new(incarnation),
             waiters: Waiters::default(),
             open_row: None,
@@ -354,6 +379,13 @@ impl Run {
     pub(crate) fn has_what_is_new(&self) -> bool {
         self.tail
             .reaches(self.execution.previous_started_event_id().next())
+    }
+
+    /// A history that could not be read may be read again.
+    pub(crate) fn may_read_again(&mut self) {
+        if self.task == TaskPlace::Unread {
+            self.task = TaskPlace::Idle;
+        }
     }
 
     /// Says whether its workflow task is started, and with no worker.
