@@ -44,8 +44,8 @@ pub(crate) fn expand(mut options: Options, function: &ItemFn) -> syn::Result<Tok
         }
     }
     let inputs = Inputs::new(values);
-    let (input, pattern, codec) = (inputs.ty(), inputs.pattern(), inputs.codec(&sdk));
-    let result = function::result(function);
+    let pattern = inputs.pattern();
+    let definition = inputs.definition(&sdk, function, ["activity_type", "ActivityType"]);
     let mut names = inputs.names().iter();
     let arguments: Vec<TokenStream> = parameters
         .iter()
@@ -77,16 +77,7 @@ pub(crate) fn expand(mut options: Options, function: &ItemFn) -> syn::Result<Tok
             const NAME: &'static str = #name;
             const DEFAULTS: #sdk::__private::ActivityDefaults = #defaults;
             const NEEDS: &'static [#sdk::__private::Need] = &[#(#sdk::__private::Need::of::<#injected>()),*];
-            type Input = #input;
-            type Output = <#result as #sdk::__private::Outcome>::Output;
-            type Error = <#result as #sdk::__private::Outcome>::Error;
-
-            fn activity_type() -> #sdk::__private::ActivityType {
-                static TYPE: ::std::sync::OnceLock<#sdk::__private::ActivityType> = ::std::sync::OnceLock::new();
-                TYPE.get_or_init(|| #sdk::__private::ActivityType::known(Self::NAME)).clone()
-            }
-
-            #codec
+            #definition
         }
 
         impl #sdk::__private::ActivityCode for #ident {

@@ -40,7 +40,7 @@ pub(crate) fn parameters(function: &ItemFn) -> Vec<&Type> {
 }
 
 /// Returns the type of the function's result.
-pub(crate) fn result(function: &ItemFn) -> TokenStream {
+fn result(function: &ItemFn) -> TokenStream {
     match &function.sig.output {
         ReturnType::Default => quote!(()),
         ReturnType::Type(_, result) => quote!(#result),
@@ -119,8 +119,31 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// The functions `encode` and `decode`: one payload for each input.
-    pub(crate) fn codec(&self, sdk: &Path) -> TokenStream {
+    /// What every definition says of itself: its types, the function of that name that returns what it is called as a `kind`, and
+    /// `encode` and `decode`, one payload for each input.
+    pub(crate) fn definition(
+        &self,
+        sdk: &Path,
+        function: &ItemFn,
+        [name, kind]: [&str; 2],
+    ) -> TokenStream {
+        let (input, codec, result) = (self.ty(), self.codec(sdk), result(function));
+        let (function, kind) = (format_ident!("{name}"), format_ident!("{kind}"));
+        quote! {
+            type Input = #input;
+            type Output = <#result as #sdk::__private::Outcome>::Output;
+            type Error = <#result as #sdk::__private::Outcome>::Error;
+
+            fn #function() -> #sdk::__private::#kind {
+                static TYPE: ::std::sync::OnceLock<#sdk::__private::#kind> = ::std::sync::OnceLock::new();
+                TYPE.get_or_init(|| #sdk::__private::#kind::known(Self::NAME)).clone()
+            }
+
+            #codec
+        }
+    }
+
+    fn codec(&self, sdk: &Path) -> TokenStream {
         let (names, types, pattern) = (&self.names, &self.types, self.pattern());
         let at = 0..types.len();
         quote! {

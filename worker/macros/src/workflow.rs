@@ -43,9 +43,9 @@ pub(crate) fn expand(mut options: Options, function: &ItemFn) -> syn::Result<Tok
     };
     let declaration = function::declare(function);
     let inputs = Inputs::new(values.to_vec());
-    let (input, pattern, codec) = (inputs.ty(), inputs.pattern(), inputs.codec(&sdk));
+    let pattern = inputs.pattern();
+    let definition = inputs.definition(&sdk, function, ["workflow_type", "WorkflowType"]);
     let names = inputs.names();
-    let result = function::result(function);
 
     Ok(quote! {
         #declaration
@@ -57,16 +57,7 @@ pub(crate) fn expand(mut options: Options, function: &ItemFn) -> syn::Result<Tok
                 run_timeout: #run_timeout,
                 execution_timeout: #execution_timeout,
             };
-            type Input = #input;
-            type Output = <#result as #sdk::__private::Outcome>::Output;
-            type Error = <#result as #sdk::__private::Outcome>::Error;
-
-            fn workflow_type() -> #sdk::__private::WorkflowType {
-                static TYPE: ::std::sync::OnceLock<#sdk::__private::WorkflowType> = ::std::sync::OnceLock::new();
-                TYPE.get_or_init(|| #sdk::__private::WorkflowType::known(Self::NAME)).clone()
-            }
-
-            #codec
+            #definition
         }
 
         impl #sdk::__private::WorkflowCode for #ident {

@@ -52,10 +52,10 @@ impl ActivityContext {
     /// Call it as often as you like: it goes to the engine at most once in 0.8 of the heartbeat timeout, or in five seconds.
     pub fn heartbeat<T: Serialize + ?Sized>(&self, details: &T) {
         match definition::encode(details) {
-            Ok(payload) => self.running.heartbeats.beat(Payloads::one(payload)),
+            Ok(payload) => self.running.beat(Payloads::one(payload)),
             Err(error) => {
                 tracing::warn!(activity_type = %self.running.task.activity_type, %error, "heartbeat without details");
-                self.running.heartbeats.beat(Payloads::default());
+                self.running.beat(Payloads::default());
             }
         }
     }

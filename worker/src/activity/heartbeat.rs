@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 const INTERVAL_MAX: Duration = Duration::from_secs(5);
 
 /// Sends the heartbeats of an attempt, each when its time has come.
-pub(super) struct Throttle {
+pub(super) struct Heartbeats {
     token: ActivityTaskToken,
     runtime: Handle,
     answers: Answers,
@@ -70,7 +70,7 @@ impl State {
     }
 }
 
-impl Throttle {
+impl Heartbeats {
     pub(super) fn new(task: &ActivityTask, runtime: Handle, answers: Answers) -> Arc<Self> {
         let timeout = task.heartbeat_timeout.non_zero();
         let interval = timeout.map_or(INTERVAL_MAX, |timeout| {
@@ -169,7 +169,7 @@ pub(super) mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_end_of_an_attempt_waits_for_a_heartbeat_on_its_way() {
-        let this = Arc::new(OnceLock::<Weak<Throttle>>::new());
+        let this = Arc::new(OnceLock::<Weak<Heartbeats>>::new());
         let (sender, mut sent) = tokio::sync::mpsc::unbounded_channel();
         let attempt = this.clone();
         let answers = Answers::new(move |answer| {
@@ -178,7 +178,7 @@ pub(super) mod tests {
             let overtaken = heartbeats.state.try_lock().is_ok();
             sender.send((answer, overtaken)).is_ok()
         });
-        let heartbeats = Throttle::new(&task(), Handle::current(), answers);
+        let heartbeats = Heartbeats::new(&task(), Handle::current(), answers);
         this.set(Arc::downgrade(&heartbeats)).unwrap();
         // One goes out at once, one when its time has come.
         for n in 1..=2 {

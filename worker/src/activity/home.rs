@@ -33,7 +33,7 @@ impl Key {
     }
 }
 
-/// What attempts run on, and a table of them.
+/// What attempts run on, and a table of them. An attempt has it, so it knows no attempt (`R`).
 pub(super) struct Home<R> {
     pub(super) dependencies: Dependencies,
     pub(super) runtime: Handle,

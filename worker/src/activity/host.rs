@@ -96,7 +96,7 @@ impl Host {
     pub(crate) fn flush(&self, token: &ActivityTaskToken) {
         let running = self.home.running().get(&Key::of(token)).cloned();
         if let Some(running) = running {
-            running.heartbeats.flush();
+            running.flush_heartbeats();
         }
     }
 

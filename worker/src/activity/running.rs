@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 use super::{
     cancel_reason::CancelReason,
-    heartbeat::Throttle,
+    heartbeat::Heartbeats,
     home::{Home, Key},
 };
 use crate::{
@@ -45,7 +45,8 @@ pub(crate) struct Running {
     pub(super) task: Box<ActivityTask>,
     pub(super) home: Arc<Home<Self>>,
     pub(super) received_at: Instant,
-    pub(super) heartbeats: Arc<Throttle>,
+    /// Made with the first of them: most attempts send none.
+    heartbeats: OnceLock<Arc<Heartbeats>>,
     told: AtomicU8,
     /// When it was canceled: it keeps a slot that nobody has anything of.
     canceled_at: OnceLock<Instant>,
@@ -61,7 +62,7 @@ impl Running {
     pub(super) fn new(task: Box<ActivityTask>, home: Arc<Home<Self>>) -> Self {
         Self {
             received_at: Instant::now(),
-            heartbeats: Throttle::new(&task, home.runtime.clone(), home.answers.clone()),
+            heartbeats: OnceLock::new(),
             task,
             home,
             told: AtomicU8::new(0),
@@ -110,6 +111,22 @@ impl Running {
         self.told.load(Ordering::Acquire) >= Told::Canceled as u8
     }
 
+    /// Sends a heartbeat when its time has come.
+    pub(super) fn beat(&self, details: Payloads) {
+        let heartbeats = self.heartbeats.get_or_init(|| {
+            let (runtime, answers) = (self.home.runtime.clone(), self.home.answers.clone());
+            Heartbeats::new(&self.task, runtime, answers)
+        });
+        heartbeats.beat(details);
+    }
+
+    /// Sends what was said in a heartbeat that waits for its time.
+    pub(super) fn flush_heartbeats(&self) {
+        if let Some(heartbeats) = self.heartbeats.get() {
+            heartbeats.flush();
+        }
+    }
+
     /// Says whether its retry policy allows no attempt after this one.
     pub(super) fn is_last(&self) -> bool {
         let most = self.task.retry_policy.maximum_attempts;
@@ -122,7 +139,7 @@ impl Running {
 
     /// Answers that the attempt failed; the next one finds the last heartbeat's details.
     pub(super) fn fail(&self, failure: Box<Failure>) {
-        self.heartbeats.flush();
+        self.flush_heartbeats();
         self.answer(|| {
             failed(&self.task, &failure);
             ActivityTaskAnswer::Failed { failure }
