@@ -1,18 +1,20 @@
 //! Audits a database, which is the embedded one of a data directory or runs elsewhere.
 
-use std::io;
-
 use engine::audit::{Report, Scope};
 use tokio::select;
 
-use crate::{place::Place, postgres, shutdown::Shutdown};
+use crate::{
+    place::Place,
+    postgres,
+    shutdown::{NoSignals, Shutdown},
+};
 
 /// Why a database could not be looked at.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The machine gives no signals.
-    #[error("cannot listen for signals")]
-    Signals(#[source] io::Error),
+    #[error(transparent)]
+    Signals(#[from] NoSignals),
     /// A signal.
     #[error("interrupted")]
     Interrupted,
@@ -56,7 +58,7 @@ where
         bin_dir: None,
         port: None,
     };
-    let mut shutdown = Shutdown::on_signals().map_err(Error::Signals)?;
+    let mut shutdown = Shutdown::on_signals().map_err(Error::from)?;
     let started = postgres::Server::start_unless(options, shutdown.clone().into_asked());
     let server = started.await.map_err(Error::from)?;
     let server = server.ok_or(Error::Interrupted)?;

@@ -28,6 +28,11 @@ pub(crate) struct Shutdown {
     delay: Arc<OnceLock<Duration>>,
 }
 
+/// The machine gives no signals.
+#[derive(Debug, thiserror::Error)]
+#[error("can't listen for signals")]
+pub(crate) struct NoSignals(#[source] io::Error);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Asked {
     NotYet,
@@ -42,7 +47,11 @@ impl Shutdown {
     ///
     /// # Errors
     /// When the machine gives none.
-    pub(crate) fn on_signals() -> io::Result<Self> {
+    pub(crate) fn on_signals() -> Result<Self, NoSignals> {
+        Self::listen().map_err(NoSignals)
+    }
+
+    fn listen() -> io::Result<Self> {
         let signals = vec![
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::shutdown::NoSignals;
+
 /// Why the demo could not run, or what it found.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -35,6 +37,9 @@ pub(crate) enum Error {
     /// The result or the histories are not what they must be.
     #[error("{0} of the checks failed")]
     Wrong(usize),
+    /// The machine gives no signals.
+    #[error(transparent)]
+    Signals(#[from] NoSignals),
     /// Somebody pressed Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -57,7 +62,7 @@ impl Error {
     pub(crate) fn code(&self) -> &str {
         match self {
             Self::NoFolder(_) => "DEMO_NO_FOLDER",
-            Self::Io { .. } => "DEMO_IO_FAILED",
+            Self::Io { .. } | Self::Signals(_) => "DEMO_IO_FAILED",
             Self::Command { .. } => "DEMO_COMMAND_FAILED",
             Self::ServerEnded { .. } | Self::ServerNotReady { .. } | Self::NoPostmaster => {
                 "DEMO_SERVER_FAILED"

@@ -53,7 +53,7 @@ pub(crate) struct Options {
 
 /// Runs the demo; an error when anything is not exact.
 pub(crate) async fn run(options: Options) -> Result<(), Error> {
-    let mut shutdown = Shutdown::on_signals().map_err(|_| Error::Interrupted)?;
+    let mut shutdown = Shutdown::on_signals()?;
     let files = Files::find(&options.folder).await?;
     let slots = options.crash.then_some(SLOTS_OF_A_VICTIM);
     let mut server = match &options.address {

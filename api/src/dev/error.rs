@@ -2,6 +2,8 @@
 
 use std::{io, net::SocketAddr};
 
+use crate::shutdown::NoSignals;
+
 /// Why the development server can't run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -34,7 +36,10 @@ pub(crate) enum Error {
          COREASON_NAMESPACE and Worker::namespace(..) out for `default`, or name one that is there"
     )]
     Namespace(String),
-    /// The machine gives no signals, or no thread.
+    /// The machine gives no signals.
+    #[error(transparent)]
+    Signals(#[from] NoSignals),
+    /// The machine gives no thread, or no log.
     #[error("cannot {doing}")]
     Io {
         doing: &'static str,
@@ -62,7 +67,7 @@ impl Error {
             Self::Advertise { .. } => "ADVERTISE_INVALID",
             Self::NoAddress { .. } => "ADVERTISE_NEEDED",
             Self::Namespace(_) => "NAMESPACE_NOT_FOUND",
-            Self::Io { .. } => "IO_FAILED",
+            Self::Signals(_) | Self::Io { .. } => "IO_FAILED",
             Self::Interrupted => "INTERRUPTED",
             Self::Worker(_) => "WORKER_INVALID",
             Self::Postgres(error) => error.code(),

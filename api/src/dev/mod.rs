@@ -39,10 +39,7 @@ pub(crate) async fn run(options: Options, workers: Vec<Worker>) -> Result<(), Er
         doing: "write the log",
         source,
     })?;
-    let shutdown = Shutdown::on_signals().map_err(|source| Error::Io {
-        doing: "listen for signals",
-        source,
-    })?;
+    let shutdown = Shutdown::on_signals()?;
     let mut insisting = shutdown.clone();
     select! {
         done = Box::pin(serve(options, workers, shutdown)) => done,
