@@ -6,7 +6,6 @@ use engine::{Config, Engine};
 use history::{
     BuildId, Command, Event, EventKind, Failure, Payload, Payloads, RetryPolicy, TaskQueue,
     event::{SdkMetadata, WorkflowTaskFailedCause},
-    ids::Identity,
     task::{
         ActivityTask, ActivityTaskAnswer, Answers, FromWorker, ToWorker, WorkerHello, WorkflowTask,
         WorkflowTaskAnswer, WorkflowTaskToken,
@@ -26,12 +25,8 @@ struct Hand {
 impl Hand {
     fn connect(engine: &Engine, build: &str) -> Self {
         let hello = WorkerHello {
-            identity: Identity::known(build),
-            namespace: namespace(),
-            task_queue: TaskQueue::known("q"),
-            workflow_slots: 10,
-            activity_slots: 10,
             build_id: BuildId::known(build),
+            ..hello(build, 10, 10)
         };
         let (answers, tasks) = connect_worker(engine, hello);
         Self { answers, tasks }
@@ -150,6 +145,14 @@ async fn one_activity(engine: &Engine, attempts: u32, interval: Millis) -> Hand 
     let command = Command::ScheduleActivityTask(Box::new(activity));
     hand.turn(task.token, vec![command]);
     hand
+}
+
+/// Starts a workflow that asks for one activity, whose first attempt has said 17 in a heartbeat. Returns its worker and that attempt.
+async fn beating_activity(engine: &Engine, interval: Millis) -> (Hand, Box<ActivityTask>) {
+    let mut hand = one_activity(engine, 0, interval).await;
+    let task = hand.activity().await;
+    hand.beat(&task, 17);
+    (hand, task)
 }
 
 /// Ends the ownership of an engine as a death does: nothing of what it has in memory is written any more. It comes back as another.
@@ -311,9 +314,7 @@ async fn what_a_heartbeat_said_outlives_a_failure_and_a_parked_run() {
     let mut config = Config::new(&*url, "http://127.0.0.1:1");
     config.park_after = Duration::ZERO;
     let engine = owner_with(config).await;
-    let mut hand = one_activity(&engine, 0, Millis(2500)).await;
-    let task = hand.activity().await;
-    hand.beat(&task, 17);
+    let (mut hand, task) = beating_activity(&engine, Millis(2500)).await;
     hand.fail(&task);
     until(&url, "EXISTS (SELECT FROM open_run WHERE parked)").await;
     assert_eq!(said(&*hand.activity().await), (2, 17));
@@ -323,9 +324,7 @@ async fn what_a_heartbeat_said_outlives_a_failure_and_a_parked_run() {
 async fn what_a_heartbeat_said_outlives_a_deploy() {
     let url = database().await;
     let engine = owner(&url).await;
-    let mut hand = one_activity(&engine, 0, Millis(10)).await;
-    let task = hand.activity().await;
-    hand.beat(&task, 17);
+    let (_hand, _task) = beating_activity(&engine, Millis(10)).await;
     engine.close().await;
     let engine = owner(&url).await;
     let mut hand = Hand::connect(&engine, "two");
@@ -337,9 +336,7 @@ async fn what_a_heartbeat_said_outlives_a_deploy() {
 async fn a_heartbeat_that_a_worker_holds_back_is_asked_for_before_its_run_leaves() {
     let url = database().await;
     let engine = owner(&url).await;
-    let mut hand = one_activity(&engine, 0, Millis(10)).await;
-    let task = hand.activity().await;
-    hand.beat(&task, 17);
+    let (mut hand, task) = beating_activity(&engine, Millis(10)).await;
     let asked = async {
         loop {
             if let ToWorker::HeartbeatWanted(token) = hand.next().await {

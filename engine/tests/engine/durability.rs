@@ -446,15 +446,7 @@ async fn an_older_binary_refuses_a_newer_schema() {
 async fn a_workflow_task_whose_worker_left_goes_to_another() {
     let url = database().await;
     let engine = owner(&url).await;
-    let silent = history::task::WorkerHello {
-        identity: history::ids::Identity::known("silent"),
-        namespace: namespace(),
-        task_queue: history::TaskQueue::known("q"),
-        workflow_slots: 1,
-        activity_slots: 0,
-        build_id: history::BuildId::known("scripted"),
-    };
-    let (answers, mut tasks) = connect_worker(&engine, silent);
+    let (answers, mut tasks) = connect_worker(&engine, hello("silent", 1, 0));
     engine
         .start_workflow(&namespace(), start("seq", "handed-over"))
         .await

@@ -14,10 +14,10 @@ use engine::{
 };
 use futures::future::BoxFuture;
 use history::{
-    Command, EventKind, Identity, Payloads, Status, TaskQueue, WorkflowId,
+    Command, EventKind, Payloads, Status, WorkflowId,
     decide::Rejection,
     event::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
-    task::{FromWorker, ToWorker, WorkerHello, WorkflowTaskAnswer},
+    task::{FromWorker, ToWorker, WorkflowTaskAnswer},
     time::Millis,
 };
 
@@ -577,15 +577,7 @@ async fn when_memory_is_short_runs_that_wait_leave_it_at_once() {
 async fn a_late_answer_to_a_workflow_task_that_failed_leaves_the_next_one_with_its_worker() {
     let url = database().await;
     let engine = owner(&url).await;
-    let hello = WorkerHello {
-        identity: Identity::known("slow"),
-        namespace: namespace(),
-        task_queue: TaskQueue::known("q"),
-        workflow_slots: 10,
-        activity_slots: 0,
-        build_id: history::BuildId::known("scripted"),
-    };
-    let (answers, mut tasks) = connect_worker(&engine, hello);
+    let (answers, mut tasks) = connect_worker(&engine, hello("slow", 10, 0));
     let request = history::decide::StartWorkflow {
         workflow_task_timeout: Millis::seconds(120),
         ..start("slow", "busy")
@@ -622,15 +614,7 @@ async fn a_late_answer_to_a_workflow_task_that_failed_leaves_the_next_one_with_i
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_hears_that_nobody_waits_any_more_for_a_task_that_it_has() {
     let engine = owner(&database().await).await;
-    let hello = WorkerHello {
-        identity: Identity::known("slow"),
-        namespace: namespace(),
-        task_queue: TaskQueue::known("q"),
-        workflow_slots: 10,
-        activity_slots: 0,
-        build_id: history::BuildId::known("slow"),
-    };
-    let (_answers, mut tasks) = connect_worker(&engine, hello);
+    let (_answers, mut tasks) = connect_worker(&engine, hello("slow", 10, 0));
     let request = history::decide::StartWorkflow {
         workflow_task_timeout: Millis(100),
         ..start("slow", "late")

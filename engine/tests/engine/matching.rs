@@ -15,16 +15,15 @@ use engine::{
 };
 use futures::{FutureExt as _, future::BoxFuture, future::join_all};
 use history::{
-    Identity, TaskQueue,
     decide::StartWorkflow,
     event::SdkMetadata,
-    task::{ActivityTaskAnswer, FromWorker, ToWorker, WorkerHello, WorkflowTaskAnswer},
+    task::{ActivityTaskAnswer, FromWorker, ToWorker, WorkflowTaskAnswer},
 };
 use tokio::time::{Duration, sleep, timeout};
 
 use crate::support::{
-    PATIENCE, address, connect_worker, database, echo, end, namespace, owner, owner_with, sequence,
-    start, work,
+    PATIENCE, address, connect_worker, database, echo, end, hello, namespace, owner, owner_with,
+    sequence, start, work,
 };
 
 /// The members of one process, by their addresses.
@@ -77,17 +76,6 @@ async fn two_members() -> (Engine, Engine) {
     (first, second)
 }
 
-fn hello(workflow_slots: u32, activity_slots: u32) -> WorkerHello {
-    WorkerHello {
-        identity: Identity::known("elsewhere"),
-        namespace: namespace(),
-        task_queue: TaskQueue::known("q"),
-        workflow_slots,
-        activity_slots,
-        build_id: history::BuildId::known("lent"),
-    }
-}
-
 /// Starts a workflow with whoever owns it, and returns that one.
 async fn start_anywhere(engines: [&Engine; 2], request: StartWorkflow) -> usize {
     for (n, engine) in engines.into_iter().enumerate() {
@@ -121,7 +109,7 @@ async fn a_slot_is_lent_to_one_member_at_a_time() {
     let (first, second) = two_members().await;
     // Workflow code runs with each of them, activities only here and one at a time.
     let turns = |engine: &Engine| {
-        let (answers, mut tasks) = connect_worker(engine, hello(100, 0));
+        let (answers, mut tasks) = connect_worker(engine, hello("elsewhere", 100, 0));
         let script = sequence(1);
         tokio::spawn(async move {
             let mut cached = HashMap::new();
@@ -150,7 +138,7 @@ async fn a_slot_is_lent_to_one_member_at_a_time() {
         })
     };
     let _turning = (turns(&first), turns(&second));
-    let (answers, mut tasks) = connect_worker(&second, hello(0, 1));
+    let (answers, mut tasks) = connect_worker(&second, hello("elsewhere", 0, 1));
     let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let _acting = tokio::spawn({
         let most = Arc::clone(&most);
@@ -199,7 +187,7 @@ async fn a_task_that_nobody_polls_for_is_named_until_a_worker_comes() {
     assert!(starved.since >= described.started_at, "{starved:?}");
     assert_eq!(starved.why, WhyStarved::NoPollers);
     // One that takes only activities is no help.
-    let _only_activities = connect_worker(&engine, hello(0, 1));
+    let _only_activities = connect_worker(&engine, hello("elsewhere", 0, 1));
     let described = engine.describe(&address("alone")).await.unwrap();
     let by_others = Starved {
         why: WhyStarved::OtherKind,
@@ -207,7 +195,7 @@ async fn a_task_that_nobody_polls_for_is_named_until_a_worker_comes() {
     };
     assert_eq!(described.workflow_task_starved, Some(by_others));
 
-    let (answers, mut tasks) = connect_worker(&engine, hello(1, 0));
+    let (answers, mut tasks) = connect_worker(&engine, hello("elsewhere", 1, 0));
     let Some(ToWorker::WorkflowTask(task)) = tasks.recv().await else {
         panic!("a worker of that queue gets the task");
     };
@@ -273,7 +261,7 @@ async fn a_worker_that_is_busy_elsewhere_still_polls() {
     let (first, second) = two_members().await;
     let engines = [&first, &second];
     // One slot for workflow tasks, with the second member; what is answered when is said here.
-    let (answers, mut tasks) = connect_worker(&second, hello(1, 0));
+    let (answers, mut tasks) = connect_worker(&second, hello("elsewhere", 1, 0));
     let answer = async |task: history::task::WorkflowTask| {
         answers.send(FromWorker::WorkflowTask {
             token: task.token,

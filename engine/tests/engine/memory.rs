@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use engine::{Config, Engine};
 use history::{
-    Command, Failure, Identity, Payload, Payloads, RetryPolicy, Status, TaskQueue,
+    Command, Failure, Payload, Payloads, RetryPolicy, Status,
     decide::StartWorkflow,
     event::SdkMetadata,
-    task::{ActivityTaskAnswer, FromWorker, ToWorker, WorkerHello, WorkflowTaskAnswer},
+    task::{ActivityTaskAnswer, FromWorker, ToWorker, WorkflowTaskAnswer},
     time::Millis,
 };
 
@@ -63,15 +63,7 @@ async fn opened(url: &str) -> Engine {
 
 /// A worker that ends each run at its first task, and keeps nothing.
 fn end_all(engine: &Engine) -> tokio::task::JoinHandle<()> {
-    let hello = WorkerHello {
-        identity: Identity::known("forgetful"),
-        namespace: namespace(),
-        task_queue: TaskQueue::known("q"),
-        workflow_slots: 4,
-        activity_slots: 0,
-        build_id: history::BuildId::known("scripted"),
-    };
-    let (answers, mut tasks) = connect_worker(engine, hello);
+    let (answers, mut tasks) = connect_worker(engine, hello("forgetful", 4, 0));
     tokio::spawn(async move {
         while let Some(task) = tasks.recv().await {
             if let ToWorker::WorkflowTask(task) = task {
@@ -91,15 +83,7 @@ fn end_all(engine: &Engine) -> tokio::task::JoinHandle<()> {
 
 /// A worker whose attempts each say a mebibyte in a heartbeat, and fail. The next one is far away.
 fn beat_and_fail(engine: &Engine) -> tokio::task::JoinHandle<()> {
-    let hello = WorkerHello {
-        identity: Identity::known("failing"),
-        namespace: namespace(),
-        task_queue: TaskQueue::known("q"),
-        workflow_slots: 4,
-        activity_slots: 4,
-        build_id: history::BuildId::known("scripted"),
-    };
-    let (answers, mut tasks) = connect_worker(engine, hello);
+    let (answers, mut tasks) = connect_worker(engine, hello("failing", 4, 4));
     tokio::spawn(async move {
         let mut beats = 0;
         while let Some(task) = tasks.recv().await {

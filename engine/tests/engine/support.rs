@@ -191,17 +191,21 @@ pub(crate) fn connect_worker(
     (answers, tasks)
 }
 
-/// Connects a worker on queue `q` that answers by scripts until its engine lets it go.
-pub(crate) fn work(engine: &Engine, script: Script, act: Act) -> tokio::task::JoinHandle<()> {
-    let hello = WorkerHello {
-        identity: Identity::known("scripted"),
+/// Returns what a worker on queue `q` says of itself.
+pub(crate) fn hello(identity: &str, workflow_slots: u32, activity_slots: u32) -> WorkerHello {
+    WorkerHello {
+        identity: Identity::known(identity),
         namespace: namespace(),
         task_queue: TaskQueue::known("q"),
-        workflow_slots: 1000,
-        activity_slots: 1000,
+        workflow_slots,
+        activity_slots,
         build_id: BuildId::known("scripted"),
-    };
-    let (answers, mut tasks) = connect_worker(engine, hello);
+    }
+}
+
+/// Connects a worker on queue `q` that answers by scripts until its engine lets it go.
+pub(crate) fn work(engine: &Engine, script: Script, act: Act) -> tokio::task::JoinHandle<()> {
+    let (answers, mut tasks) = connect_worker(engine, hello("scripted", 1000, 1000));
     tokio::spawn(async move {
         let mut cached: HashMap<RunId, Vec<Arc<Event>>> = HashMap::new();
         while let Some(task) = tasks.recv().await {
