@@ -111,25 +111,20 @@ pub fn complete_activity_task(
     now: Timestamp,
 ) -> Result<Decision, Rejection> {
     let activity = open_attempt(exec, request.scheduled_event_id, request.attempt)?;
+    let identity = request.identity.clone();
     if let Some(refusal) = too_large("result", &request.result) {
-        return Ok(refused(
-            exec,
-            activity,
-            refusal,
-            request.identity.clone(),
-            now,
-        ));
+        return Ok(refused(exec, activity, refusal, identity, now));
     }
     let completed = ActivityTaskCompleted {
         result: request.result.clone(),
         scheduled_event_id: request.scheduled_event_id,
         started_event_id: EventId::NONE,
-        identity: request.identity.clone(),
+        identity: identity.clone(),
     };
     Ok(attempt::ended(
         exec,
         activity,
-        request.identity.clone(),
+        identity,
         completed.into(),
         now,
     ))
@@ -146,13 +141,8 @@ pub fn fail_activity_task(
 ) -> Result<Decision, Rejection> {
     let activity = open_attempt(exec, request.scheduled_event_id, request.attempt)?;
     let failure = attempt::bounded(&request.failure);
-    Ok(attempt::failed(
-        exec,
-        activity,
-        failure,
-        request.identity.clone(),
-        now,
-    ))
+    let identity = request.identity.clone();
+    Ok(attempt::failed(exec, activity, failure, identity, now))
 }
 
 /// Records that an activity ended as canceled. If nobody asked for that, the attempt has failed; if what it says of it is too
@@ -166,36 +156,25 @@ pub fn cancel_activity_task(
     now: Timestamp,
 ) -> Result<Decision, Rejection> {
     let activity = open_attempt(exec, request.scheduled_event_id, request.attempt)?;
+    let identity = request.identity.clone();
     let Some(latest_cancel_requested_event_id) = activity.cancel_requested_event_id else {
         let refusal = Rejection::CancellationNotRequested;
-        return Ok(refused(
-            exec,
-            activity,
-            refusal,
-            request.identity.clone(),
-            now,
-        ));
+        return Ok(refused(exec, activity, refusal, identity, now));
     };
     if let Some(refusal) = too_large("details", &request.details) {
-        return Ok(refused(
-            exec,
-            activity,
-            refusal,
-            request.identity.clone(),
-            now,
-        ));
+        return Ok(refused(exec, activity, refusal, identity, now));
     }
     let canceled = ActivityTaskCanceled {
         details: request.details.clone(),
         latest_cancel_requested_event_id,
         scheduled_event_id: request.scheduled_event_id,
         started_event_id: EventId::NONE,
-        identity: request.identity.clone(),
+        identity: identity.clone(),
     };
     Ok(attempt::ended(
         exec,
         activity,
-        request.identity.clone(),
+        identity,
         canceled.into(),
         now,
     ))
@@ -216,13 +195,8 @@ pub fn heartbeat_activity(
         return Err(Rejection::ActivityTaskNotFound);
     }
     if let Some(refusal) = too_large("heartbeat details", &request.details) {
-        return Ok(refused(
-            exec,
-            activity,
-            refusal,
-            request.identity.clone(),
-            now,
-        ));
+        let identity = request.identity.clone();
+        return Ok(refused(exec, activity, refusal, identity, now));
     }
     let mut draft = Draft::new(exec, now);
     draft.note(Note::ActivityHeartbeat {
