@@ -23,8 +23,7 @@ impl Run {
         if self.execution.is_open() {
             return self.execution.children().any(|child| {
                 let attributes = child.attributes();
-                child.run_id.is_none()
-                    && !child.closed
+                child.is_starting()
                     && child.initiated_event_id() < message
                     && attributes.workflow_id == *workflow_id
                     && attributes.namespace == *namespace
@@ -41,7 +40,7 @@ impl Run {
         if let Some(child) = self.execution.child(initiated_event_id) {
             let attributes = child.attributes();
             let name = || (attributes.namespace.clone(), attributes.workflow_id.clone());
-            return child.run_id.is_none().then(name);
+            return child.start.is_none().then(name);
         }
         self.deliveries
             .undelivered

@@ -51,7 +51,7 @@ pub(super) fn describe(run: &Run, queues: &Queues, now: Timestamp) -> Descriptio
             .children()
             .map(|child| PendingChild {
                 workflow_id: child.attributes().workflow_id.clone(),
-                run_id: child.run_id,
+                run_id: child.start.map(|start| start.run_id),
                 workflow_type: child.attributes().workflow_type.clone(),
                 initiated_event_id: child.initiated_event_id(),
             })

@@ -174,7 +174,6 @@ impl Owner {
         let current = loaded.current;
         let mut run = Box::new(Run::loaded(
             key.clone(),
-            key.shard(),
             loaded,
             self.context.incarnations,
             Instant::now(),

@@ -88,8 +88,7 @@ impl Context {
                     incarnation: run.incarnation,
                     previous: Some(run_id),
                 };
-                let mut next = self.begun(run.key.clone(), next, start);
-                self.record(&mut next, decision)?;
+                let next = self.begun(run.key.clone(), next, start, decision)?;
                 run.successor = Successor::Staged(next);
                 Ok(())
             }

@@ -5,8 +5,9 @@
 
 use history::{
     RunId,
-    decide::{self, Existing, OnExisting, Rejection, StartWorkflow, Terminate},
+    decide::{self, Decision, Existing, OnExisting, Rejection, StartWorkflow, Terminate},
     event::StartChildFailedCause,
+    execution::Corrupt,
 };
 use tokio::time::Instant;
 
@@ -14,7 +15,7 @@ use crate::{
     Error, Started,
     owner::{
         Owner,
-        context::{Context, FOLDED_AGAIN, Step},
+        context::{Context, FOLDED_AGAIN, FoldAgain, Step},
         state::run::{Origin, Run, Successor},
         step::missed,
     },
@@ -126,17 +127,17 @@ impl Owner {
             incarnation: self.context.incarnations,
             previous,
         };
-        let mut run = self.context.begun(key, begun, &request);
+        let begun = self.context.begun(key, begun, &request, decision);
+        let Ok(mut run) = begun else {
+            return self.answer_start(reply, Err(FOLDED_AGAIN));
+        };
         run.origin = Some(Origin {
             request,
             reply,
             behind: Vec::new(),
         });
         self.insert(run);
-        self.step_here(run_id, |context, run| {
-            context.record(run, decision)?;
-            context.settle(run)
-        });
+        self.step_here(run_id, Context::settle);
     }
 
     /// Tells the outcome of a start to whoever asked for it.
@@ -207,15 +208,22 @@ impl Context {
         )
     }
 
-    /// Returns a run whose start is about to be recorded.
-    pub(super) fn begun(&mut self, key: Key, begun: Begun, request: &StartWorkflow) -> Box<Run> {
+    /// Returns a run whose start was decided, with what that asks for staged.
+    pub(super) fn begun(
+        &mut self,
+        key: Key,
+        begun: Begun,
+        request: &StartWorkflow,
+        mut decision: Decision,
+    ) -> Step<Box<Run>> {
         let Begun {
             run_id,
             incarnation,
             previous,
         } = begun;
-        let shard = key.shard();
-        let mut run = Box::new(Run::new(key, shard, run_id, incarnation, Instant::now()));
+        let first = decision.records.remove(0);
+        let begun = Run::begin(key, run_id, incarnation, first, Instant::now());
+        let mut run = Box::new(begun.map_err(|corrupt| cant_begin(&corrupt))?);
         run.writing.start_row = Some(StartRow {
             run_id,
             workflow_type: request.workflow_type.clone(),
@@ -232,7 +240,8 @@ impl Context {
             previous_run_id: previous,
             started_at: self.now(),
         });
-        run
+        self.record(&mut run, decision)?;
+        Ok(run)
     }
 
     /// Notes a start that uses a run which is there.
@@ -283,15 +292,16 @@ impl Context {
             incarnation: run.incarnation,
             previous: Some(run.run_id()),
         };
-        let mut next = self.begun(run.key.clone(), begun, &request);
         let recorded = self.record(run, terminated);
-        if let Err(again) = recorded.and_then(|()| self.record(&mut next, started)) {
-            self.tell_next(Answer::Start {
-                reply,
-                answer: Err(FOLDED_AGAIN),
-            });
-            return Err(again);
-        }
+        let begun = recorded.and_then(|()| self.begun(run.key.clone(), begun, &request, started));
+        let mut next = match begun {
+            Ok(next) => next,
+            Err(again) => {
+                let answer = Err(FOLDED_AGAIN);
+                self.tell_next(Answer::Start { reply, answer });
+                return Err(again);
+            }
+        };
         next.origin = Some(Origin {
             request,
             reply,
@@ -300,6 +310,15 @@ impl Context {
         run.successor = Successor::Staged(next);
         self.settle(run)
     }
+}
+
+/// The core refuses its own decision: a bug in it.
+fn cant_begin(corrupt: &Corrupt) -> FoldAgain {
+    tracing::error!(
+        error = corrupt as &dyn std::error::Error,
+        "a run can't begin"
+    );
+    FoldAgain("a run can't begin")
 }
 
 /// A run that is to begin.

@@ -21,7 +21,7 @@ pub(super) type Violation = String;
 /// What is known of a run from its rows alone.
 #[derive(Clone)]
 struct Seen {
-    execution: Execution,
+    execution: Option<Execution>,
     /// What stands beside the log.
     attempts: BTreeMap<EventId, Record>,
     hash: Hash,
@@ -94,7 +94,7 @@ impl Checks {
     /// A run is parked: until its next deadline, and no longer.
     pub(super) fn parked(&self, run_id: RunId, due: Option<Timestamp>) -> Result<(), Violation> {
         let next = self.runs.get(&run_id).and_then(|run| {
-            let mut execution = run.execution.clone();
+            let mut execution = run.execution.clone()?;
             for record in run.attempts.values() {
                 execution.apply(record).ok()?;
             }
@@ -192,7 +192,7 @@ impl Checks {
     ) -> Result<(), Violation> {
         let run_id = row.run_id;
         let run = self.runs.entry(run_id).or_insert_with(|| Seen {
-            execution: Execution::new(ns().name, run_id),
+            execution: None,
             attempts: BTreeMap::new(),
             hash: GENESIS,
             next: EventId::FIRST,
@@ -237,8 +237,7 @@ impl Checks {
         let records: Vec<Record> =
             serde_json::from_str(&row.records).map_err(|error| format!("{run_id}: {error}"))?;
         for record in &records {
-            run.execution
-                .apply(record)
+            Execution::fold(&mut run.execution, &ns().name, run_id, record)
                 .map_err(|error| format!("{run_id}: {error}"))?;
             match record {
                 Record::Event(event) => {
@@ -307,7 +306,8 @@ fn failed_as_planned(record: &Record) -> Option<FailedAsPlanned<'_>> {
 impl Seen {
     /// Returns what a pending activity was scheduled with.
     fn scheduled_input(&self, scheduled: EventId) -> Result<&Payloads, Violation> {
-        let activity = self.execution.activity(scheduled);
+        let run = self.execution.as_ref();
+        let activity = run.and_then(|run| run.activity(scheduled));
         let activity =
             activity.ok_or_else(|| format!("attempts of {scheduled}, which is not pending"))?;
         Ok(&activity.attributes().input)

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use history::{
     Event, EventId, Execution, Namespace, Record, RunId, Timestamp, WorkflowId,
     chain::{self, Hash},
+    execution::Corrupt,
     record,
 };
 use uuid::Uuid;
@@ -63,7 +64,9 @@ pub(crate) struct Row {
 /// after it would be chained to it, as if it had been.
 pub(crate) struct Folding {
     namespace: Namespace,
-    execution: Execution,
+    run_id: RunId,
+    /// Nothing before its first record.
+    execution: Option<Execution>,
     events: Vec<Arc<Event>>,
     rows: i32,
     bytes: u64,
@@ -77,7 +80,8 @@ impl Folding {
     pub(crate) fn new(namespace: &Namespace, header: &Header) -> Self {
         Self {
             namespace: namespace.clone(),
-            execution: Execution::new(namespace.clone(), RunId(header.run_id)),
+            run_id: RunId(header.run_id),
+            execution: None,
             events: Vec::new(),
             rows: 0,
             bytes: 0,
@@ -96,7 +100,7 @@ impl Folding {
             (Some(seq), Some(hash)) => self.apply(row, seq, hash),
             _ => self.apply_attempts(row).map_err(|problem| Error::Corrupt {
                 table: "attempt",
-                row: format!("run {}", self.execution.run_id()),
+                row: format!("run {}", self.run_id),
                 problem,
             }),
         };
@@ -109,9 +113,7 @@ impl Folding {
             record::read_one(row.version, &row.records).map_err(|error| error.to_string())?;
         #[cfg(test)]
         let record = crate::sim::planted::forget(record);
-        self.execution
-            .apply(&record)
-            .map_err(|error| error.to_string())?;
+        self.fold(&record).map_err(|error| error.to_string())?;
         if let Record::Note(noted) = record
             && let Some(about) = noted.note.about()
         {
@@ -129,7 +131,7 @@ impl Folding {
             namespace: self.namespace.as_str(),
             run_id: row.run_id,
             seq,
-            first_event_id: self.execution.next_event_id().0,
+            first_event_id: self.next_event_id().0,
             records: &row.records,
         };
         self.hash = chain::hash(&self.hash, chained);
@@ -144,7 +146,7 @@ impl Folding {
             problem: error.to_string(),
         })?;
         for record in &records {
-            if let Err(error) = self.execution.apply(record) {
+            if let Err(error) = self.fold(record) {
                 return Err(self.altered(seq, error.to_string()));
             }
             self.events.extend(record.event().cloned());
@@ -154,20 +156,29 @@ impl Folding {
         Ok(())
     }
 
+    fn fold(&mut self, record: &Record) -> Result<(), Corrupt> {
+        Execution::fold(&mut self.execution, &self.namespace, self.run_id, record)
+    }
+
+    fn next_event_id(&self) -> EventId {
+        let folded = self.execution.as_ref();
+        folded.map_or(EventId::FIRST, Execution::next_event_id)
+    }
+
     /// Returns the run, or what is wrong with it.
     pub(crate) fn end(mut self, header: &Header) -> Result<Loaded, Error> {
         if let Some(corrupt) = self.corrupt {
             return Err(corrupt);
         }
-        if self.rows == 0 {
+        let Some(execution) = self.execution.take() else {
             return Err(self.altered(0, "missing: the run has no history".to_owned()));
-        }
-        if self.execution.workflow_task().is_none() {
+        };
+        if execution.workflow_task().is_none() {
             self.events = Vec::new();
         }
         Ok(Loaded {
             workflow_id: WorkflowId::known(&header.workflow_id),
-            execution: self.execution,
+            execution,
             events: self.events,
             rows: self.rows,
             hash: self.hash,
@@ -193,7 +204,7 @@ impl Folding {
     }
 
     fn row_name(&self, seq: i32) -> String {
-        format!("run {} row {seq}", self.execution.run_id())
+        format!("run {} row {seq}", self.run_id)
     }
 }
 

@@ -24,7 +24,7 @@ pub fn child_started(
     run_id: RunId,
     now: Timestamp,
 ) -> Result<Decision, Rejection> {
-    let Some(child) = open_child(exec, initiated_event_id)?.filter(|child| child.run_id.is_none())
+    let Some(child) = open_child(exec, initiated_event_id)?.filter(|child| child.start.is_none())
     else {
         return Ok(Decision::default());
     };
@@ -42,7 +42,7 @@ pub fn child_start_failed(
     cause: StartChildFailedCause,
     now: Timestamp,
 ) -> Result<Decision, Rejection> {
-    let Some(child) = open_child(exec, initiated_event_id)?.filter(|child| child.run_id.is_none())
+    let Some(child) = open_child(exec, initiated_event_id)?.filter(|child| child.start.is_none())
     else {
         return Ok(Decision::default());
     };
@@ -70,10 +70,8 @@ pub fn child_closed(
     let Some(child) = open_child(exec, closed.initiated_event_id)? else {
         return Ok(Decision::default());
     };
-    let start = child
-        .run_id
-        .is_none()
-        .then(|| started(child, closed.first_run_id));
+    let unknown = child.start.is_none();
+    let start = unknown.then(|| started(child, closed.first_run_id));
     let kinds = start.into_iter().chain([close(child, closed)]).collect();
     Ok(Draft::of_arrival(exec, now, kinds).finish_arrival())
 }
@@ -85,7 +83,9 @@ fn open_child(
     if !exec.is_open() {
         return Err(Rejection::WorkflowClosed);
     }
-    Ok(exec.child(initiated_event_id).filter(|child| !child.closed))
+    Ok(exec
+        .child(initiated_event_id)
+        .filter(|child| !child.end_is_buffered))
 }
 
 fn started(child: &ChildState, run_id: RunId) -> EventKind {
@@ -106,7 +106,7 @@ fn started(child: &ChildState, run_id: RunId) -> EventKind {
 fn close(child: &ChildState, closed: &ChildClosed) -> EventKind {
     let namespace = child.attributes().namespace.clone();
     let initiated_event_id = closed.initiated_event_id;
-    let started_event_id = child.started_event_id;
+    let started_event_id = child.started_event_id();
     let workflow_execution = closed.execution.clone();
     let workflow_type = closed.workflow_type.clone();
     match &closed.outcome {

@@ -5,8 +5,7 @@ use crate::{
     event::{
         EventKind, ExternalFailedCause, ExternalWorkflowExecutionCancelRequested,
         ExternalWorkflowExecutionSignaled, RequestCancelExternalWorkflowExecutionFailed,
-        RequestCancelExternalWorkflowExecutionInitiated, SignalExternalWorkflowExecutionFailed,
-        SignalExternalWorkflowExecutionInitiated,
+        SignalExternalWorkflowExecutionFailed,
     },
     execution::Execution,
     ids::EventId,
@@ -22,14 +21,17 @@ pub fn external_signaled(
     initiated_event_id: EventId,
     now: Timestamp,
 ) -> Result<Decision, Rejection> {
-    answer_signal(exec, initiated_event_id, now, |initiated| {
-        ExternalWorkflowExecutionSignaled {
+    answer(exec, initiated_event_id, now, |kind| {
+        let EventKind::SignalExternalWorkflowExecutionInitiated(initiated) = kind else {
+            return None;
+        };
+        let answer = ExternalWorkflowExecutionSignaled {
             initiated_event_id,
             namespace: initiated.namespace.clone(),
             workflow_id: initiated.workflow_id.clone(),
             run_id: initiated.run_id,
-        }
-        .into()
+        };
+        Some(answer.into())
     })
 }
 
@@ -43,16 +45,19 @@ pub fn external_signal_failed(
     cause: ExternalFailedCause,
     now: Timestamp,
 ) -> Result<Decision, Rejection> {
-    answer_signal(exec, initiated_event_id, now, |initiated| {
-        SignalExternalWorkflowExecutionFailed {
+    answer(exec, initiated_event_id, now, |kind| {
+        let EventKind::SignalExternalWorkflowExecutionInitiated(initiated) = kind else {
+            return None;
+        };
+        let answer = SignalExternalWorkflowExecutionFailed {
             cause,
             workflow_task_completed_event_id: initiated.workflow_task_completed_event_id,
             namespace: initiated.namespace.clone(),
             workflow_id: initiated.workflow_id.clone(),
             run_id: initiated.run_id,
             initiated_event_id,
-        }
-        .into()
+        };
+        Some(answer.into())
     })
 }
 
@@ -65,14 +70,17 @@ pub fn external_cancel_requested(
     initiated_event_id: EventId,
     now: Timestamp,
 ) -> Result<Decision, Rejection> {
-    answer_cancel(exec, initiated_event_id, now, |initiated| {
-        ExternalWorkflowExecutionCancelRequested {
+    answer(exec, initiated_event_id, now, |kind| {
+        let EventKind::RequestCancelExternalWorkflowExecutionInitiated(initiated) = kind else {
+            return None;
+        };
+        let answer = ExternalWorkflowExecutionCancelRequested {
             initiated_event_id,
             namespace: initiated.namespace.clone(),
             workflow_id: initiated.workflow_id.clone(),
             run_id: initiated.run_id,
-        }
-        .into()
+        };
+        Some(answer.into())
     })
 }
 
@@ -86,45 +94,35 @@ pub fn external_cancel_failed(
     cause: ExternalFailedCause,
     now: Timestamp,
 ) -> Result<Decision, Rejection> {
-    answer_cancel(exec, initiated_event_id, now, |initiated| {
-        RequestCancelExternalWorkflowExecutionFailed {
+    answer(exec, initiated_event_id, now, |kind| {
+        let EventKind::RequestCancelExternalWorkflowExecutionInitiated(initiated) = kind else {
+            return None;
+        };
+        let answer = RequestCancelExternalWorkflowExecutionFailed {
             cause,
             workflow_task_completed_event_id: initiated.workflow_task_completed_event_id,
             namespace: initiated.namespace.clone(),
             workflow_id: initiated.workflow_id.clone(),
             run_id: initiated.run_id,
             initiated_event_id,
-        }
-        .into()
+        };
+        Some(answer.into())
     })
 }
 
-fn answer_signal(
+/// Records the answer to what an event has asked for, if it has no other and is answered like that.
+fn answer(
     exec: &Execution,
     initiated_event_id: EventId,
     now: Timestamp,
-    answer: impl FnOnce(&SignalExternalWorkflowExecutionInitiated) -> EventKind,
+    answer: impl FnOnce(&EventKind) -> Option<EventKind>,
 ) -> Result<Decision, Rejection> {
-    let kind = match unanswered(exec, initiated_event_id)? {
-        Some(EventKind::SignalExternalWorkflowExecutionInitiated(initiated)) => answer(initiated),
-        Some(_) | None => return Ok(Decision::default()),
-    };
-    Ok(Draft::of_arrival(exec, now, vec![kind]).finish_arrival())
-}
-
-fn answer_cancel(
-    exec: &Execution,
-    initiated_event_id: EventId,
-    now: Timestamp,
-    answer: impl FnOnce(&RequestCancelExternalWorkflowExecutionInitiated) -> EventKind,
-) -> Result<Decision, Rejection> {
-    let kind = match unanswered(exec, initiated_event_id)? {
-        Some(EventKind::RequestCancelExternalWorkflowExecutionInitiated(initiated)) => {
-            answer(initiated)
-        }
-        Some(_) | None => return Ok(Decision::default()),
-    };
-    Ok(Draft::of_arrival(exec, now, vec![kind]).finish_arrival())
+    Ok(
+        match unanswered(exec, initiated_event_id)?.and_then(answer) {
+            Some(kind) => Draft::of_arrival(exec, now, vec![kind]).finish_arrival(),
+            None => Decision::default(),
+        },
+    )
 }
 
 fn unanswered(
@@ -136,6 +134,6 @@ fn unanswered(
     }
     Ok(exec
         .external(initiated_event_id)
-        .filter(|external| !external.answered)
+        .filter(|external| !external.end_is_buffered)
         .map(|external| &external.initiated.kind))
 }

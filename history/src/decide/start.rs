@@ -1,5 +1,7 @@
 //! A run starts.
 
+use std::sync::Arc;
+
 use crate::{
     decide::{
         Decision, Rejection,
@@ -7,7 +9,7 @@ use crate::{
         size::{facts_problem, payload_problem},
     },
     event::{
-        ContinueAsNewInitiator, WorkflowExecutionStarted, WorkflowIdConflictPolicy,
+        ContinueAsNewInitiator, Event, WorkflowExecutionStarted, WorkflowIdConflictPolicy,
         WorkflowIdReusePolicy,
     },
     execution::Execution,
@@ -58,9 +60,13 @@ fn begin(
     if let Some((field, problem)) = problem(request) {
         return Err(Rejection::InvalidArgument { field, problem });
     }
-    let nothing = Execution::new(namespace.clone(), run_id);
-    let mut draft = Draft::new(&nothing, now);
-    draft.event(started(run_id, request, now));
+    let started = Arc::new(Event {
+        id: EventId::FIRST,
+        at: now,
+        kind: started(run_id, request, now).into(),
+    });
+    let execution = Execution::started_by(namespace.clone(), run_id, Arc::clone(&started));
+    let mut draft = Draft::new(&execution, now);
     if !heard.is_empty() {
         draft.note(Note::RequestsHeard { runs: heard });
     }
@@ -70,8 +76,9 @@ fn begin(
     }
     let mut decision = draft.finish();
     if request.start_delay.is_zero() {
-        first_task(nothing, &mut decision, now);
+        first_task(execution, &mut decision, now);
     }
+    decision.records.insert(0, Record::Event(started));
     Ok(decision)
 }
 
@@ -81,7 +88,7 @@ fn first_task(mut execution: Execution, decision: &mut Decision, now: Timestamp)
         .records
         .iter()
         .try_for_each(|record: &Record| execution.apply(record));
-    debug_assert_eq!(applied, Ok(()), "a start follows nothing");
+    debug_assert_eq!(applied, Ok(()), "what comes with a start follows it");
     let mut draft = Draft::new(&execution, now);
     draft.schedule_task(None);
     let task = draft.finish();

@@ -1,8 +1,7 @@
 //! The error of a record that can't be.
 
-use super::run::Execution;
 use crate::{
-    ids::{EventId, RunId},
+    ids::RunId,
     record::{Note, Record},
 };
 
@@ -21,7 +20,12 @@ pub struct Corrupt {
 }
 
 impl Corrupt {
-    pub(super) fn new(execution: &Execution, record: &Record, problem: &'static str) -> Self {
+    pub(super) fn new(
+        run_id: RunId,
+        state: String,
+        record: &Record,
+        problem: &'static str,
+    ) -> Self {
         let record = match record {
             Record::Event(event) => format!("{} {}", event.id, event.kind.name()),
             Record::Note(noted) => match &noted.note {
@@ -30,39 +34,10 @@ impl Corrupt {
             },
         };
         Self {
-            run_id: execution.run_id,
+            run_id,
             record,
-            state: describe(execution),
+            state,
             problem,
         }
-    }
-}
-
-/// Says in a few words where a run stands.
-fn describe(execution: &Execution) -> String {
-    if execution.started.is_none() {
-        return "nothing".to_owned();
-    }
-    let last = EventId(execution.next_event_id.0 - 1);
-    if execution.close_event.is_some() {
-        return format!("{last} ({})", execution.status.as_str());
-    }
-    match &execution.workflow_task {
-        None => format!("{last} (no workflow task)"),
-        Some(task) => format!(
-            "{last} ({}workflow task {} attempt {} {})",
-            if task.is_transient() {
-                "transient "
-            } else {
-                ""
-            },
-            task.scheduled_event_id,
-            task.attempt,
-            if task.is_started() {
-                "started"
-            } else {
-                "scheduled"
-            },
-        ),
     }
 }

@@ -16,6 +16,6 @@ pub(super) enum External {
 pub struct ExternalState {
     /// Its initiated event.
     pub initiated: Arc<Event>,
-    /// Whether it was answered, and the event of that waits for the end of the workflow task under way.
-    pub answered: bool,
+    /// It was answered, and the event of that waits for the end of the workflow task under way.
+    pub end_is_buffered: bool,
 }

@@ -10,7 +10,6 @@ mod workflow_task;
 
 mod heard;
 mod memory;
-mod not_started;
 mod upserted;
 
 mod run;
@@ -29,7 +28,7 @@ mod apply;
 mod corrupt;
 
 pub use activity::{ActivityState, AttemptState};
-pub use child_workflow::ChildState;
+pub use child_workflow::{ChildStart, ChildState};
 pub use corrupt::Corrupt;
 pub use external::ExternalState;
 pub use run::Execution;

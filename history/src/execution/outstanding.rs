@@ -50,15 +50,14 @@ impl Execution {
 
     /// Returns the children that are not known to have started, or not to.
     pub(super) fn starting_children(&self) -> impl Iterator<Item = &ChildState> {
-        self.children()
-            .filter(|child| child.run_id.is_none() && !child.closed)
+        self.children().filter(|child| child.is_starting())
     }
 
     /// Returns what was sent to other workflows and is not answered.
     pub(super) fn unanswered(&self) -> impl Iterator<Item = &ExternalState> {
         self.external_signals()
             .chain(self.external_cancels())
-            .filter(|external| !external.answered)
+            .filter(|external| !external.end_is_buffered)
     }
 
     /// Returns what this run has sent to a child of that id, as a child of its own, and has no answer to.

@@ -8,10 +8,10 @@ use std::{
 use super::{
     activity::{ActivityState, AttemptState},
     child_workflow::ChildState,
+    corrupt::Corrupt,
     external::ExternalState,
     heard::Requests,
     memory,
-    not_started::NOT_STARTED,
     status::Status,
     timer::TimerState,
     upserted::Upserted,
@@ -24,8 +24,12 @@ use crate::{
         ActivityId, EventId, Namespace, RunId, TaskQueue, TimerId, WorkflowExecution, WorkflowId,
         WorkflowType,
     },
+    record::Record,
     time::Timestamp,
 };
+
+pub(super) const NOT_NEXT: &str = "its event id is not the next one";
+const NOT_STARTED: &str = "the run has not started";
 
 /// What of a history its code has not made: signals that the run before left unread, or that came while the first workflow task waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +43,8 @@ pub(super) struct BeganWith {
 pub struct Execution {
     pub(super) namespace: Namespace,
     pub(super) run_id: RunId,
-    pub(super) started: Option<Arc<Event>>,
-    pub(super) status: Status,
+    /// Its `WorkflowExecutionStarted` event.
+    pub(super) started: Arc<Event>,
     pub(super) close_event: Option<Arc<Event>>,
     /// The resets that made it, by their `WorkflowTaskFailed` event: what follows one was begun by the run named with it.
     pub(super) resets: Vec<(EventId, RunId)>,
@@ -85,23 +89,58 @@ pub struct Execution {
 }
 
 impl Execution {
-    /// Returns a run of which nothing is recorded yet.
-    pub fn new(namespace: Namespace, run_id: RunId) -> Self {
+    /// Returns the run that begins with a record.
+    ///
+    /// # Errors
+    /// When that is not `WorkflowExecutionStarted` with the first id.
+    pub fn begin(namespace: Namespace, run_id: RunId, first: &Record) -> Result<Self, Corrupt> {
+        let problem = match first {
+            Record::Event(event) if event.id != EventId::FIRST => NOT_NEXT,
+            Record::Event(event) => match &event.kind {
+                EventKind::WorkflowExecutionStarted(_) => {
+                    return Ok(Self::started_by(namespace, run_id, Arc::clone(event)));
+                }
+                _ => NOT_STARTED,
+            },
+            Record::Note(_) => NOT_STARTED,
+        };
+        Err(Corrupt::new(run_id, "nothing".to_owned(), first, problem))
+    }
+
+    /// Adds a record to a log that is folded from its beginning: it begins the run, or is [applied](Self::apply) to it.
+    ///
+    /// # Errors
+    /// When the record can't follow those before it.
+    pub fn fold(
+        folded: &mut Option<Self>,
+        namespace: &Namespace,
+        run_id: RunId,
+        record: &Record,
+    ) -> Result<(), Corrupt> {
+        if let Some(execution) = folded {
+            return execution.apply(record);
+        }
+        *folded = Some(Self::begin(namespace.clone(), run_id, record)?);
+        Ok(())
+    }
+
+    /// Returns the run of a `WorkflowExecutionStarted` event.
+    pub(crate) fn started_by(namespace: Namespace, run_id: RunId, started: Arc<Event>) -> Self {
         Self {
             namespace,
             run_id,
-            started: None,
-            status: Status::Running,
             close_event: None,
             resets: Vec::new(),
             undelivered: Box::default(),
-            next_event_id: EventId::FIRST,
-            last_event_at: Timestamp::default(),
-            last_record_at: Timestamp::default(),
+            next_event_id: started.id.next(),
+            last_event_at: started.at,
+            last_record_at: started.at,
             workflow_task: None,
             task_failing: None,
             sticky: None,
-            awaits_first_task: false,
+            awaits_first_task: !attributes_of(&started)
+                .first_workflow_task_backoff
+                .is_zero(),
             began_with: None,
             previous_started_event_id: EventId::NONE,
             last_completed_event_id: EventId::NONE,
@@ -118,7 +157,8 @@ impl Execution {
             signals: 0,
             requests: None,
             upserted: None,
-            pending_bytes: 0,
+            pending_bytes: memory::kept_bytes(&started),
+            started,
         }
     }
 
@@ -165,32 +205,27 @@ impl Execution {
         }
     }
 
-    /// Returns the attributes of the first event; empty ones as long as nothing is recorded.
+    /// Returns the attributes of the first event.
     pub fn started(&self) -> &WorkflowExecutionStarted {
-        match self.started.as_deref() {
-            Some(Event {
-                kind: EventKind::WorkflowExecutionStarted(attributes),
-                ..
-            }) => attributes,
-            _ => &NOT_STARTED,
-        }
+        attributes_of(&self.started)
     }
 
     /// Returns when the run started.
     pub fn started_at(&self) -> Timestamp {
-        self.started
-            .as_ref()
-            .map_or_else(Timestamp::default, |event| event.at)
+        self.started.at
     }
 
     /// Returns the status.
     pub fn status(&self) -> Status {
-        self.status
+        let closed = self.close_event.as_ref();
+        closed
+            .and_then(|event| Status::closed_by(&event.kind))
+            .unwrap_or_default()
     }
 
-    /// Says whether the run has started and has not closed.
+    /// Says whether the run has not closed.
     pub fn is_open(&self) -> bool {
-        self.started.is_some() && self.close_event.is_none()
+        self.close_event.is_none()
     }
 
     /// Returns the event that closed the run.
@@ -304,7 +339,7 @@ impl Execution {
                 .activities
                 .values()
                 .all(|activity| activity.is_backing_off())
-            && self.children.values().all(|child| child.run_id.is_some())
+            && self.children.values().all(|child| child.start.is_some())
             && self.external_signals.is_empty()
             && self.external_cancels.is_empty()
     }
@@ -319,7 +354,7 @@ impl Execution {
                     AttemptState::Scheduled { .. } | AttemptState::Backoff { .. }
                 )
             })
-            && self.children.values().all(|child| child.run_id.is_some())
+            && self.children.values().all(|child| child.start.is_some())
             && self.external_signals.is_empty()
             && self.external_cancels.is_empty()
     }
@@ -350,5 +385,13 @@ impl Execution {
             .get(&initiated_event_id)
             .or_else(|| self.external_cancels.get(&initiated_event_id))
             .map(Box::as_ref)
+    }
+}
+
+/// Returns the attributes of a run's first event.
+fn attributes_of(started: &Event) -> &WorkflowExecutionStarted {
+    match &started.kind {
+        EventKind::WorkflowExecutionStarted(attributes) => attributes,
+        _ => unreachable!("a run begins with its started event"),
     }
 }

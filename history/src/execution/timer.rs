@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! running --Fired, Canceled-->   gone
-//! running --Fired, buffered-->   fired: it waits for its event, or for a cancellation that takes the event away
+//! running --Fired, buffered-->   end_is_buffered: it waits for that event, or for a cancellation that takes the event away
 //! ```
 
 use crate::{
@@ -19,6 +19,6 @@ pub struct TimerState {
     pub started_event_id: EventId,
     /// When it fires.
     pub fires_at: Timestamp,
-    /// Whether it fired, and its event waits for the end of the workflow task under way.
-    pub fired: bool,
+    /// It fired, and the event of that waits for the end of the workflow task under way.
+    pub end_is_buffered: bool,
 }

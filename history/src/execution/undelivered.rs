@@ -41,7 +41,7 @@ impl Execution {
         children: impl Iterator<Item = &'a ChildState>,
     ) -> impl Iterator<Item = Effect> {
         children
-            .filter(|child| !child.closed)
+            .filter(|child| !child.end_is_buffered)
             .filter_map(|child| self.close_child(child))
     }
 

@@ -213,7 +213,7 @@ fn heartbeat_details_reach_the_next_attempt() {
         story.ask(line);
     }
     let details = |story: &Story| {
-        let activity = story.execution.activities().next().unwrap();
+        let activity = story.execution().activities().next().unwrap();
         (
             activity.attempt,
             activity.heartbeat_details.0[0].read::<i64>().unwrap(),
@@ -358,9 +358,9 @@ fn million_attempts_take_no_more_room_than_a_few() {
     for line in ["start", "take", "complete: activity a"] {
         story.ask(line);
     }
-    let execution = &mut story.execution;
-    let scheduled_event_id = execution.activities().next().unwrap().scheduled_event_id();
     let mut now = story.now;
+    let execution = story.execution_mut();
+    let scheduled_event_id = execution.activities().next().unwrap().scheduled_event_id();
     let first_failed_at = now;
     let mut memory_bytes = 0;
     for attempt in 1..=1_000_000 {

@@ -85,7 +85,7 @@ fn one_buffered_event_too_many_fails_the_task_and_empties_the_buffer() {
     assert_eq!(heard[0], "  4 WorkflowTaskFailed ForceCloseCommand");
     assert_eq!(heard[101], "  105 WorkflowExecutionSignaled last");
     assert_eq!(heard[102], "  106 WorkflowTaskScheduled");
-    assert_eq!(story.execution.buffered_events(), 0);
+    assert_eq!(story.execution().buffered_events(), 0);
 }
 
 #[test]
@@ -104,14 +104,14 @@ fn buffered_bytes_are_counted_but_one_event_always_fits() {
 fn long_run(events: i64) -> Story {
     let mut story = Story::new();
     told(&mut story, &["start", "take", "complete"]);
-    while story.execution.next_event_id().0 + 4 <= events {
+    while story.execution().next_event_id().0 + 4 <= events {
         told(&mut story, &["signal s", "take", "complete"]);
-        if story.execution.signals() == limits::SIGNALS_MAX {
+        if story.execution().signals() == limits::SIGNALS_MAX {
             break;
         }
     }
-    while story.execution.next_event_id().0 + 3 <= events {
-        if story.execution.workflow_task().is_none() {
+    while story.execution().next_event_id().0 + 3 <= events {
+        if story.execution().workflow_task().is_none() {
             told(&mut story, &["cancel", "take"]);
         }
         told(&mut story, &["complete force:", "take"]);
@@ -122,9 +122,9 @@ fn long_run(events: i64) -> Story {
 #[test]
 fn one_event_too_many_terminates_the_run() {
     let mut story = long_run(limits::HISTORY_EVENTS_MAX);
-    assert!(story.execution.workflow_task().unwrap().is_started());
+    assert!(story.execution().workflow_task().unwrap().is_started());
     let heard = complete_with(&mut story, 10, |n| format!("activity n{n}"));
-    let last = story.execution.next_event_id().0 - 1;
+    let last = story.execution().next_event_id().0 - 1;
     assert_eq!(
         heard,
         [
@@ -173,7 +173,7 @@ fn long_or_large_history_suggests_to_continue_as_new() {
         ["  7 WorkflowTaskStarted suggests to continue as new"]
     );
     let mut story = long_run(limits::SUGGEST_CONTINUE_AS_NEW_EVENTS);
-    if story.execution.workflow_task().is_some() {
+    if story.execution().workflow_task().is_some() {
         told(&mut story, &["complete"]);
     }
     told(&mut story, &["signal s", "signal s", "signal s"]);
@@ -187,7 +187,7 @@ fn long_or_large_history_suggests_to_continue_as_new() {
 #[test]
 fn long_history_with_much_pending_folds_fast() {
     let mut story = long_run(40_000);
-    if story.execution.workflow_task().is_none() {
+    if story.execution().workflow_task().is_none() {
         told(&mut story, &["signal s", "take"]);
     }
     complete_with(&mut story, limits::PENDING_MAX, |n| {
@@ -214,7 +214,7 @@ fn run_that_waits_is_small_in_memory() {
         &mut story,
         &["start", "take", "complete: activity a; timer t 5s", "run a"],
     );
-    let bytes = story.execution.memory_bytes();
+    let bytes = story.execution().memory_bytes();
     assert!((1000..4000).contains(&bytes), "{bytes}");
 }
 
@@ -222,7 +222,7 @@ fn run_that_waits_is_small_in_memory() {
 fn memory_is_given_back_when_what_was_pending_ends() {
     let mut story = Story::new();
     told(&mut story, &["start", "take", "complete"]);
-    let before = story.execution.memory_bytes();
+    let before = story.execution().memory_bytes();
     told(
         &mut story,
         &[
@@ -245,9 +245,9 @@ fn memory_is_given_back_when_what_was_pending_ends() {
             "complete",
         ],
     );
-    assert_eq!(story.execution.memory_bytes(), before);
-    assert!(story.execution.is_waiting());
-    assert_eq!(story.execution.started().input, Payloads::default());
+    assert_eq!(story.execution().memory_bytes(), before);
+    assert!(story.execution().is_waiting());
+    assert_eq!(story.execution().started().input, Payloads::default());
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn failure_that_could_not_be_read_back_is_replaced() {
         ],
     );
     story.check_fold();
-    let state = story.execution.activities().next().unwrap();
+    let state = story.execution().activities().next().unwrap();
     let message = &state.last_failure.as_ref().unwrap().failure.message;
     assert_eq!(
         message,
@@ -311,7 +311,7 @@ fn a_closed_run_weighs_what_it_returns() {
             &mut story,
             &["start", "take", &format!("complete: {command}")],
         );
-        let bytes = story.execution.memory_bytes();
+        let bytes = story.execution().memory_bytes();
         assert!((6000..8000).contains(&bytes), "{command}: {bytes}");
     }
 }

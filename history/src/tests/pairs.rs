@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::story::{Story, fold};
+use super::story::{RUN, Story, default, fold};
 use crate::{
     Event, Execution, Record,
     ids::EventId,
@@ -212,12 +212,12 @@ fn every_pair_of_state_and_record_is_applied_or_refused_by_name() {
     let (mut applied, mut refused) = (0, BTreeSet::new());
     for story in &stories {
         for record in &records {
-            let record = moved(record, &story.execution);
-            let mut execution = story.execution.clone();
+            let record = moved(record, story.execution());
+            let mut execution = story.execution().clone();
             match execution.apply(&record) {
                 Ok(()) => {
                     applied += 1;
-                    assert!(execution.last_event_at() >= story.execution.last_event_at());
+                    assert!(execution.last_event_at() >= story.execution().last_event_at());
                 }
                 Err(corrupt) => {
                     assert!(corrupt.record.contains(record.name()), "{corrupt}");
@@ -296,8 +296,11 @@ fn table_says_which_record_may_follow_which_state() {
     for (kind, records) in kinds {
         for (_, text, cut) in &states {
             let log = told(text).log;
-            let execution = fold(&log[..log.len() - cut]);
-            let may_follow = records.iter().any(|record| fits(&execution, record));
+            let log = &log[..log.len() - cut];
+            let execution = (!log.is_empty()).then(|| fold(log));
+            let may_follow = records
+                .iter()
+                .any(|record| fits(execution.as_ref(), record));
             table.push_str(if may_follow { "x " } else { ". " });
         }
         let _ = writeln!(table, "{kind}");
@@ -306,8 +309,50 @@ fn table_says_which_record_may_follow_which_state() {
 }
 
 /// Says whether a record may come next, whatever it names.
-fn fits(execution: &Execution, record: &Record) -> bool {
-    execution.clone().apply(&moved(record, execution)).is_ok()
+fn fits(execution: Option<&Execution>, record: &Record) -> bool {
+    match execution {
+        Some(execution) => execution.clone().apply(&moved(record, execution)).is_ok(),
+        None => Execution::begin(default(), RUN, record).is_ok(),
+    }
+}
+
+#[test]
+fn a_run_begins_with_its_first_event_and_nothing_else() {
+    let begin = |record: &Record| {
+        let begun = Execution::begin(default(), RUN, record);
+        begun.map_err(|corrupt| corrupt.to_string())
+    };
+    let log = told("start").log;
+    let Record::Event(started) = &log[0] else {
+        panic!("a run begins with an event");
+    };
+    let mut second = Event::clone(started);
+    second.id = EventId(2);
+    let mut other = Event::clone(log[1].event().unwrap());
+    other.id = EventId(1);
+    let note = Record::Note(Noted {
+        at: started.at,
+        note: Note::WorkflowTaskAttemptScheduled { attempt: 2 },
+    });
+
+    assert!(begin(&log[0]).is_ok());
+    for (record, told) in [
+        (
+            Record::Event(Arc::new(second)),
+            "2 WorkflowExecutionStarted can't follow nothing: its event id is not the next one",
+        ),
+        (
+            Record::Event(Arc::new(other)),
+            "1 WorkflowTaskScheduled can't follow nothing: the run has not started",
+        ),
+        (
+            note,
+            "WorkflowTaskAttemptScheduled can't follow nothing: the run has not started",
+        ),
+    ] {
+        let refused = begin(&record).unwrap_err();
+        assert!(refused.ends_with(told), "{refused}");
+    }
 }
 
 #[test]
@@ -316,7 +361,7 @@ fn record_out_of_its_place_is_refused_in_words() {
     for line in ["start", "take", "complete: activity a"] {
         story.ask(line);
     }
-    let mut execution = story.execution.clone();
+    let mut execution = story.execution().clone();
     let event = Arc::clone(story.log[1].event().unwrap());
     let refuse = |execution: &mut Execution, id: i64, at: i64| {
         let mut event = Event::clone(&event);
@@ -342,7 +387,7 @@ fn record_out_of_its_place_is_refused_in_words() {
     );
     story.ask("terminate");
     assert_eq!(
-        refuse(&mut story.execution, 7, 0),
+        refuse(story.execution_mut(), 7, 0),
         format!("{run}: 7 WorkflowTaskScheduled can't follow 6 (Terminated): the run is closed")
     );
     let note = Record::Note(Noted {
@@ -350,7 +395,7 @@ fn record_out_of_its_place_is_refused_in_words() {
         note: Note::WorkflowTaskAttemptScheduled { attempt: 2 },
     });
     assert!(
-        story.execution.apply(&note).is_err(),
+        story.execution_mut().apply(&note).is_err(),
         "not even a note follows a close"
     );
 }

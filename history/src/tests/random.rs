@@ -153,17 +153,17 @@ pub(super) fn sensible(execution: &Execution) -> Vec<String> {
 /// Leaves out the commands that can't be carried out.
 fn possible(story: &Story, commands: &[String]) -> Vec<String> {
     let mut activities: BTreeSet<String> = story
-        .execution
+        .execution()
         .activities()
         .map(|activity| activity.attributes().activity_id.to_string())
         .collect();
     let mut timers: BTreeSet<String> = story
-        .execution
+        .execution()
         .timers()
         .map(|timer| timer.timer_id.to_string())
         .collect();
     let mut cancelable: BTreeMap<String, EventId> = story
-        .execution
+        .execution()
         .activities()
         .filter(|activity| activity.cancel_requested_event_id.is_none())
         .map(|activity| {
@@ -201,12 +201,12 @@ fn possible(story: &Story, commands: &[String]) -> Vec<String> {
 fn take_step(story: &mut Story, step: &Step) {
     match step {
         Step::Sensible(n) => {
-            let lines = sensible(&story.execution);
+            let lines = sensible(story.execution());
             story.ask(&lines[n % lines.len()]);
         }
         Step::Turn(commands) => {
             let started = story
-                .execution
+                .execution()
                 .workflow_task()
                 .is_some_and(WorkflowTaskState::is_started);
             if !started {
@@ -234,7 +234,7 @@ fn first() -> impl Strategy<Value = &'static str> {
 
 /// Checks what must be true of a run at any moment.
 fn check(story: &Story) -> Result<(), TestCaseError> {
-    let execution = &story.execution;
+    let execution = story.execution();
     let events: Vec<_> = story.log.iter().filter_map(Record::event).collect();
     for (at, pair) in events.windows(2).enumerate() {
         prop_assert_eq!(
@@ -266,13 +266,13 @@ fn check(story: &Story) -> Result<(), TestCaseError> {
                 .activities()
                 .all(|activity| activity.state != AttemptState::Ended)
         );
-        prop_assert!(execution.timers().all(|timer| !timer.fired));
-        prop_assert!(execution.children().all(|child| !child.closed));
+        prop_assert!(execution.timers().all(|timer| !timer.end_is_buffered));
+        prop_assert!(execution.children().all(|child| !child.end_is_buffered));
         prop_assert!(
             execution
                 .external_signals()
                 .chain(execution.external_cancels())
-                .all(|other| !other.answered)
+                .all(|other| !other.end_is_buffered)
         );
     } else {
         prop_assert!(
@@ -363,7 +363,7 @@ proptest! {
         for step in &steps {
             take_step(&mut story, step);
             check(&story)?;
-            prop_assert!(at_most_one_task(&story.execution.outstanding()));
+            prop_assert!(at_most_one_task(&story.execution().outstanding()));
         }
         story.check_fold();
     }
@@ -378,7 +378,7 @@ proptest! {
         for step in &steps {
             take_step(&mut story, step);
         }
-        let execution = &story.execution;
+        let execution = story.execution();
         let pending = execution.activities().map(ActivityState::scheduled_event_id);
         let kept: Vec<_> = pending
             .chain([EventId::NONE])

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::story::{RUN, Story};
+use super::story::{RUN, Story, default};
 use crate::{
     Event, Execution, Record, RunId, Timestamp,
     decide::Effect,
     event::{WorkflowTaskFailed, WorkflowTaskFailedCause},
-    ids::{Namespace, WorkflowId},
+    ids::WorkflowId,
 };
 
 /// Returns what is outstanding: the request of each, and the run that it is said to come from.
@@ -38,8 +38,8 @@ fn what_the_base_began_is_asked_for_under_its_name() {
     base.ask("take");
     // Temporal's form of a reset: the events up to a workflow task, which fails there, in the name of the new run.
     let reset = RunId(uuid::Uuid::from_u128(20));
-    let next = base.execution.next_event_id();
-    let task = base.execution.workflow_task().unwrap();
+    let next = base.execution().next_event_id();
+    let task = base.execution().workflow_task().unwrap();
     let failed = WorkflowTaskFailed {
         scheduled_event_id: task.scheduled_event_id,
         started_event_id: task.start().unwrap().started_event_id,
@@ -57,16 +57,18 @@ fn what_the_base_began_is_asked_for_under_its_name() {
         kind: failed.into(),
     })));
     let mut story = Story::new();
-    story.execution = Execution::new(Namespace::known("default"), reset);
     for record in &log {
-        story.execution.apply(record).unwrap();
+        Execution::fold(&mut story.folded, &default(), reset, record).unwrap();
     }
-    assert_eq!(outstanding(&story.execution), outstanding(&base.execution));
+    assert_eq!(
+        outstanding(story.execution()),
+        outstanding(base.execution())
+    );
 
     story.ask("wait 1s");
     story.ask("take");
     story.ask("complete: child b; signal-external b child-only");
-    let of_reset: Vec<_> = outstanding(&story.execution)
+    let of_reset: Vec<_> = outstanding(story.execution())
         .into_iter()
         .filter(|(_, run_id)| *run_id == reset)
         .collect();

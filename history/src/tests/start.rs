@@ -194,7 +194,7 @@ fn repeated_start_request_finds_its_run_whatever_became_of_it() {
         let mut story = Story::new();
         story.ask("start");
         let existing = Existing {
-            heard: story.execution.start_heard(&RequestId::known("r1")),
+            heard: story.execution().start_heard(&RequestId::known("r1")),
             ..existing_run(status)
         };
         assert_eq!(

@@ -89,7 +89,9 @@ pub(super) fn check(story: &str) {
 
 /// A run, its log and a clock.
 pub(super) struct Story {
-    pub(super) execution: Execution,
+    run_id: RunId,
+    /// Nothing before it has started.
+    pub(super) folded: Option<Execution>,
     /// All that was applied.
     pub(super) log: Vec<Record>,
     /// What of it is in the log that is stored.
@@ -113,7 +115,8 @@ pub(super) type Outcome = Result<Decision, Rejection>;
 impl Story {
     pub(super) fn new() -> Self {
         Self {
-            execution: Execution::new(Namespace::known("default"), RUN),
+            run_id: RUN,
+            folded: None,
             log: Vec::new(),
             stored: Vec::new(),
             kept: BTreeMap::new(),
@@ -122,6 +125,15 @@ impl Story {
             subjects: BTreeMap::new(),
             follows: None,
         }
+    }
+
+    /// Returns the run as it stands.
+    pub(super) fn execution(&self) -> &Execution {
+        self.folded.as_ref().unwrap()
+    }
+
+    pub(super) fn execution_mut(&mut self) -> &mut Execution {
+        self.folded.as_mut().unwrap()
     }
 
     fn tell(&mut self, story: &str) -> String {
@@ -154,7 +166,7 @@ impl Story {
             "next" | "restart" => return self.next(verb == "next", &words),
             "heard" => return self.heard(&words),
             "deadline" => {
-                let next = self.execution.next_deadline();
+                let next = self.execution().next_deadline();
                 return vec![format!(
                     "  = {}",
                     next.map_or_else(|| "none".to_owned(), telling::moment)
@@ -207,8 +219,8 @@ impl Story {
 
     /// Applies a record, and stores what is to be stored of it.
     fn keep(&mut self, record: &Record) {
-        let logged = self.execution.logs(record);
-        self.execution.apply(record).unwrap();
+        let logged = self.folded.as_ref().is_none_or(|run| run.logs(record));
+        Execution::fold(&mut self.folded, &default(), self.run_id, record).unwrap();
         if logged {
             self.stored.push(record.clone());
         } else if let Record::Note(noted) = record
@@ -218,12 +230,13 @@ impl Story {
             )
             && let Some(about) = noted.note.about()
         {
-            self.kept
-                .extend(self.execution.attempts(about).map(|noted| (about, noted)));
+            let noted = self.execution().attempts(about);
+            self.kept.extend(noted.map(|noted| (about, noted)));
         }
-        let execution = &self.execution;
-        self.kept
-            .retain(|about, _| execution.attempts(*about).is_some());
+        let execution = self.folded.as_ref();
+        self.kept.retain(|about, _| {
+            execution.is_some_and(|execution| execution.attempts(*about).is_some())
+        });
     }
 
     /// Returns the run as it is read from what is stored.
@@ -252,9 +265,10 @@ impl Story {
     fn wait(&mut self, time: Millis) -> Vec<String> {
         let end = self.now.after(time);
         let mut lines = Vec::new();
-        while let Some(at) = self.execution.next_deadline().filter(|at| *at <= end) {
+        let next = |folded: &Option<Execution>| folded.as_ref()?.next_deadline();
+        while let Some(at) = next(&self.folded).filter(|at| *at <= end) {
             self.now = self.now.max(at);
-            let decision = decide::fire_due(&self.execution, NEXT_RUN, self.now);
+            let decision = decide::fire_due(self.execution(), NEXT_RUN, self.now);
             assert!(!decision.records.is_empty(), "nothing is due at a deadline");
             lines.extend(self.hear(Ok(decision)));
         }
@@ -272,9 +286,9 @@ impl Story {
                 ..start_of(words)
             }
         };
-        let run_id = RunId(Uuid::from_u128(self.execution.run_id().0.as_u128() + 10));
-        let outcome = decide::start_after(&self.execution, run_id, &request, self.now);
-        self.execution = Execution::new(Namespace::known("default"), run_id);
+        let run_id = RunId(Uuid::from_u128(self.execution().run_id().0.as_u128() + 10));
+        let outcome = decide::start_after(self.execution(), run_id, &request, self.now);
+        (self.run_id, self.folded) = (run_id, None);
         self.log.clear();
         self.stored.clear();
         self.kept.clear();
@@ -284,7 +298,7 @@ impl Story {
     /// Tells what a start is answered that may have been heard before.
     fn heard(&self, words: &Words<'_>) -> Vec<String> {
         let request_id = RequestId::known(words.get("id").unwrap());
-        let heard = self.execution.start_heard(&request_id);
+        let heard = self.execution().start_heard(&request_id);
         vec![heard.map_or_else(
             || "  = never".to_owned(),
             |heard| {
@@ -298,8 +312,8 @@ impl Story {
     fn crash(&mut self) -> Vec<String> {
         let kept = self.kept.values().cloned().map(Record::Note);
         self.log = self.stored.iter().cloned().chain(kept).collect();
-        self.execution = self.fold(&self.log);
-        self.execution
+        self.folded = fold_as(self.run_id, &self.log);
+        self.execution()
             .outstanding()
             .iter()
             .map(|effect| format!("  > {}", telling::effect(self, effect)))
@@ -312,18 +326,17 @@ impl Story {
         let read: Vec<Record> = serde_json::from_str(&stored).unwrap();
         assert_eq!(read, self.log, "the stored text reads back as it was");
         assert_eq!(
-            self.fold(&read),
-            self.execution,
+            fold_as(self.run_id, &read),
+            self.folded,
             "the stored log makes the same execution"
         );
     }
 
-    fn fold(&self, log: &[Record]) -> Execution {
-        fold_as(self.execution.run_id(), log)
-    }
-
     fn decide(&self, verb: &str, words: &Words<'_>, line: &str) -> Outcome {
-        let (exec, now) = (&self.execution, self.now);
+        if verb == "start" {
+            return decide::start(&default(), RUN, &start_of(words), self.now);
+        }
+        let (exec, now) = (self.execution(), self.now);
         let identity = Some(Identity::known("worker"));
         let request_id = words.get("id").map(RequestId::known);
         let task = exec.workflow_task();
@@ -336,7 +349,6 @@ impl Story {
             .and_then(|task| task.start())
             .map_or(EventId(0), |start| start.started_event_id);
         match verb {
-            "start" => decide::start(exec.namespace(), RUN, &start_of(words), now),
             "take" => {
                 let history_bytes = words.number("bytes").unwrap_or(1000).into();
                 let request = StartWorkflowTask {
@@ -421,7 +433,7 @@ impl Story {
 
     /// Requests about an attempt of an activity.
     fn attempt(&self, verb: &str, words: &Words<'_>) -> Outcome {
-        let (exec, now) = (&self.execution, self.now);
+        let (exec, now) = (self.execution(), self.now);
         let identity = Some(Identity::known("worker"));
         let scheduled_event_id = self.id(words.first());
         let known = exec
@@ -516,7 +528,7 @@ impl Story {
 
     /// What others answer.
     fn answer(&self, verb: &str, words: &Words<'_>) -> Outcome {
-        let (exec, now) = (&self.execution, self.now);
+        let (exec, now) = (self.execution(), self.now);
         let id = self.id(words.first());
         match verb {
             "child-started" => decide::child_started(exec, id, CHILD_RUN, now),
@@ -663,15 +675,20 @@ impl Story {
 
 /// Returns the fold of a log.
 pub(super) fn fold(log: &[Record]) -> Execution {
-    fold_as(RUN, log)
+    fold_as(RUN, log).unwrap()
 }
 
-fn fold_as(run_id: RunId, log: &[Record]) -> Execution {
-    let mut execution = Execution::new(Namespace::known("default"), run_id);
+fn fold_as(run_id: RunId, log: &[Record]) -> Option<Execution> {
+    let mut folded = None;
     for record in log {
-        execution.apply(record).unwrap();
+        Execution::fold(&mut folded, &default(), run_id, record).unwrap();
     }
-    execution
+    folded
+}
+
+/// Returns the namespace of all stories.
+pub(super) fn default() -> Namespace {
+    Namespace::known("default")
 }
 
 /// The words after a verb: plain ones and `key=value`.

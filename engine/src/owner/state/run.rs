@@ -4,6 +4,7 @@ use history::{
     BuildId, EventId, Execution, Record, RunId, Timestamp, WorkflowId,
     chain::{self},
     decide::StartWorkflow,
+    execution::Corrupt,
     task::UnreadSignals,
 };
 use tokio::time::Instant;
@@ -111,17 +112,42 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Returns a run of which nothing is recorded.
-    pub(crate) fn new(key: Key, shard: i16, run_id: RunId, incarnation: u64, now: Instant) -> Self {
+    /// Returns a run that begins with this record, which is staged.
+    ///
+    /// # Errors
+    /// When no run begins with it.
+    pub(crate) fn begin(
+        key: Key,
+        run_id: RunId,
+        incarnation: u64,
+        first: Record,
+        now: Instant,
+    ) -> Result<Self, Corrupt> {
+        let execution = Execution::begin(key.namespace.name.clone(), run_id, &first)?;
         let nothing = Written {
             next: EventId::FIRST,
             rows: 0,
             hash: chain::GENESIS,
         };
+        let mut run = Self::new(execution, key, incarnation, nothing, now);
+        if let Some(event) = first.event() {
+            run.tail.push(event);
+        }
+        run.writing.stage(first);
+        Ok(run)
+    }
+
+    fn new(
+        execution: Execution,
+        key: Key,
+        incarnation: u64,
+        written: Written,
+        now: Instant,
+    ) -> Self {
         Self {
-            execution: Execution::new(key.namespace.name.clone(), run_id),
+            execution,
+            shard: key.shard(),
             key,
-            shard,
             incarnation,
             tail: Tail::new(),
             affinity: None,
@@ -129,7 +155,7 @@ impl Run {
             unreadable: None,
             unread_signals: Vec::new(),
             failed_build: None,
-            writing: Writing::behind(nothing),
+            writing: Writing::behind(written),
             attempts: Attempts::default(),
             folded_from: EventId::NONE,
             origin: None,
@@ -147,25 +173,17 @@ impl Run {
     }
 
     /// Returns a run that was folded from its rows.
-    pub(crate) fn loaded(
-        key: Key,
-        shard: i16,
-        loaded: Loaded,
-        incarnation: u64,
-        now: Instant,
-    ) -> Self {
-        let run_id = loaded.execution.run_id();
+    pub(crate) fn loaded(key: Key, loaded: Loaded, incarnation: u64, now: Instant) -> Self {
         let next = loaded.execution.next_event_id();
-        let mut run = Self::new(key, shard, run_id, incarnation, now);
-        run.tail = Tail::of(loaded.events, next, loaded.bytes);
-        run.writing = Writing::behind(Written {
+        let written = Written {
             next,
             rows: loaded.rows,
             hash: loaded.hash,
-        });
+        };
+        let mut run = Self::new(loaded.execution, key, incarnation, written, now);
+        run.tail = Tail::of(loaded.events, next, loaded.bytes);
         run.folded_from = next;
         run.attempts = Attempts::read(loaded.attempts);
-        run.execution = loaded.execution;
         run.bytes = loaded.bytes;
         run.open_row = loaded.open_row;
         if loaded.in_outbox {
@@ -185,7 +203,7 @@ impl Run {
     }
 
     /// Applies a record and stages it for the next row, or what is to be kept of it beside the log.
-    pub(crate) fn stage(&mut self, record: Record) -> Result<(), history::execution::Corrupt> {
+    pub(crate) fn stage(&mut self, record: Record) -> Result<(), Corrupt> {
         let logged = self.execution.logs(&record);
         let fails_task = ends_workflow_task(&record)
             && self

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use crate::{
     event::Event,
-    execution::{child_workflow::ChildState, memory, run::Execution},
+    execution::{
+        child_workflow::{ChildStart, ChildState},
+        memory,
+        run::Execution,
+    },
     ids::{EventId, RunId},
 };
 
@@ -15,9 +19,8 @@ impl Execution {
             event.id,
             Box::new(ChildState {
                 initiated: Arc::clone(event),
-                run_id: None,
-                started_event_id: EventId::NONE,
-                closed: false,
+                start: None,
+                end_is_buffered: false,
             }),
         );
     }
@@ -32,13 +35,12 @@ impl Execution {
         let child = self
             .children
             .get_mut(&initiated_event_id)
-            .filter(|child| child.started_event_id.is_none())
+            .filter(|child| child.started_event_id().is_none())
             .ok_or("the child does not wait for its start")?;
-        if child.run_id.is_some() && event_id.is_none() {
+        if child.start.is_some() && event_id.is_none() {
             return Err("the child has started");
         }
-        child.run_id = Some(run_id);
-        child.started_event_id = event_id;
+        child.start = Some(ChildStart { run_id, event_id });
         Ok(())
     }
 
@@ -50,9 +52,9 @@ impl Execution {
         let child = self
             .children
             .get_mut(&initiated_event_id)
-            .filter(|child| !child.closed && child.run_id.is_some() == was_started)
+            .filter(|child| !child.end_is_buffered && child.start.is_some() == was_started)
             .ok_or("the child is not there to close")?;
-        child.closed = true;
+        child.end_is_buffered = true;
         Ok(())
     }
 
@@ -64,7 +66,7 @@ impl Execution {
         let child = self
             .children
             .get(&initiated_event_id)
-            .filter(|child| child.started_event_id == started_event_id)
+            .filter(|child| child.started_event_id() == started_event_id)
             .ok_or("the child is not there to close")?;
         self.pending_bytes -= memory::kept_bytes(&child.initiated);
         self.children.remove(&initiated_event_id);

@@ -17,7 +17,7 @@ impl Execution {
         self.pending_bytes += memory::kept_bytes(event);
         let state = Box::new(ExternalState {
             initiated: Arc::clone(event),
-            answered: false,
+            end_is_buffered: false,
         });
         self.externals(what).insert(event.id, state);
     }
@@ -30,9 +30,9 @@ impl Execution {
         let state = self
             .externals(what)
             .get_mut(&initiated_event_id)
-            .filter(|state| !state.answered)
+            .filter(|state| !state.end_is_buffered)
             .ok_or("it was not asked for, or is answered")?;
-        state.answered = true;
+        state.end_is_buffered = true;
         Ok(())
     }
 

@@ -18,16 +18,13 @@ use super::{
     corrupt::Corrupt,
     external::External,
     memory,
-    run::Execution,
+    run::{Execution, NOT_NEXT},
     status::Status,
     upserted::upsert,
     workflow_task::{WorkflowTaskStage, WorkflowTaskState},
 };
 use crate::{
-    event::{
-        Event, EventKind, RefersTo, Subject, WorkflowExecutionCancelRequested,
-        WorkflowExecutionStarted,
-    },
+    event::{Event, EventKind, RefersTo, Subject, WorkflowExecutionCancelRequested},
     ids::EventId,
     record::{Note, Noted, Record, TaskFailed},
     requests::Asks,
@@ -45,26 +42,22 @@ impl Execution {
             Record::Event(event) => self.apply_event(event),
             Record::Note(noted) => self.apply_note(noted),
         };
-        outcome.map_err(|problem| Corrupt::new(self, record, problem))?;
+        outcome.map_err(|problem| Corrupt::new(self.run_id, describe(self), record, problem))?;
         self.last_record_at = self.last_record_at.max(record.at());
         Ok(())
     }
 
     fn apply_event(&mut self, event: &Arc<Event>) -> Result<(), &'static str> {
         if event.id != self.next_event_id {
-            return Err("its event id is not the next one");
+            return Err(NOT_NEXT);
         }
         if event.at < self.last_event_at {
             return Err("it lies before the event before it");
         }
-        match (&self.started, &event.kind) {
-            (None, EventKind::WorkflowExecutionStarted(attributes)) => {
-                self.run_started(event, attributes);
-            }
-            (None, _) => return Err("the run has not started"),
-            (Some(_), _) if self.close_event.is_some() => return Err("the run is closed"),
-            (Some(_), kind) => self.apply_later_event(event, kind)?,
+        if self.close_event.is_some() {
+            return Err("the run is closed");
         }
+        self.apply_later_event(event, &event.kind)?;
         self.next_event_id = event.id.next();
         self.last_event_at = event.at;
         Ok(())
@@ -75,8 +68,8 @@ impl Execution {
         event: &Arc<Event>,
         kind: &EventKind,
     ) -> Result<(), &'static str> {
-        if let Some(status) = Status::closed_by(kind) {
-            return self.run_closed(event, status);
+        if Status::closed_by(kind).is_some() {
+            return self.run_closed(event);
         }
         if is_of_workflow_task(kind) {
             return self.apply_workflow_task(event);
@@ -89,13 +82,7 @@ impl Execution {
         self.apply_arrival(event)
     }
 
-    fn run_started(&mut self, event: &Arc<Event>, attributes: &WorkflowExecutionStarted) {
-        self.pending_bytes += memory::kept_bytes(event);
-        self.awaits_first_task = !attributes.first_workflow_task_backoff.is_zero();
-        self.started = Some(Arc::clone(event));
-    }
-
-    fn run_closed(&mut self, event: &Arc<Event>, status: Status) -> Result<(), &'static str> {
+    fn run_closed(&mut self, event: &Arc<Event>) -> Result<(), &'static str> {
         if self
             .workflow_task()
             .is_some_and(WorkflowTaskState::is_started)
@@ -108,11 +95,10 @@ impl Execution {
         }
         let undelivered = self.undelivered_at(event, completed);
         // Nothing that was pending can happen any more; who asks about a closed run reads its history.
-        let mut closed = Self::new(self.namespace.clone(), self.run_id);
-        if let Some(started) = self.started.take() {
-            closed.pending_bytes = memory::kept_bytes(&started) + memory::kept_bytes(event);
-            closed.started = Some(started);
-        }
+        let (namespace, started) = (self.namespace.clone(), Arc::clone(&self.started));
+        let mut closed = Self::started_by(namespace, self.run_id, started);
+        closed.awaits_first_task = false;
+        closed.pending_bytes += memory::kept_bytes(event);
         // A request whose answer was lost may come again.
         closed.requests = self.requests.take();
         closed.pending_bytes += closed
@@ -120,7 +106,6 @@ impl Execution {
             .as_ref()
             .map_or(0, |requests| requests.bytes());
         closed.resets = std::mem::take(&mut self.resets);
-        closed.status = status;
         closed.close_event = Some(Arc::clone(event));
         closed.next_event_id = self.next_event_id;
         closed.previous_started_event_id = self.previous_started_event_id;
@@ -250,9 +235,6 @@ impl Execution {
     }
 
     fn apply_note(&mut self, noted: &Noted) -> Result<(), &'static str> {
-        if self.started.is_none() {
-            return Err("the run has not started");
-        }
         if self.close_event.is_some() {
             return Err("the run is closed");
         }
@@ -319,6 +301,32 @@ impl Execution {
         self.cancel_reason = Some(attributes.cause.as_str().into());
         self.pending_bytes += attributes.cause.len();
         self.message_was_heard(Asks::Cancel, attributes.request_id.as_ref());
+    }
+}
+
+/// Says in a few words where a run stands.
+fn describe(execution: &Execution) -> String {
+    let last = EventId(execution.next_event_id.0 - 1);
+    if execution.close_event.is_some() {
+        return format!("{last} ({})", execution.status().as_str());
+    }
+    match &execution.workflow_task {
+        None => format!("{last} (no workflow task)"),
+        Some(task) => format!(
+            "{last} ({}workflow task {} attempt {} {})",
+            if task.is_transient() {
+                "transient "
+            } else {
+                ""
+            },
+            task.scheduled_event_id,
+            task.attempt,
+            if task.is_started() {
+                "started"
+            } else {
+                "scheduled"
+            },
+        ),
     }
 }
 

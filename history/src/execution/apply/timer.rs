@@ -19,7 +19,7 @@ impl Execution {
             timer_id: attributes.timer_id.clone(),
             started_event_id: event.id,
             fires_at: event.at.after(attributes.start_to_fire_timeout),
-            fired: false,
+            end_is_buffered: false,
         });
         self.pending_bytes += memory::TIMER_BYTES;
         self.deadlines.insert((timer.fires_at, event.id));
@@ -36,9 +36,9 @@ impl Execution {
         let timer = self
             .timers
             .get_mut(&started_event_id)
-            .filter(|timer| timer.timer_id == *timer_id && !timer.fired)
+            .filter(|timer| timer.timer_id == *timer_id && !timer.end_is_buffered)
             .ok_or("the timer is not running")?;
-        timer.fired = true;
+        timer.end_is_buffered = true;
         self.deadlines.remove(&(timer.fires_at, started_event_id));
         Ok(())
     }
