@@ -2,7 +2,7 @@
 //!
 //! A workflow is an async function over [`context::Workflow`]; its code runs again and again over its own history, so
 //! all that it reads from outside comes through that context. An activity is a function that does the work: async or
-//! blocking, with dependencies by reference. [`Worker`] runs both for an engine, in this process or far away.
+//! blocking, with dependencies by reference. [`Worker`] runs both for an engine in this process.
 //!
 //! The worker holds no truth: what it knows of a run it can build again from the run's history.
 

@@ -32,7 +32,7 @@ pub(crate) struct Outcome {
     pub(crate) confirmed: Vec<Answer>,
     /// Not written, because the id means another run.
     pub(crate) conflicting: Vec<Item>,
-    /// Not written, because the database refuses their data, or fails at it.
+    /// Not written, because the database refuses their data, fails at it, or somebody keeps a lock that it needs.
     pub(crate) refused: Vec<(Item, Refusal)>,
 }
 

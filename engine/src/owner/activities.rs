@@ -6,13 +6,13 @@ use history::{
         self, CancelActivityTask, CompleteActivityTask, FailActivityTask, HeartbeatActivity,
         StartActivityTask,
     },
-    execution::AttemptState,
+    execution::{ActivityState, AttemptState},
     task::{ActivityTask, ActivityTaskAnswer, ActivityTaskToken, ToWorker},
 };
 
 use crate::{
     owner::{
-        context::{Context, Next, Step},
+        context::{Context, Step},
         state::{queues::WaitingActivity, run::Run, writing::After},
     },
     words::{HandOut, Kind, Reply, SessionId},
@@ -132,7 +132,6 @@ impl Context {
         scheduled_event_id: EventId,
         attempt: u32,
     ) -> Step {
-        let now = self.now();
         // It may have ended, or be at another attempt, since this was asked for: by a decision, or by its place in a queue.
         let Some(activity) = run.execution.activity(scheduled_event_id) else {
             return Ok(());
@@ -146,46 +145,61 @@ impl Context {
         if activity.attempt != attempt || self.stopping || !self.shards.hands_out(run.shard) {
             return Ok(());
         }
-        let run_id = run.run_id();
         let queue = (
             run.key.namespace.clone(),
             activity.attributes().task_queue.clone(),
         );
-        let once = activity.is_once();
-        // There may have been an attempt that nobody knows of, of which its owner died. With this one known it was the only one.
-        let pending_before = scheduled_event_id < run.folded_from;
-        let Some(session) = self.queues.free(&queue, Kind::Activity) else {
-            let waiting = WaitingActivity {
-                run_id,
+        if let Some(session) = self.queues.free(&queue, Kind::Activity) {
+            let request = StartActivityTask {
                 scheduled_event_id,
                 attempt,
+                identity: self.identity(session),
             };
-            self.queues.wait_activity(&queue, waiting, now);
-            self.may_demand(&queue, Kind::Activity);
-            return Ok(());
-        };
-        let request = StartActivityTask {
+            return self.start_activity(run, session, &request, attempt_scheduled_at);
+        }
+        let waiting = WaitingActivity {
+            run_id: run.run_id(),
             scheduled_event_id,
             attempt,
-            identity: self.identity(session),
         };
-        let Ok(decision) = decide::start_activity_task(&run.execution, &request, now) else {
-            // It has been canceled.
-            return Ok(());
+        self.queues.wait_activity(&queue, waiting, self.now());
+        self.may_demand(&queue, Kind::Activity);
+        Ok(())
+    }
+
+    /// Starts an attempt with a worker that has a slot free, and sends it; the only one of an activity when its start is durable.
+    fn start_activity(
+        &mut self,
+        run: &mut Run,
+        session: SessionId,
+        request: &StartActivityTask,
+        attempt_scheduled_at: Timestamp,
+    ) -> Step {
+        let decision = match decide::start_activity_task(&run.execution, request, self.now()) {
+            Ok(decision) => decision,
+            Err(rejection) => {
+                tracing::error!(error = &rejection as &dyn std::error::Error, run_id = %run.run_id(), "an attempt can't be started");
+                return Ok(());
+            }
         };
+        let about = request.scheduled_event_id;
         let hand_out = HandOut {
-            run_id,
-            scheduled_event_id,
-            attempt,
+            run_id: run.run_id(),
+            scheduled_event_id: about,
+            attempt: request.attempt,
             incarnation: incarnation_of(run),
         };
         if let Some(session) = self.queues.session(session) {
             session.take_activity(hand_out);
         }
+        let activity = run.execution.activity(about);
+        let once = activity.is_some_and(ActivityState::is_once);
+        // There may have been an attempt of which nobody knows since the run was folded. With this one known it was the only one.
+        let pending_before = about < run.folded_from;
         if once || pending_before {
             // That the attempt started is durable before it starts: in the log if it may be the only one, beside it if not.
             if !once {
-                run.attempts.change(scheduled_event_id);
+                run.attempts.change(about);
             }
             run.writing.with_next_part(After::HandOut {
                 session,
@@ -194,8 +208,11 @@ impl Context {
             });
             return self.carry_out(run, Ok(decision), Reply::None);
         }
-        self.record(run, decision)?;
-        self.note_start(run_id, scheduled_event_id, attempt);
+        if let Err(again) = self.record(run, decision) {
+            self.free_attempt(session, hand_out);
+            return Err(again);
+        }
+        self.note_start(run.run_id(), about, request.attempt);
         self.schedule_wake(run);
         self.send_activity(run, session, hand_out, attempt_scheduled_at);
         Ok(())
@@ -240,7 +257,7 @@ impl Context {
             .queues
             .send(session, ToWorker::ActivityTask(Box::new(task)))
         {
-            self.next.push_back(Next::Gone(session));
+            self.is_gone(session);
         }
     }
 

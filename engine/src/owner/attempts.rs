@@ -42,7 +42,7 @@ impl Owner {
     pub(super) fn write_noted(&mut self) {
         let now = Instant::now();
         while let Some((run_id, about, what)) = self.context.noting.next_due(now) {
-            // Of one that is gone all was written that had to be.
+            // One that is gone left with all that is known of it written, or was folded again without what was not.
             self.step(run_id, |context, run| {
                 let (execution, attempts) = (&run.execution, &mut run.attempts);
                 let still = match what {

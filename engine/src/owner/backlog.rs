@@ -1,5 +1,5 @@
-//! Runs that left memory while a task of theirs waits in a queue that no worker takes from: when one does, they are read
-//! again, some at a time, in the order in which they wait.
+//! Runs that left memory while they only wait: most for a worker that takes from the queue in which a task of theirs waits. When one does,
+//! they are read again, some at a time, in the order in which they wait.
 //!
 //! Such a run leaves without a word to the database: `open_run` calls it hot, so a takeover folds it and lets it wait again.
 

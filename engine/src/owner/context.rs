@@ -68,7 +68,7 @@ pub(super) struct Context {
     /// What is done elsewhere: reads, and what is to be tried again in a while.
     pub(super) elsewhere: FuturesUnordered<BoxFuture<'static, Message>>,
     pub(super) commits: mpsc::UnboundedSender<Command>,
-    /// What the owner tells itself; done before anything else that it is told.
+    /// What the owner tells itself; done before it hears of anything else.
     pub(super) local: VecDeque<Request>,
     /// What follows the step, on other runs.
     pub(super) next: VecDeque<Next>,
@@ -96,10 +96,11 @@ pub(super) struct Context {
     pub(super) beats_until: Option<Instant>,
 }
 
-/// What follows a step, on other runs: done when it has ended, before anything else.
+/// What follows a step, on other runs: done when it has ended. What asks for it outside a step has it done with the next one, or before
+/// the owner hears of anything else.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// A run has begun, whose start is on its way with the close of the one before.
+    /// A run has begun whose start is on its way with the close of the one before.
     Began(Box<Run>),
     /// This worker is gone.
     Gone(SessionId),
@@ -120,7 +121,7 @@ pub(super) type Step<T = ()> = Result<T, FoldAgain>;
 #[derive(Debug)]
 pub(super) struct FoldAgain(pub(super) &'static str);
 
-/// What whoever waits hears of it.
+/// What whoever waits for a run hears that can't go on.
 pub(super) const FOLDED_AGAIN: Error = Error::Unavailable("the workflow was folded again");
 
 impl Context {

@@ -93,7 +93,7 @@ impl Context {
                 let reply = Reply::Undelivered { sender, what };
                 self.send_to(target, Delivery::ChildClosed(closed), reply);
             }
-            // Done when they were decided.
+            // The run settled then, or does when it has been put to work.
             Effect::DispatchWorkflowTask { .. } | Effect::StartNewRun { .. } => {}
         }
         Ok(())

@@ -12,14 +12,14 @@ use tokio::time::Instant;
 use crate::{
     limits::{LINGER, LINGER_MAX},
     owner::{
-        context::{Context, Next, Step},
+        context::{Context, Step},
         state::{queues::Position, run::Run, task_place::TaskPlace},
     },
     words::{Kind, QueueKey, SessionId},
 };
 
 impl Context {
-    /// Hands the run's workflow task to a worker, if one waits to be handed out and everything before it is durable.
+    /// Hands the run's workflow task to a worker, if one waits to be handed out and nothing of the run is in flight.
     pub(super) fn hand_out_workflow_task(&mut self, run: &mut Run) -> Step {
         let Some(task) = run.execution.workflow_task() else {
             return Ok(());
@@ -137,7 +137,7 @@ impl Context {
             session.take_workflow(run_id);
         }
         if !self.queues.send(session, ToWorker::WorkflowTask(message)) {
-            self.next.push_back(Next::Gone(session));
+            self.is_gone(session);
         }
     }
 }

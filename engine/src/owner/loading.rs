@@ -105,6 +105,7 @@ impl Owner {
         match loaded {
             Ok(Some(loaded)) => {
                 let run_id = loaded.execution.run_id();
+                self.wanted = Some(run_id);
                 if !self.runs.contains_key(&run_id) {
                     self.take_in(key.clone(), *loaded);
                 }
@@ -116,6 +117,7 @@ impl Owner {
                 for request in waiting {
                     self.request(request);
                 }
+                self.wanted = None;
                 self.forget_if_over(run_id);
             }
             Ok(None) => {
@@ -183,8 +185,7 @@ impl Owner {
         }
         self.context.bring_back(&mut run);
         self.runs.insert(run_id, run);
-        // It stays, even if it is closed, for what has waited for it.
-        self.step_and_stay(run_id, Context::put_to_work);
+        self.step_here(run_id, Context::put_to_work);
     }
 }
 
@@ -221,8 +222,8 @@ impl Context {
         self.settle(run)
     }
 
-    /// Ends the attempts that no worker here has: those that the owner before had handed out, whose workers lived in its process,
-    /// and those whose worker went while the run was being read.
+    /// Ends the attempts of which this member knows no worker: those that the owner before had handed out, and those whose worker went
+    /// while the run was being read.
     fn lose_attempts(&mut self, run: &mut Run) -> Step {
         let (now, run_id) = (self.now(), run.run_id());
         let started: Vec<_> = run

@@ -17,10 +17,10 @@ use crate::{
     words::Kind,
 };
 
-/// The same while memory is short.
+/// How long after a round the next one is looked through while memory is short.
 const ROUND_SHORT: Duration = Duration::from_millis(100);
 
-/// The same when it did: a million runs leave memory in little pieces, between which the others get their commits.
+/// How long after a round that left some the next one is: a million runs leave memory in little pieces, between which the others get their commits.
 const NEXT_PIECE: Duration = Duration::from_millis(10);
 
 /// The most runs looked at in one round.
@@ -134,6 +134,14 @@ impl Owner {
                 self.context.may_demand_less(&queue, kind);
             }
         }
+    }
+
+    /// Puts the latest run of a workflow into memory.
+    pub(super) fn insert(&mut self, run: Box<Run>) {
+        let run_id = run.run_id();
+        self.current.insert(run.key.clone(), run_id);
+        self.context.remember(run_id, run.looked_at);
+        self.runs.insert(run_id, run);
     }
 
     /// Takes a run out of memory that is at rest.

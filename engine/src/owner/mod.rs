@@ -1,6 +1,7 @@
 //! The owner: folds, decides, matches tasks with workers, and tells everybody what became durable.
 //!
-//! One task, no locks. What is done on one run is a step ([`step`]), which has all that the owner has but the other runs ([`context`]).
+//! One task, no locks. What changes a run is a step ([`step`]), which has all that the owner has but the other runs ([`context`]); what only
+//! looks at runs, or takes them out of memory, goes over all of them.
 //! The owner never waits: what takes time (the database) is done elsewhere and comes back as
 //! a message. The life of a request: a message -> [`history::decide`] -> records applied and staged
 //! ([`state::run`]) -> a row on its way ([`settle`]) -> durable ([`durable`]) -> effects, answers.
@@ -15,9 +16,11 @@ mod deliver;
 mod describe;
 mod durable;
 mod failing;
+mod folding_again;
 mod hand_out;
 mod histories;
 mod loading;
+mod log_timeouts;
 mod matching;
 mod memory;
 pub(crate) mod message;
@@ -32,7 +35,6 @@ mod shards;
 mod start;
 pub(crate) mod state;
 mod step;
-mod tell;
 mod timers;
 mod undelivered;
 mod untaken;
@@ -61,6 +63,8 @@ pub(crate) struct Owner {
     current: HashMap<Key, RunId>,
     /// What waits for a run that is being read.
     loading: HashMap<(Key, Option<RunId>), Loading>,
+    /// The run that was read last, while what has waited for it is handled: until then it stays.
+    wanted: Option<RunId>,
     /// Runs that had something under way when it was last looked at all of them.
     busy: Vec<RunId>,
     context: Context,
@@ -85,6 +89,7 @@ pub(crate) async fn run(setup: Setup, channels: Channels, shards: &[i16], shards
         runs: HashMap::default(),
         current: HashMap::default(),
         loading: HashMap::default(),
+        wanted: None,
         busy: Vec::new(),
         context: Context::new(setup, commits),
     };
@@ -161,7 +166,7 @@ impl Owner {
             Message::Adopt { shards, open_since } => self.context.adopt(&shards, open_since),
             Message::Hot { shards, runs } => self.context.hot(shards, runs),
             Message::GiveUp { shards } => self.give_up_shards(shards),
-            Message::Elsewhere(places) => self.context.elsewhere(places),
+            Message::Elsewhere(places) => self.context.note_places(places),
             Message::Answered { request, answer } => self.answered_by_peer(*request, answer),
             Message::Members(members) => self.members(&members),
             // Whoever sent it sends it again when there is no answer.

@@ -9,7 +9,7 @@ use crate::{
     Error,
     owner::{
         Owner,
-        context::{Context, FOLDED_AGAIN, Step},
+        context::{Context, Step},
         state::run::Run,
     },
     words::{
@@ -29,7 +29,7 @@ impl Owner {
             None => self.current.get(&key).copied(),
         };
         let waits_for = (key, run_id);
-        // Who names the run knows it from this process: a worker, or a workflow.
+        // Nothing but what is on its way knows the run of a start that is not durable: who names one means another.
         if let (Some(known), None) = (known, run_id)
             && let Some(origin) = self.origin(known)
         {
@@ -229,32 +229,6 @@ impl Context {
             self.delivered(run, Undelivered::Initiated(report.initiated_event_id));
         }
         self.deliver_to_child(run, starting)
-    }
-
-    /// Records a decision, and answers.
-    pub(super) fn carry_out(
-        &mut self,
-        run: &mut Run,
-        decision: Result<Decision, Rejection>,
-        reply: Reply,
-    ) -> Step {
-        let answer = match decision {
-            Ok(mut decision) => {
-                let refusal = decision.refusal.take();
-                if let Err(again) = self.record(run, decision) {
-                    let answer = Err(FOLDED_AGAIN);
-                    self.tell_next(Answer::Operation { reply, answer });
-                    return Err(again);
-                }
-                refusal.map_or(Ok(()), |refusal| Err(refusal.into()))
-            }
-            Err(rejection) => Err(Error::from(rejection)),
-        };
-        // Nobody waits to hear what was decided on a run by itself.
-        if !matches!(reply, Reply::None) {
-            self.tell_when_durable(run, Answer::Operation { reply, answer })?;
-        }
-        self.settle(run)
     }
 
     /// Answers everybody who waits for something that is true by now.

@@ -92,7 +92,7 @@ impl Owner {
     }
 
     /// Reads runs of shards that are here, which are not in memory and not being read, up to so many stored bytes; says whether there are
-    /// any. Nobody reads nothing: that is answered at once, and whoever asked again then would never end.
+    /// any. Nothing is read for none: the answer would come at once, and whoever asks again with each answer would never end.
     pub(super) fn read_all(&mut self, mut asked: Vec<RunRef>, cause: Cause, bytes: u64) -> bool {
         let Reading {
             asked: reading,
@@ -205,7 +205,6 @@ impl Owner {
                 },
                 loaded,
             );
-            self.forget_if_over(run_id);
             let leaves = self.runs.get(&run_id);
             let leaves = leaves.is_some_and(|run| run.may_leave_for_backlog());
             if matches!(cause, Cause::TakeOver) && self.context.is_short() && leaves {

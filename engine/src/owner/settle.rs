@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use history::{
     RunId,
-    decide::{self, Decision, Effect},
+    decide::{self, Decision, Effect, Rejection},
     limits::HISTORY_BYTES_MAX,
 };
 use tokio::time::Instant;
@@ -13,13 +13,13 @@ use crate::{
     committer::Command,
     owner::{
         Owner,
-        context::{Context, FoldAgain, Next, Step},
-        start::Begun,
+        context::{Context, FOLDED_AGAIN, FoldAgain, Next, Step},
         state::{
             run::{Run, Successor},
             writing::After,
         },
     },
+    words::{Answer, Reply},
 };
 
 impl Context {
@@ -73,6 +73,44 @@ impl Context {
         Ok(())
     }
 
+    /// Records a decision, and answers.
+    pub(super) fn carry_out(
+        &mut self,
+        run: &mut Run,
+        decision: Result<Decision, Rejection>,
+        reply: Reply,
+    ) -> Step {
+        let answer = match decision {
+            Ok(mut decision) => {
+                let refusal = decision.refusal.take();
+                let answer = refusal.map_or(Ok(()), |refusal| Err(refusal.into()));
+                self.record_for(run, decision, Answer::Operation { reply, answer })?
+            }
+            Err(rejection) => Answer::Operation {
+                reply,
+                answer: Err(rejection.into()),
+            },
+        };
+        self.tell_when_durable(run, answer)?;
+        self.settle(run)
+    }
+
+    /// Records a decision for somebody who waits for this answer, and gives it back. If the run can't go on, he hears so.
+    pub(super) fn record_for(
+        &mut self,
+        run: &mut Run,
+        decision: Decision,
+        answer: Answer,
+    ) -> Step<Answer> {
+        match self.record(run, decision) {
+            Ok(()) => Ok(answer),
+            Err(again) => {
+                self.tell_next(answer.or(FOLDED_AGAIN));
+                Err(again)
+            }
+        }
+    }
+
     /// Begins the run that follows one that closes; both are written together.
     fn start_successor(
         &mut self,
@@ -80,20 +118,14 @@ impl Context {
         successor: RunId,
         start: &decide::StartWorkflow,
     ) -> Step {
-        let run_id = run.run_id();
         match decide::start_after(&run.execution, successor, start, self.now()) {
             Ok(decision) => {
-                let next = Begun {
-                    run_id: successor,
-                    incarnation: run.incarnation,
-                    previous: Some(run_id),
-                };
-                let next = self.begun(run.key.clone(), next, start, decision)?;
+                let next = self.begin_successor(run, successor, start, decision)?;
                 run.successor = Successor::Staged(next);
                 Ok(())
             }
             Err(rejection) => {
-                tracing::error!(error = &rejection as &dyn std::error::Error, %run_id, "the run that follows can't be started");
+                tracing::error!(error = &rejection as &dyn std::error::Error, run_id = %run.run_id(), "the run that follows can't be started");
                 Err(FoldAgain("the run that follows can't be started"))
             }
         }

@@ -60,7 +60,7 @@ impl Owner {
                 .session(id)
                 .map(|s| s.activities.clone());
             for hand_out in hand_outs.into_iter().flatten() {
-                // One that is gone is over: nobody waits for the attempt.
+                // One that is gone is over, or lost what it had heard when it was folded again.
                 let Some(run) = self.runs.get(&hand_out.run_id) else {
                     continue;
                 };
@@ -204,7 +204,7 @@ impl Owner {
 
 impl Context {
     /// Takes note of where shards are that are not here.
-    pub(super) fn elsewhere(&mut self, places: Vec<(i16, Option<Arc<str>>)>) {
+    pub(super) fn note_places(&mut self, places: Vec<(i16, Option<Arc<str>>)>) {
         for (shard, address) in places {
             if matches!(self.shards.place(shard), Place::Left | Place::Elsewhere(_)) {
                 self.shards.put(shard, Place::Elsewhere(address));

@@ -16,7 +16,10 @@ use crate::{
     owner::{
         Owner,
         context::{Context, FOLDED_AGAIN, FoldAgain, Step},
-        state::run::{Origin, Run, Successor},
+        state::{
+            origin::Origin,
+            run::{Run, Successor},
+        },
         step::missed,
     },
     store::{commit::StartRow, namespaces::Ns},
@@ -122,12 +125,12 @@ impl Owner {
             Err(rejection) => return self.answer_start(reply, Err(rejection.into())),
         };
         self.context.incarnations += 1;
-        let begun = Begun {
+        let beginning = Beginning {
             run_id,
             incarnation: self.context.incarnations,
             previous,
         };
-        let begun = self.context.begun(key, begun, &request, decision);
+        let begun = self.context.begin(key, beginning, &request, decision);
         let Ok(mut run) = begun else {
             return self.answer_start(reply, Err(FOLDED_AGAIN));
         };
@@ -209,21 +212,21 @@ impl Context {
     }
 
     /// Returns a run whose start was decided, with what that asks for staged.
-    pub(super) fn begun(
+    pub(super) fn begin(
         &mut self,
         key: Key,
-        begun: Begun,
+        beginning: Beginning,
         request: &StartWorkflow,
         mut decision: Decision,
     ) -> Step<Box<Run>> {
-        let Begun {
+        let Beginning {
             run_id,
             incarnation,
             previous,
-        } = begun;
+        } = beginning;
         let first = decision.records.remove(0);
-        let begun = Run::begin(key, run_id, incarnation, first, Instant::now());
-        let mut run = Box::new(begun.map_err(|corrupt| cant_begin(&corrupt))?);
+        let run = Run::begin(key, run_id, incarnation, first, Instant::now());
+        let mut run = Box::new(run.map_err(|corrupt| cant_begin(&corrupt))?);
         run.writing.start_row = Some(StartRow {
             run_id,
             workflow_type: request.workflow_type.clone(),
@@ -244,21 +247,31 @@ impl Context {
         Ok(run)
     }
 
+    /// Returns the run that follows one that closes, which is to be written with it.
+    pub(super) fn begin_successor(
+        &mut self,
+        run: &Run,
+        run_id: RunId,
+        request: &StartWorkflow,
+        decision: Decision,
+    ) -> Step<Box<Run>> {
+        let beginning = Beginning {
+            run_id,
+            incarnation: run.incarnation,
+            previous: Some(run.run_id()),
+        };
+        self.begin(run.key.clone(), beginning, request, decision)
+    }
+
     /// Notes a start that uses a run which is there.
     fn attach_start(&mut self, run: &mut Run, request: &StartWorkflow, reply: StartReply) -> Step {
         let decision = decide::attach_start(&run.execution, &request.request_id, self.now());
-        if let Err(again) = self.record(run, decision) {
-            self.tell_next(Answer::Start {
-                reply,
-                answer: Err(FOLDED_AGAIN),
-            });
-            return Err(again);
-        }
         let answer = Ok(Started {
             run_id: run.run_id(),
             started: false,
         });
-        self.tell_when_durable(run, Answer::Start { reply, answer })?;
+        let answer = self.record_for(run, decision, Answer::Start { reply, answer })?;
+        self.tell_when_durable(run, answer)?;
         self.settle(run)
     }
 
@@ -287,13 +300,8 @@ impl Context {
                 return Ok(());
             }
         };
-        let begun = Begun {
-            run_id,
-            incarnation: run.incarnation,
-            previous: Some(run.run_id()),
-        };
         let recorded = self.record(run, terminated);
-        let begun = recorded.and_then(|()| self.begun(run.key.clone(), begun, &request, started));
+        let begun = recorded.and_then(|()| self.begin_successor(run, run_id, &request, started));
         let mut next = match begun {
             Ok(next) => next,
             Err(again) => {
@@ -323,7 +331,7 @@ fn cant_begin(corrupt: &Corrupt) -> FoldAgain {
 
 /// A run that is to begin.
 #[derive(Clone, Copy)]
-pub(super) struct Begun {
+pub(super) struct Beginning {
     pub(super) run_id: RunId,
     /// That of the run before, with which it is written, or one of its own.
     pub(super) incarnation: u64,

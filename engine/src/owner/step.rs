@@ -9,19 +9,8 @@ use crate::owner::{
 };
 
 impl Owner {
-    /// Does a step on a run if that is in memory, and says whether it is. A closed run that nobody needs any more leaves.
+    /// Does a step on a run if that is in memory, and says whether it was. A closed run that nobody needs any more leaves.
     pub(super) fn step(
-        &mut self,
-        run_id: RunId,
-        step: impl FnOnce(&mut Context, &mut Run) -> Step,
-    ) -> bool {
-        let is_there = self.step_and_stay(run_id, step);
-        self.forget_if_over(run_id);
-        is_there
-    }
-
-    /// Does a step on a run if that is in memory, and says whether it is. It stays there.
-    pub(super) fn step_and_stay(
         &mut self,
         run_id: RunId,
         step: impl FnOnce(&mut Context, &mut Run) -> Step,
@@ -33,12 +22,14 @@ impl Owner {
             self.fold_again(run_id, why);
         }
         self.follow_up();
+        self.forget_if_over(run_id);
         true
     }
 
     /// Lets a closed run go when nobody needs it any more.
     pub(super) fn forget_if_over(&mut self, run_id: RunId) {
-        if self.runs.get(&run_id).is_some_and(|run| run.is_over()) {
+        let is_over = self.runs.get(&run_id).is_some_and(|run| run.is_over());
+        if is_over && self.wanted != Some(run_id) {
             // The worker drops its own copy when it has sent the closing command.
             self.take_out(run_id);
         }
@@ -72,17 +63,9 @@ impl Owner {
             }
         }
     }
-
-    /// Puts the latest run of a workflow into memory.
-    pub(super) fn insert(&mut self, run: Box<Run>) {
-        let run_id = run.run_id();
-        self.current.insert(run.key.clone(), run_id);
-        self.context.remember(run_id, run.looked_at);
-        self.runs.insert(run_id, run);
-    }
 }
 
-/// A run is not in memory that is: a bug, which a simulation reports.
+/// A run is not in memory that should be: a bug, which a simulation reports.
 pub(super) fn missed(run_id: RunId) {
     tracing::error!(%run_id, "a run is not in memory that should be: a bug");
     #[cfg(test)]

@@ -49,7 +49,7 @@ impl Context {
                 return Ok(());
             }
             for record in &decision.records {
-                super::tell::timed_out(&run.execution, record);
+                super::log_timeouts::timed_out(&run.execution, record);
             }
             self.carry_out(run, Ok(decision), Reply::None)?;
         }

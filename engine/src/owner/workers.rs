@@ -36,7 +36,7 @@ impl Owner {
         self.refill(&queue);
     }
 
-    /// Takes note that a worker is gone: what it had is lost and tried again.
+    /// Takes note that a worker is gone: what it had is lost, and tried again if it may be.
     pub(super) fn disconnect(&mut self, session: SessionId) {
         let Some(gone) = self.context.queues.disconnect(session) else {
             return;
@@ -158,6 +158,15 @@ impl Context {
         }
     }
 
+    /// A worker does not hear any more. It gets nothing else, until what it had is lost when the step has ended.
+    pub(super) fn is_gone(&mut self, session: SessionId) {
+        if let Some(connected) = self.queues.session(session) {
+            connected.draining = true;
+        }
+        self.next.push_back(Next::Gone(session));
+    }
+
+    /// Returns what a worker calls itself.
     pub(super) fn identity(&mut self, session: SessionId) -> Option<history::Identity> {
         self.queues
             .session(session)

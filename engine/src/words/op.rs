@@ -82,6 +82,17 @@ impl Answer {
         }
     }
 
+    /// Says whether nobody waits for it: a run decided by itself.
+    pub(crate) fn is_for_nobody(&self) -> bool {
+        matches!(
+            self,
+            Self::Operation {
+                reply: Reply::None,
+                ..
+            }
+        )
+    }
+
     /// Says whether it goes to a workflow of this member: what that writes of it finds out whether the member was replaced.
     pub(crate) fn is_for_own_workflow(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! Runs that left memory while a task of theirs waits in a queue.
+//! Runs that left memory while they wait for workers, with the places that they have in queues.
 
 use std::collections::BTreeSet;
 

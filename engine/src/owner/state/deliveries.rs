@@ -19,7 +19,7 @@ pub(crate) enum Outbox {
 /// What a run delivers to others.
 #[derive(Debug)]
 pub(crate) struct Deliveries {
-    /// When it last delivered what was outstanding: an answer to what it sent before is not waited for.
+    /// The number of the time when it last delivered what was outstanding: an answer to what it sent before is not waited for.
     pub(crate) round: u64,
     /// Some delivery failed, and what is outstanding is to be delivered again.
     pub(crate) again: bool,

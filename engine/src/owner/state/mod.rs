@@ -11,6 +11,7 @@ pub(crate) mod link;
 pub(crate) mod loading;
 pub(crate) mod matching;
 pub(crate) mod memory;
+pub(crate) mod origin;
 pub(crate) mod parked;
 pub(crate) mod queues;
 pub(crate) mod reading;

@@ -1,5 +1,5 @@
-//! Runs that are not in memory, by when they are due. The deadlines of parked runs are read a while ahead, each once: page by page in
-//! their order, so that a million at one moment take no more memory than two pages.
+//! Runs that are not in memory, by when they are due. The deadlines of parked runs are read a while ahead: page by page in
+//! their order, so that a million at one moment take no more memory than two pages. Those that are one too many are forgotten, the latest first, and read again.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -3,7 +3,6 @@
 use history::{
     BuildId, EventId, Execution, Record, RunId, Timestamp, WorkflowId,
     chain::{self},
-    decide::StartWorkflow,
     execution::Corrupt,
     task::UnreadSignals,
 };
@@ -13,6 +12,7 @@ use crate::{
     owner::state::{
         attempts::Attempts,
         deliveries::{Deliveries, Outbox},
+        origin::Origin,
         tail::Tail,
         task_place::TaskPlace,
         waiters::Waiters,
@@ -22,17 +22,8 @@ use crate::{
         commit::{CloseRow, Item, OpenChange, OpenRow, Part},
         load::Loaded,
     },
-    words::{Closed, Key, Request, SessionId, StartReply, Unreadable},
+    words::{Closed, Key, SessionId, Unreadable},
 };
-
-/// A start that is not durable yet. If its id turns out to be taken, it is decided again.
-#[derive(Debug)]
-pub(crate) struct Origin {
-    pub(crate) request: Box<StartWorkflow>,
-    pub(crate) reply: StartReply,
-    /// What else came for the id meanwhile: nothing is decided on a run that may turn out not to be.
-    pub(crate) behind: Vec<Request>,
-}
 
 /// The run that follows one that closes. Both are written together.
 #[derive(Debug, Default)]
@@ -42,20 +33,22 @@ pub(crate) enum Successor {
     None,
     /// It is written with the close. Nobody has heard of it.
     Staged(Box<Run>),
-    /// It is a run in memory of its own, and on its way or durable.
+    /// It is on its way or durable, and comes into memory as a run of its own.
     Sent(RunId),
 }
 
 impl Successor {
     /// Returns the run that follows if it is to be written now.
     pub(crate) fn send(&mut self) -> Option<Box<Run>> {
-        let Self::Staged(next) = self else {
-            return None;
-        };
-        let sent = Self::Sent(next.run_id());
-        match std::mem::replace(self, sent) {
-            Self::Staged(next) => Some(next),
-            Self::None | Self::Sent(_) => None,
+        match std::mem::take(self) {
+            Self::Staged(next) => {
+                *self = Self::Sent(next.run_id());
+                Some(next)
+            }
+            other => {
+                *self = other;
+                None
+            }
         }
     }
 }
@@ -98,7 +91,7 @@ pub(crate) struct Run {
 
     /// What `open_run` says of it when everything on its way is durable; `None` while it has no row.
     pub(crate) open_row: Option<OpenRow>,
-    /// That is on its way, without a row of history.
+    /// A change of that is on its way by itself, without a row of history.
     pub(crate) registering: bool,
     /// When it is next looked at for deadlines.
     pub(crate) wakes_at: Option<Timestamp>,

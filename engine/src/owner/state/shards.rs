@@ -1,4 +1,4 @@
-//! Which shards are served here: taken in when they come, given up when they belong to another member.
+//! Where each shard is, and what waits until one is here.
 
 use std::{collections::VecDeque, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! The events of a run that its worker has not seen.
+//! The events of a run that are in memory: those that its worker has not seen, or all of them.
 
 use std::sync::Arc;
 

@@ -20,7 +20,7 @@ pub(crate) enum After {
     /// What a decision asked for.
     Effect(Effect),
     /// Hand out an attempt whose start had to be durable first: its only one, or one of an activity that was pending when its
-    /// owner was lost, for which there may have been another one that nobody knows of.
+    /// run was folded, for which there may have been another one that nobody knows of.
     HandOut {
         session: SessionId,
         hand_out: HandOut,
@@ -166,6 +166,12 @@ impl Writing {
             due.push(after);
         }
         due
+    }
+
+    /// Takes back what was to be done and could not be: the run is given up.
+    pub(crate) fn put_back(&mut self, afters: impl Iterator<Item = After>) {
+        let part = self.next_part;
+        self.after.extend(afters.map(|after| (part, after)));
     }
 
     /// Does something when the last part on its way is durable; gives it back when none is.

@@ -38,9 +38,9 @@ pub struct CloseRow {
 /// What `open_run` says of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenRow {
-    /// It is open and in memory.
+    /// It is open, and folded at a takeover: it is in memory, or waits for a worker.
     Hot,
-    /// It is open and not in memory, and due then.
+    /// It is open, not in memory, and due then.
     Parked(Option<history::Timestamp>),
 }
 
