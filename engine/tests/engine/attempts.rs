@@ -7,8 +7,8 @@ use history::{
     BuildId, Command, Event, EventKind, Failure, Payload, Payloads, RetryPolicy, TaskQueue,
     event::{SdkMetadata, WorkflowTaskFailedCause},
     task::{
-        ActivityTask, ActivityTaskAnswer, Answers, FromWorker, ToWorker, WorkerHello, WorkflowTask,
-        WorkflowTaskAnswer, WorkflowTaskToken,
+        ActivityTask, ActivityTaskAnswer, Answers, FromWorker, Tasks, ToWorker, WorkerHello,
+        WorkflowTask, WorkflowTaskAnswer, WorkflowTaskToken,
     },
     time::Millis,
 };
@@ -306,6 +306,37 @@ async fn what_a_newer_binary_wrote_of_attempts_is_named_as_such() {
     let said = error.to_string();
     assert!(said.contains("table attempt"), "{said}");
     assert!(said.contains("run the newer binary"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_hears_no_more_takes_one_attempt_with_it_and_not_those_beside_it() {
+    let engine = owner(&database().await).await;
+    let (answers, tasks) = connect_worker(&engine, hello("one", 10, 0));
+    let mut hand = Hand { answers, tasks };
+    // It is there still, as far as the engine knows.
+    let deaf = engine.connect_worker(hello("deaf", 0, 10), Tasks::new(|_| false));
+    let request = start("one", "w");
+    engine.start_workflow(&namespace(), request).await.unwrap();
+    let task = hand.workflow().await;
+    let scheduled = |id, attempts| {
+        let mut activity = activity(id);
+        activity.retry_policy = Some(RetryPolicy {
+            initial_interval: Millis(10),
+            maximum_attempts: attempts,
+            ..Default::default()
+        });
+        Command::ScheduleActivityTask(Box::new(activity))
+    };
+    hand.turn(task.token, vec![scheduled("a", 2), scheduled("b", 1)]);
+    let mut other = Hand::connect(&engine, "two");
+    let mut came = Vec::new();
+    for _ in 0..2 {
+        let task = other.activity().await;
+        came.push((task.activity_id.to_string(), task.token.attempt));
+    }
+    came.sort();
+    assert_eq!(came, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+    drop(deaf);
 }
 
 #[tokio::test(flavor = "multi_thread")]

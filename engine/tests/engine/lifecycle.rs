@@ -14,7 +14,7 @@ use engine::{
 };
 use futures::future::BoxFuture;
 use history::{
-    Command, EventKind, Payloads, Status, WorkflowId,
+    Command, EventKind, Payloads, RequestId, Status, WorkflowId,
     decide::Rejection,
     event::{WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
     task::{FromWorker, ToWorker, WorkflowTaskAnswer},
@@ -253,7 +253,7 @@ async fn an_id_may_be_used_again_after_its_run_closed_unless_its_policy_forbids_
         .start_workflow(&namespace(), strict)
         .await
         .unwrap_err();
-    assert_eq!(refused.code(), "WORKFLOW_ID_REUSE_REFUSED");
+    assert_eq!(refused.code(), "WORKFLOW_ALREADY_STARTED");
     assert_eq!(number(&url, "SELECT count(*) FROM execution").await, 2);
     assert_eq!(number(&url, "SELECT count(*) FROM current_run").await, 1);
 }
@@ -571,6 +571,44 @@ async fn when_memory_is_short_runs_that_wait_leave_it_at_once() {
             .unwrap();
     }
     until(&url, "(SELECT count(*) >= 20 FROM open_run WHERE parked)").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn starts_that_wait_for_a_closed_run_are_all_answered_when_it_is_read() {
+    const STARTS: usize = 30;
+    let url = database().await;
+    let engine = owner(&url).await;
+    let request = history::decide::StartWorkflow {
+        reuse_policy: WorkflowIdReusePolicy::RejectDuplicate,
+        ..start("none", "closed")
+    };
+    engine
+        .start_workflow(&namespace(), request.clone())
+        .await
+        .unwrap();
+    engine
+        .terminate(&address("closed"), terminate())
+        .await
+        .unwrap();
+    engine.close().await;
+    let engine = owner(&url).await;
+    let batches = "SELECT count(*) FROM batch_log";
+    let before = number(&url, batches).await;
+    let of = namespace();
+    let starts = (0..STARTS).map(|n| {
+        let request_id = RequestId::known(format!("again-{n}"));
+        let request = history::decide::StartWorkflow {
+            request_id,
+            ..request.clone()
+        };
+        engine.start_workflow(&of, request)
+    });
+    for answer in futures::future::join_all(starts).await {
+        assert_eq!(answer.unwrap_err().code(), "WORKFLOW_ID_REUSE_REFUSED");
+    }
+    // One of them hopes that the id is new; the others have heard by then.
+    let batches = number(&url, batches).await - before;
+    assert!(batches < 10, "{batches} batches for {STARTS} starts");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, io, sync::Mutex, time::Duration};
 
+use tracing_subscriber::EnvFilter;
+
 use crate::support::PATIENCE;
 
 static SAID: Mutex<Vec<u8>> = Mutex::new(Vec::new());
@@ -22,7 +24,7 @@ impl io::Write for Ear {
 /// Listens from now on.
 pub(crate) fn listen() {
     tracing_subscriber::fmt()
-        .with_env_filter("warn")
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
         .with_ansi(false)
         .with_writer(|| Ear)
         .init();
