@@ -310,7 +310,8 @@ async fn what_a_newer_binary_wrote_of_attempts_is_named_as_such() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_hears_no_more_takes_one_attempt_with_it_and_not_those_beside_it() {
-    let engine = owner(&database().await).await;
+    let url = database().await;
+    let engine = owner(&url).await;
     let (answers, tasks) = connect_worker(&engine, hello("one", 10, 0));
     let mut hand = Hand { answers, tasks };
     // It is there still, as far as the engine knows.
@@ -328,6 +329,8 @@ async fn a_worker_that_hears_no_more_takes_one_attempt_with_it_and_not_those_bes
         Command::ScheduleActivityTask(Box::new(activity))
     };
     hand.turn(task.token, vec![scheduled("a", 2), scheduled("b", 1)]);
+    let lost = "EXISTS (SELECT FROM activity WHERE activity_id = 'a' AND last_failure IS NOT NULL)";
+    until(&url, lost).await;
     let mut other = Hand::connect(&engine, "two");
     let mut came = Vec::new();
     for _ in 0..2 {
