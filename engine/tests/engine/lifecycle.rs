@@ -21,7 +21,7 @@ use history::{
     time::Millis,
 };
 
-use crate::{commands::continue_as_new, support::*};
+use crate::{commands::continue_as_new, requests::terminate, support::*};
 
 /// Completes with a word as soon as it has had so many signals, and no more.
 fn after_signals(most: usize, word: &'static str) -> Script {

@@ -8,7 +8,7 @@ use std::sync::{
 use futures::future::join_all;
 use history::{
     EventKind, Payloads, RequestId, Status,
-    decide::{RequestCancel, StartWorkflow},
+    decide::{RequestCancel, StartWorkflow, Terminate},
     event::{WorkflowExecutionSignaled, WorkflowIdConflictPolicy},
 };
 
@@ -16,7 +16,7 @@ use crate::{
     commands::continue_as_new,
     support::{
         PATIENCE, Script, address, complete, database, echo, end, namespace, number, owner,
-        sequence, signal, start, terminate, work,
+        sequence, signal, start, work,
     },
 };
 
@@ -24,6 +24,14 @@ fn by(request_id: &str, start: StartWorkflow) -> StartWorkflow {
     StartWorkflow {
         request_id: RequestId::known(request_id),
         ..start
+    }
+}
+
+pub(crate) fn terminate() -> Terminate {
+    Terminate {
+        reason: "enough".to_owned(),
+        details: Payloads::default(),
+        identity: None,
     }
 }
 

@@ -7,7 +7,7 @@ use history::{
     BuildId, Command, Event, EventKind, Failure, Namespace, Payload, Payloads, RequestId, RunId,
     TaskQueue, WorkflowId, WorkflowType,
     command::ScheduleActivityTask,
-    decide::{Signal, StartWorkflow, Terminate},
+    decide::{Signal, StartWorkflow},
     event::SdkMetadata,
     ids::Identity,
     task::{
@@ -153,14 +153,6 @@ pub(crate) fn signal(name: &str) -> Signal {
 }
 
 /// An activity with a timeout of 10 s and Temporal's retry policy.
-pub(crate) fn terminate() -> Terminate {
-    Terminate {
-        reason: "enough".to_owned(),
-        details: Payloads::default(),
-        identity: None,
-    }
-}
-
 pub(crate) fn activity(id: &str) -> ScheduleActivityTask {
     ScheduleActivityTask {
         activity_id: history::ActivityId::known(id),

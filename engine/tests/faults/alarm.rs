@@ -24,7 +24,9 @@ impl io::Write for Ear {
 /// Listens from now on.
 pub(crate) fn listen() {
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
+        .with_env_filter(
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")),
+        )
         .with_ansi(false)
         .with_writer(|| Ear)
         .init();
