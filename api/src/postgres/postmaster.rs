@@ -24,6 +24,9 @@ const YOUTH: Duration = Duration::from_secs(2);
 /// How long backends without a postmaster may take to end once they are told to.
 const BACKENDS_END: Duration = Duration::from_secs(2);
 
+/// How long a process that was killed may take to be gone.
+const KILLED_WITHIN: Duration = Duration::from_secs(2);
+
 /// How often a long recovery is reported.
 const REPORT: Duration = Duration::from_secs(5);
 
@@ -150,6 +153,8 @@ impl Postmaster {
             send(self.pid, Signal::SIGQUIT)?;
             if timeout(patience, self.ended()).await.is_err() {
                 send(self.pid, Signal::SIGKILL)?;
+                // Nothing can ignore that; but one that waits for its disk ends only then.
+                drop(timeout(KILLED_WITHIN, self.ended()).await);
             }
         }
         Ok(())

@@ -253,7 +253,7 @@ async fn an_id_may_be_used_again_after_its_run_closed_unless_its_policy_forbids_
         .start_workflow(&namespace(), strict)
         .await
         .unwrap_err();
-    assert_eq!(refused.code(), "WORKFLOW_ALREADY_STARTED");
+    assert_eq!(refused.code(), "WORKFLOW_ID_REUSE_REFUSED");
     assert_eq!(number(&url, "SELECT count(*) FROM execution").await, 2);
     assert_eq!(number(&url, "SELECT count(*) FROM current_run").await, 1);
 }
