@@ -1,6 +1,6 @@
 //! The clients of a simulation: what they ask, and whether what they are told is so.
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, time::Duration};
 
 use futures::future::join_all;
 use history::{
@@ -139,6 +139,9 @@ impl Simulation<'_> {
         if workflow.taken_over {
             self.take_over(&workflow_id, workflow, first).await;
         }
+        if workflow.replaced > 0 {
+            self.replace(&workflow_id, workflow).await;
+        }
     }
 
     /// Wants a workflow to run, and after a while asks for it again: as if the answer had been lost.
@@ -196,6 +199,52 @@ impl Simulation<'_> {
             }
         }
         self.is_answered(again, first).await;
+    }
+
+    /// Several want to run an id at once, each in the place of whatever runs: each gets a run of its own, of which all but those that
+    /// ended before the next one came are terminated.
+    async fn replace(&self, workflow_id: &WorkflowId, workflow: &Workflow) {
+        let mut next = waiting(Step::Timer { millis: 300 });
+        next.program.queue = workflow.program.queue;
+        let request = |k| StartWorkflow {
+            conflict_policy: WorkflowIdConflictPolicy::TerminateExisting,
+            ..start(workflow_id, &format!("replace {k}"), &next)
+        };
+        let rivals = (0..workflow.replaced).map(|k| async move {
+            dawdle(200).await;
+            self.start(request(k)).await
+        });
+        let mut runs = BTreeSet::new();
+        for (k, answer) in join_all(rivals).await.into_iter().enumerate() {
+            match answer {
+                Ok(answer) if answer.started && runs.insert(answer.run_id) => {
+                    self.is_answered(request(k), answer).await;
+                }
+                other => self.violation(format!(
+                    "{workflow_id}: a start in the place of what runs was answered with {other:?}"
+                )),
+            }
+        }
+        let mut completed = 0;
+        for run_id in runs {
+            let closed = self
+                .insist(|reply| Request::On {
+                    key: key(workflow_id),
+                    run_id: Some(run_id),
+                    op: Op::WaitClosed { reply },
+                })
+                .await;
+            match closed.map(|closed| closed.status) {
+                Ok(Status::Completed) => completed += 1,
+                Ok(Status::Terminated) => {}
+                other => self.violation(format!(
+                    "{workflow_id}: a run that was to be replaced ended as {other:?}"
+                )),
+            }
+        }
+        if completed == 0 {
+            self.violation(format!("{workflow_id}: none of its rivals lives"));
+        }
     }
 
     /// Sends a start again, and looks whether it is answered as it was.

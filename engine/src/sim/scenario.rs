@@ -41,6 +41,8 @@ pub(super) struct Workflow {
     pub(super) attached_at: Vec<u64>,
     /// Another run takes the id over when it has ended.
     pub(super) taken_over: bool,
+    /// How many want to run the id at once when it has ended, each in the place of whatever runs.
+    pub(super) replaced: usize,
 }
 
 /// A bad day of a process.
@@ -209,6 +211,11 @@ impl Scenario {
                 less.workflows[n].taken_over = false;
                 smaller.push(less);
             }
+            if workflow.replaced > 0 {
+                let mut less = self.clone();
+                less.workflows[n].replaced -= 1;
+                smaller.push(less);
+            }
             if !workflow.attached_at.is_empty() {
                 let mut less = self.clone();
                 less.workflows[n].attached_at.clear();
@@ -258,6 +265,11 @@ fn workflow(rng: &mut fastrand::Rng) -> Workflow {
             .map(|_| starts_at + rng.u64(0..2000))
             .collect(),
         taken_over: rng.u32(0..3) == 0,
+        replaced: if rng.u32(0..4) == 0 {
+            rng.usize(2..=4)
+        } else {
+            0
+        },
     }
 }
 
@@ -354,5 +366,6 @@ pub(super) fn waiting(step: Step) -> Workflow {
         wanted_at: Vec::new(),
         attached_at: Vec::new(),
         taken_over: false,
+        replaced: 0,
     }
 }
