@@ -123,7 +123,10 @@ impl Owner {
     /// Takes a run out of memory, and out of the memory of its worker.
     pub(super) fn drop_run(&mut self, run_id: RunId) -> Option<Box<Run>> {
         let run = self.take_out(run_id)?;
-        if let Some(session) = run.task.session().or(run.affinity) {
+        // The worker that has its task need not be the one that has it cached.
+        let has = run.task.session();
+        let caches = run.affinity.filter(|caches| has != Some(*caches));
+        for session in has.into_iter().chain(caches) {
             self.context.evict(session, run_id);
         }
         Some(run)
