@@ -16,8 +16,12 @@ use crate::{
 };
 
 impl Context {
-    /// Sees to it that the run is looked at when its earliest deadline comes.
+    /// Sees to it that the run is looked at when its earliest deadline comes. Of one whose start is not durable none counts yet: runs that
+    /// follow each other by timeouts would be decided faster than the database writes them, and nobody heard of any.
     pub(super) fn schedule_wake(&mut self, run: &mut Run) {
+        if !run.was_committed() {
+            return;
+        }
         let Some(at) = run.execution.next_deadline() else {
             return;
         };
@@ -33,7 +37,7 @@ impl Context {
     /// Fires every deadline of a run that has come, the earliest first.
     pub(super) fn fire_due(&mut self, run: &mut Run) -> Step {
         self.redeliver(run)?;
-        loop {
+        while run.was_committed() {
             let now = self.now();
             #[cfg(test)]
             let now = crate::sim::planted::hasten(now);
@@ -53,6 +57,7 @@ impl Context {
             }
             self.carry_out(run, Ok(decision), Reply::None)?;
         }
+        Ok(())
     }
 }
 

@@ -612,6 +612,41 @@ async fn starts_that_wait_for_a_closed_run_are_all_answered_when_it_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn runs_that_follow_each_other_by_timeouts_are_not_decided_faster_than_they_are_written() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    let request = history::decide::StartWorkflow {
+        workflow_run_timeout: Millis(1),
+        retry_policy: Some(history::RetryPolicy {
+            initial_interval: Millis(1),
+            backoff_coefficient: 1.0,
+            maximum_attempts: 0,
+            ..Default::default()
+        }),
+        ..start("none", "hot")
+    };
+    engine.start_workflow(&namespace(), request).await.unwrap();
+    until(&url, "(SELECT count(*) >= 5 FROM execution)").await;
+    let other = connect(&url).await;
+    other
+        .batch_execute(
+            "CREATE TABLE kept (since timestamptz, until timestamptz);
+             BEGIN; LOCK TABLE execution IN SHARE MODE; INSERT INTO kept SELECT clock_timestamp();
+             SELECT pg_sleep(0.4); UPDATE kept SET until = clock_timestamp(); COMMIT",
+        )
+        .await
+        .unwrap();
+    let ended = engine.terminate(&address("hot"), terminate()).await;
+    assert!(ended.is_ok(), "{ended:?}");
+    let begun = "SELECT count(*) FROM execution, kept WHERE started_at BETWEEN since AND until";
+    let begun = number(&url, begun).await;
+    assert!(
+        begun < 10,
+        "{begun} runs began while nothing could be written"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_late_answer_to_a_workflow_task_that_failed_leaves_the_next_one_with_its_worker() {
     let url = database().await;
     let engine = owner(&url).await;
