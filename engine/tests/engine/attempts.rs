@@ -280,7 +280,8 @@ async fn retries_leave_nothing_in_the_history() {
     let task = hand.workflow().await;
     hand.turn(task.token, vec![complete("done")]);
     assert_eq!(end(&engine, "w").await.status, history::Status::Completed);
-    assert!(number(&url, rows).await <= rows_before + 2);
+    // Two, and two more where the machine is so busy that nothing waits for the commands of a workflow task.
+    assert!(number(&url, rows).await <= rows_before + 4);
     assert_eq!(number(&url, "SELECT count(*) FROM attempt").await, 0);
     check_audit(&url).await;
 }
