@@ -217,14 +217,22 @@ impl Context {
         key: Key,
         beginning: Beginning,
         request: &StartWorkflow,
-        mut decision: Decision,
+        decision: Decision,
     ) -> Step<Box<Run>> {
         let Beginning {
             run_id,
             incarnation,
             previous,
         } = beginning;
-        let first = decision.records.remove(0);
+        let Decision {
+            records,
+            effects,
+            refusal,
+        } = decision;
+        let mut records = records.into_iter();
+        let Some(first) = records.next() else {
+            return Err(FoldAgain("a start has no records"));
+        };
         let run = Run::begin(key, run_id, incarnation, first, Instant::now());
         let mut run = Box::new(run.map_err(|corrupt| cant_begin(&corrupt))?);
         run.writing.start_row = Some(StartRow {
@@ -243,7 +251,12 @@ impl Context {
             previous_run_id: previous,
             started_at: self.now(),
         });
-        self.record(&mut run, decision)?;
+        let rest = Decision {
+            records: records.collect(),
+            effects,
+            refusal,
+        };
+        self.record(&mut run, rest)?;
         Ok(run)
     }
 

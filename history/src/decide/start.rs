@@ -67,6 +67,7 @@ fn begin(
     });
     let execution = Execution::started_by(namespace.clone(), run_id, Arc::clone(&started));
     let mut draft = Draft::new(&execution, now);
+    draft.push(started);
     if !heard.is_empty() {
         draft.note(Note::RequestsHeard { runs: heard });
     }
@@ -78,7 +79,6 @@ fn begin(
     if request.start_delay.is_zero() {
         first_task(execution, &mut decision, now);
     }
-    decision.records.insert(0, Record::Event(started));
     Ok(decision)
 }
 
@@ -87,6 +87,8 @@ fn first_task(mut execution: Execution, decision: &mut Decision, now: Timestamp)
     let applied = decision
         .records
         .iter()
+        // The first is what the execution is of.
+        .skip(1)
         .try_for_each(|record: &Record| execution.apply(record));
     debug_assert_eq!(applied, Ok(()), "what comes with a start follows it");
     let mut draft = Draft::new(&execution, now);
