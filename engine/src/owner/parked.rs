@@ -6,8 +6,8 @@ use futures::FutureExt as _;
 use history::Timestamp;
 
 use crate::{
-    limits::{PARKED_HORIZON, PARKED_PAGE, READ_AGAIN_AFTER},
-    owner::{Owner, context::Context, message::Message},
+    limits::{PARKED_HORIZON, PARKED_PAGE},
+    owner::{Owner, context::Context, message::Message, reading::until_read},
     store::load::{Due, Window},
 };
 
@@ -59,18 +59,8 @@ impl Context {
         let store = Arc::clone(&self.setup.store);
         self.elsewhere.push(
             async move {
-                let page = loop {
-                    match store.parked_due(&window).await {
-                        Ok(page) => break page,
-                        Err(error) => {
-                            tracing::error!(
-                                error = &error as &dyn std::error::Error,
-                                "the deadlines of parked runs can't be read; trying again"
-                            );
-                            tokio::time::sleep(READ_AGAIN_AFTER).await;
-                        }
-                    }
-                };
+                let due = || store.parked_due(&window);
+                let page = until_read("the deadlines of parked runs", due).await;
                 Message::Parked { window, page }
             }
             .boxed(),

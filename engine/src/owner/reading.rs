@@ -237,3 +237,22 @@ impl Context {
         }
     }
 }
+
+/// Reads something that has to be read, however often it takes.
+pub(super) async fn until_read<T, F>(what: &'static str, read: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, store::Error>>,
+{
+    loop {
+        match read().await {
+            Ok(read) => return read,
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "{what} can't be read; trying again"
+                );
+                tokio::time::sleep(READ_AGAIN_AFTER).await;
+            }
+        }
+    }
+}

@@ -8,11 +8,12 @@ use tokio::time::Instant;
 
 use crate::{
     Error,
-    limits::{HAND_OVER_GRACE, HAND_OVER_SHARDS, READ_AGAIN_AFTER},
+    limits::{HAND_OVER_GRACE, HAND_OVER_SHARDS},
     owner::{
         Owner,
         context::Context,
         message::Message,
+        reading::until_read,
         state::{
             run::Run,
             shards::{Folding, Leaving, Place, index},
@@ -244,18 +245,8 @@ impl Context {
         let store = Arc::clone(&self.setup.store);
         self.elsewhere.push(
             async move {
-                let runs = loop {
-                    match store.hot(&shards, open_since).await {
-                        Ok(runs) => break runs,
-                        Err(error) => {
-                            tracing::error!(
-                                error = &error as &dyn std::error::Error,
-                                "the open runs of shards can't be found; trying again"
-                            );
-                            tokio::time::sleep(READ_AGAIN_AFTER).await;
-                        }
-                    }
-                };
+                let hot = || store.hot(&shards, open_since);
+                let runs = until_read("the open runs of shards", hot).await;
                 Message::Hot { shards, runs }
             }
             .boxed(),
