@@ -231,7 +231,10 @@ impl Context {
             AttemptState::Started { at, .. } if activity.attempt == hand_out.attempt => {
                 Some((activity, at))
             }
-            _ => None,
+            AttemptState::Started { .. }
+            | AttemptState::Scheduled { .. }
+            | AttemptState::Backoff { .. }
+            | AttemptState::Ended => None,
         });
         let Some((activity, started_at)) = started else {
             return self.free_attempt(session, hand_out);
@@ -257,7 +260,7 @@ impl Context {
             .queues
             .send(session, ToWorker::ActivityTask(Box::new(task)))
         {
-            self.is_gone(session);
+            self.note_gone(session);
         }
     }
 

@@ -53,7 +53,15 @@ impl Run {
                 } if *id == initiated_event_id => {
                     Some((namespace.clone(), start.workflow_id.clone()))
                 }
-                _ => None,
+                Effect::StartChild { .. }
+                | Effect::DispatchWorkflowTask { .. }
+                | Effect::DispatchActivityTask { .. }
+                | Effect::CancelActivity { .. }
+                | Effect::SignalExternal { .. }
+                | Effect::CancelExternal { .. }
+                | Effect::CloseChild { .. }
+                | Effect::NotifyParent { .. }
+                | Effect::StartNewRun { .. } => None,
             })
     }
 }
@@ -106,6 +114,13 @@ fn to_child(effect: &Effect) -> Option<(&Namespace, &WorkflowId, EventId)> {
             &target.workflow_id,
             *initiated_event_id,
         )),
-        _ => None,
+        // The close policy waits for nothing: it is sent again when a child has started late.
+        Effect::CloseChild { .. }
+        | Effect::StartChild { .. }
+        | Effect::NotifyParent { .. }
+        | Effect::StartNewRun { .. }
+        | Effect::DispatchWorkflowTask { .. }
+        | Effect::DispatchActivityTask { .. }
+        | Effect::CancelActivity { .. } => None,
     }
 }

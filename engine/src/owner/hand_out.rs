@@ -137,7 +137,7 @@ impl Context {
             session.take_workflow(run_id);
         }
         if !self.queues.send(session, ToWorker::WorkflowTask(message)) {
-            self.is_gone(session);
+            self.note_gone(session);
         }
     }
 }

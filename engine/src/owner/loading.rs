@@ -105,7 +105,7 @@ impl Owner {
         match loaded {
             Ok(Some(loaded)) => {
                 let run_id = loaded.execution.run_id();
-                self.wanted = Some(run_id);
+                self.just_read = Some(run_id);
                 if !self.runs.contains_key(&run_id) {
                     self.take_in(key.clone(), *loaded);
                 }
@@ -117,7 +117,7 @@ impl Owner {
                 for request in waiting {
                     self.request(request);
                 }
-                self.wanted = None;
+                self.just_read = None;
                 self.forget_if_over(run_id);
             }
             Ok(None) => {

@@ -22,7 +22,17 @@ pub(super) fn timed_out(execution: &Execution, record: &Record) {
                 failure,
                 ..
             } => activity(execution, *scheduled_event_id, failure),
-            _ => {}
+            Note::WorkflowTaskAttemptFailed { .. }
+            | Note::WorkflowTaskAttemptScheduled { .. }
+            | Note::WorkflowTaskAttemptStarted { .. }
+            | Note::WorkflowTaskAttempts { .. }
+            | Note::ActivityAttemptScheduled { .. }
+            | Note::ActivityAttemptStarted { .. }
+            | Note::ActivityAttempts { .. }
+            | Note::ActivityHeartbeat { .. }
+            | Note::Buffered { .. }
+            | Note::RequestsHeard { .. }
+            | Note::StartAttached { .. } => {}
         },
     }
 }

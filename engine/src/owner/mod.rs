@@ -64,7 +64,7 @@ pub(crate) struct Owner {
     /// What waits for a run that is being read.
     loading: HashMap<(Key, Option<RunId>), Loading>,
     /// The run that was read last, while what has waited for it is handled: until then it stays.
-    wanted: Option<RunId>,
+    just_read: Option<RunId>,
     /// Runs that had something under way when it was last looked at all of them.
     busy: Vec<RunId>,
     context: Context,
@@ -89,7 +89,7 @@ pub(crate) async fn run(setup: Setup, channels: Channels, shards: &[i16], shards
         runs: HashMap::default(),
         current: HashMap::default(),
         loading: HashMap::default(),
-        wanted: None,
+        just_read: None,
         busy: Vec::new(),
         context: Context::new(setup, commits),
     };

@@ -27,6 +27,11 @@ impl Context {
         }
         without
     }
+
+    /// Takes note that there may be open runs without a row in `open_run` from this moment on.
+    pub(super) fn lower_open_since(&mut self, since: Timestamp) {
+        self.setup.open_since.fetch_min(since.0, Ordering::Relaxed);
+    }
 }
 
 impl Owner {
@@ -97,13 +102,6 @@ impl Owner {
             return;
         }
         self.leave_memory(run_id);
-    }
-}
-
-impl Context {
-    /// Takes note that there may be open runs without a row in `open_run` from this moment on.
-    pub(super) fn lower_open_since(&mut self, since: Timestamp) {
-        self.setup.open_since.fetch_min(since.0, Ordering::Relaxed);
     }
 }
 

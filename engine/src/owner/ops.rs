@@ -29,7 +29,7 @@ impl Owner {
             None => self.current.get(&key).copied(),
         };
         let waits_for = (key, run_id);
-        // Nothing but what is on its way knows the run of a start that is not durable: who names one means another.
+        // A start that is not durable may turn out not to be. Who names its run knows it from this process: a worker, or a workflow.
         if let (Some(known), None) = (known, run_id)
             && let Some(origin) = self.origin(known)
         {
@@ -234,7 +234,8 @@ impl Context {
     /// Answers everybody who waits for something that is true by now.
     pub(super) fn answer_waiters(&mut self, run: &mut Run) {
         // Whoever hung up does not want to know.
-        if let Some(closed) = run.closed() {
+        let closed = run.closed();
+        if let Some(closed) = &closed {
             for waiter in run.waiters.closed.drain(..) {
                 let _ = waiter.send(Ok(closed.clone()));
             }
@@ -242,7 +243,7 @@ impl Context {
         let reached = Reached {
             run_id: run.run_id(),
             last: run.durable_event_id(),
-            closed: run.closed().is_some(),
+            closed: closed.is_some(),
         };
         let mut still = Vec::new();
         for (after, waiter) in run.waiters.events.drain(..) {

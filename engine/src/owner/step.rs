@@ -29,7 +29,7 @@ impl Owner {
     /// Lets a closed run go when nobody needs it any more.
     pub(super) fn forget_if_over(&mut self, run_id: RunId) {
         let is_over = self.runs.get(&run_id).is_some_and(|run| run.is_over());
-        if is_over && self.wanted != Some(run_id) {
+        if is_over && self.just_read != Some(run_id) {
             // The worker drops its own copy when it has sent the closing command.
             self.take_out(run_id);
         }

@@ -59,6 +59,34 @@ impl Context {
         }
         Ok(())
     }
+
+    /// Returns when there is next something to do without being told.
+    pub(super) fn next_wake(&self) -> Instant {
+        let timer = self.timers.peek().map(|wake| wake.at);
+        let parked = if self.reading.holds_due_back() {
+            None
+        } else {
+            self.parked.next_at()
+        };
+        // A timer of the runtime has steps of a millisecond; it never ends early.
+        let timer = timer
+            .into_iter()
+            .chain(parked)
+            .min()
+            .map(|at| Instant::now() + at.since(self.now()));
+        let linger = self.lingering.peek().map(|Reverse((until, _))| *until);
+        [
+            timer,
+            linger,
+            self.beats_until,
+            self.noting.next_look(),
+            self.shards.next_look(),
+            Some(self.matching.next_sweep()),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(self.memory.next_round(), Instant::min)
+    }
 }
 
 impl Owner {
@@ -88,35 +116,5 @@ impl Owner {
         self.make_room();
         self.read_next();
         self.context.read_ahead();
-    }
-}
-
-impl Context {
-    /// Returns when there is next something to do without being told.
-    pub(super) fn next_wake(&self) -> Instant {
-        let timer = self.timers.peek().map(|wake| wake.at);
-        let parked = if self.reading.holds_due_back() {
-            None
-        } else {
-            self.parked.next_at()
-        };
-        // A timer of the runtime has steps of a millisecond; it never ends early.
-        let timer = timer
-            .into_iter()
-            .chain(parked)
-            .min()
-            .map(|at| Instant::now() + at.since(self.now()));
-        let linger = self.lingering.peek().map(|Reverse((until, _))| *until);
-        [
-            timer,
-            linger,
-            self.beats_until,
-            self.noting.next_look(),
-            self.shards.next_look(),
-            Some(self.matching.next_sweep()),
-        ]
-        .into_iter()
-        .flatten()
-        .fold(self.memory.next_round(), Instant::min)
     }
 }

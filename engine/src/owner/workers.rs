@@ -159,7 +159,7 @@ impl Context {
     }
 
     /// A worker does not hear any more. It gets nothing else, until what it had is lost when the step has ended.
-    pub(super) fn is_gone(&mut self, session: SessionId) {
+    pub(super) fn note_gone(&mut self, session: SessionId) {
         if let Some(connected) = self.queues.session(session) {
             connected.draining = true;
         }
