@@ -73,14 +73,43 @@ CREATE TABLE slot (
 );
 COMMENT ON TABLE slot IS 'The fence: what a commit must find unchanged.';
 
--- The numbers of committed batches: a lost answer to COMMIT is judged by looking here. Old ones are deleted.
-CREATE TABLE batch_log (
-    member uuid NOT NULL,
-    slot   smallint NOT NULL,
-    batch  bigint NOT NULL,
-    PRIMARY KEY (member, slot, batch)
+-- What was committed, batch by batch: the one source of all that follows history (lists, counters, live pages, checkpoints). A lost answer to
+-- COMMIT is judged by looking here, too. A reader remembers how far it is in each slot: the batches of a slot are committed one after the
+-- other, so nothing can appear behind what it has read, whatever transaction is still under way elsewhere.
+CREATE SEQUENCE feed_position;
+COMMENT ON SEQUENCE feed_position IS 'Numbers the batches of all slots: what a run wrote later has a greater number. Has gaps.';
+CREATE TABLE feed (
+    epoch    bigint NOT NULL,      -- of the member that committed it
+    slot     smallint NOT NULL,    -- which committer connection
+    batch    bigint NOT NULL,      -- counts in its slot, with gaps where one failed
+    position bigint NOT NULL DEFAULT nextval('feed_position'),
+    at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- A place for each row of "history" that it wrote; NULL where it wrote none.
+    shards   smallint[],
+    run_ids  uuid[],
+    seqs     integer[],
+    changed  boolean[],            -- whether the run's row in "execution" was written with it: it began or closed
+    hashes   bytea[],              -- the row's hash: the head of the run's chain, until its next row
+    PRIMARY KEY (epoch, slot, batch)
+) WITH (
+    toast_tuple_target = 8160,                -- a batch of a hundred rows stays in the page
+    autovacuum_vacuum_insert_threshold = -1   -- rows are deleted before anybody gains from a vacuum of what was inserted
 );
-COMMENT ON TABLE batch_log IS 'The numbers of the latest committed batches of each slot.';
+ALTER TABLE feed
+    ALTER run_ids SET STORAGE EXTERNAL, ALTER hashes SET STORAGE EXTERNAL, -- what is random does not compress
+    -- Nobody looks for what is in the arrays, and to count that takes seconds.
+    ALTER shards SET STATISTICS 0, ALTER run_ids SET STATISTICS 0, ALTER seqs SET STATISTICS 0, ALTER changed SET STATISTICS 0,
+    ALTER hashes SET STATISTICS 0;
+COMMENT ON TABLE feed IS 'One row per committed batch, with the rows of history that it wrote. Old ones are deleted.';
+
+-- How far the feed was deleted: who has not read so far has missed something, and hears so.
+CREATE TABLE feed_expired (
+    epoch bigint NOT NULL,
+    slot  smallint NOT NULL,
+    batch bigint NOT NULL,  -- the last batch of the slot that was deleted
+    PRIMARY KEY (epoch, slot)
+);
+COMMENT ON TABLE feed_expired IS 'The last deleted row of "feed", by slot.';
 
 -- A run as a whole. Written at start and at close, never per step.
 CREATE TABLE execution (
@@ -177,7 +206,7 @@ CREATE FUNCTION commit_batch(
     start_request_ids text[], started_ats bigint[], start_claims uuid[],
     -- "history"
     row_shards smallint[], row_run_ids uuid[], row_seqs integer[], row_first_event_ids bigint[], row_version smallint,
-    row_records text[], row_hashes bytea[], row_claims uuid[],
+    row_records text[], row_hashes bytea[], row_changed boolean[], row_claims uuid[],
     -- "execution", of those that close
     close_shards smallint[], close_run_ids uuid[], close_statuses smallint[], closed_ats bigint[], close_lengths bigint[],
     -- "outbox"
@@ -194,7 +223,7 @@ CREATE FUNCTION commit_batch(
 RETURNS uuid[] LANGUAGE plpgsql AS $$
 DECLARE
     kept uuid[];
-    all_kept boolean; -- as nearly always: what the starts need is not looked up again then
+    all_kept boolean := true; -- as nearly always: what the starts need is not looked up again then
 BEGIN
     -- The fence: whoever deletes the row waits for this batch, and stops every later one.
     PERFORM FROM slot s
@@ -203,7 +232,6 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'member % has no slot % at epoch %', member_id, slot_n, member_epoch USING ERRCODE = 'CR001';
     END IF;
-    INSERT INTO batch_log (member, slot, batch) VALUES (member_id, slot_n, batch_n);
 
     IF claim_shards IS NOT NULL THEN
         -- A second run of the same id is stopped here: the row must be absent, or mean the run that the owner knows.
@@ -216,7 +244,7 @@ BEGIN
             RETURNING c.run_id
         )
         SELECT array_agg(run_id) INTO kept FROM claimed;
-        all_kept := cardinality(kept) = cardinality(claim_run_ids);
+        all_kept := coalesce(cardinality(kept), 0) = cardinality(claim_run_ids);
         -- What belongs to a start that lost its id is filtered out here, and below by the absence of this row. Not by EXISTS:
         -- planned while the table is small, that becomes a hash of the whole table, and stays one.
         INSERT INTO execution (shard, run_id, namespace, workflow_id, workflow_type, task_queue, first_run_id,
@@ -240,6 +268,18 @@ BEGIN
         FROM unnest(row_shards, row_run_ids, row_seqs, row_first_event_ids, row_records, row_hashes, row_claims)
              AS u (shard, run_id, seq, first_event_id, records, hash, claim)
         WHERE all_kept OR u.claim IS NULL OR (SELECT true FROM execution e WHERE e.shard = u.shard AND e.run_id = u.claim);
+    END IF;
+
+    IF all_kept THEN
+        INSERT INTO feed (epoch, slot, batch, shards, run_ids, seqs, changed, hashes)
+        VALUES (member_epoch, slot_n, batch_n, row_shards, row_run_ids, row_seqs, row_changed, row_hashes);
+    ELSE
+        INSERT INTO feed (epoch, slot, batch, shards, run_ids, seqs, changed, hashes)
+        SELECT member_epoch, slot_n, batch_n, array_agg(u.shard ORDER BY u.n), array_agg(u.run_id ORDER BY u.n), array_agg(u.seq ORDER BY u.n),
+               array_agg(u.changed ORDER BY u.n), array_agg(u.hash ORDER BY u.n)
+        FROM unnest(row_shards, row_run_ids, row_seqs, row_changed, row_hashes, row_claims)
+             WITH ORDINALITY AS u (shard, run_id, seq, changed, hash, claim, n)
+        WHERE u.claim IS NULL OR (SELECT true FROM execution e WHERE e.shard = u.shard AND e.run_id = u.claim);
     END IF;
 
     IF close_shards IS NOT NULL THEN
@@ -297,12 +337,12 @@ $$;
 COMMENT ON FUNCTION commit_batch IS 'Writes a batch if its process is a member still; raises CR001 otherwise.';
 
 -- The last batch of each slot of a member, from slot 0 on.
-CREATE FUNCTION last_batches(member_id uuid) RETURNS bigint[] LANGUAGE sql STABLE AS $$
-    SELECT array_agg(coalesce((SELECT b.batch FROM batch_log b WHERE b.member = member_id AND b.slot = n
-                               ORDER BY b.batch DESC LIMIT 1), 0) ORDER BY n)
+CREATE FUNCTION last_batches(member_epoch bigint) RETURNS bigint[] LANGUAGE sql STABLE AS $$
+    SELECT array_agg(coalesce((SELECT f.batch FROM feed f WHERE f.epoch = member_epoch AND f.slot = n
+                               ORDER BY f.batch DESC LIMIT 1), 0) ORDER BY n)
     FROM generate_series(0, slots_of_member() - 1) n
 $$;
-COMMENT ON FUNCTION last_batches IS 'The number of the last batch of each slot of a member.';
+COMMENT ON FUNCTION last_batches IS 'The number of the last batch of each slot of a member, by its epoch.';
 
 -- What a process compares with what it was told: is this its database, and does it hold all of that? "batches" is NULL where nothing
 -- is known of the process.
@@ -311,8 +351,8 @@ LANGUAGE sql STABLE AS $$
     SELECT (SELECT system_identifier FROM pg_control_system()),
            ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint,
            c.epoch,
-           CASE WHEN EXISTS (SELECT FROM member m WHERE m.id = member_id) THEN last_batches(member_id)
-                ELSE (SELECT f.batches FROM former_member f WHERE f.id = member_id) END
+           coalesce((SELECT last_batches(m.epoch) FROM member m WHERE m.id = member_id),
+                    (SELECT f.batches FROM former_member f WHERE f.id = member_id))
     FROM cluster c
 $$;
 COMMENT ON FUNCTION held_of IS 'Which database this is, and what it holds of a process that is or was a member.';
@@ -350,7 +390,7 @@ BEGIN
     member := FOUND;
     -- Each statement sees what was committed before it, and so what the lock has waited for.
     SELECT * INTO system, timeline, latest_epoch, batches FROM held_of(member_id);
-    committed := EXISTS (SELECT FROM batch_log b WHERE b.member = member_id AND b.slot = slot_n AND b.batch = batch_n);
+    committed := EXISTS (SELECT FROM feed f WHERE f.epoch = member_epoch AND f.slot = slot_n AND f.batch = batch_n);
     IF committed THEN
         conflicts := ARRAY(
             SELECT u.run_id FROM unnest(start_shards, start_run_ids) AS u (shard, run_id)
@@ -360,3 +400,49 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION batch_fate IS 'Ends the session that had a batch, and says what became of it.';
+
+-- Deletes what is older than "kept" of each slot, at most so many rows a slot, and notes how far. One process does so at a time. It begins where
+-- the last one ended: a snapshot that somebody holds for hours keeps in table and index what was deleted, and nobody looks at that again.
+CREATE FUNCTION expire_feed(kept interval, most integer) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    this record;
+    until bigint;
+    deleted bigint;
+    deleted_in_all bigint := 0;
+BEGIN
+    -- Locks with one key are members'; (1, 0) is of who makes partitions.
+    IF NOT pg_try_advisory_xact_lock(1, 1) THEN
+        RETURN 0;
+    END IF;
+    FOR this IN
+        SELECT m.epoch, s.n AS slot, coalesce(x.batch, 0) AS expired, m.last
+        FROM (
+            -- A member's last batch stays: it says what a process may compare with what it was told.
+            SELECT i.epoch, NULL::bigint[] AS last FROM member i
+            UNION ALL
+            SELECT f.epoch, f.batches FROM former_member f
+        ) AS m
+        CROSS JOIN generate_series(0, slots_of_member() - 1) AS s (n)
+        LEFT JOIN feed_expired x ON x.epoch = m.epoch AND x.slot = s.n
+        WHERE m.last IS NULL OR m.last[s.n + 1] > coalesce(x.batch, 0)
+    LOOP
+        SELECT max(f.batch) INTO until
+        FROM (
+            SELECT o.batch, o.at, lead(o.batch) OVER (ORDER BY o.batch) AS next
+            FROM feed o
+            WHERE o.epoch = this.epoch AND o.slot = this.slot AND o.batch > this.expired
+            ORDER BY o.batch
+            LIMIT most
+        ) AS f
+        WHERE f.at < clock_timestamp() - kept AND (this.last IS NOT NULL OR f.next IS NOT NULL);
+        CONTINUE WHEN until IS NULL;
+        DELETE FROM feed f WHERE f.epoch = this.epoch AND f.slot = this.slot AND f.batch > this.expired AND f.batch <= until;
+        GET DIAGNOSTICS deleted = ROW_COUNT;
+        deleted_in_all := deleted_in_all + deleted;
+        INSERT INTO feed_expired AS x (epoch, slot, batch) VALUES (this.epoch, this.slot, until)
+        ON CONFLICT (epoch, slot) DO UPDATE SET batch = EXCLUDED.batch;
+    END LOOP;
+    RETURN deleted_in_all;
+END
+$$;
+COMMENT ON FUNCTION expire_feed IS 'Deletes old rows of "feed", at most so many a slot; returns how many.';

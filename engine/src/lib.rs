@@ -16,6 +16,7 @@ pub mod store;
 
 mod committer;
 mod engine;
+mod feed;
 mod members;
 mod membership;
 mod owner;
@@ -31,8 +32,12 @@ mod sim;
 pub use cause::innermost;
 pub use engine::{Config, Engine};
 pub use error::Error;
+pub use feed::{Committed, FeedReader, Missed, Written};
 pub use membership::Role;
-pub use store::list::{ListFilter, Summary};
+pub use store::{
+    feed::{Change, Cursor, NoCursor},
+    list::{ListFilter, Summary},
+};
 pub use words::{
     Address, Closed, Description, HistoryPage, PendingActivity, PendingChild, PendingTimer,
     PendingWorkflowTask, Started, Starved, Unreadable, UntakenActivity, UntakenTask, Waited,

@@ -127,8 +127,17 @@ pub const ITEM_RESENDS_MAX: u32 = 8;
 pub const SUSPECTS_MAX: usize = 1024;
 /// How long the owner waits before it reads again what could not be read, or folds again a run whose data was refused.
 pub const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// How many of the latest numbers are kept in `batch_log`, per slot.
-pub const BATCH_LOG_KEPT: i64 = 10_000;
+/// How long a batch stays in the feed: whoever reads it may be away for so long, and goes on where it was.
+pub const FEED_KEPT: Duration = Duration::from_mins(10);
+/// How late a reader of the feed is told of what another process has committed, at most.
+pub const FEED_LATE_MAX: Duration = Duration::from_secs(1);
+/// The most batches that a reader of the feed reads at once.
+pub const FEED_PAGE: i64 = 100;
+/// The most batches of its own that a process keeps in memory for readers of the feed, and their stored bytes; who lags reads them.
+pub const FEED_TAIL_BATCHES_MAX: usize = 4096;
+pub const FEED_TAIL_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The most batches of a slot that are deleted from the feed at once.
+pub const FEED_EXPIRED_AT_ONCE: i32 = 20_000;
 /// How long workers get to finish at shutdown.
 pub const DRAIN: Duration = Duration::from_secs(10);
 /// How many of those that were members are remembered, so that each can see whether the database holds what it was told.

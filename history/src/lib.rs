@@ -31,6 +31,7 @@ pub mod export;
 pub mod limits;
 pub mod patch;
 pub mod replay;
+pub mod search_attribute;
 
 pub mod decide;
 pub mod execution;
@@ -46,4 +47,5 @@ pub use ids::*;
 pub use payload::{Payload, Payloads};
 pub use record::{Note, Record};
 pub use retry::RetryPolicy;
+pub use search_attribute::SearchAttributeType;
 pub use time::{Millis, Timestamp};

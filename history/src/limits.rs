@@ -51,6 +51,12 @@ pub const MESSAGES_KEPT_AFTER_START: usize = 256;
 pub const STARTS_KEPT: usize = 64;
 /// The most starts that attach to an open run and are remembered: the first ones, for each is a row of its history.
 pub const ATTACHED_MAX: usize = 256;
+/// The most search attributes of a run. Temporal has the same.
+pub const SEARCH_ATTRIBUTES_MAX: usize = 100;
+/// The most bytes of the value of one. Temporal has the same.
+pub const SEARCH_ATTRIBUTE_BYTES_MAX: usize = 2 * 1024;
+/// The most bytes of all of them, with their names. Temporal has the same.
+pub const SEARCH_ATTRIBUTES_BYTES_MAX: usize = 40 * 1024;
 /// The most bytes of the events that wait for the workflow task under way. Temporal: `history.maximumBufferedEventsSizeInBytes`.
 pub const BUFFERED_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// The longest timer and timeout: 100 years, so that no sum of times overflows.

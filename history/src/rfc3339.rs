@@ -50,19 +50,55 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// Reads what [`Utc`] writes; seconds may have any number of digits behind them.
+/// Reads a moment: of any offset, with any number of digits behind its seconds, of which six count.
 pub fn read(text: &str) -> Option<Timestamp> {
-    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
-    let [year, month, day] = numbers(date, '-')?;
-    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
-    let [hours, minutes, seconds] = numbers(time, ':')?;
-    let micros: i64 = format!("{fraction:0<6}").get(..6)?.parse().ok()?;
-    let seconds = (days(year, month, day) * 24 + hours) * 3600 + minutes * 60 + seconds;
-    Some(Timestamp(seconds * 1_000_000 + micros))
+    let (date, rest) = text.split_at_checked(10)?;
+    let (time, rest) = rest
+        .strip_prefix(['T', 't', ' '])?
+        .split_at_checked("00:00:00".len())?;
+    let ([year, month, day], [hours, minutes, seconds]) = (
+        numbers(date, '-', [4, 2, 2])?,
+        numbers(time, ':', [2, 2, 2])?,
+    );
+    let days = days(year, month, day);
+    // The calendar has that day, and the day that hour.
+    let exists = civil(days) == (year, month, day) && hours < 24 && minutes < 60 && seconds < 60;
+    let (micros, offset) = rest.strip_prefix('.').map_or(Some((0, rest)), fraction)?;
+    let seconds = (days * 24 + hours) * 3600 + minutes * 60 + seconds - offset_seconds(offset)?;
+    exists.then_some(Timestamp(seconds * 1_000_000 + micros))
 }
 
-fn numbers(text: &str, between: char) -> Option<[i64; 3]> {
-    let parts: Option<Vec<i64>> = text.split(between).map(|part| part.parse().ok()).collect();
+/// Reads the digits of a fraction as microseconds; returns what follows them.
+fn fraction(text: &str) -> Option<(i64, &str)> {
+    let end = text
+        .find(|other: char| !other.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (digits, rest) = text.split_at_checked(end)?;
+    let micros = format!("{digits:0<6}").get(..6)?.parse().ok()?;
+    (end > 0).then_some((micros, rest))
+}
+
+/// Reads `Z`, `+01:00`.
+fn offset_seconds(text: &str) -> Option<i64> {
+    if matches!(text, "Z" | "z") {
+        return Some(0);
+    }
+    let sign = match text.chars().next()? {
+        '+' => 1,
+        '-' => -1,
+        _ => return None,
+    };
+    let [hours, minutes] = numbers(text.get(1..)?, ':', [2, 2])?;
+    (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+}
+
+/// Reads numbers of so many digits each.
+fn numbers<const N: usize>(text: &str, between: char, digits: [usize; N]) -> Option<[i64; N]> {
+    let parts = text.split(between).enumerate().map(|(n, part)| {
+        let is_number = part.bytes().all(|byte| byte.is_ascii_digit());
+        (is_number && digits.get(n) == Some(&part.len())).then(|| part.parse().ok())?
+    });
+    let parts: Option<Vec<i64>> = parts.collect();
     parts?.try_into().ok()
 }
 
@@ -97,12 +133,34 @@ mod tests {
     }
 
     #[test]
+    fn moments_of_other_offsets_are_read() {
+        let moment = Some(Timestamp(1_770_091_506_250_000));
+        for text in [
+            "2026-02-03T04:05:06.25Z",
+            "2026-02-03t05:05:06.2500009+01:00",
+            "2026-02-02 20:35:06.250-07:30",
+        ] {
+            assert_eq!(read(text), moment, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_moment_is_not_read() {
         assert_eq!(read("1970-01-01T00:00:01Z"), Some(Timestamp(1_000_000)));
         assert_eq!(read("1970-01-01T00:00:00.5Z"), Some(Timestamp(500_000)));
         for text in [
             "",
             "Z",
+            "1970-02-29T00:00:00Z",
+            "1970-13-01T00:00:00Z",
+            "1970-01-01T24:00:00Z",
+            "1970-01-01T00:00:60Z",
+            "1970-1-1T00:00:00Z",
+            "+970-01-01T00:00:00Z",
+            "1970-01-01T00:00:00.Z",
+            "1970-01-01T00:00:00+1:00",
+            "1970-01-01T00:00:00+01",
+            "1970-01-01T00:00:00+24:00",
             "1970-01-01",
             "1970-01-01T00:00Z",
             "1970-01-01T00:00:00",

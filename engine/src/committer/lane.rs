@@ -13,6 +13,7 @@ use crate::{
         doubts::Doubts,
         gathered::Batch,
     },
+    feed::Tail,
     limits::{BATCH_ATTEMPTS_MAX, BATCH_RESENDS_MAX, ITEM_RESENDS_MAX, LOCK_LOOK, LOCK_LOOKS_MAX},
     progress::Progress,
     store::RunRef,
@@ -20,6 +21,7 @@ use crate::{
         self, Connection, Store, Term,
         commit::{Item, NotCommitted},
         fate::Fate,
+        feed::Slot,
     },
 };
 
@@ -31,6 +33,8 @@ pub(crate) struct Setup {
     /// How long to wait for an answer, and how long to try to reach a database that went away, before the ownership counts as lost.
     pub(crate) patience: Duration,
     pub(crate) progress: Arc<Progress>,
+    /// Where those hear of what is committed who follow it in this process.
+    pub(crate) tail: Arc<Tail>,
 }
 
 /// Why nothing more can be committed.
@@ -59,6 +63,8 @@ pub(crate) struct Lane {
     connection: Box<dyn Connection>,
     setup: Setup,
     next: i64,
+    /// The last batch that was committed.
+    last: i64,
     /// It waits for locks for a short look only.
     looks: bool,
 }
@@ -70,6 +76,7 @@ impl Lane {
             connection,
             setup,
             next: 1,
+            last: 0,
             looks: false,
         }
     }
@@ -206,7 +213,10 @@ impl Lane {
             self.next += 1;
             let answer = self.connection.commit(batch, items, delivered);
             let error = match tokio::time::timeout(self.setup.patience, answer).await {
-                Ok(Ok(conflicts)) => return Ok(Ok(conflicts.0)),
+                Ok(Ok(conflicts)) => {
+                    self.publish(batch, items, &conflicts.0);
+                    return Ok(Ok(conflicts.0));
+                }
                 Ok(Err(error)) => error,
                 Err(_elapsed) => NotCommitted::Unknown(store::Error::Silent),
             };
@@ -262,6 +272,7 @@ impl Lane {
                         "the answer to a batch was lost; looking for its fate"
                     );
                     if let Some(conflicts) = self.find_out(batch, items).await? {
+                        self.publish(batch, items, &conflicts);
                         return Ok(Ok(conflicts));
                     }
                     error
@@ -278,6 +289,18 @@ impl Lane {
             }
             return Ok(Err(Refusal::Failing(doubtful.with_causes())));
         }
+    }
+
+    /// Tells those who follow what is committed.
+    fn publish(&mut self, batch: i64, items: &[Item], lost: &HashSet<RunId>) {
+        let previous = std::mem::replace(&mut self.last, batch);
+        let slot = Slot {
+            epoch: self.setup.term.epoch,
+            n: self.slot,
+        };
+        self.setup
+            .tail
+            .publish(slot, (batch, previous), items, lost);
     }
 
     /// Is it an item, or the database? That one has to commit when it is not asked for anything.

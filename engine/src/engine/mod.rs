@@ -1,6 +1,7 @@
 //! The engine of one process, as those who use it see it: one short method per verb.
 
 mod config;
+mod feed;
 mod membership;
 mod untaken;
 mod workers;
@@ -14,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     Error,
     admission::Admission,
+    feed::Tail,
     membership::Membership,
     owner::message::Message,
     peers::PeerClient,
@@ -37,6 +39,7 @@ struct Inner {
     namespaces: store::namespaces::Namespaces,
     peers: PeerClient,
     role: watch::Receiver<Membership>,
+    tail: Arc<Tail>,
     /// How many requests wait for an answer.
     admission: Arc<Admission>,
     /// How many of other members do: they have to be heard when clients flood.
@@ -69,6 +72,8 @@ impl Engine {
         };
         let (running, ended) = watch::channel(());
         let (known, clients) = (namespaces.clone(), peers.clone());
+        let tail = Arc::<Tail>::default();
+        let committed = Arc::clone(&tail);
         on_own_thread(async move {
             // What the owner reads with belongs to its thread, as its connections do.
             let store = Arc::new(Postgres::new(address, known.clone(), config.lease));
@@ -78,6 +83,7 @@ impl Engine {
                 namespaces: known,
                 peers: clients,
                 world: World::REAL,
+                tail: committed,
                 membership,
             };
             tenure.run(stopping).await;
@@ -91,6 +97,7 @@ impl Engine {
                 namespaces,
                 peers,
                 role,
+                tail,
                 admission: Arc::default(),
                 peer_requests: Arc::default(),
                 stop,

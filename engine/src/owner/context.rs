@@ -18,6 +18,7 @@ use crate::{
     Error,
     clock::Clock,
     committer::Command,
+    feed::Tail,
     owner::{
         message::Message,
         state::{
@@ -60,6 +61,8 @@ pub(crate) struct Setup {
     /// There is no memory for more. Said by the owner, heard by whoever would bring more.
     pub(crate) full: Arc<AtomicBool>,
     pub(crate) tell: mpsc::UnboundedSender<Told>,
+    /// Where those hear of what is committed who follow it in this process.
+    pub(crate) tail: Arc<Tail>,
 }
 
 /// What a step on a run has at hand.

@@ -222,6 +222,7 @@ impl Context {
 
     /// Takes in shards that have become this member's.
     pub(super) fn adopt(&mut self, shards: &[i16], open_since: Timestamp) {
+        self.setup.tail.take();
         for shard in shards {
             self.shards.put(*shard, Place::Coming);
         }

@@ -12,7 +12,7 @@ use super::{
     world::{Gate, Process, SIMULATED},
 };
 use crate::{
-    Config, membership::Membership, peers::PeerClient, store::namespaces::Namespaces,
+    Config, feed::Tail, membership::Membership, peers::PeerClient, store::namespaces::Namespaces,
     tenure::Tenure,
 };
 
@@ -22,6 +22,7 @@ pub(super) struct Host {
     pub(super) task: JoinHandle<()>,
     pub(super) stop: watch::Sender<bool>,
     pub(super) state: watch::Receiver<Membership>,
+    pub(super) tail: Arc<Tail>,
 }
 
 impl Host {
@@ -38,12 +39,14 @@ impl Host {
         let (stop, stopping) = watch::channel(false);
         let (tell, state) = watch::channel(Membership::Outside { away: None });
         outside.network.connect(n, state.clone());
+        let tail = Arc::<Tail>::default();
         let tenure = Tenure {
             config,
             store: Arc::new(outside.memory.of_process(n)),
             namespaces: Namespaces::only(&ns()),
             peers,
             world: SIMULATED,
+            tail: Arc::clone(&tail),
             membership: tell,
         };
         let owning = tenure.run(stopping);
@@ -65,6 +68,7 @@ impl Host {
             task: tokio::spawn(process),
             stop,
             state,
+            tail,
         }
     }
 }

@@ -22,6 +22,7 @@ mod network;
 mod odds;
 pub(crate) mod planted;
 mod program;
+mod reader;
 mod run;
 mod scenario;
 mod short;
@@ -314,6 +315,9 @@ fn planted_bugs_are_found() {
         (Bug::HeldFate, 0, "by a session that does nothing"),
         (Bug::NoTimeouts, 0, "by a session that does nothing"),
         (Bug::ClusterFirst, 0, "a transaction locks Slot"),
+        (Bug::SkippedLane, 0, "a reader of the feed"),
+        (Bug::CursorTooFar, 0, "a reader of the feed"),
+        (Bug::TrustedTail, 0, "a reader of the feed"),
     ] {
         let (seed, violation) = found(bug, from, tells);
         eprintln!("{bug:?}: seed {seed}: {violation}");

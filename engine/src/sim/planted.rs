@@ -1,11 +1,13 @@
 //! Bugs that are planted to see that the simulation finds them.
 
-use std::{cell::Cell, sync::Arc};
+use std::{cell::Cell, collections::BTreeMap, sync::Arc};
 
 use history::{
     EventKind, Note, Record, Timestamp,
     decide::{Decision, Effect},
 };
+
+use crate::store::feed::Slot;
 
 /// How much too early a timer fires, in microseconds.
 const HASTE: i64 = 50_000;
@@ -59,6 +61,12 @@ pub(super) enum Bug {
     NoTimeouts,
     /// What a member that was replaced compares with what it was told is gone with its membership.
     MissedFailover,
+    /// A reader of the feed takes what it has read of one slot for what it has read of all slots of that member.
+    SkippedLane,
+    /// A reader of the feed goes on one behind what it has read.
+    CursorTooFar,
+    /// A reader of the feed takes what its process commits for what comes next, whatever others have committed before.
+    TrustedTail,
 }
 
 thread_local! {
@@ -164,6 +172,26 @@ pub(crate) fn hide_haste(mut decision: Decision) -> Decision {
         }
     }
     decision
+}
+
+/// Returns behind which batch a reader of the feed goes on that has read this one.
+pub(crate) fn overshoots(batch: i64) -> i64 {
+    batch + i64::from(planted(Bug::CursorTooFar))
+}
+
+/// Says whether a reader of the feed takes whatever its process commits for what comes next.
+pub(crate) fn trusts_tail() -> bool {
+    planted(Bug::TrustedTail)
+}
+
+/// Lets a reader pass the other slots of a member as well, if that is the bug.
+pub(crate) fn pass_other_slots(slot: Slot, batch: i64, slots: &mut BTreeMap<Slot, i64>) {
+    if planted(Bug::SkippedLane) {
+        for n in 0..2 {
+            let passed = slots.entry(Slot { n, ..slot }).or_insert(0);
+            *passed = batch.max(*passed);
+        }
+    }
 }
 
 /// What the owner is about to record, with a planted bug if there is one.

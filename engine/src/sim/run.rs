@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use futures::future::join_all;
+use futures::{
+    FutureExt as _,
+    future::{join_all, select_all},
+};
 use history::task::{Tasks, WorkerHello};
 use tokio::{
     runtime::{Builder, Runtime},
@@ -17,6 +20,7 @@ use super::{
     host::Host,
     namespace::ns,
     odds::Odds,
+    reader::{READERS, Reader},
     scenario::{Fault, FaultKind, PROCESSES, Scenario},
     store::LEASE,
     worker::Outside,
@@ -128,12 +132,20 @@ impl<'a> Simulation<'a> {
             };
             tokio::join!(all, clients);
         };
+        let readers: Vec<Reader> = (0..READERS).map(|_| Reader::new()).collect();
+        let memory = &self.outside.memory;
         tokio::select! {
             biased;
             () = self.violated() => {}
+            violation = self.misread(&readers) => self.violation(violation),
             ended = timeout(FAULTS_END + PATIENCE, watched) => {
                 if ended.is_err() {
                     self.violation(self.stuck());
+                }
+                for reader in &readers {
+                    if let Err(violation) = reader.finish(memory).await {
+                        self.violation(violation);
+                    }
                 }
             }
         }
@@ -188,6 +200,19 @@ impl<'a> Simulation<'a> {
         while self.outside.memory.state().checks.violation().is_none() {
             sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Reads the feed until something is wrong with it; returns that.
+    async fn misread(&self, readers: &[Reader]) -> String {
+        let tails = || {
+            let hosts = self.hosts.iter();
+            hosts
+                .map(|host| Arc::clone(&host.lock().unwrap().tail))
+                .collect()
+        };
+        let reading = readers.iter();
+        let reading = reading.map(|reader| reader.read(&self.outside.memory, tails).boxed());
+        select_all(reading).await.0
     }
 
     pub(super) fn violation(&self, what: String) {

@@ -92,10 +92,10 @@ pub(super) fn house_kept_beside_a_look_without_end(time: Duration) -> u64 {
         outside.memory.state().partitions_kept = true;
         // At the shortest of leases, the next look.
         sleep(LEASE * u32::try_from(RENEWALS_A_PARTITION_LOOK).unwrap()).await;
-        let before = outside.memory.state().old_batches_deleted;
+        let before = outside.memory.state().feed.looks;
         sleep(time).await;
         host.task.abort();
-        let kept = outside.memory.state().old_batches_deleted;
+        let kept = outside.memory.state().feed.looks;
         kept - before
     })
 }

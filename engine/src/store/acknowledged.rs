@@ -1,15 +1,12 @@
 //! What this process knows to be in its database. One that holds less is another database, or an earlier state of it.
 
-use std::{
-    ops::Range,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicI64, Ordering},
 };
 
 use super::Term;
-use crate::limits::{BATCH_LOG_KEPT, COMMITTERS, FORMER_MEMBERS_KEPT};
+use crate::limits::{COMMITTERS, FORMER_MEMBERS_KEPT};
 
 /// What a database says of itself, and of a process that is or was a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +29,6 @@ pub(crate) struct Acknowledged {
     term: Term,
     /// The last batch of each slot.
     batches: [AtomicI64; COMMITTERS],
-    /// The first one of each slot whose number was not deleted.
-    kept: [AtomicI64; COMMITTERS],
 }
 
 /// What is not as it was.
@@ -72,26 +67,6 @@ pub(crate) struct Known {
 }
 
 impl Acknowledged {
-    pub(crate) fn term(&self) -> Term {
-        self.term
-    }
-
-    /// Returns the numbers of each slot that are old and were not deleted yet.
-    pub(crate) fn old_batches(&self) -> [Range<i64>; COMMITTERS] {
-        std::array::from_fn(|n| {
-            let last = self.batches[n].load(Ordering::SeqCst);
-            let kept = self.kept[n].load(Ordering::SeqCst);
-            kept..(last - BATCH_LOG_KEPT).max(kept)
-        })
-    }
-
-    /// Notes that these numbers of a slot were deleted.
-    pub(crate) fn note_deleted(&self, slot: i16, old: &Range<i64>) {
-        if let Some(kept) = usize::try_from(slot).ok().and_then(|n| self.kept.get(n)) {
-            kept.fetch_max(old.end, Ordering::SeqCst);
-        }
-    }
-
     /// Notes that a batch is committed.
     pub(crate) fn note(&self, slot: i16, batch: i64) {
         if let Some(last) = usize::try_from(slot).ok().and_then(|n| self.batches.get(n)) {
@@ -189,7 +164,6 @@ impl Witness {
             timeline: held.timeline,
             term,
             batches: Default::default(),
-            kept: Default::default(),
         }));
     }
 
@@ -232,24 +206,6 @@ mod tests {
             acknowledged.note(slot, batch);
         }
         witness.known().unwrap()
-    }
-
-    #[test]
-    fn old_batches_are_those_behind_the_latest_that_were_not_deleted() {
-        let witness = Witness::default();
-        let term = Term {
-            owner: uuid::Uuid::nil(),
-            epoch: 3,
-        };
-        witness.joined(term, &held(Some(vec![0; 8])));
-        let told = witness.acknowledged().unwrap();
-        told.note(0, 100);
-        told.note(1, BATCH_LOG_KEPT + 5);
-        assert_eq!(told.old_batches(), [0..0, 0..5]);
-        told.note_deleted(1, &(0..5));
-        assert_eq!(told.old_batches(), [0..0, 5..5]);
-        told.note(1, BATCH_LOG_KEPT + 9);
-        assert_eq!(told.old_batches(), [0..0, 5..9]);
     }
 
     #[test]

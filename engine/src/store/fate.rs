@@ -1,10 +1,7 @@
-//! The outcome of a batch whose answer was lost, and the table `batch_log` that tells.
-
-use std::ops::Range;
+//! The outcome of a batch whose answer was lost, which the table `feed` tells.
 
 use foldhash::HashSet;
 use history::RunId;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
@@ -115,101 +112,4 @@ async fn ask(address: &Address, lost: Lost<'_>) -> Result<Said, Error> {
         member: row.get("member"),
         committed: row.get::<_, bool>("committed").then_some(conflicts),
     })
-}
-
-/// Deletes some numbers of a slot's batches. A snapshot that somebody holds for hours keeps in table and index what was deleted; so this is
-/// told where there is something to delete, and looks at nothing else.
-pub(super) async fn delete_old(
-    connection: &mut PgConnection,
-    member: Uuid,
-    slot: i16,
-    old: &Range<i64>,
-) -> Result<(), Error> {
-    sqlx::query!(
-        "DELETE FROM batch_log WHERE member = $1 AND slot = $2 AND batch >= $3 AND batch < $4",
-        member,
-        slot,
-        old.start,
-        old.end,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::{super::database, *};
-
-    /// How many batches there are between two times that old ones are deleted.
-    const STEP: i64 = 1000;
-
-    /// Returns how many pages of the table and its index this transaction has looked at.
-    async fn looked_at(connection: &mut PgConnection) -> i64 {
-        sqlx::query_scalar(
-            "SELECT pg_stat_get_xact_blocks_fetched('batch_log'::regclass) + pg_stat_get_xact_blocks_fetched('batch_log_pkey'::regclass)",
-        )
-        .fetch_one(connection)
-        .await
-        .unwrap()
-    }
-
-    #[tokio::test]
-    async fn old_batches_are_deleted_at_the_same_cost_while_somebody_holds_a_snapshot() {
-        use sqlx::Connection as _;
-        let address = database::fresh().await;
-        let mut connection = address
-            .session(Session::Fate(Uuid::nil(), 0))
-            .await
-            .unwrap();
-        let reader = address
-            .client(Session::Fate(Uuid::nil(), 0), Purpose::Lock)
-            .await
-            .unwrap();
-        reader
-            .batch_execute(
-                "SET idle_in_transaction_session_timeout = 0;
-                 BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM batch_log",
-            )
-            .await
-            .unwrap();
-        let writer = address
-            .client(Session::Fate(Uuid::nil(), 0), Purpose::Lock)
-            .await
-            .unwrap();
-        let member = Uuid::nil();
-        let mut costs = Vec::new();
-        for n in 0..20 {
-            let numbers = n * STEP..(n + 1) * STEP;
-            let (from, to) = (numbers.start, numbers.end - 1);
-            writer
-                .batch_execute(&format!(
-                    "INSERT INTO batch_log SELECT '{member}', 0, generate_series({from}, {to})"
-                ))
-                .await
-                .unwrap();
-            let Some(old) = (n > 2).then(|| numbers.start - 2 * STEP..numbers.end - 2 * STEP)
-            else {
-                continue;
-            };
-            let mut transaction = connection.begin().await.unwrap();
-            let before = looked_at(&mut transaction).await;
-            delete_old(&mut transaction, member, 0, &old).await.unwrap();
-            costs.push(looked_at(&mut transaction).await - before);
-            transaction.commit().await.unwrap();
-        }
-        let (first, last) = (costs[0], costs[costs.len() - 1]);
-        assert!(last < first + first / 2, "{costs:?}");
-        let left = writer
-            .query_one("SELECT count(*) FROM batch_log WHERE batch >= 1000", &[])
-            .await
-            .unwrap();
-        assert_eq!(left.get::<_, i64>(0), 2 * STEP);
-        tokio::time::timeout(Duration::from_secs(20), reader.batch_execute("COMMIT"))
-            .await
-            .unwrap()
-            .unwrap();
-    }
 }

@@ -122,16 +122,18 @@ pub(crate) async fn remove(
 async fn forget(transaction: &mut PgTransaction<'_>, member: Uuid) -> Result<(), Error> {
     sqlx::query!(
         "WITH gone AS (DELETE FROM member WHERE id = $1 RETURNING id, epoch)
-         INSERT INTO former_member (id, epoch, batches) SELECT id, epoch, last_batches(id) FROM gone",
+         INSERT INTO former_member (id, epoch, batches) SELECT id, epoch, last_batches(epoch) FROM gone",
         member
     )
     .execute(&mut **transaction)
     .await?;
-    sqlx::query!("DELETE FROM batch_log WHERE member = $1", member)
-        .execute(&mut **transaction)
-        .await?;
+    // Whoever has not read what these wrote hears that it has missed something.
     sqlx::query!(
-        "DELETE FROM former_member WHERE epoch <= (SELECT epoch FROM cluster) - $1::bigint",
+        "WITH forgotten AS (
+             DELETE FROM former_member WHERE epoch <= (SELECT epoch FROM cluster) - $1::bigint RETURNING epoch
+         ),
+         expired AS (DELETE FROM feed_expired x USING forgotten f WHERE x.epoch = f.epoch)
+         DELETE FROM feed x USING forgotten f WHERE x.epoch = f.epoch",
         FORMER_MEMBERS_KEPT
     )
     .execute(&mut **transaction)

@@ -15,6 +15,7 @@ mod database;
 mod error;
 pub(crate) mod events;
 pub(crate) mod fate;
+pub mod feed;
 pub(crate) mod fit;
 mod folding;
 mod hot;

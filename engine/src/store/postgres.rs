@@ -14,7 +14,7 @@ use super::{
     connect::Address,
     events,
     fate::{self, Fate, Lost},
-    hot,
+    feed, hot,
     load::{self, Due, Loaded, Part, Window},
     locks, membership,
     namespaces::{Namespaces, Ns},
@@ -132,23 +132,8 @@ impl Store for Postgres {
             .boxed()
     }
 
-    fn delete_old_batches(&self, term: Term) -> Answer<'_, ()> {
-        async move {
-            let acknowledged = self.witness.acknowledged();
-            let Some(acknowledged) = acknowledged.filter(|told| told.term() == term) else {
-                return Ok(());
-            };
-            let mut connection = self.control.acquire().await?;
-            for (slot, old) in (0..).zip(acknowledged.old_batches()) {
-                if old.is_empty() {
-                    continue;
-                }
-                fate::delete_old(&mut connection, term.owner, slot, &old).await?;
-                acknowledged.note_deleted(slot, &old);
-            }
-            Ok(())
-        }
-        .boxed()
+    fn expire_feed(&self) -> Answer<'_, ()> {
+        async move { feed::expire(&mut *self.control.acquire().await?).await }.boxed()
     }
 
     fn session(&self, member: Uuid) -> Answer<'_, Box<dyn super::Session>> {

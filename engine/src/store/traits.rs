@@ -57,8 +57,8 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     fn claim(&self, term: Term) -> Answer<'_, ()>;
     /// Notes that shards of this member are folded, and accounted for by what it last wrote as `open_since`.
     fn folded<'a>(&'a self, term: Term, shards: &'a [i16]) -> Answer<'a, ()>;
-    /// Deletes the numbers of old batches.
-    fn delete_old_batches(&self, term: Term) -> Answer<'_, ()>;
+    /// Deletes old batches of the feed.
+    fn expire_feed(&self) -> Answer<'_, ()>;
     /// Opens a session that can hold a member's lock; it ends with that member.
     fn session(&self, member: Uuid) -> Answer<'_, Box<dyn Session>>;
     /// Opens a session that can wait for another member's lock; it ends with this member.

@@ -16,8 +16,8 @@ pub(crate) const RENEWALS_A_PARTITION_LOOK: u64 = 5000;
 /// How many lie between two of them while they can't be made.
 const RENEWALS_A_PARTITION_TRY: u64 = 100;
 pub(crate) const NOT_PREPARED: &str = "the next partitions can't be made; trying again later";
-/// How many renewals lie between two deletions of old batch numbers.
-const RENEWALS_A_BATCH_LOG_LOOK: u64 = 10;
+/// How many renewals lie between two deletions of old batches of the feed.
+const RENEWALS_A_FEED_LOOK: u64 = 10;
 
 /// Keeps a lease.
 pub(crate) struct Keeper<'a> {
@@ -97,9 +97,12 @@ impl Keeper<'_> {
                 let made = answered(expiry, self.store.prepare(at)).await;
                 next_look = count + after(done(made, NOT_PREPARED));
             }
-            if count.is_multiple_of(RENEWALS_A_BATCH_LOG_LOOK) {
-                let deleted = answered(expiry, self.store.delete_old_batches(term)).await;
-                done(deleted, "old batch numbers can't be deleted; trying again");
+            if count.is_multiple_of(RENEWALS_A_FEED_LOOK) {
+                let deleted = answered(expiry, self.store.expire_feed()).await;
+                done(
+                    deleted,
+                    "old batches of the feed can't be deleted; trying again",
+                );
             }
         }
     }

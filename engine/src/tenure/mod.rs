@@ -24,6 +24,7 @@ use crate::{
     Config,
     clock::{self, Clock},
     committer,
+    feed::Tail,
     limits::{COMMITTERS, DRAIN, LEASE},
     members::{self, Ended, Lease, Members, Shared, answered},
     membership::Membership,
@@ -45,6 +46,8 @@ pub(crate) struct Tenure {
     pub(crate) namespaces: Namespaces,
     pub(crate) peers: PeerClient,
     pub(crate) world: World,
+    /// Told what is committed, and when shards are taken.
+    pub(crate) tail: Arc<Tail>,
     /// Told what this process is. However the tenure ends, it is no member afterwards.
     pub(crate) membership: watch::Sender<Membership>,
 }
@@ -104,6 +107,7 @@ impl Tenure {
             term,
             patience: expiry,
             progress: Arc::clone(&shared.progress),
+            tail: Arc::clone(&self.tail),
         };
         let connections = self.connections(term, limit).await?;
         let lease = Lease { term, expiry };
@@ -202,6 +206,7 @@ impl Tenure {
             open_since: Arc::clone(&shared.open_since),
             full: Arc::clone(&shared.full),
             tell,
+            tail: Arc::clone(&self.tail),
         }
     }
 

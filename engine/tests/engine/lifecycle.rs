@@ -72,14 +72,14 @@ async fn a_workflow_of_one_activity_costs_two_commits() {
 async fn fewest_commits(engine: &Engine, url: &str, expected: i64) -> i64 {
     let mut fewest = i64::MAX;
     for n in 0..50 {
-        let before = number(url, "SELECT count(*) FROM batch_log").await;
+        let before = number(url, "SELECT count(*) FROM feed").await;
         let workflow_id = format!("counted {n}");
         let (_, closed) = engine
             .execute_workflow(&namespace(), start("seq", &workflow_id), PATIENCE)
             .await
             .expect("it runs");
         assert_eq!(closed.closed().expect("it ends").status, Status::Completed);
-        let commits = number(url, "SELECT count(*) FROM batch_log").await - before;
+        let commits = number(url, "SELECT count(*) FROM feed").await - before;
         fewest = fewest.min(commits);
         if fewest <= expected {
             break;
@@ -114,7 +114,7 @@ async fn many_workflows_share_commits() {
         assert_eq!(closed.closed().unwrap().status, Status::Completed);
     }
     let rows = number(&url, "SELECT count(*) FROM history").await;
-    let batches = number(&url, "SELECT count(*) FROM batch_log").await;
+    let batches = number(&url, "SELECT count(*) FROM feed").await;
     assert!(batches * 2 < rows, "{rows} rows in {batches} batches");
     assert_eq!(
         number(
@@ -196,7 +196,7 @@ async fn a_start_that_terminates_the_run_before_is_one_commit_with_that_end() {
         (described.run_id, described.status),
         (first.run_id, Status::Running)
     );
-    let commits = "SELECT count(*) FROM batch_log";
+    let commits = "SELECT count(*) FROM feed";
     let before = number(&url, commits).await;
     let second = engine
         .start_workflow(&namespace, request(Millis::ZERO))
@@ -592,7 +592,7 @@ async fn starts_that_wait_for_a_closed_run_are_all_answered_when_it_is_read() {
         .unwrap();
     engine.close().await;
     let engine = owner(&url).await;
-    let batches = "SELECT count(*) FROM batch_log";
+    let batches = "SELECT count(*) FROM feed";
     let before = number(&url, batches).await;
     let of = namespace();
     let starts = (0..STARTS).map(|n| {

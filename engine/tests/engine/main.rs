@@ -10,6 +10,7 @@ mod attempts;
 mod check;
 mod commands;
 mod durability;
+mod feed;
 mod lifecycle;
 mod lists;
 mod matching;

@@ -99,7 +99,7 @@ const NOTES: &str = "
         RETURN NULL;
     END $$;
     DO $$ DECLARE name text; BEGIN
-        FOREACH name IN ARRAY ARRAY['cluster', 'member', 'shard_owner', 'slot', 'batch_log', 'history'] LOOP
+        FOREACH name IN ARRAY ARRAY['cluster', 'member', 'shard_owner', 'slot', 'feed', 'history'] LOOP
             EXECUTE format('CREATE TRIGGER noted AFTER INSERT OR UPDATE OR DELETE ON public.%I
                             FOR EACH STATEMENT EXECUTE FUNCTION public.note_written()', name);
         END LOOP;

@@ -22,7 +22,7 @@ async fn batches_grow_with_the_time_that_a_commit_takes() {
     let since = Instant::now();
     ledger.run_many(&engine, 200, 3).await;
     let took = since.elapsed();
-    let batches = number(&url, "SELECT count(*) FROM batch_log").await;
+    let batches = number(&url, "SELECT count(*) FROM feed").await;
     let rows = number(&url, "SELECT count(*) FROM history").await;
     assert!(batches <= rows / 10, "{batches} batches for {rows} rows");
     assert!(took < FLUSH * 40, "{took:?}, as if one after the other");

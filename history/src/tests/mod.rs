@@ -21,6 +21,7 @@ mod next_run;
 mod recovery;
 mod requests;
 mod reset;
+mod search_attribute;
 
 mod fuzz;
 mod pairs;

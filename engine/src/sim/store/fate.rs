@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     limits::LOCK_WAIT_MAX,
-    store::{Error, Term, acknowledged::Held, session::Session},
+    store::{Error, Term, acknowledged::Held, feed::Slot, session::Session},
 };
 
 /// What the database says of a batch.
@@ -26,8 +26,11 @@ pub(super) struct Found {
 
 impl Found {
     fn of(state: &State, lost: &Lost) -> Self {
-        let batch = (lost.term.owner, lost.slot, lost.batch);
-        let there = state.batch_log.contains(&batch);
+        let slot = Slot {
+            epoch: lost.term.epoch,
+            n: lost.slot,
+        };
+        let there = state.feed.has(slot, lost.batch);
         let starts = lost.starts.iter().copied();
         let not_started = starts.filter(|run_id| !state.run_exists(*run_id));
         Self {

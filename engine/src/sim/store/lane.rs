@@ -14,7 +14,7 @@ use super::{
     failure::failed,
     lock::Lock,
     memory::{LEASE, Memory},
-    tables::Curse,
+    tables::{Applied, Curse},
 };
 use crate::store::RunRef;
 use crate::store::{
@@ -164,9 +164,11 @@ impl Memory {
         }
         state.free(row, batch.backend);
         match state.apply(batch.term, &batch.items) {
-            Ok(lost) => {
+            Ok(Applied { lost, changes }) => {
                 let key = (batch.term.owner, batch.slot, batch.number);
-                state.batch_log.insert(key);
+                state
+                    .feed
+                    .add(batch.term, batch.slot, batch.number, changes);
                 state.committed.insert(key);
                 for delivered in &batch.delivered {
                     state.outbox.remove(&delivered.run_id);

@@ -2,6 +2,7 @@
 
 mod failure;
 mod fate;
+mod feed;
 mod lane;
 mod lock;
 mod locker;
@@ -38,6 +39,7 @@ use crate::{
 };
 use failure::failed;
 use fate::Lost;
+pub(super) use feed::KEPT as FEED_KEPT;
 use lane::Lane;
 use lock::Lock;
 use locker::Locker;
@@ -259,9 +261,9 @@ impl Store for Memory {
         .boxed()
     }
 
-    fn delete_old_batches(&self, _term: Term) -> Answer<'_, ()> {
+    fn expire_feed(&self) -> Answer<'_, ()> {
         self.read(|state| {
-            state.old_batches_deleted += 1;
+            state.expire_feed();
             Ok(())
         })
     }

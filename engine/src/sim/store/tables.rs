@@ -17,6 +17,7 @@ use super::{
         planted::{Bug, planted},
         world::now,
     },
+    feed::Feed,
     lock::{Hold, Lock},
 };
 use crate::{
@@ -25,6 +26,7 @@ use crate::{
         Error, Term,
         acknowledged::Held,
         commit::{Item, OpenChange, OpenRow},
+        feed::Change,
         load::{Folding, Header, Loaded, Row},
         ownership::Placed,
         session::Session,
@@ -47,6 +49,22 @@ pub(super) struct Member {
     pub(super) epoch: i64,
     pub(super) lease_until: Timestamp,
     pub(super) open_since: Timestamp,
+}
+
+/// A row of `former_member`.
+#[derive(Debug, Clone)]
+pub(super) struct Former {
+    pub(super) epoch: i64,
+    /// The last batch of each slot.
+    batches: Vec<i64>,
+}
+
+/// What a batch has changed.
+pub(super) struct Applied {
+    /// The runs that did not get their id.
+    pub(super) lost: HashSet<RunId>,
+    /// The rows of history that it wrote.
+    pub(super) changes: Vec<Change>,
 }
 
 /// A session, as the server has it.
@@ -92,8 +110,7 @@ pub(in crate::sim) struct State {
     pub(in crate::sim) epoch: i64,
     pub(super) version: i64,
     pub(super) members: BTreeMap<Uuid, Member>,
-    /// The last batch of each slot of those that were members.
-    pub(super) former: BTreeMap<Uuid, Vec<i64>>,
+    pub(super) former: BTreeMap<Uuid, Former>,
     pub(super) shards: Vec<Placed>,
     /// Sessions that live.
     pub(super) backends: BTreeMap<i32, Backend>,
@@ -102,7 +119,7 @@ pub(in crate::sim) struct State {
     pub(super) locks: BTreeMap<Uuid, MemberLock>,
     /// Rows that transactions under way have locked.
     pub(super) held: BTreeMap<Lock, Hold>,
-    pub(super) batch_log: BTreeSet<BatchKey>,
+    pub(in crate::sim) feed: Feed,
     /// All batches that were ever committed.
     pub(super) committed: BTreeSet<BatchKey>,
 
@@ -135,8 +152,6 @@ pub(in crate::sim) struct State {
 
     /// Who looks for partitions to be made waits for ever.
     pub(in crate::sim) partitions_kept: bool,
-    /// How often old batch numbers were deleted.
-    pub(in crate::sim) old_batches_deleted: u64,
 
     /// Which processes were told of which batches, and which have said that the database lacks something.
     pub(in crate::sim) told: BTreeSet<(usize, BatchKey)>,
@@ -216,26 +231,16 @@ impl State {
         }
     }
 
-    /// Returns the last batch of each slot of a member.
-    fn last_batches(&self, member: Uuid) -> Vec<i64> {
-        let of = |slot| {
-            let batches = self
-                .batch_log
-                .range((member, slot, 0)..=(member, slot, i64::MAX));
-            batches.last().map_or(0, |(_, _, batch)| *batch)
-        };
-        // As many as `slots_of_member` in the schema.
-        (0..8).map(of).collect()
-    }
-
     /// Returns what is known of a process that is or was a member.
     pub(super) fn held_of(&self, member: Uuid) -> Held {
-        let batches = if self.members.contains_key(&member) {
-            Some(self.last_batches(member))
+        let batches = if let Some(member) = self.members.get(&member) {
+            Some(self.feed.last_batches(member.epoch))
         } else if planted(Bug::MissedFailover) {
             Some(vec![i64::MAX; 8])
         } else {
-            self.former.get(&member).cloned()
+            self.former
+                .get(&member)
+                .map(|former| former.batches.clone())
         };
         Held {
             system: 1,
@@ -267,8 +272,11 @@ impl State {
             return;
         };
         self.version += 1;
-        self.former.insert(member, self.last_batches(member));
-        self.batch_log.retain(|(of, _, _)| *of != member);
+        let former = Former {
+            epoch: gone.epoch,
+            batches: self.feed.last_batches(gone.epoch),
+        };
+        self.former.insert(member, former);
         let heirs: Vec<Uuid> = self
             .members
             .iter()
@@ -289,12 +297,8 @@ impl State {
         cursed.then_some(*curse)
     }
 
-    /// Applies a batch as Postgres would, and returns the runs that did not get their id.
-    pub(super) fn apply(
-        &mut self,
-        term: Term,
-        items: &[Item],
-    ) -> Result<HashSet<RunId>, Violation> {
+    /// Applies a batch as Postgres would.
+    pub(super) fn apply(&mut self, term: Term, items: &[Item]) -> Result<Applied, Violation> {
         for item in items {
             let placed = &self.shards[usize::try_from(item.shard).unwrap_or(0)];
             if placed.member != Some(term.owner) && !planted(Bug::FenceLeftOut) {
@@ -305,6 +309,7 @@ impl State {
             }
         }
         let mut lost = HashSet::default();
+        let mut changes = Vec::new();
         let mut claims: HashMap<&WorkflowId, bool> = HashMap::new();
         for item in items {
             if let (Some(first), Some(last)) = (item.starts.first(), item.starts.last()) {
@@ -341,6 +346,13 @@ impl State {
                     records: row.records.clone(),
                     hash: Some(row.hash.to_vec()),
                 });
+                changes.push(Change {
+                    shard: item.shard,
+                    run_id: row.run_id,
+                    seq: row.seq,
+                    execution_changed: item.changes_execution(row.run_id),
+                    hash: row.hash,
+                });
             }
             for row in &item.attempts {
                 self.checks.attempt(row)?;
@@ -366,7 +378,47 @@ impl State {
                 }
             }
         }
-        Ok(lost)
+        Ok(Applied { lost, changes })
+    }
+
+    /// Returns how many rows of history each run has.
+    pub(in crate::sim) fn rows(&self) -> BTreeMap<RunId, usize> {
+        let rows = self.history.iter();
+        rows.map(|(run_id, rows)| (*run_id, rows.len())).collect()
+    }
+
+    /// Returns the records of a row of history.
+    pub(in crate::sim) fn stored(&self, run_id: RunId, seq: i32) -> Option<String> {
+        let rows = self.history.get(&run_id)?;
+        let row = rows.get(usize::try_from(seq).ok()?)?;
+        Some(row.records.clone())
+    }
+
+    /// Holds what the feed says of a row against that row.
+    pub(in crate::sim) fn look_at_change(&self, change: &Change) -> Result<(), Violation> {
+        let Change { run_id, seq, .. } = *change;
+        let rows = self.history.get(&run_id);
+        let row = usize::try_from(seq)
+            .ok()
+            .and_then(|seq| rows?.get(seq))
+            .ok_or_else(|| {
+                format!("the feed tells of row {seq} of {run_id}, which is not there")
+            })?;
+        if row.hash.as_deref() != Some(&change.hash) {
+            return Err(format!(
+                "the feed has another hash for row {seq} of {run_id}"
+            ));
+        }
+        let closes = super::super::checks::parse(&row.records)
+            .iter()
+            .filter_map(history::Record::event)
+            .any(|event| history::Status::closed_by(&event.kind).is_some());
+        if (seq == 0 || closes) && !change.execution_changed {
+            return Err(format!(
+                "the feed does not say that row {seq} of {run_id} changed execution"
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn header(&self, run_id: RunId) -> Option<Header> {

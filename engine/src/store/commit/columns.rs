@@ -60,6 +60,7 @@ pub(super) struct Rows<'a> {
     pub(super) first_event_id: Column<i64>,
     pub(super) records: Column<&'a str>,
     pub(super) hash: Column<&'a [u8]>,
+    pub(super) changed: Column<bool>,
     pub(super) claim: Column<Option<Uuid>>,
 }
 
@@ -155,7 +156,7 @@ impl<'a> Columns<'a> {
             self.starts.push(item, start, claim);
         }
         for row in &item.rows {
-            self.history.push(item.shard, row, claim);
+            self.history.push(item, row, claim);
         }
         for close in &item.closes {
             self.closes.push(item.shard, close);
@@ -244,9 +245,11 @@ impl<'a> Starts<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn push(&mut self, shard: i16, row: &'a HistoryRow, claim: Option<Uuid>) {
-        self.shard.push(shard);
-        self.run_id.push(row.run_id.0);
+    fn push(&mut self, item: &'a Item, row: &'a HistoryRow, claim: Option<Uuid>) {
+        let run_id = row.run_id;
+        self.changed.push(item.changes_execution(run_id));
+        self.shard.push(item.shard);
+        self.run_id.push(run_id.0);
         self.seq.push(row.seq);
         self.first_event_id.push(row.first_event_id);
         self.records.push(&row.records);

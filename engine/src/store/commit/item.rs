@@ -94,4 +94,10 @@ impl Item {
         let notes = self.attempts.iter().filter_map(|row| row.note.as_ref());
         rows.chain(notes.map(|note| note.len() + 128)).sum()
     }
+
+    /// Says whether it writes the row that a run has in `execution`.
+    pub(crate) fn changes_execution(&self, run_id: RunId) -> bool {
+        self.starts.iter().any(|start| start.run_id == run_id)
+            || self.closes.iter().any(|close| close.run_id == run_id)
+    }
 }
