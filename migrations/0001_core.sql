@@ -9,6 +9,16 @@ CREATE TABLE namespace (
 COMMENT ON TABLE namespace IS 'Workflow ids are unique inside a namespace.';
 INSERT INTO namespace (name) VALUES ('default');
 
+-- What users may search for beside what every run has. One that is deleted and declared again has another id.
+CREATE TABLE search_attribute (
+    namespace smallint NOT NULL REFERENCES namespace,
+    name      text COLLATE "C" NOT NULL,
+    type      smallint NOT NULL CHECK (type BETWEEN 1 AND 7), -- Temporal's IndexedValueType: 1 Text, 2 Keyword, 3 Int, 4 Double, 5 Bool, 6 Datetime, 7 KeywordList
+    id        integer GENERATED ALWAYS AS IDENTITY UNIQUE,    -- stands for it in "visibility_attribute"
+    PRIMARY KEY (namespace, name)
+);
+COMMENT ON TABLE search_attribute IS 'The search attributes that a namespace has declared, with their types.';
+
 -- What all members agree on. One row; whoever changes members or a shard's owner locks it, so no two such changes cross.
 --
 -- The order of locks, in every transaction: a member's rows of "slot", then "cluster", then "member" and "shard_owner". What may be
@@ -46,7 +56,8 @@ COMMENT ON TABLE member IS 'The engine processes that own shards, and until when
 CREATE TABLE former_member (
     id      uuid PRIMARY KEY,
     epoch   bigint NOT NULL UNIQUE,
-    batches bigint[] NOT NULL  -- the last batch of each slot, from slot 0 on; 0 where there was none
+    batches bigint[] NOT NULL, -- the last batch of each slot, from slot 0 on; 0 where there was none
+    ended_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE former_member IS 'What the latest processes that are no members any more had committed.';
 
@@ -88,7 +99,7 @@ CREATE TABLE feed (
     shards   smallint[],
     run_ids  uuid[],
     seqs     integer[],
-    changed  boolean[],            -- whether the run's row in "execution" was written with it: it began or closed
+    changed  boolean[],            -- whether the run's row in "execution" was written with it: it began, closed, or its code changed memo or search attributes
     hashes   bytea[],              -- the row's hash: the head of the run's chain, until its next row
     PRIMARY KEY (epoch, slot, batch)
 ) WITH (
@@ -111,6 +122,23 @@ CREATE TABLE feed_expired (
 );
 COMMENT ON TABLE feed_expired IS 'The last deleted row of "feed", by slot.';
 
+-- Who keeps something that is made from the feed, and how far it is: its cursor is written with what it has made. What it has not read stays.
+CREATE TABLE feed_consumer (
+    name    text PRIMARY KEY,
+    epoch   bigint,             -- the cursor, see engine/src/store/feed/cursor.rs; NULL while all is to be made anew
+    mark    bigint NOT NULL DEFAULT 0,
+    epochs  bigint[] NOT NULL DEFAULT '{}',
+    slots   smallint[] NOT NULL DEFAULT '{}',
+    batches bigint[] NOT NULL DEFAULT '{}',
+    read_at timestamptz,        -- when it last had something to read
+    built_namespace smallint,   -- while what was there before is read, how far that is; else NULL
+    built_run_id uuid,
+    builds  bigint NOT NULL DEFAULT 0, -- how often all was made anew
+    CONSTRAINT cursor_is_one CHECK (cardinality(epochs) = cardinality(slots) AND cardinality(slots) = cardinality(batches)),
+    CONSTRAINT built_is_one CHECK ((built_namespace IS NULL) = (built_run_id IS NULL) AND (built_run_id IS NULL OR epoch IS NOT NULL))
+);
+COMMENT ON TABLE feed_consumer IS 'What is made from the feed, and how far.';
+
 -- A run as a whole. Written at start and at close, never per step.
 CREATE TABLE execution (
     shard          smallint NOT NULL,
@@ -123,10 +151,16 @@ CREATE TABLE execution (
     parent_run_id  uuid,                 -- the parent's run, if it is a child
     parent_workflow_id text,             -- the parent's id, if it is a child
     request_id     text NOT NULL,        -- the request that started it: a repetition finds this run
+    root_run_id    uuid,                 -- the first ancestor's run, if it is a child
+    root_workflow_id text,               -- the first ancestor's id, if it is a child
     started_at     timestamptz NOT NULL,
+    execution_at   timestamptz,          -- when its code may begin, if that is later
+    memo           text,                 -- unindexed facts, as they are now: a JSON object of payloads as in "history"
+    search_attributes jsonb,             -- indexed facts, as they are now: plain values
     status         smallint NOT NULL,    -- Temporal's WorkflowExecutionStatus: 1 running, 2 completed, 3 failed, 4 canceled, 5 terminated, 6 continued as new, 7 timed out
     closed_at      timestamptz,
     history_length bigint,               -- events, known at close
+    history_bytes  bigint,               -- stored bytes, known at close
     PRIMARY KEY (shard, run_id),
     CONSTRAINT closed_if_not_running CHECK ((status = 1) = (closed_at IS NULL)),
     CONSTRAINT length_if_closed CHECK ((closed_at IS NULL) = (history_length IS NULL))
@@ -204,11 +238,14 @@ CREATE FUNCTION commit_batch(
     start_shards smallint[], start_run_ids uuid[], start_namespaces smallint[], start_workflow_ids text[], start_types text[],
     start_task_queues text[], start_first_run_ids uuid[], start_parent_run_ids uuid[], start_parent_workflow_ids text[],
     start_request_ids text[], started_ats bigint[], start_claims uuid[],
+    start_execution_ats bigint[], start_root_run_ids uuid[], start_root_workflow_ids text[], start_memos text[], start_search_attributes text[],
     -- "history"
     row_shards smallint[], row_run_ids uuid[], row_seqs integer[], row_first_event_ids bigint[], row_version smallint,
     row_records text[], row_hashes bytea[], row_changed boolean[], row_claims uuid[],
     -- "execution", of those that close
-    close_shards smallint[], close_run_ids uuid[], close_statuses smallint[], closed_ats bigint[], close_lengths bigint[],
+    close_shards smallint[], close_run_ids uuid[], close_statuses smallint[], closed_ats bigint[], close_lengths bigint[], close_bytes bigint[],
+    -- "execution", of those whose memo or search attributes change
+    fact_shards smallint[], fact_run_ids uuid[], fact_memos text[], fact_search_attributes text[],
     -- "outbox"
     outbox_shards smallint[], outbox_run_ids uuid[], outbox_claims uuid[],
     -- "open_run", and those that leave it
@@ -248,14 +285,18 @@ BEGIN
         -- What belongs to a start that lost its id is filtered out here, and below by the absence of this row. Not by EXISTS:
         -- planned while the table is small, that becomes a hash of the whole table, and stays one.
         INSERT INTO execution (shard, run_id, namespace, workflow_id, workflow_type, task_queue, first_run_id,
-                               parent_run_id, parent_workflow_id, request_id, started_at, status)
+                               parent_run_id, parent_workflow_id, request_id, root_run_id, root_workflow_id, started_at, execution_at,
+                               memo, search_attributes, status)
         SELECT u.shard, u.run_id, u.namespace, u.workflow_id, u.workflow_type, u.task_queue, u.first_run_id,
-               u.parent_run_id, u.parent_workflow_id, u.request_id,
-               timestamptz 'epoch' + u.started_at * interval '1 microsecond', 1
+               u.parent_run_id, u.parent_workflow_id, u.request_id, u.root_run_id, u.root_workflow_id,
+               timestamptz 'epoch' + u.started_at * interval '1 microsecond', timestamptz 'epoch' + u.execution_at * interval '1 microsecond',
+               u.memo, u.search_attributes::jsonb, 1
         FROM unnest(start_shards, start_run_ids, start_namespaces, start_workflow_ids, start_types, start_task_queues,
-                    start_first_run_ids, start_parent_run_ids, start_parent_workflow_ids, start_request_ids, started_ats, start_claims)
+                    start_first_run_ids, start_parent_run_ids, start_parent_workflow_ids, start_request_ids, started_ats, start_claims,
+                    start_execution_ats, start_root_run_ids, start_root_workflow_ids, start_memos, start_search_attributes)
              AS u (shard, run_id, namespace, workflow_id, workflow_type, task_queue, first_run_id,
-                   parent_run_id, parent_workflow_id, request_id, started_at, claim)
+                   parent_run_id, parent_workflow_id, request_id, started_at, claim,
+                   execution_at, root_run_id, root_workflow_id, memo, search_attributes)
         WHERE all_kept OR (
             SELECT c.run_id = u.claim FROM current_run c
             WHERE c.shard = u.shard AND c.namespace = u.namespace AND c.workflow_id = u.workflow_id
@@ -285,9 +326,16 @@ BEGIN
     IF close_shards IS NOT NULL THEN
         UPDATE execution e
         SET status = u.status, closed_at = timestamptz 'epoch' + u.closed_at * interval '1 microsecond',
-            history_length = u.history_length
-        FROM unnest(close_shards, close_run_ids, close_statuses, closed_ats, close_lengths)
-             AS u (shard, run_id, status, closed_at, history_length)
+            history_length = u.history_length, history_bytes = u.history_bytes
+        FROM unnest(close_shards, close_run_ids, close_statuses, closed_ats, close_lengths, close_bytes)
+             AS u (shard, run_id, status, closed_at, history_length, history_bytes)
+        WHERE e.shard = u.shard AND e.run_id = u.run_id;
+    END IF;
+
+    IF fact_shards IS NOT NULL THEN
+        UPDATE execution e
+        SET memo = u.memo, search_attributes = u.search_attributes::jsonb
+        FROM unnest(fact_shards, fact_run_ids, fact_memos, fact_search_attributes) AS u (shard, run_id, memo, search_attributes)
         WHERE e.shard = u.shard AND e.run_id = u.run_id;
     END IF;
 
@@ -335,6 +383,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION commit_batch IS 'Writes a batch if its process is a member still; raises CR001 otherwise.';
+
+-- What tells a member from another one of the same epoch, which an earlier state of the database may have got since: 0 if nobody knows it.
+CREATE FUNCTION mark_of(member_epoch bigint) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT coalesce((SELECT ('x' || left(m.id::text, 8))::bit(32)::bigint FROM member m WHERE m.epoch = member_epoch),
+                    (SELECT ('x' || left(f.id::text, 8))::bit(32)::bigint FROM former_member f WHERE f.epoch = member_epoch), 0)
+$$;
+COMMENT ON FUNCTION mark_of IS 'The first 32 bits of the id of the member that had an epoch.';
 
 -- The last batch of each slot of a member, from slot 0 on.
 CREATE FUNCTION last_batches(member_epoch bigint) RETURNS bigint[] LANGUAGE sql STABLE AS $$
@@ -401,9 +456,10 @@ END
 $$;
 COMMENT ON FUNCTION batch_fate IS 'Ends the session that had a batch, and says what became of it.';
 
--- Deletes what is older than "kept" of each slot, at most so many rows a slot, and notes how far. One process does so at a time. It begins where
--- the last one ended: a snapshot that somebody holds for hours keeps in table and index what was deleted, and nobody looks at that again.
-CREATE FUNCTION expire_feed(kept interval, most integer) RETURNS bigint LANGUAGE plpgsql AS $$
+-- Deletes what is older than "kept" of each slot and read by all consumers, or older than "kept_unread", at most so many rows, and notes how far.
+-- One process does so at a time. It begins where the last one ended: a snapshot that somebody holds for hours keeps in table and index what was
+-- deleted, and nobody looks at that again.
+CREATE FUNCTION expire_feed(kept interval, kept_unread interval, most integer) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     this record;
     until bigint;
@@ -415,7 +471,12 @@ BEGIN
         RETURN 0;
     END IF;
     FOR this IN
-        SELECT m.epoch, s.n AS slot, coalesce(x.batch, 0) AS expired, m.last
+        SELECT m.epoch, s.n AS slot, coalesce(x.batch, 0) AS expired, m.last,
+               -- How far the consumers are that need what is still in the slot; NULL where none does.
+               (SELECT min(coalesce(c.batch, 0))
+                FROM feed_consumer k
+                LEFT JOIN LATERAL unnest(k.epochs, k.slots, k.batches) AS c (epoch, slot, batch) ON c.epoch = m.epoch AND c.slot = s.n
+                WHERE m.epoch > k.epoch OR m.epoch = ANY (k.epochs)) AS read
         FROM (
             -- A member's last batch stays: it says what a process may compare with what it was told.
             SELECT i.epoch, NULL::bigint[] AS last FROM member i
@@ -426,15 +487,17 @@ BEGIN
         LEFT JOIN feed_expired x ON x.epoch = m.epoch AND x.slot = s.n
         WHERE m.last IS NULL OR m.last[s.n + 1] > coalesce(x.batch, 0)
     LOOP
+        EXIT WHEN deleted_in_all >= most;
         SELECT max(f.batch) INTO until
         FROM (
             SELECT o.batch, o.at, lead(o.batch) OVER (ORDER BY o.batch) AS next
             FROM feed o
             WHERE o.epoch = this.epoch AND o.slot = this.slot AND o.batch > this.expired
             ORDER BY o.batch
-            LIMIT most
+            LIMIT most - deleted_in_all
         ) AS f
-        WHERE f.at < clock_timestamp() - kept AND (this.last IS NOT NULL OR f.next IS NOT NULL);
+        WHERE f.at < clock_timestamp() - kept AND (this.read IS NULL OR f.batch <= this.read OR f.at < clock_timestamp() - kept_unread)
+          AND (this.last IS NOT NULL OR f.next IS NOT NULL);
         CONTINUE WHEN until IS NULL;
         DELETE FROM feed f WHERE f.epoch = this.epoch AND f.slot = this.slot AND f.batch > this.expired AND f.batch <= until;
         GET DIAGNOSTICS deleted = ROW_COUNT;
@@ -442,7 +505,24 @@ BEGIN
         INSERT INTO feed_expired AS x (epoch, slot, batch) VALUES (this.epoch, this.slot, until)
         ON CONFLICT (epoch, slot) DO UPDATE SET batch = EXCLUDED.batch;
     END LOOP;
+    -- What those have left whom nobody remembers: who has not read it hears that it has missed something.
+    FOR this IN
+        WITH RECURSIVE e AS (
+            (SELECT f.epoch FROM feed f ORDER BY f.epoch LIMIT 1)
+            UNION ALL
+            SELECT (SELECT f.epoch FROM feed f WHERE f.epoch > e.epoch ORDER BY f.epoch LIMIT 1) FROM e WHERE e.epoch IS NOT NULL
+        )
+        SELECT e.epoch FROM e
+        WHERE NOT EXISTS (SELECT FROM member m WHERE m.epoch = e.epoch) AND NOT EXISTS (SELECT FROM former_member o WHERE o.epoch = e.epoch)
+    LOOP
+        EXIT WHEN deleted_in_all >= most;
+        DELETE FROM feed f
+        WHERE f.ctid = ANY (ARRAY(SELECT x.ctid FROM feed x WHERE x.epoch = this.epoch LIMIT most - deleted_in_all));
+        GET DIAGNOSTICS deleted = ROW_COUNT;
+        deleted_in_all := deleted_in_all + deleted;
+        DELETE FROM feed_expired x WHERE x.epoch = this.epoch;
+    END LOOP;
     RETURN deleted_in_all;
 END
 $$;
-COMMENT ON FUNCTION expire_feed IS 'Deletes old rows of "feed", at most so many a slot; returns how many.';
+COMMENT ON FUNCTION expire_feed IS 'Deletes old rows of "feed" that are read, at most so many; returns how many.';

@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use engine::store;
-use history::{InvalidId, RunId, decide::Rejection};
+use history::{InvalidId, RunId, decide::Rejection, search_attribute::BadSearchAttributes};
 use serde::Serialize;
 
 /// Why a request failed.
@@ -53,6 +53,9 @@ pub(crate) enum Error {
     /// An event can't be written as JSON.
     #[error("an event can't be written as JSON")]
     ExportFailed(#[source] serde_json::Error),
+    /// There is no search attribute of that name to take back.
+    #[error("the namespace has no search attribute {0}")]
+    SearchAttributeNotFound(String),
     /// A web page of another origin sent the request.
     #[error("the request comes from a web page of another origin, {0}")]
     CrossOrigin(String),
@@ -90,6 +93,7 @@ impl Error {
             Self::UnsupportedMediaType(_) => "UNSUPPORTED_MEDIA_TYPE",
             Self::RequestTooLarge => "REQUEST_TOO_LARGE",
             Self::ExportFailed(_) => "EXPORT_FAILED",
+            Self::SearchAttributeNotFound(_) => "SEARCH_ATTRIBUTE_NOT_FOUND",
             Self::CrossOrigin(_) => "CROSS_ORIGIN",
             Self::HostNotAllowed(_) => "HOST_NOT_ALLOWED",
             Self::RouteNotFound(_) => "ROUTE_NOT_FOUND",
@@ -109,6 +113,16 @@ impl Error {
             | Self::InvalidQuery(_)
             | Self::Engine(
                 E::DataRefused(_)
+                | E::BadSearchAttributes(
+                    BadSearchAttributes::Misfit { .. }
+                    | BadSearchAttributes::TooMany(_)
+                    | BadSearchAttributes::TooLarge(_),
+                )
+                | E::SearchAttributeName(..)
+                | E::Query(_)
+                | E::ListOrder(_)
+                | E::CountOrder
+                | E::ListCursor
                 | E::Rejected(
                     Rejection::InvalidArgument { .. } | Rejection::WorkflowTaskRefused { .. },
                 ),
@@ -117,22 +131,28 @@ impl Error {
                 StatusCode::FORBIDDEN
             }
             Self::RouteNotFound(_)
+            | Self::SearchAttributeNotFound(_)
             | Self::Engine(
                 E::NamespaceNotFound(_)
+                | E::BadSearchAttributes(BadSearchAttributes::Unknown(_))
                 | E::WorkflowNotFound { .. }
                 | E::Rejected(Rejection::WorkflowTaskNotFound | Rejection::ActivityTaskNotFound),
             ) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Engine(E::Rejected(
-                Rejection::WorkflowClosed
-                | Rejection::WorkflowAlreadyStarted { .. }
-                | Rejection::WorkflowIdReuseRefused { .. }
-                | Rejection::TaskAlreadyStarted
-                | Rejection::TooManySignals(_)
-                | Rejection::HistoryTooLong(_)
-                | Rejection::CancellationAlreadyRequested
-                | Rejection::CancellationNotRequested,
-            )) => StatusCode::CONFLICT,
+            Self::Engine(
+                E::SearchAttributeExists { .. }
+                | E::TooManySearchAttributes
+                | E::Rejected(
+                    Rejection::WorkflowClosed
+                    | Rejection::WorkflowAlreadyStarted { .. }
+                    | Rejection::WorkflowIdReuseRefused { .. }
+                    | Rejection::TaskAlreadyStarted
+                    | Rejection::TooManySignals(_)
+                    | Rejection::HistoryTooLong(_)
+                    | Rejection::CancellationAlreadyRequested
+                    | Rejection::CancellationNotRequested,
+                ),
+            ) => StatusCode::CONFLICT,
             Self::RequestTooLarge | Self::Engine(E::TooLarge { .. }) => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
@@ -146,43 +166,15 @@ impl Error {
                 | E::DatabaseAway(_)
                 | E::Unavailable(_)
                 | E::Locked
+                | E::ListBuilding
                 | E::ListTooSlow
-                | E::Thread(_)
-                | E::Store(
-                    store::Error::Driver(_)
-                    | store::Error::Sqlx(_)
-                    | store::Error::Silent
-                    | store::Error::Unreachable { .. }
-                    | store::Error::Refused { .. }
-                    | store::Error::Tls { .. }
-                    | store::Error::Standby(_)
-                    | store::Error::Replaced(_)
-                    | store::Error::FailedOver
-                    | store::Error::NoConnection,
-                ),
+                | E::Thread(_),
             ) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ExportFailed(_)
-            | Self::Engine(
-                E::HistoryCorrupt { .. }
-                | E::CorruptRow { .. }
-                | E::Store(
-                    store::Error::Corrupt { .. }
-                    | store::Error::Altered { .. }
-                    | store::Error::UnknownNamespace { .. }
-                    | store::Error::NewerSchema(_)
-                    | store::Error::OtherSchema(_)
-                    | store::Error::Migrate(_)
-                    | store::Error::MayNotMigrate(_)
-                    | store::Error::MayNotRead(_)
-                    | store::Error::NoTables(_)
-                    | store::Error::NotUtf8(_)
-                    | store::Error::OldServer(_)
-                    | store::Error::Address(_)
-                    | store::Error::Pooled
-                    | store::Error::FewConnections { .. }
-                    | store::Error::Bridge(_),
-                ),
-            ) => StatusCode::INTERNAL_SERVER_ERROR,
+            | Self::Engine(E::HistoryCorrupt { .. } | E::CorruptRow { .. }) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            Self::Engine(E::Store(error)) => status_of_store(error),
         }
     }
 
@@ -198,7 +190,26 @@ impl Error {
                 Some("send the same request to the owner, or again in a moment")
             }
             Self::Engine(E::ListTooSlow) => {
-                Some("name a workflow id, or a type or status that is not rare")
+                Some("add a condition with = that few runs pass, or a range of StartTime")
+            }
+            Self::Engine(E::ListBuilding) => Some(
+                "ask again in a moment; it takes some seconds for each million runs, which themselves go on",
+            ),
+            Self::Engine(E::ListOrder(_)) => Some(
+                "order by StartTime, CloseTime, ExecutionDuration, ExecutionStatus, WorkflowType, WorkflowId, TaskQueue or ParentWorkflowId, or by an attribute of the namespace that is a Keyword, Int, Double, Bool or Datetime",
+            ),
+            Self::Engine(E::ListCursor) => Some(
+                "give a `nextCursor` as it came, with the same query, or none for the first page",
+            ),
+            Self::Engine(E::SearchAttributeExists { .. }) => {
+                Some("use it as it is, or choose another name: a type can't be changed")
+            }
+            Self::Engine(E::TooManySearchAttributes) => {
+                Some("take back one that is not used any more")
+            }
+            Self::SearchAttributeNotFound(_)
+            | Self::Engine(E::BadSearchAttributes(BadSearchAttributes::Unknown(_))) => {
+                Some("GET …/search-attributes lists those that are declared")
             }
             Self::Engine(E::NamespaceNotFound(_)) => Some("use the namespace `default`"),
             Self::Engine(E::WorkflowNotFound { .. }) => {
@@ -267,6 +278,38 @@ impl Error {
             _ => {}
         }
         Envelope { error: body }
+    }
+}
+
+/// Of what the database says: whether it may pass.
+fn status_of_store(error: &store::Error) -> StatusCode {
+    use store::Error as E;
+    match error {
+        E::Driver(_)
+        | E::Sqlx(_)
+        | E::Silent
+        | E::Unreachable { .. }
+        | E::Refused { .. }
+        | E::Tls { .. }
+        | E::Standby(_)
+        | E::Replaced(_)
+        | E::FailedOver
+        | E::NoConnection => StatusCode::SERVICE_UNAVAILABLE,
+        E::Corrupt { .. }
+        | E::Altered { .. }
+        | E::UnknownNamespace { .. }
+        | E::NewerSchema(_)
+        | E::OtherSchema(_)
+        | E::Migrate(_)
+        | E::MayNotMigrate(_)
+        | E::MayNotRead(_)
+        | E::NoTables(_)
+        | E::NotUtf8(_)
+        | E::OldServer(_)
+        | E::Address(_)
+        | E::Pooled
+        | E::FewConnections { .. }
+        | E::Bridge(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

@@ -24,6 +24,13 @@ pub(crate) struct WorkflowPath {
     pub(crate) workflow_id: WorkflowId,
 }
 
+/// The path of routes about a search attribute.
+pub(crate) struct SearchAttributePath {
+    pub(crate) namespace: Namespace,
+    /// Whatever stands there: one that nothing is called is not found.
+    pub(crate) name: String,
+}
+
 impl WorkflowPath {
     /// Returns the engine's address of a run.
     pub(crate) fn run(self, run_id: Option<RunId>) -> engine::Address {
@@ -54,6 +61,18 @@ impl<S: Send + Sync> FromRequestParts<S> for WorkflowPath {
         Ok(Self {
             namespace: Namespace::new(param(&params, "namespace"))?,
             workflow_id: WorkflowId::new(param(&params, "workflow_id"))?,
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SearchAttributePath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let params = params(parts, state).await?;
+        Ok(Self {
+            namespace: Namespace::new(param(&params, "namespace"))?,
+            name: param(&params, "name").to_owned(),
         })
     }
 }

@@ -34,6 +34,8 @@ mod reply;
 mod wait;
 
 mod health;
+mod search_attributes;
+mod visibility;
 mod workflows;
 
 mod duration;

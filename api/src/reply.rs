@@ -1,5 +1,7 @@
 //! Answers: JSON text written once, straight from what the engine holds.
 
+use std::collections::BTreeMap;
+
 use axum::{
     body::Body,
     http::{HeaderValue, StatusCode, header},
@@ -48,6 +50,14 @@ impl Serialize for Value<'_> {
             }
         }
     }
+}
+
+/// Returns facts by key as JSON.
+pub(crate) fn values(facts: &BTreeMap<String, Payload>) -> BTreeMap<&str, Value<'_>> {
+    facts
+        .iter()
+        .map(|(key, payload)| (key.as_str(), Value(payload)))
+        .collect()
 }
 
 /// What a call returned, as JSON: `null` for nothing, the value if it is one, a list of several.

@@ -3,11 +3,14 @@
 use axum::{
     Router,
     extract::Request,
-    routing::{any, get, post},
+    routing::{any, delete, get, post},
 };
 use history::InvalidId;
 
-use crate::{app::App, error::Error, forward::Forward, health, hosts::Checked, peers, workflows};
+use crate::{
+    app::App, error::Error, forward::Forward, health, hosts::Checked, peers, search_attributes,
+    visibility, workflows,
+};
 
 /// Returns the routes of the API.
 pub fn router(app: App) -> Router {
@@ -21,6 +24,7 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/internal/v1/deliver", post(peers::deliver))
         .route(peers::IDENTITY, get(peers::identity))
+        .route("/api/v1/visibility/rebuild", post(visibility::rebuild))
         .merge(namespaces)
         .fallback(route_not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -34,6 +38,7 @@ fn namespace() -> Router<App> {
             "/workflows",
             get(workflows::list::list).post(workflows::start::start),
         )
+        .route("/workflow-count", get(workflows::count::count))
         // A path's last segment may be empty, which the routes below do not match.
         .route("/workflows/", any(workflow_id_is_empty))
         .route(
@@ -59,6 +64,14 @@ fn namespace() -> Router<App> {
         .route(
             "/workflows/{workflow_id}/terminate",
             post(workflows::terminate::terminate),
+        )
+        .route(
+            "/search-attributes",
+            get(search_attributes::list::list).post(search_attributes::declare::declare),
+        )
+        .route(
+            "/search-attributes/{name}",
+            delete(search_attributes::delete::delete),
         )
 }
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use engine::store::commit::{CloseRow, Connection, HistoryRow, Item, StartRow};
+use engine::store::commit::{CloseRow, Connection, Facts, HistoryRow, Item, StartRow};
 use history::{RequestId, RunId, TaskQueue, Timestamp, WorkflowId, WorkflowType};
 use uuid::Uuid;
 
@@ -63,7 +63,9 @@ pub(crate) async fn measure(
             one_row = Some(meter.measure(&[], Store::Postgres, true, load).await?);
         }
         let load = replay(&mut lanes, &recorded, in_flight);
-        let measured = meter.measure(&[], Store::Postgres, true, load).await?;
+        // On the heap: it holds the columns of a batch for each connection.
+        let measuring = Box::pin(meter.measure(&[], Store::Postgres, true, load));
+        let measured = measuring.await?;
         replays.push((*activities, measured));
     }
     let one_row = one_row.context("no workflow to replay")?;
@@ -133,6 +135,9 @@ impl Recorded {
             request_id: Some(RequestId::known(id.to_string())),
             previous_run_id: None,
             started_at: Timestamp(0),
+            execution_at: None,
+            root: None,
+            facts: Facts::default(),
         });
         item
     }
@@ -147,6 +152,7 @@ impl Recorded {
                 status: 2,
                 closed_at: Timestamp(1),
                 history_length: self.history_length,
+                history_bytes: 0,
             });
         }
         item
@@ -170,6 +176,7 @@ impl Recorded {
             }],
             starts: Vec::new(),
             closes: Vec::new(),
+            facts: Vec::new(),
             open: None,
             outbox: None,
         }

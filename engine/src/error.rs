@@ -1,6 +1,10 @@
 //! What a verb of the engine can answer instead of success.
 
-use history::{RunId, WorkflowId, decide::Rejection};
+use crate::query::QueryError;
+use history::{
+    RunId, SearchAttributeType, WorkflowId, decide::Rejection,
+    search_attribute::BadSearchAttributes,
+};
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +66,26 @@ pub enum Error {
     /// The database refused this request's own data.
     #[error("the database refused this request's data: {0}")]
     DataRefused(String),
+    /// A start has search attributes that the namespace does not have, or of another type.
+    #[error(transparent)]
+    BadSearchAttributes(#[from] BadSearchAttributes),
+    /// A search attribute can't have that name.
+    #[error("a search attribute can't be called `{0}`: {1}")]
+    SearchAttributeName(String, &'static str),
+    /// There is a search attribute of that name, of another type.
+    #[error("the namespace has a search attribute {name} already, of type {before}")]
+    SearchAttributeExists {
+        /// Its name.
+        name: String,
+        /// Its type.
+        before: SearchAttributeType,
+    },
+    /// A namespace has as many search attributes as it may.
+    #[error(
+        "the namespace has {} search attributes, the most that it may have",
+        crate::limits::SEARCH_ATTRIBUTES_DECLARED_MAX
+    )]
+    TooManySearchAttributes,
     /// A request is larger than the limit.
     #[error("{what} has {bytes} bytes; the most is {bytes_max}")]
     TooLarge {
@@ -72,6 +96,21 @@ pub enum Error {
         /// The limit.
         bytes_max: usize,
     },
+    /// The text that says which runs are listed is no query.
+    #[error("the query is not valid: {0}")]
+    Query(#[from] QueryError),
+    /// No index has the runs in this order.
+    #[error("runs can't be ordered by {0}")]
+    ListOrder(String),
+    /// What is counted has no order.
+    #[error("what is counted has no order; leave out ORDER BY")]
+    CountOrder,
+    /// A cursor that no page of this list gave.
+    #[error("the cursor is not one that a page of this list gave")]
+    ListCursor,
+    /// The lists are being made anew.
+    #[error("the lists are being made anew from the runs")]
+    ListBuilding,
     /// A list takes longer than it may.
     #[error("the list takes longer than {} s", crate::limits::LIST_TIMEOUT.as_secs())]
     ListTooSlow,
@@ -97,7 +136,19 @@ impl Error {
             Self::HistoryCorrupt { .. } => "HISTORY_CORRUPT",
             Self::CorruptRow { .. } => "CORRUPT_ROW",
             Self::DataRefused(_) => "DATA_REFUSED",
+            Self::BadSearchAttributes(BadSearchAttributes::Unknown(_)) => {
+                "SEARCH_ATTRIBUTE_NOT_FOUND"
+            }
+            Self::BadSearchAttributes(_) | Self::SearchAttributeName(..) => {
+                "SEARCH_ATTRIBUTE_INVALID"
+            }
+            Self::SearchAttributeExists { .. } => "SEARCH_ATTRIBUTE_EXISTS",
+            Self::TooManySearchAttributes => "TOO_MANY_SEARCH_ATTRIBUTES",
             Self::TooLarge { .. } => "TOO_LARGE",
+            Self::Query(_) | Self::ListOrder(_) | Self::CountOrder | Self::ListCursor => {
+                "INVALID_QUERY"
+            }
+            Self::ListBuilding => "LIST_BUILDING",
             Self::ListTooSlow => "LIST_TOO_SLOW",
             Self::Thread(_) => "THREAD_FAILED",
             Self::Store(error) => error.code(),

@@ -8,6 +8,7 @@ mod cause;
 mod clock;
 mod error;
 pub mod limits;
+pub mod query;
 pub mod shard;
 mod words;
 mod world;
@@ -17,6 +18,7 @@ pub mod store;
 mod committer;
 mod engine;
 mod feed;
+mod lists;
 mod members;
 mod membership;
 mod owner;
@@ -34,9 +36,13 @@ pub use engine::{Config, Engine};
 pub use error::Error;
 pub use feed::{Committed, FeedReader, Missed, Written};
 pub use membership::Role;
+pub use query::QueryError;
 pub use store::{
-    feed::{Change, Cursor, NoCursor},
-    list::{ListFilter, Summary},
+    feed::{Change, Cursor as FeedCursor, NoCursor as NoFeedCursor},
+    visibility::{
+        Cursor as ListCursor, ListRequest, NoCursor as NoListCursor, Page as ListPage, Rate,
+        Summary, WorkflowCount,
+    },
 };
 pub use words::{
     Address, Closed, Description, HistoryPage, PendingActivity, PendingChild, PendingTimer,

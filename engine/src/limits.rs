@@ -81,6 +81,25 @@ pub const MEMORY_FULL: usize = 2;
 pub const HISTORY_PAGE_MAX: usize = 1000;
 /// How long a list may take in the database.
 pub const LIST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long what a namespace has declared is taken for known: within this time all processes go by what one of them was told.
+pub const NAMESPACES_KNOWN_FOR: Duration = Duration::from_secs(1);
+/// The most bytes of the name of a search attribute.
+pub const SEARCH_ATTRIBUTE_NAME_BYTES_MAX: usize = 64;
+/// The most search attributes that a namespace may declare.
+pub const SEARCH_ATTRIBUTES_DECLARED_MAX: u16 = 1000;
+/// So long after something was committed the lists have it, or when the next one is asked for: what begins and ends meanwhile is written once.
+pub const VISIBILITY_AFTER: Duration = Duration::from_millis(500);
+/// The most batches of the feed that are brought into the lists at once.
+pub const VISIBILITY_PAGE: i64 = 500;
+/// The most runs that are, while all lists are made anew.
+pub const VISIBILITY_BUILD_PAGE: i64 = 5000;
+/// The most runs that one statement of either brings into the lists, and the most bytes of search attributes.
+pub const VISIBILITY_CHUNK: usize = 1000;
+pub const VISIBILITY_CHUNK_BYTES: usize = 1024 * 1024;
+/// How long a statement of either may take.
+pub const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
+/// The most stored bytes of a memo that a list shows; one with more is in the description of its run.
+pub const LIST_MEMO_BYTES_MAX: i32 = 16 * 1024;
 /// How many lists are read at once, on connections of their own.
 pub const LIST_CONNECTIONS: u32 = 2;
 /// The most attempts of a run that a list looks at, and the most activities that may wait for a worker.
@@ -95,9 +114,9 @@ pub const CONTROL_CONNECTIONS: u32 = 3;
 pub const AUDIT_CONNECTIONS: u32 = 8;
 /// How many a process has at most in all: those three, the lists', two that commit and as many to find out whether a batch whose answer was lost was committed, and two
 /// for its lease and that of the member it watches.
-pub const CONNECTIONS_MAX: i32 = 27;
+pub const CONNECTIONS_MAX: i32 = 28;
 /// A role that may open fewer than so many at once is refused: one that serves under load has as many.
-pub const CONNECTIONS_MIN: i32 = 15;
+pub const CONNECTIONS_MIN: i32 = 17;
 /// When something has waited for so long to be committed, and nothing was, a process is not ready.
 pub const COMMITS_STALLED_AFTER: Duration = Duration::from_secs(5);
 /// How long a read or a change waits for one of its connections.
@@ -129,6 +148,8 @@ pub const SUSPECTS_MAX: usize = 1024;
 pub const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long a batch stays in the feed: whoever reads it may be away for so long, and goes on where it was.
 pub const FEED_KEPT: Duration = Duration::from_mins(10);
+/// How long at most, where something that is made from the feed has not read it; then it is made anew.
+pub const FEED_KEPT_UNREAD: Duration = Duration::from_hours(24);
 /// How late a reader of the feed is told of what another process has committed, at most.
 pub const FEED_LATE_MAX: Duration = Duration::from_secs(1);
 /// The most batches that a reader of the feed reads at once.
@@ -136,7 +157,7 @@ pub const FEED_PAGE: i64 = 100;
 /// The most batches of its own that a process keeps in memory for readers of the feed, and their stored bytes; who lags reads them.
 pub const FEED_TAIL_BATCHES_MAX: usize = 4096;
 pub const FEED_TAIL_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// The most batches of a slot that are deleted from the feed at once.
+/// The most batches that are deleted from the feed in one statement; the next one follows.
 pub const FEED_EXPIRED_AT_ONCE: i32 = 20_000;
 /// How long workers get to finish at shutdown.
 pub const DRAIN: Duration = Duration::from_secs(10);

@@ -76,7 +76,11 @@ impl SearchAttributeType {
             Self::Text => payload.read().map(V::Text).ok(),
             Self::Keyword => payload.read().map(V::Keyword).ok(),
             Self::Int => payload.read().map(V::Int).ok(),
-            Self::Double => payload.read().map(V::Double).ok(),
+            Self::Double => payload
+                .read()
+                .ok()
+                .filter(|number| *number != 0.0 || is_zero(&payload.data))
+                .map(V::Double),
             Self::Bool => payload.read().map(V::Bool).ok(),
             Self::Datetime => payload
                 .read::<String>()
@@ -127,6 +131,12 @@ impl SearchAttributeValue {
         }
         .iter()
     }
+}
+
+/// Says whether a number is zero as it is written: one that is only read as such is too small to be one.
+fn is_zero(json: &[u8]) -> bool {
+    let digits = json.split(|byte| matches!(byte, b'e' | b'E')).next();
+    digits.is_some_and(|digits| !digits.iter().any(|byte| matches!(byte, b'1'..=b'9')))
 }
 
 /// Returns the words of a text as they are searched for: in lower case, without what is neither letter nor digit.
@@ -230,6 +240,12 @@ pub fn check_commands(
         }
     }
     Ok(())
+}
+
+/// Says whether any of these commands has search attributes.
+pub fn are_in(commands: &[Command]) -> bool {
+    let mut of = commands.iter().filter_map(of_command);
+    of.any(|attributes| !attributes.is_empty())
 }
 
 /// Returns the search attributes that a command has.

@@ -78,6 +78,15 @@ async fn says_canceled(_: Workflow) -> Result<()> {
     Err(coreason::prelude::Error::new("no").of_kind("Canceled"))
 }
 
+/// What JSON can't say.
+struct Unsayable;
+
+impl Serialize for Unsayable {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> std::result::Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("there are no words for it"))
+    }
+}
+
 async fn server() -> Server {
     let mut server = Server::start_without_worker().await;
     server.run(
@@ -170,6 +179,29 @@ async fn a_signal_that_a_program_sends_again_with_its_request_id_counts_once() {
         .iter()
         .filter(|event| event["eventType"] == "EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED");
     assert_eq!(signaled.count(), 3, "{history}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_says_what_its_run_is_found_by_and_what_is_shown_with_it() {
+    let server = server().await;
+    let declared = [("CustomerId", "Keyword"), ("Amount", "Int")];
+    server.client.declare(&declared).await;
+    let client = Client::connect(&server.address).unwrap();
+    let start = client.start(waits, ()).id("w").memo("note", Some("new"));
+    let start = start.search_attribute("CustomerId", "anna");
+    start.search_attribute("Amount", 7).await.unwrap();
+    let query = [("query", "CustomerId = 'anna' AND Amount = 7")];
+    let (_, page) = server.client.list(&query).await;
+    assert_eq!(page["workflows"][0]["workflowId"], "w", "{page}");
+    assert_eq!(page["workflows"][0]["memo"]["note"], "new");
+
+    let unknown = client.start(waits, ()).search_attribute("Colour", "red");
+    let refused = unknown.await.unwrap_err();
+    assert_eq!(refused.code(), Some("SEARCH_ATTRIBUTE_NOT_FOUND"));
+    let unsayable = client.start(waits, ()).id("none").memo("note", Unsayable);
+    assert!(matches!(unsayable.await, Err(Error::Encode(_))));
+    assert_eq!(server.client.get("/none").await.0, 404);
     server.stop().await;
 }
 

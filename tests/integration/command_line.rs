@@ -24,12 +24,17 @@ use crate::support::{Database, Server};
 
 /// Runs `coreason workflow` against a server.
 pub(crate) async fn workflow(server: &Server, words: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
-    command
-        .arg("workflow")
+    asks("workflow", server, words).await
+}
+
+/// Runs a command against a server that asks it something.
+pub(crate) async fn asks(command: &str, server: &Server, words: &[&str]) -> (i32, String, String) {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_node"));
+    program
+        .arg(command)
         .args(["--address", &server.address])
         .args(words);
-    run(command).await
+    run(program).await
 }
 
 /// Runs `coreason audit check` on a database.

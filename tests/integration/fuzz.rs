@@ -54,7 +54,7 @@ const VERBS: [(&str, &str); 4] = [
 
 const READS: [&str; 3] = ["", "/history", "/result"];
 
-const QUERY: [(&str, &str); 14] = [
+const QUERY: [(&str, &str); 17] = [
     ("runId", "018f0000-0000-7000-8000-000000000001"),
     ("wait", "1ms"),
     ("wait", "0s"),
@@ -65,6 +65,15 @@ const QUERY: [(&str, &str); 14] = [
     ("pageSize", "1"),
     ("type", "echo"),
     ("status", "Running"),
+    ("query", "City%20%3D%20%27Bern%27%20AND%20Age%20%3E%205"),
+    (
+        "query",
+        "WorkflowType%20IN%20(%27echo%27)%20ORDER%20BY%20CloseTime",
+    ),
+    (
+        "query",
+        "NOT%20(RunId%20STARTS_WITH%20%270%27)%20ORDER%20BY%20Age%20DESC",
+    ),
     ("workflowId", "w-1"),
     ("cursor", "018f0000-0000-7000-8000-000000000001"),
     ("cursor", "ffffffff-ffff-ffff-ffff-ffffffffffff"),
@@ -126,7 +135,14 @@ impl Asked {
                 path: workflows
                     + &query(
                         dice,
-                        &["type", "status", "workflowId", "cursor", "pageSize"],
+                        &[
+                            "query",
+                            "type",
+                            "status",
+                            "workflowId",
+                            "cursor",
+                            "pageSize",
+                        ],
                     ),
                 body: String::new(),
             },
@@ -301,6 +317,8 @@ fn codes() -> BTreeSet<String> {
 #[tokio::test]
 async fn requests_that_lie_are_refused_and_cost_others_nothing() {
     let server = Server::start().await;
+    let declared = [("City", "Keyword"), ("Age", "Int")];
+    server.client.declare(&declared).await;
     let router = server.router();
     let codes = codes();
     let mut started = BTreeSet::new();

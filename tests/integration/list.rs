@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::Server;
+use crate::support::{Server, client::ids};
 
 #[tokio::test]
 async fn pages_follow_each_other_without_a_gap() {
@@ -17,11 +17,7 @@ async fn pages_follow_each_other_without_a_gap() {
     loop {
         let (status, page) = server.client.get(&path).await;
         assert_eq!(status, 200, "{page}");
-        let runs = page["workflows"].as_array().unwrap();
-        found.extend(
-            runs.iter()
-                .map(|run| run["workflowId"].as_str().unwrap().to_owned()),
-        );
+        found.extend(ids(&page).into_iter().map(str::to_owned));
         let Some(cursor) = page["nextCursor"].as_str() else {
             break;
         };
@@ -48,17 +44,53 @@ async fn filters_hold_for_type_and_status() {
         ("?type=echo", vec!["closed"]),
         ("?type=echo&status=Running", vec![]),
         ("?workflowId=open", vec!["open"]),
+        ("?workflowId=o%27pen%5C", vec![]),
         ("", vec!["closed", "open"]),
     ] {
         let (_, page) = server.client.get(query).await;
-        let found: Vec<&str> = page["workflows"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter_map(|run| run["workflowId"].as_str())
-            .collect();
-        assert_eq!(found, expected, "{query}");
+        assert_eq!(ids(&page), expected, "{query}");
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_is_listed_with_what_is_known_of_it() {
+    let server = Server::start().await;
+    let body = json!({"workflowType": "greet", "workflowId": "later", "startDelay": "1h", "memo": {"who": "me"}});
+    server.client.post("", body).await;
+    let body = json!({"workflowType": "parent", "workflowId": "top", "input": "child"});
+    server.client.post("", body).await;
+    let body = json!({"workflowType": "echo", "workflowId": "closed", "input": 1});
+    server.client.post("?wait=true", body).await;
+    while server.client.get("/child").await.0 != 200 {}
+    let of = async |id: &str| {
+        let (_, page) = server.client.list(&[("workflowId", id)]).await;
+        page["workflows"][0].clone()
+    };
+
+    let later = of("later").await;
+    assert!(later["executionAt"].as_str() > later["startedAt"].as_str());
+    assert_eq!(later["memo"], json!({"who": "me"}));
+
+    let (top, child) = (of("top").await, of("child").await);
+    let execution = json!({"workflowId": "top", "runId": top["runId"]});
+    assert_eq!((&child["parent"], &child["root"]), (&execution, &execution));
+    for absent in [
+        "executionAt",
+        "closedAt",
+        "parent",
+        "root",
+        "memo",
+        "searchAttributes",
+        "historyBytes",
+    ] {
+        assert!(top.get(absent).is_none(), "{absent} of {top}");
+    }
+
+    let closed = of("closed").await;
+    let (_, described) = server.client.get("/closed").await;
+    assert_eq!(closed["historyLength"], described["historyLength"]);
+    assert_eq!(closed["historyBytes"], described["historyBytes"]);
     server.stop().await;
 }
 

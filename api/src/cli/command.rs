@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use worker::Worker;
 
-use super::{audit, error::Error, stop, workflow};
+use super::{audit, error::Error, search_attribute, stop, visibility, workflow};
 use crate::{demo, dev};
 
 /// What `--version` says after the name.
@@ -19,7 +19,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What is read from the environment; an option on the command line goes before.
 const ENVIRONMENT: &str = "\
 Environment:
-  COREASON_ADDRESS     where `workflow` finds the server
+  COREASON_ADDRESS     where `workflow` and others that ask a server find it
   COREASON_NAMESPACE   the namespace
   COREASON_LISTEN      where `dev` answers HTTP
   COREASON_ADVERTISE   where others reach that address
@@ -60,6 +60,12 @@ pub(super) enum Command {
     /// Start, watch and steer workflows.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Workflow(workflow::Args),
+    /// Say what the runs of a namespace are found by.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    SearchAttribute(search_attribute::Args),
+    /// See to the lists of runs.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Visibility(visibility::Args),
     /// Prove that no history was changed, and that what must always hold does.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Audit(audit::Args),
@@ -73,6 +79,8 @@ impl Command {
             Self::Dev(options) => Ok(dev::run(options, workers).await?),
             Self::Stop(options) => options.run().await,
             Self::Workflow(args) => args.run().await,
+            Self::SearchAttribute(args) => args.run().await,
+            Self::Visibility(args) => args.run().await,
             Self::Audit(args) => args.run().await,
             Self::Demo(options) => Ok(demo::run(options).await?),
         }

@@ -7,7 +7,10 @@ mod error;
 mod exit;
 #[cfg(test)]
 mod fuzz;
+mod search_attribute;
+mod session;
 mod stop;
+mod visibility;
 mod words;
 mod workflow;
 

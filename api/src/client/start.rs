@@ -1,6 +1,7 @@
 //! A start of a workflow, with its options.
 
 use std::{
+    collections::BTreeMap,
     future::{Future, IntoFuture},
     marker::PhantomData,
     pin::Pin,
@@ -56,6 +57,10 @@ struct Body {
     workflow_id_conflict_policy: WorkflowIdConflictPolicy,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_policy: Option<Retry>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    memo: BTreeMap<String, Box<RawValue>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    search_attributes: BTreeMap<String, Box<RawValue>>,
 }
 
 #[derive(Serialize)]
@@ -94,6 +99,8 @@ impl<W: WorkflowDefinition, A> Start<W, A> {
                 workflow_id_reuse_policy: WorkflowIdReusePolicy::default(),
                 workflow_id_conflict_policy: WorkflowIdConflictPolicy::default(),
                 retry_policy: None,
+                memo: BTreeMap::new(),
+                search_attributes: BTreeMap::new(),
             },
             workflow: PhantomData,
         }
@@ -158,6 +165,28 @@ impl<W: WorkflowDefinition, A> Start<W, A> {
     pub fn id_conflict_policy(mut self, policy: WorkflowIdConflictPolicy) -> Self {
         self.body.workflow_id_conflict_policy = policy;
         self
+    }
+
+    /// A fact that is shown with the run, by its key.
+    pub fn memo(mut self, key: impl Into<String>, value: impl Serialize) -> Self {
+        if let Some(value) = self.written(&value) {
+            self.body.memo.insert(key.into(), value);
+        }
+        self
+    }
+
+    /// What lists find it by: a value of a search attribute that the namespace has declared.
+    pub fn search_attribute(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
+        if let Some(value) = self.written(&value) {
+            self.body.search_attributes.insert(name.into(), value);
+        }
+        self
+    }
+
+    /// Returns a value as JSON. One that is none is what the start ends with.
+    fn written(&mut self, value: &impl Serialize) -> Option<Box<RawValue>> {
+        let written = serde_json::value::to_raw_value(value);
+        written.map_err(|error| self.input = Err(error.into())).ok()
     }
 
     /// Names the request, so that it has one effect however often your program sends it; new unless told.

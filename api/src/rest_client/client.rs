@@ -27,7 +27,8 @@ const AGAIN_AFTER: Duration = Duration::from_millis(50);
 pub(crate) struct Client {
     http: reqwest::Client,
     address: Url,
-    namespace: String,
+    /// What it speaks of; the server as a whole if none.
+    namespace: Option<String>,
     /// With what may pass.
     patience: Duration,
     /// With a server that has done nothing yet.
@@ -59,11 +60,20 @@ impl Client {
         Ok(Self {
             http,
             address: url,
-            namespace: namespace.to_owned(),
+            namespace: Some(namespace.to_owned()),
             patience: Duration::ZERO,
             start: Duration::ZERO,
             tells: None,
         })
+    }
+
+    /// Returns a client that speaks of the server as a whole.
+    #[must_use]
+    pub(crate) fn of_all_namespaces(self) -> Self {
+        Self {
+            namespace: None,
+            ..self
+        }
     }
 
     /// Returns a client that goes on trying for that long while the server is away or starting.
@@ -130,6 +140,12 @@ impl Client {
             .await
     }
 
+    /// Takes something away, whose repetition would be refused.
+    pub(crate) async fn delete(&self, path: &[&str]) -> Result<Answer, Error> {
+        self.send(Method::DELETE, path, &[], None::<&()>, is_early)
+            .await
+    }
+
     fn patience_with(&self, error: &Error, may_repeat: fn(&Error) -> bool) -> Duration {
         let passing = if may_repeat(error) {
             self.patience
@@ -155,10 +171,10 @@ impl Client {
         let mut failing_since = None;
         let mut lost = None;
         let mut is_said = self.tells.is_none();
-        names(&self.namespace, path)?;
+        names(self.namespace.as_deref(), path)?;
         loop {
             let ask = |address: Url| {
-                let url = url(&address, &self.namespace, path);
+                let url = url(&address, self.namespace.as_deref(), path);
                 let mut request = self.http.request(method.clone(), url).query(query);
                 if let Some(body) = body {
                     request = request.json(body);
@@ -200,9 +216,12 @@ impl Client {
 }
 
 /// Refuses what no path can name, as the server does: a URL would leave it out and mean something else.
-fn names(namespace: &str, path: &[&str]) -> Result<(), Error> {
-    Namespace::new(namespace).map_err(refused_here)?;
-    if let [_, workflow_id, ..] = path {
+fn names(namespace: Option<&str>, path: &[&str]) -> Result<(), Error> {
+    namespace
+        .map(Namespace::new)
+        .transpose()
+        .map_err(refused_here)?;
+    if let ["workflows", workflow_id, ..] = path {
         WorkflowId::new(workflow_id).map_err(refused_here)?;
     }
     Ok(())
@@ -218,12 +237,14 @@ fn refused_here(problem: InvalidId) -> Error {
     })
 }
 
-fn url(address: &Url, namespace: &str, path: &[&str]) -> Url {
+fn url(address: &Url, namespace: Option<&str>, path: &[&str]) -> Url {
     let mut url = address.clone();
     if let Ok(mut segments) = url.path_segments_mut() {
+        let of = namespace.map(|namespace| ["namespaces", namespace]);
         segments
             .pop_if_empty()
-            .extend(["api", "v1", "namespaces", namespace])
+            .extend(["api", "v1"])
+            .extend(of.into_iter().flatten())
             .extend(path);
     }
     url
@@ -339,16 +360,21 @@ mod tests {
 
     #[test]
     fn ids_are_percent_encoded_in_a_path() {
-        let client = Client::new("http://127.0.0.1:8000", "default").unwrap();
-        let url = url(
-            &client.address,
-            &client.namespace,
-            &["workflows", "a/b ?#é", "result"],
-        );
-        assert_eq!(
-            url.as_str(),
-            "http://127.0.0.1:8000/api/v1/namespaces/default/workflows/a%2Fb%20%3F%23%C3%A9/result"
-        );
+        let address = Url::parse("http://127.0.0.1:8000").unwrap();
+        for (namespace, path, is) in [
+            (
+                Some("default"),
+                ["workflows", "a/b ?#é", "result"].as_slice(),
+                "/api/v1/namespaces/default/workflows/a%2Fb%20%3F%23%C3%A9/result",
+            ),
+            (
+                None,
+                ["visibility", "rebuild"].as_slice(),
+                "/api/v1/visibility/rebuild",
+            ),
+        ] {
+            assert_eq!(url(&address, namespace, path).path(), is);
+        }
     }
 
     #[test]

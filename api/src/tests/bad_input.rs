@@ -282,6 +282,7 @@ async fn queries_that_make_no_sense_are_refused() {
         "?pageSize=1001",
         "?pageSize=many",
         "?cursor=nonsense",
+        "?query=Amount%20%3D%201&type=order",
         "?workflowId=%ED%A0%80",
     ] {
         assert_eq!(
@@ -376,6 +377,44 @@ async fn a_page_of_another_origin_changes_nothing() {
 }
 
 #[tokio::test]
+async fn what_changes_search_attributes_and_lists_takes_no_page_of_another_origin_and_no_unknown_field()
+ {
+    let server = Server::start().await;
+    let attributes = "/api/v1/namespaces/default/search-attributes";
+    let one = &format!("{attributes}/A");
+    let rebuild = "/api/v1/visibility/rebuild";
+    for (method, path, body) in [
+        (
+            Method::POST,
+            attributes,
+            r#"{"name":"A","type":"Int","x":1}"#,
+        ),
+        (Method::POST, attributes, r#"{"name":"A","type":"Number"}"#),
+        (Method::POST, attributes, r#"{"name":"A"}"#),
+        (Method::DELETE, one, r#"{"x":1}"#),
+        (Method::POST, rebuild, r#"{"x":1}"#),
+    ] {
+        let request = || {
+            let request = server.request(method.clone(), path);
+            request
+                .header("content-type", "application/json")
+                .body(body)
+        };
+        assert_eq!(code(request()).await, is(400, "INVALID_BODY"), "{body}");
+        let from_a_page = request().header("origin", "http://evil.example");
+        assert_eq!(code(from_a_page).await, is(403, "CROSS_ORIGIN"), "{path}");
+    }
+    for (method, path) in [
+        (Method::GET, attributes),
+        (Method::DELETE, one),
+        (Method::POST, rebuild),
+    ] {
+        let request = server.request(method, path);
+        assert_eq!(code(request).await, is(503, "STARTING"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn names_that_nothing_can_have_are_refused_in_a_list() {
     let server = Server::start().await;
     for query in ["type=%00", "workflowId=a%00b", "type=", "workflowId=%C2%85"] {
@@ -393,6 +432,11 @@ async fn name_that_is_not_ours_is_refused_on_every_route() {
         (Method::GET, "/readyz"),
         (Method::GET, list),
         (Method::POST, list),
+        (
+            Method::DELETE,
+            "/api/v1/namespaces/default/search-attributes/A",
+        ),
+        (Method::POST, "/api/v1/visibility/rebuild"),
         (Method::POST, "/internal/v1/deliver"),
         (Method::GET, "/nothing"),
         (Method::DELETE, "/healthz"),

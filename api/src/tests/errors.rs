@@ -5,7 +5,10 @@ use std::{
 };
 
 use engine::store;
-use history::{Namespace, RunId, WorkflowId, decide::Rejection};
+use history::{
+    Namespace, RunId, SearchAttributeType, WorkflowId, decide::Rejection,
+    search_attribute::BadSearchAttributes,
+};
 use serde_json::json;
 
 use crate::error::Error;
@@ -74,6 +77,26 @@ fn what_the_caller_did_is_a_4xx_and_what_we_did_a_5xx() {
             },
             413,
         ),
+        (
+            BadSearchAttributes::Unknown("Amount".to_owned()).into(),
+            404,
+        ),
+        (BadSearchAttributes::TooMany(101).into(), 400),
+        (
+            engine::Error::SearchAttributeName("7up".to_owned(), "x"),
+            400,
+        ),
+        (
+            engine::Error::SearchAttributeExists {
+                name: "Amount".to_owned(),
+                before: SearchAttributeType::Int,
+            },
+            409,
+        ),
+        (engine::Error::TooManySearchAttributes, 409),
+        (engine::Error::ListOrder("HistoryLength".to_owned()), 400),
+        (engine::Error::ListCursor, 400),
+        (engine::Error::ListBuilding, 503),
         (engine::Error::Store(store::Error::NewerSchema(9)), 500),
         (engine::Error::Store(store::Error::OtherSchema(3)), 500),
     ] {

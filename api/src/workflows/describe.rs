@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use engine::{Description, PendingActivity, PendingChild, PendingTimer, PendingWorkflowTask};
-use history::{Payload, RunId, record::WorkflowTaskAttemptCause, task::UnreadSignals};
+use history::{RunId, record::WorkflowTaskAttemptCause, task::UnreadSignals};
 use serde::Serialize;
 
 use super::{
@@ -65,7 +65,7 @@ pub(crate) struct DescribeReply<'a> {
     parent: Option<Execution<'a>>,
     /// Facts by key, shown with the run.
     memo: BTreeMap<&'a str, Value<'a>>,
-    /// Facts by key, shown with the run.
+    /// What lists find it by, as it is now.
     search_attributes: BTreeMap<&'a str, Value<'a>>,
     /// Whether somebody has asked it to cancel.
     cancel_requested: bool,
@@ -214,8 +214,8 @@ impl<'a> DescribeReply<'a> {
             history_bytes: run.history_bytes,
             problems: problems(run),
             parent: run.parent.as_ref().map(Execution::of),
-            memo: values(&run.memo),
-            search_attributes: values(&run.search_attributes),
+            memo: reply::values(&run.memo),
+            search_attributes: reply::values(&run.search_attributes),
             cancel_requested: run.cancel_requested,
             pending_workflow_task: run
                 .pending_workflow_task
@@ -231,13 +231,6 @@ impl<'a> DescribeReply<'a> {
             unread_signals: run.unread_signals.iter().map(UnreadReply::new).collect(),
         }
     }
-}
-
-fn values(facts: &BTreeMap<String, Payload>) -> BTreeMap<&str, Value<'_>> {
-    facts
-        .iter()
-        .map(|(key, payload)| (key.as_str(), Value(payload)))
-        .collect()
 }
 
 impl<'a> WorkflowTaskReply<'a> {

@@ -1,6 +1,7 @@
 //! The workflow routes, a file per verb.
 
 pub(crate) mod cancel;
+pub(crate) mod count;
 pub(crate) mod describe;
 pub(crate) mod history;
 pub(crate) mod list;

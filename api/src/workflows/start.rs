@@ -133,7 +133,7 @@ pub(crate) struct StartBody<'a> {
     /// Facts by key, shown with the run.
     #[serde(borrow, default)]
     memo: Facts<'a>,
-    /// Facts by key, shown with the run.
+    /// What lists find it by: values of what the namespace has declared.
     #[serde(borrow, default)]
     search_attributes: Facts<'a>,
 }

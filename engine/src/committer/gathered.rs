@@ -231,6 +231,7 @@ mod tests {
             rows: Vec::new(),
             starts: Vec::new(),
             closes: Vec::new(),
+            facts: Vec::new(),
             open: None,
             outbox: None,
         }

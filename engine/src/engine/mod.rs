@@ -2,7 +2,9 @@
 
 mod config;
 mod feed;
+mod lists;
 mod membership;
+mod search_attributes;
 mod untaken;
 mod workers;
 mod workflows;
@@ -16,6 +18,7 @@ use crate::{
     Error,
     admission::Admission,
     feed::Tail,
+    lists::Lists,
     membership::Membership,
     owner::message::Message,
     peers::PeerClient,
@@ -36,6 +39,7 @@ pub struct Engine {
 struct Inner {
     reads: sqlx::PgPool,
     lists: sqlx::PgPool,
+    visibility: Arc<Lists>,
     namespaces: store::namespaces::Namespaces,
     peers: PeerClient,
     role: watch::Receiver<Membership>,
@@ -63,6 +67,7 @@ impl Engine {
         whole.close().await;
         let (reads, lists) = (address.pool(Pool::Read), address.pool(Pool::List));
         let namespaces = store::namespaces::Namespaces::load(&reads).await?;
+        let visibility = Arc::new(Lists::new(address.pool(Pool::Visibility)));
         let (stop, stopping) = watch::channel(false);
         let (membership, role) = watch::channel(Membership::Outside { away: None });
         let secret = store::secret::secret(&reads).await?;
@@ -90,10 +95,12 @@ impl Engine {
             drop(running);
             Ok(())
         })?;
+        keep_lists(&visibility, &tail, ended.clone());
         Ok(Self {
             inner: Arc::new(Inner {
                 reads,
                 lists,
+                visibility,
                 namespaces,
                 peers,
                 role,
@@ -151,6 +158,18 @@ impl Engine {
             other => Err(other.refusal()),
         }
     }
+}
+
+/// Keeps the lists in line with what is committed until the engine has ended.
+fn keep_lists(lists: &Arc<Lists>, tail: &Arc<Tail>, mut ended: watch::Receiver<()>) {
+    let (lists, tail) = (Arc::clone(lists), Arc::clone(tail));
+    tokio::spawn(async move {
+        tokio::select! {
+            () = lists.keep(tail) => {}
+            // Nothing is ever sent; the channel closes.
+            _ = ended.changed() => {}
+        }
+    });
 }
 
 /// Runs a future on a thread of its own: what the owner, the committer and their connections tell each other takes no

@@ -9,9 +9,8 @@ use history::{
 use tokio::sync::oneshot;
 
 use crate::{
-    Closed, Description, Engine, Error, ListFilter, Started, Summary,
+    Closed, Description, Engine, Error, Started,
     admission::{Admitted, Bytes},
-    engine::untaken,
     limits,
     membership::Membership,
     shard, store,
@@ -25,6 +24,8 @@ impl Engine {
         namespace: &Namespace,
         request: StartWorkflow,
     ) -> Result<Started, Error> {
+        self.check_search_attributes(namespace, &request.search_attributes)
+            .await?;
         let _waits = self.admit(&request)?;
         let (reply, answer) = oneshot::channel();
         self.start(namespace, request, reply, None)?;
@@ -40,6 +41,8 @@ impl Engine {
         request: StartWorkflow,
         wait: Duration,
     ) -> Result<(Started, Waited), Error> {
+        self.check_search_attributes(namespace, &request.search_attributes)
+            .await?;
         let mut admitted = self.admit(&request)?;
         let workflow_id = request.workflow_id.clone();
         let (reply, answer) = oneshot::channel();
@@ -186,25 +189,6 @@ impl Engine {
             .await
     }
 
-    /// Lists runs, the newest first. A member that does not answer in time is not waited for: what its runs wait for is then not known.
-    pub async fn list(
-        &self,
-        namespace: &Namespace,
-        filter: &ListFilter,
-    ) -> Result<Vec<Summary>, Error> {
-        let namespace = self.inner.namespaces.get(namespace)?;
-        let lists = &self.inner.lists;
-        // It gives up by itself a little later.
-        let patience = limits::LIST_TIMEOUT.saturating_sub(limits::PING_TIMEOUT);
-        let listed = self.unless_away(store::list::list(lists, namespace.id, filter), patience);
-        let mut runs = listed
-            .await?
-            .map_err(|error| store::list::failed(error, lists))?;
-        let membership = self.inner.role.borrow().clone();
-        untaken::name(membership, &self.inner.peers, &namespace, &mut runs).await;
-        Ok(runs)
-    }
-
     /// Sends an operation to a workflow and waits for its answer.
     async fn ask<T>(
         &self,
@@ -248,7 +232,7 @@ impl Engine {
     }
 
     /// Reads something; for so long only while the database counts as away.
-    async fn unless_away<T>(
+    pub(super) async fn unless_away<T>(
         &self,
         read: impl Future<Output = T>,
         patience: Duration,

@@ -5,5 +5,7 @@ mod reader;
 mod tail;
 
 pub use reader::{FeedReader, Missed};
+#[cfg(test)]
+pub(crate) use tail::Limits;
 pub(crate) use tail::Tail;
 pub use tail::{Committed, Written};

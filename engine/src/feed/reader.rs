@@ -2,14 +2,14 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    feed::tail::{Committed, Kept, Listener, Tail, Written},
+    feed::tail::{Committed, Heard, Kept, Listener, Tail, Written},
     limits::{FEED_LATE_MAX, FEED_PAGE, READ_AGAIN_AFTER},
     store::{
         self,
-        feed::{Cursor, Page, Source},
+        feed::{Cursor, Latest, Page, Source},
     },
 };
 
@@ -38,12 +38,13 @@ enum Then {
     Database,
     /// From memory, when it is noted that nothing else was there while these were the members.
     Members {
-        epoch: i64,
+        latest: Latest,
         members: Vec<i64>,
         taken: u64,
+        read_at: Instant,
     },
-    /// From memory. What was read from the database is from a time after shards were taken so often.
-    Memory { taken: u64 },
+    /// From memory, until others may have committed something since the database was read. That was after shards were taken so often.
+    Memory { taken: u64, read_at: Instant },
 }
 
 impl FeedReader {
@@ -87,20 +88,27 @@ impl FeedReader {
             match &self.then {
                 Then::Database => self.read_page().await?,
                 Then::Members {
-                    epoch,
+                    latest,
                     members,
                     taken,
+                    read_at,
                 } => {
-                    self.cursor.meet(*epoch, members);
-                    self.then = Then::Memory { taken: *taken };
+                    self.cursor.meet(*latest, members);
+                    self.then = Then::Memory {
+                        taken: *taken,
+                        read_at: *read_at,
+                    };
                 }
-                Then::Memory { taken } => self.listen(*taken).await,
+                Then::Memory { taken, read_at } => {
+                    let look_at = *read_at + FEED_LATE_MAX;
+                    self.listen(*taken, look_at).await;
+                }
             }
         }
     }
 
     async fn read_page(&mut self) -> Result<(), Missed> {
-        let taken = self.listener.tail().taken();
+        let (taken, read_at) = (self.listener.tail().taken(), Instant::now());
         self.listener.skip();
         let page = match self.source.after(&self.cursor, FEED_PAGE).await {
             Ok(page) => page.ok_or(Missed)?,
@@ -118,9 +126,10 @@ impl FeedReader {
         }
         if page.is_last {
             self.then = Then::Members {
-                epoch: page.epoch,
+                latest: page.latest,
                 members: page.members,
                 taken,
+                read_at,
             };
         }
         Ok(())
@@ -152,17 +161,25 @@ impl FeedReader {
         Ok(batches.collect())
     }
 
-    /// Takes the next batch from memory, or finds that it has to be read.
-    async fn listen(&mut self, taken: u64) {
-        let Some(kept) = self.listener.next() else {
-            if timeout(FEED_LATE_MAX, self.listener.changed())
-                .await
-                .is_err()
-            {
-                // Others may have committed something.
-                self.then = Then::Database;
-            }
+    /// Takes the next batch from memory, or finds that it has to be read, or that it is time to look for what others have committed.
+    async fn listen(&mut self, taken: u64, look_at: Instant) {
+        #[cfg(test)]
+        let look_at = crate::sim::planted::look_later(look_at);
+        if Instant::now() >= look_at {
+            self.then = Then::Database;
             return;
+        }
+        let kept = match self.listener.next() {
+            Heard::Batch(kept) => kept,
+            Heard::Nothing => {
+                // What time it is then is looked at above.
+                let _ = timeout_at(look_at, self.listener.changed()).await;
+                return;
+            }
+            Heard::Gap => {
+                self.then = Then::Database;
+                return;
+            }
         };
         let Kept {
             batch,

@@ -3,14 +3,14 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use foldhash::HashSet;
 use history::RunId;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     limits::{FEED_TAIL_BATCHES_MAX, FEED_TAIL_BYTES_MAX},
@@ -58,9 +58,27 @@ struct Ring {
     bytes: usize,
 }
 
+/// How much is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) batches: usize,
+    /// Of records, as they are stored.
+    pub(crate) bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            batches: FEED_TAIL_BATCHES_MAX,
+            bytes: FEED_TAIL_BYTES_MAX,
+        }
+    }
+}
+
 /// What this process has committed last, for those who listen in it.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
+    limits: Limits,
     ring: Mutex<Ring>,
     /// How many listen.
     listeners: AtomicUsize,
@@ -68,12 +86,24 @@ pub(crate) struct Tail {
     taken: AtomicU64,
     /// Told of each batch.
     changed: watch::Sender<()>,
+    /// Told of each batch, and when shards are taken, whether or not somebody listens.
+    woken: Notify,
 }
 
 impl Tail {
+    /// Returns one that keeps so much.
+    #[cfg(test)]
+    pub(crate) fn of(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
     /// Takes note that shards are served here from now on.
     pub(crate) fn take(&self) {
         self.taken.fetch_add(1, Ordering::SeqCst);
+        self.woken.notify_one();
     }
 
     /// Returns how often shards were taken.
@@ -89,6 +119,7 @@ impl Tail {
         items: &[Item],
         lost: &HashSet<RunId>,
     ) {
+        self.woken.notify_one();
         if self.listeners.load(Ordering::SeqCst) == 0 {
             return;
         }
@@ -100,11 +131,13 @@ impl Tail {
             previous,
             taken: self.taken(),
         };
-        self.ring
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .keep(Arc::new(kept), bytes);
+        self.ring().keep(Arc::new(kept), bytes, self.limits);
         self.changed.send_replace(());
+    }
+
+    /// Waits until something was committed since this was last asked, or may have been by those whose shards were taken.
+    pub(crate) async fn committed(&self) {
+        self.woken.notified().await;
     }
 
     /// Begins to listen.
@@ -118,16 +151,29 @@ impl Tail {
     }
 
     fn end(&self) -> u64 {
-        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.first + ring.kept.len() as u64
+        self.ring().end()
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Ring {
-    fn keep(&mut self, kept: Arc<Kept>, bytes: usize) {
+    fn end(&self) -> u64 {
+        self.first + self.kept.len() as u64
+    }
+
+    fn clear(&mut self) {
+        self.first = self.end();
+        self.kept = VecDeque::new();
+        self.bytes = 0;
+    }
+
+    fn keep(&mut self, kept: Arc<Kept>, bytes: usize, limits: Limits) {
         self.kept.push_back(kept);
         self.bytes += bytes;
-        while self.kept.len() > FEED_TAIL_BATCHES_MAX || self.bytes > FEED_TAIL_BYTES_MAX {
+        while self.kept.len() > limits.batches || self.bytes > limits.bytes {
             let Some(gone) = self.kept.pop_front() else {
                 break;
             };
@@ -172,6 +218,16 @@ fn written(items: &[Item], lost: &HashSet<RunId>) -> Vec<Written> {
     .collect()
 }
 
+/// What a listener hears next.
+#[derive(Debug)]
+pub(super) enum Heard {
+    Batch(Arc<Kept>),
+    /// It has heard everything.
+    Nothing,
+    /// Something that it has not heard is not in memory any more.
+    Gap,
+}
+
 /// Somebody who listens to a tail.
 #[derive(Debug)]
 pub(super) struct Listener {
@@ -183,7 +239,9 @@ pub(super) struct Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.tail.listeners.fetch_sub(1, Ordering::SeqCst);
+        if self.tail.listeners.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.tail.ring().clear();
+        }
     }
 }
 
@@ -198,18 +256,22 @@ impl Listener {
         self.next = self.tail.end();
     }
 
-    /// Returns the next batch, if there is one. Those that are not in memory any more are passed over.
-    pub(super) fn next(&mut self) -> Option<Arc<Kept>> {
+    /// Returns what comes next.
+    pub(super) fn next(&mut self) -> Heard {
         self.changed.mark_unchanged();
-        let ring = self
-            .tail
-            .ring
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let place = self.next.saturating_sub(ring.first);
-        let kept = ring.kept.get(usize::try_from(place).ok()?)?;
-        self.next = ring.first + place + 1;
-        Some(Arc::clone(kept))
+        let ring = self.tail.ring();
+        let Some(place) = self.next.checked_sub(ring.first) else {
+            // What follows of another slot may be of a run of which something is gone.
+            return Heard::Gap;
+        };
+        let kept = usize::try_from(place)
+            .ok()
+            .and_then(|place| ring.kept.get(place));
+        let Some(kept) = kept else {
+            return Heard::Nothing;
+        };
+        self.next += 1;
+        Heard::Batch(Arc::clone(kept))
     }
 
     /// Waits until something was committed since it was last looked.
@@ -247,8 +309,17 @@ mod tests {
             rows: vec![row],
             starts: Vec::new(),
             closes: Vec::new(),
+            facts: Vec::new(),
             open: None,
             outbox: None,
+        }
+    }
+
+    /// Returns the number of the batch that a listener hears next.
+    fn number(heard: &Heard) -> Option<i64> {
+        match heard {
+            Heard::Batch(kept) => Some(kept.batch.number),
+            Heard::Nothing | Heard::Gap => None,
         }
     }
 
@@ -258,27 +329,36 @@ mod tests {
         let none = HashSet::default();
         tail.publish(SLOT, (1, 0), &[item(1)], &none);
         let mut listener = tail.listen();
-        assert!(listener.next().is_none());
+        assert!(matches!(listener.next(), Heard::Nothing));
         tail.publish(SLOT, (2, 1), &[item(1)], &none);
-        assert_eq!(listener.next().unwrap().batch.number, 2);
+        assert_eq!(number(&listener.next()), Some(2));
         drop(listener);
+        assert_eq!(tail.ring().bytes, 0);
         tail.publish(SLOT, (3, 2), &[item(1)], &none);
-        assert!(tail.listen().next().is_none());
+        assert!(matches!(tail.listen().next(), Heard::Nothing));
     }
 
     #[test]
-    fn who_lags_behind_what_is_kept_finds_that_something_is_missing() {
-        let tail = Arc::new(Tail::default());
-        let mut listener = tail.listen();
+    fn who_lags_behind_what_is_kept_hears_of_a_gap_and_no_batch_behind_it() {
+        let limits = Limits {
+            batches: 8,
+            bytes: 1000,
+        };
         let none = HashSet::default();
-        let (bytes, batches) = (FEED_TAIL_BYTES_MAX / 8, 20);
-        for n in 1..=batches {
-            tail.publish(SLOT, (n, n - 1), &[item(bytes)], &none);
+        for bytes in [1, 400] {
+            let tail = Arc::new(Tail::of(limits));
+            let mut listener = tail.listen();
+            for n in 1..=8 {
+                tail.publish(SLOT, (n, n - 1), &[item(1)], &none);
+            }
+            assert_eq!(number(&listener.next()), Some(1));
+            for n in 9..=11 {
+                tail.publish(SLOT, (n, n - 1), &[item(bytes)], &none);
+            }
+            assert!(matches!(listener.next(), Heard::Gap));
+            listener.skip();
+            tail.publish(SLOT, (12, 11), &[item(1)], &none);
+            assert_eq!(number(&listener.next()), Some(12));
         }
-        let read: Vec<(i64, i64)> = std::iter::from_fn(|| listener.next())
-            .map(|kept| (kept.previous, kept.batch.number))
-            .collect();
-        assert_eq!(read.len(), 8);
-        assert_eq!((read[0], read[7]), ((12, 13), (19, 20)));
     }
 }

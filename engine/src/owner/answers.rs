@@ -1,9 +1,14 @@
 //! What workers answer.
 
+use std::sync::Arc;
+
+use futures::FutureExt as _;
 use history::{
+    Failure, FailureInfo,
     command::Command,
     decide::{self, CompleteWorkflowTask, FailWorkflowTask},
     event::{SdkMetadata, WorkflowTaskFailedCause},
+    search_attribute::{self, BadSearchAttributes},
     task::{FromWorker, ToWorker, WorkflowTaskAnswer, WorkflowTaskToken},
 };
 
@@ -12,6 +17,7 @@ use crate::{
     owner::{
         Owner,
         context::{Context, Step},
+        message::Message,
         state::run::Run,
     },
     words::{Key, Op, Request, SessionId},
@@ -115,6 +121,16 @@ impl Context {
                 unread_signals,
             } if is_current => {
                 run.task.take_back();
+                if self.setup.namespaces.are_old() && search_attribute::are_in(&commands) {
+                    // For the next ones: this answer goes by what is known.
+                    self.read_namespaces();
+                }
+                let known = self.setup.namespaces.attributes(run.key.namespace.id);
+                let declared = |name: &str| Some(known.get(name)?.ty);
+                let checked = search_attribute::check_commands(&commands, declared);
+                if let Err(bad) = checked {
+                    return self.search_attributes_refused(run, session, token, &bad);
+                }
                 run.unread_signals = unread_signals;
                 self.workflow_task_completed(run, session, token, commands, sdk_metadata, sticky)
             }
@@ -135,20 +151,67 @@ impl Context {
                     self.read_history(run);
                     return Ok(());
                 }
-                run.failed_build = self.queues.build(session);
-                let request = FailWorkflowTask {
-                    scheduled_event_id: token.scheduled_event_id,
-                    started_event_id: token.started_event_id,
-                    attempt: token.attempt,
-                    cause,
-                    failure: Some(*failure),
-                    identity: self.identity(session),
-                };
-                let decision = decide::fail_workflow_task(&run.execution, &request, self.now());
-                self.carry_out_at_once(run, decision)
+                self.fail_workflow_task(run, session, token, (cause, *failure))
             }
             WorkflowTaskAnswer::Failed { .. } => Ok(()),
         }
+    }
+
+    fn fail_workflow_task(
+        &mut self,
+        run: &mut Run,
+        session: SessionId,
+        token: &WorkflowTaskToken,
+        (cause, failure): (WorkflowTaskFailedCause, Failure),
+    ) -> Step {
+        run.failed_build = self.queues.build(session);
+        let request = FailWorkflowTask {
+            scheduled_event_id: token.scheduled_event_id,
+            started_event_id: token.started_event_id,
+            attempt: token.attempt,
+            cause,
+            failure: Some(failure),
+            identity: self.identity(session),
+        };
+        let decision = decide::fail_workflow_task(&run.execution, &request, self.now());
+        self.carry_out_at_once(run, decision)
+    }
+
+    /// Fails a workflow task whose commands have search attributes that can't be. It is tried again: one that is unknown here may have been
+    /// declared in another process since.
+    fn search_attributes_refused(
+        &mut self,
+        run: &mut Run,
+        session: SessionId,
+        token: &WorkflowTaskToken,
+        bad: &BadSearchAttributes,
+    ) -> Step {
+        if matches!(bad, BadSearchAttributes::Unknown(_)) {
+            self.read_namespaces();
+        }
+        run.affinity = None;
+        self.evict(session, run.run_id());
+        let info = FailureInfo::Server {
+            non_retryable: false,
+        };
+        let failure = Failure::new(bad.to_string(), info);
+        let cause = WorkflowTaskFailedCause::BadSearchAttributes;
+        self.fail_workflow_task(run, session, token, (cause, failure))
+    }
+
+    /// Has the namespaces read again.
+    fn read_namespaces(&self) {
+        let (store, namespaces) = (Arc::clone(&self.setup.store), self.setup.namespaces.clone());
+        let read = async move {
+            if let Err(error) = store.read_namespaces(&namespaces).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the namespaces can't be read again"
+                );
+            }
+            Message::NamespacesRead
+        };
+        self.elsewhere.push(read.boxed());
     }
 
     fn workflow_task_completed(

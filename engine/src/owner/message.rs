@@ -100,6 +100,8 @@ pub(crate) enum Message {
         asked: Vec<Asked>,
         reply: oneshot::Sender<Untaken>,
     },
+    /// The namespaces were read again.
+    NamespacesRead,
     /// Answer when all shards that were there to begin with are served.
     Ready {
         reply: oneshot::Sender<()>,

@@ -190,6 +190,8 @@ impl Owner {
                 asked,
                 reply,
             } => drop(reply.send(self.untaken(&namespace, asked))),
+            // Whoever asks next finds them.
+            Message::NamespacesRead => {}
             Message::Ready { reply } => self.context.shards.when_ready(reply),
             Message::Stop => {
                 self.context.stopping = true;

@@ -22,7 +22,10 @@ use crate::{
         },
         step::missed,
     },
-    store::{commit::StartRow, namespaces::Ns},
+    store::{
+        commit::{Facts, StartRow},
+        namespaces::Ns,
+    },
     words::{Answer, DeliveryOutcome, Key, Request, StartReply},
 };
 
@@ -249,7 +252,11 @@ impl Context {
                 .map(|parent| parent.execution.clone()),
             request_id: Some(request.request_id.clone()),
             previous_run_id: previous,
-            started_at: self.now(),
+            started_at: run.execution.started_at(),
+            execution_at: Some(run.execution.execution_time())
+                .filter(|begins| *begins > run.execution.started_at()),
+            root: run.execution.started().root_workflow_execution.clone(),
+            facts: Facts::default(),
         });
         let rest = Decision {
             records: records.collect(),

@@ -12,8 +12,18 @@ use super::{
     world::{Gate, Process, SIMULATED},
 };
 use crate::{
-    Config, feed::Tail, membership::Membership, peers::PeerClient, store::namespaces::Namespaces,
+    Config,
+    feed::{Limits, Tail},
+    membership::Membership,
+    peers::PeerClient,
+    store::namespaces::Namespaces,
     tenure::Tenure,
+};
+
+/// So little that readers of the feed lag behind what is kept.
+const TAIL: Limits = Limits {
+    batches: 4,
+    bytes: 64 * 1024,
 };
 
 /// Where a process runs, or does not.
@@ -39,7 +49,7 @@ impl Host {
         let (stop, stopping) = watch::channel(false);
         let (tell, state) = watch::channel(Membership::Outside { away: None });
         outside.network.connect(n, state.clone());
-        let tail = Arc::<Tail>::default();
+        let tail = Arc::new(Tail::of(TAIL));
         let tenure = Tenure {
             config,
             store: Arc::new(outside.memory.of_process(n)),

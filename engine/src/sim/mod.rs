@@ -318,6 +318,7 @@ fn planted_bugs_are_found() {
         (Bug::SkippedLane, 0, "a reader of the feed"),
         (Bug::CursorTooFar, 0, "a reader of the feed"),
         (Bug::TrustedTail, 0, "a reader of the feed"),
+        (Bug::DeafReader, 0, "a reader of the feed hears too late"),
     ] {
         let (seed, violation) = found(bug, from, tells);
         eprintln!("{bug:?}: seed {seed}: {violation}");

@@ -1,11 +1,13 @@
 //! Bugs that are planted to see that the simulation finds them.
 
-use std::{cell::Cell, collections::BTreeMap, sync::Arc};
+use std::{cell::Cell, collections::BTreeMap, sync::Arc, time::Duration};
 
 use history::{
     EventKind, Note, Record, Timestamp,
     decide::{Decision, Effect},
 };
+
+use tokio::time::Instant;
 
 use crate::store::feed::Slot;
 
@@ -65,9 +67,14 @@ pub(super) enum Bug {
     SkippedLane,
     /// A reader of the feed goes on one behind what it has read.
     CursorTooFar,
+    /// A reader of the feed looks for what others commit too late.
+    DeafReader,
     /// A reader of the feed takes what its process commits for what comes next, whatever others have committed before.
     TrustedTail,
 }
+
+/// How much later such a reader looks.
+const LATER: Duration = Duration::from_secs(10);
 
 thread_local! {
     static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
@@ -177,6 +184,14 @@ pub(crate) fn hide_haste(mut decision: Decision) -> Decision {
 /// Returns behind which batch a reader of the feed goes on that has read this one.
 pub(crate) fn overshoots(batch: i64) -> i64 {
     batch + i64::from(planted(Bug::CursorTooFar))
+}
+
+/// Returns when a reader of the feed looks for what others have committed.
+pub(crate) fn look_later(at: Instant) -> Instant {
+    if planted(Bug::DeafReader) {
+        return at + LATER;
+    }
+    at
 }
 
 /// Says whether a reader of the feed takes whatever its process commits for what comes next.

@@ -7,12 +7,13 @@ use std::{
     time::Duration,
 };
 
-use history::RunId;
+use history::{RunId, Timestamp};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
+    odds::Odds,
     store::{FEED_KEPT, Memory},
-    world::{chance, dawdle},
+    world::{chance, dawdle, now},
 };
 use crate::{
     feed::{FeedReader, Tail},
@@ -21,6 +22,9 @@ use crate::{
 
 /// How many there are.
 pub(super) const READERS: usize = 2;
+
+/// How late it hears of what is committed while nothing goes wrong, without what it takes itself to look at what it hears.
+const LATE: Duration = Duration::from_millis(1500);
 
 /// What one of them knows.
 #[derive(Debug, Default)]
@@ -77,7 +81,9 @@ impl Reader {
         let Ok(mut reader) = FeedReader::begin(source, tail, Some(cursor)).await else {
             return Ok(());
         };
-        let until = Instant::now() + Duration::from_millis(chance(|rng| rng.u64(0..3000)));
+        let until = Instant::now() + Duration::from_millis(chance(|rng| rng.u64(0..5000)));
+        let (begun, calm) = (now(), memory.state().odds == Odds::default());
+        let mut own_time = Duration::ZERO;
         while let Ok(read) = timeout_at(until, reader.next()).await {
             let Ok(batch) = read else {
                 return self.begin_anew(memory).await.map(drop);
@@ -97,8 +103,15 @@ impl Reader {
                 known.cursor.clone_from(reader.cursor());
             }
             if chance(|rng| rng.u32(0..10)) == 0 {
+                let before = Instant::now();
                 dawdle(300).await;
+                own_time += before.elapsed();
             }
+        }
+        let late = (LATE + own_time).as_micros();
+        let in_time = Timestamp(now().0 - i64::try_from(late).unwrap_or(0));
+        if calm && memory.state().unread(reader.cursor(), begun, in_time) {
+            return Err("a reader of the feed hears too late of what is committed".to_owned());
         }
         self.0.lock().unwrap().cursor.clone_from(reader.cursor());
         Ok(())

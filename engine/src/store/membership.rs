@@ -127,13 +127,10 @@ async fn forget(transaction: &mut PgTransaction<'_>, member: Uuid) -> Result<(),
     )
     .execute(&mut **transaction)
     .await?;
-    // Whoever has not read what these wrote hears that it has missed something.
+    // Not those that were members till now, however long ago they joined: somebody may have to read what they wrote last.
     sqlx::query!(
-        "WITH forgotten AS (
-             DELETE FROM former_member WHERE epoch <= (SELECT epoch FROM cluster) - $1::bigint RETURNING epoch
-         ),
-         expired AS (DELETE FROM feed_expired x USING forgotten f WHERE x.epoch = f.epoch)
-         DELETE FROM feed x USING forgotten f WHERE x.epoch = f.epoch",
+        "DELETE FROM former_member
+         WHERE epoch <= (SELECT epoch FROM cluster) - $1::bigint AND ended_at < clock_timestamp() - interval '1 hour'",
         FORMER_MEMBERS_KEPT
     )
     .execute(&mut **transaction)

@@ -132,8 +132,16 @@ impl Store for Postgres {
             .boxed()
     }
 
+    fn read_namespaces<'a>(&'a self, namespaces: &'a Namespaces) -> Answer<'a, ()> {
+        namespaces.read_again(&self.reads).boxed()
+    }
+
     fn expire_feed(&self) -> Answer<'_, ()> {
-        async move { feed::expire(&mut *self.control.acquire().await?).await }.boxed()
+        async move {
+            while feed::expire(&mut *self.control.acquire().await?).await? {}
+            Ok(())
+        }
+        .boxed()
     }
 
     fn session(&self, member: Uuid) -> Answer<'_, Box<dyn super::Session>> {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::limits::{
     AUDIT_CONNECTIONS, AUDIT_IDLE_IN_TRANSACTION_MAX, COMMIT_LOCK_WAIT, CONNECTION_WAIT_MAX,
     CONTROL_CONNECTIONS, CONTROL_TIMEOUT, IDLE_IN_TRANSACTION_MAX, LIST_CONNECTIONS, LIST_TIMEOUT,
-    LOCK_TURN, LOCK_WAIT_MAX, READ_CONNECTIONS, READ_TIMEOUT,
+    LOCK_TURN, LOCK_WAIT_MAX, READ_CONNECTIONS, READ_TIMEOUT, VISIBILITY_TIMEOUT,
 };
 
 /// A session, as Postgres shows it in `pg_stat_activity`. Those that a member must not outlive have its id in their name, by which
@@ -36,6 +36,7 @@ impl Session {
             Self::Pooled(Pool::Control) => "coreason control".to_owned(),
             Self::Pooled(Pool::Read) => "coreason read".to_owned(),
             Self::Pooled(Pool::List) => "coreason list".to_owned(),
+            Self::Pooled(Pool::Visibility) => "coreason visibility".to_owned(),
             Self::Pooled(Pool::Whole) => "coreason".to_owned(),
         }
     }
@@ -68,6 +69,8 @@ pub(crate) enum Pool {
     Read,
     /// Lists of runs, which give up soon: what one reads may be much.
     List,
+    /// What is made from the feed for lists: a page of it at a time.
+    Visibility,
     /// Migrations and audits, which take as long as they do.
     Whole,
 }
@@ -79,6 +82,7 @@ impl Pool {
             Self::Control => CONTROL_CONNECTIONS,
             Self::Read => READ_CONNECTIONS,
             Self::List => LIST_CONNECTIONS,
+            Self::Visibility => 1,
             Self::Whole => AUDIT_CONNECTIONS,
         }
     }
@@ -86,7 +90,7 @@ impl Pool {
     /// Returns how long to wait for one of them.
     pub(super) fn patience(self) -> Duration {
         match self {
-            Self::List => LIST_TIMEOUT,
+            Self::List | Self::Visibility => LIST_TIMEOUT,
             Self::Control | Self::Read | Self::Whole => CONNECTION_WAIT_MAX,
         }
     }
@@ -109,6 +113,7 @@ impl Purpose {
             Self::Lock => (Duration::ZERO, LOCK_TURN),
             Self::Pooled(Pool::Read) => (READ_TIMEOUT, LOCK_WAIT_MAX),
             Self::Pooled(Pool::List) => (LIST_TIMEOUT, LOCK_WAIT_MAX),
+            Self::Pooled(Pool::Visibility) => (VISIBILITY_TIMEOUT, LIST_TIMEOUT),
             Self::Pooled(Pool::Whole) => (Duration::ZERO, Duration::ZERO),
         };
         let idle_in_transaction = match self {
@@ -147,7 +152,7 @@ impl Purpose {
         );
         match self {
             // Without row estimates for `unnest`, a generic plan would turn joins into scans of whole tables.
-            Self::Commit(_) => format!(
+            Self::Commit(_) | Self::Pooled(Pool::Visibility) => format!(
                 "{common}; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
                  SET plan_cache_mode = force_generic_plan"
             ),

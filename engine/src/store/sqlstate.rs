@@ -1,5 +1,7 @@
 //! The codes by which a server says what kind of failure it met, as far as the engine tells them apart.
 
+/// The class of codes that speak of values. Postgres: `data_exception`.
+pub(crate) const DATA_EXCEPTION: &str = "22";
 /// A statement took too long. Postgres: `query_canceled`.
 pub(crate) const QUERY_CANCELED: &str = "57014";
 /// Another session keeps a lock for too long. Postgres: `lock_not_available`.

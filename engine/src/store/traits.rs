@@ -11,7 +11,7 @@ use super::{
     commit::{Conflicts, Item, NotCommitted},
     fate::Fate,
     load::{Due, Loaded, Part, Window},
-    namespaces::Ns,
+    namespaces::{Namespaces, Ns},
     ownership::View,
     view::Move,
 };
@@ -57,6 +57,8 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     fn claim(&self, term: Term) -> Answer<'_, ()>;
     /// Notes that shards of this member are folded, and accounted for by what it last wrote as `open_since`.
     fn folded<'a>(&'a self, term: Term, shards: &'a [i16]) -> Answer<'a, ()>;
+    /// Reads the namespaces again, with what they have declared.
+    fn read_namespaces<'a>(&'a self, namespaces: &'a Namespaces) -> Answer<'a, ()>;
     /// Deletes old batches of the feed.
     fn expire_feed(&self) -> Answer<'_, ()>;
     /// Opens a session that can hold a member's lock; it ends with that member.

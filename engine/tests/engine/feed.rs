@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use engine::{Change, Cursor, Engine, Error, FeedReader, Missed, Written};
+use engine::{Change, Engine, Error, FeedCursor as Cursor, FeedReader, Missed, Written};
 use history::RunId;
 use tokio::time::{Instant, timeout};
 
@@ -227,6 +227,57 @@ async fn what_another_member_commits_is_told_within_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_another_member_commits_is_told_in_time_however_busy_this_one_is() {
+    let url = database().await;
+    let one = owner(&url).await;
+    let other = Engine::open(engine::Config::new(&*url, "http://127.0.0.1:2"))
+        .await
+        .unwrap();
+    timeout(PATIENCE, other.owning()).await.unwrap();
+    let mut live = reader(&one, None).await;
+    // So many that each has some, one after the other, so that this one always has something to tell.
+    let busy = async {
+        for n in 0.. {
+            let request = start("nobody", &format!("busy-{n}"));
+            match one.start_workflow(&namespace(), request).await {
+                Ok(_) | Err(Error::NotOwner { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let told = async {
+        let mut theirs = None;
+        for n in 0.. {
+            let request = start("nobody", &format!("theirs-{n}"));
+            if let Ok(started) = other.start_workflow(&namespace(), request).await {
+                theirs = Some(started.run_id);
+                break;
+            }
+        }
+        let begun = Instant::now();
+        loop {
+            let batch = live.next().await.unwrap();
+            if batch
+                .rows
+                .iter()
+                .any(|row| Some(row.change.run_id) == theirs)
+            {
+                return begun.elapsed();
+            }
+        }
+    };
+    let took = tokio::select! {
+        () = busy => unreachable!("it has no end"),
+        took = timeout(PATIENCE, told) => took.expect("it is told"),
+    };
+    assert!(
+        took < engine::limits::FEED_LATE_MAX + Duration::from_secs(1),
+        "{took:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_was_away_for_too_long_hears_that_something_was_missed() {
     let url = database().await;
     let engine = owner(&url).await;
@@ -235,7 +286,7 @@ async fn who_was_away_for_too_long_hears_that_something_was_missed() {
     run_some(&engine, "w", 5).await;
     execute(
         &url,
-        "UPDATE feed SET at = at - interval '1 day'; SELECT expire_feed(interval '10 minutes', 1000)",
+        "UPDATE feed SET at = at - interval '1 day'; SELECT expire_feed(interval '10 minutes', interval '10 minutes', 1000)",
     )
     .await;
     let mut away = reader(&engine, Some(cursor)).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine::{
-    Config, Engine, ListFilter,
+    Config, Engine, ListRequest,
     limits::{LIST_CONNECTIONS, LIST_TIMEOUT},
 };
 use history::EventId;
@@ -24,9 +24,9 @@ async fn lists_that_take_too_long_end_and_histories_are_read_meanwhile() {
         .batch_execute("BEGIN; LOCK TABLE execution IN ACCESS EXCLUSIVE MODE")
         .await
         .unwrap();
-    let filter = ListFilter {
+    let filter = ListRequest {
         page_size: 10,
-        ..ListFilter::default()
+        ..ListRequest::default()
     };
     let begun = std::time::Instant::now();
     let lists = (0..LIST_CONNECTIONS).map(|_| {
@@ -46,7 +46,10 @@ async fn lists_that_take_too_long_end_and_histories_are_read_meanwhile() {
     }
     assert!(begun.elapsed() < LIST_TIMEOUT * 2);
     client.batch_execute("ROLLBACK").await.unwrap();
-    assert_eq!(engine.list(&namespace(), &filter).await.unwrap().len(), 1);
+    assert_eq!(
+        engine.list(&namespace(), &filter).await.unwrap().runs.len(),
+        1
+    );
 }
 
 /// Somebody keeps what all members agree on: this process can't join, and that is all.
@@ -68,7 +71,7 @@ async fn a_list_is_read_by_a_process_that_can_t_become_a_member() {
          AND application_name = 'coreason control' AND wait_event_type = 'Lock')",
     )
     .await;
-    let listed = engine.list(&namespace(), &ListFilter::default()).await;
+    let listed = engine.list(&namespace(), &ListRequest::default()).await;
     listed.unwrap();
     client.batch_execute("ROLLBACK").await.unwrap();
     engine.close().await;

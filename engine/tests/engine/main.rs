@@ -18,4 +18,5 @@ mod memory;
 mod namespaces;
 mod parked;
 mod requests;
+mod search;
 mod support;

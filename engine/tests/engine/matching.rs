@@ -10,7 +10,7 @@ use std::{
 };
 
 use engine::{
-    Config, Engine, ListFilter, Starved, WhyStarved,
+    Config, Engine, ListRequest, Starved, WhyStarved,
     peers::{Peers, Unreached},
 };
 use futures::{FutureExt as _, future::BoxFuture, future::join_all};
@@ -227,12 +227,12 @@ async fn a_list_names_what_no_worker_takes_on_any_member() {
         ends.push((owner, id));
     }
     assert!(owners.iter().all(|owned| *owned > 0), "{owners:?}");
-    let filter = ListFilter {
+    let filter = ListRequest {
         page_size: 100,
-        ..ListFilter::default()
+        ..ListRequest::default()
     };
     for engine in [&first, &second] {
-        let runs = engine.list(&namespace(), &filter).await.unwrap();
+        let runs = engine.list(&namespace(), &filter).await.unwrap().runs;
         assert_eq!(runs.len(), 16);
         for run in runs {
             let task = run.untaken.expect("no worker is there");
@@ -244,7 +244,7 @@ async fn a_list_names_what_no_worker_takes_on_any_member() {
     for (owner, id) in ends {
         end([&first, &second][owner], &id).await;
     }
-    for run in first.list(&namespace(), &filter).await.unwrap() {
+    for run in first.list(&namespace(), &filter).await.unwrap().runs {
         assert_eq!(run.untaken, None);
     }
 }

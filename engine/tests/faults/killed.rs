@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::ListFilter;
+use engine::ListRequest;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -74,7 +74,7 @@ async fn a_request_while_the_database_is_away_is_told_so_and_served_once_it_is_b
     };
     let told = tokio::time::timeout(PATIENCE, told).await.unwrap();
     assert_eq!(told.code(), "DATABASE_UNREACHABLE");
-    let listed = engine.list(&namespace(), &ListFilter::default()).await;
+    let listed = engine.list(&namespace(), &ListRequest::default()).await;
     assert_eq!(listed.unwrap_err().code(), "DATABASE_UNREACHABLE");
 
     postgres.run().await;

@@ -215,6 +215,12 @@ impl Execution {
         self.started.at
     }
 
+    /// Returns when its first workflow task may begin. Temporal: `ExecutionTime`.
+    pub fn execution_time(&self) -> Timestamp {
+        self.started_at()
+            .after(self.started().first_workflow_task_backoff)
+    }
+
     /// Returns the status.
     pub fn status(&self) -> Status {
         let closed = self.close_event.as_ref();

@@ -34,6 +34,7 @@ fn each_type_reads_its_own_values() {
         (Type::Keyword, r#""""#, Value::Keyword(String::new())),
         (Type::Int, "-9223372036854775808", Value::Int(i64::MIN)),
         (Type::Double, "1", Value::Double(1.0)),
+        (Type::Double, "-0.0e7", Value::Double(-0.0)),
         (Type::Bool, "true", Value::Bool(true)),
         (
             Type::Datetime,
@@ -61,6 +62,7 @@ fn a_value_of_another_type_is_refused_with_what_it_is_to_be() {
         (Type::Int, "9223372036854775808"),
         (Type::Double, r#""1""#),
         (Type::Double, "1e999"),
+        (Type::Double, "1e-20000"),
         (Type::Bool, "0"),
         (Type::Datetime, "1770091506"),
         (Type::Datetime, r#""yesterday""#),

@@ -12,15 +12,17 @@ pub(crate) fn http() -> reqwest::Client {
 #[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
+    namespace: String,
     workflows: String,
 }
 
 impl Client {
     pub(crate) fn new(address: &str) -> Self {
-        let workflows = format!("{address}/api/v1/namespaces/default/workflows");
+        let namespace = format!("{address}/api/v1/namespaces/default");
         Self {
             http: http(),
-            workflows,
+            workflows: format!("{namespace}/workflows"),
+            namespace,
         }
     }
 
@@ -41,6 +43,27 @@ impl Client {
                 .json(&body),
         )
         .await
+    }
+
+    /// Reads or changes something of the namespace; the path follows its own.
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        let url = format!("{}{path}", self.namespace);
+        self.send(self.http.request(method, url).json(&body)).await
+    }
+
+    /// Lists runs.
+    pub(crate) async fn list(&self, parameters: &[(&str, &str)]) -> (u16, Value) {
+        let request = self.http.request(Method::GET, &self.workflows);
+        self.send(request.query(parameters)).await
+    }
+
+    /// Declares search attributes.
+    pub(crate) async fn declare(&self, attributes: &[(&str, &str)]) {
+        for (name, ty) in attributes {
+            let body = serde_json::json!({"name": name, "type": ty});
+            let (status, declared) = self.ask(Method::POST, "/search-attributes", body).await;
+            assert_eq!(status, 201, "{declared}");
+        }
     }
 
     /// Changes something as a member asks that forwards a request; `fresh` is the id that it gave the request.
@@ -118,6 +141,12 @@ impl Client {
             .map(name)
             .collect()
     }
+}
+
+/// Returns the workflow ids of a page.
+pub(crate) fn ids(page: &Value) -> Vec<&str> {
+    let runs = page["workflows"].as_array().unwrap().iter();
+    runs.filter_map(|run| run["workflowId"].as_str()).collect()
 }
 
 /// Returns status and code of a refusal.

@@ -180,9 +180,9 @@ fn log(ledger: &Path) -> File {
         .unwrap()
 }
 
-/// Removes a ledger and the log beside it.
+/// Removes a ledger, if anything was written to it, and the log beside it.
 pub(crate) fn remove(ledger: &Path) {
-    std::fs::remove_file(ledger).unwrap();
+    drop(std::fs::remove_file(ledger));
     std::fs::remove_file(ledger.with_extension("log")).unwrap();
 }
 

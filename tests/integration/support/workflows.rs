@@ -15,6 +15,7 @@ pub(crate) fn worker() -> Worker {
         .workflow(persistent)
         .workflow(parent)
         .workflow(takes_order)
+        .workflow(labels)
         .activity(greeting)
         .activity(declined)
 }
@@ -100,4 +101,16 @@ async fn declined() -> Result<()> {
 #[workflow]
 async fn persistent(wf: Workflow) -> Result<()> {
     wf.call(declined, ()).await
+}
+
+/// Says what it is found by and what is shown with it, and waits for what to say next on the channel `labels`.
+#[workflow]
+async fn labels(wf: Workflow, labels: serde_json::Map<String, serde_json::Value>) -> Result<()> {
+    wf.upsert_search_attributes(labels.clone());
+    wf.upsert_memo(labels);
+    let labels = wf.signals_named::<serde_json::Map<_, serde_json::Value>>("labels");
+    let labels = labels.recv().await?;
+    wf.upsert_search_attributes(labels.clone());
+    wf.upsert_memo(labels);
+    Ok(())
 }

@@ -8,10 +8,11 @@ use std::{
 };
 
 use history::{
+    Command,
     command::ContinueAsNewWorkflowExecution,
     event::{ContinueAsNewInitiator, Header, Memo, SearchAttributes},
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use crate::definition::{ActivityDefinition, SignalDefinition, WorkflowDefinition};
@@ -20,6 +21,7 @@ mod call;
 mod cancelled;
 mod child;
 mod external;
+mod facts;
 mod inbox;
 mod info;
 mod join;
@@ -157,6 +159,46 @@ impl Workflow {
     /// [`patched`](Self::patched), this line may go too.
     pub fn deprecate_patch(&self, id: &str) {
         self.state.patched(id, true);
+    }
+
+    /// Says what lists find this run by: values of search attributes that the namespace has declared, beside those that it has.
+    /// `None` and `null` take one away. It is on record with what else the code asks for next; there is nothing to wait for.
+    ///
+    /// ```
+    /// # extern crate worker as coreason;
+    /// # use worker::prelude::*;
+    /// #[workflow]
+    /// async fn order(wf: Workflow, customer: String, cents: i64) -> Result<()> {
+    ///     wf.upsert_search_attributes([("CustomerId", &customer)]);
+    ///     wf.upsert_search_attributes([("Cents", Some(cents)), ("Refunded", None)]);
+    ///     wf.upsert_memo([("step", "waiting for the bank")]);
+    ///     Ok(())
+    /// }
+    /// # fn main() {}
+    /// ```
+    ///
+    /// An attribute that is not declared, or a value of another type, fails the workflow task, which says what to change.
+    pub fn upsert_search_attributes<K: Into<String>, V: Serialize>(
+        &self,
+        attributes: impl IntoIterator<Item = (K, V)>,
+    ) {
+        facts::upsert(&self.state, "search attributes", attributes, |facts| {
+            Command::UpsertWorkflowSearchAttributes {
+                search_attributes: facts,
+            }
+        });
+    }
+
+    /// Says what is shown with this run, beside what its memo has. `None` and `null` take a key away. There is nothing to wait for.
+    pub fn upsert_memo<K: Into<String>, V: Serialize>(
+        &self,
+        memo: impl IntoIterator<Item = (K, V)>,
+    ) {
+        facts::upsert(&self.state, "memo", memo, |facts| {
+            Command::ModifyWorkflowProperties {
+                upserted_memo: facts,
+            }
+        });
     }
 
     /// Returns what is known of this run.

@@ -18,6 +18,7 @@ mod cancellation;
 mod children;
 mod drain;
 mod errors;
+mod facts;
 mod foreign;
 mod hello;
 mod index_folder;

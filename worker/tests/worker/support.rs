@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use history::{
-    Command, Event, EventId, Failure, Payloads, RunId,
+    Command, Event, EventId, Failure, Payload, Payloads, RunId,
     event::WorkflowTaskFailedCause,
     replay::Ask,
     task::{
@@ -186,7 +186,7 @@ pub(crate) fn payloads(values: &[Value]) -> Payloads {
     Payloads(
         values
             .iter()
-            .map(|value| history::Payload::json(value).unwrap())
+            .map(|value| Payload::json(value).unwrap())
             .collect(),
     )
 }
@@ -362,13 +362,17 @@ impl Script {
 
     /// Hands out a workflow task with what is new, and takes in what it asks for; returns that as text.
     pub(crate) async fn turn(&mut self) -> Vec<String> {
+        let commands = self.commands().await;
+        let texts: Vec<String> = commands.iter().map(text).collect();
+        self.turns.push((self.events.len(), texts.clone()));
+        self.take_in(&commands);
+        texts
+    }
+
+    /// Hands out a workflow task with what is new; returns what it asks for.
+    pub(crate) async fn commands(&mut self) -> Vec<Command> {
         match self.play().await {
-            Turn::Completed(commands) => {
-                let texts: Vec<String> = commands.iter().map(text).collect();
-                self.turns.push((self.events.len(), texts.clone()));
-                self.take_in(&commands);
-                texts
-            }
+            Turn::Completed(commands) => commands,
             Turn::Failed(cause, failure) => panic!("{cause:?}: {failure:?}"),
         }
     }
@@ -560,8 +564,24 @@ pub(crate) fn text(command: &Command) -> String {
             let details: Vec<String> = details.values().map(json).collect();
             format!("RecordMarker {marker_name} {}", details.join(" "))
         }
+        Command::UpsertWorkflowSearchAttributes { search_attributes } => {
+            format!(
+                "UpsertWorkflowSearchAttributes {}",
+                facts(search_attributes)
+            )
+        }
+        Command::ModifyWorkflowProperties { upserted_memo } => {
+            format!("ModifyWorkflowProperties {}", facts(upserted_memo))
+        }
         other => other.name().to_owned(),
     }
+}
+
+pub(crate) fn facts(facts: &BTreeMap<String, Payload>) -> Value {
+    let facts = facts.iter();
+    facts
+        .map(|(key, payload)| (key.clone(), payload.read::<Value>().unwrap()))
+        .collect()
 }
 
 fn json(payloads: &Payloads) -> String {
@@ -621,6 +641,14 @@ fn made_by(command: &Command) -> (&'static str, Value) {
         } => (
             "MarkerRecorded",
             json!({ "marker_name": marker_name, "details": details }),
+        ),
+        Command::UpsertWorkflowSearchAttributes { search_attributes } => (
+            "UpsertWorkflowSearchAttributes",
+            json!({ "search_attributes": search_attributes }),
+        ),
+        Command::ModifyWorkflowProperties { upserted_memo } => (
+            "WorkflowPropertiesModified",
+            json!({ "upserted_memo": upserted_memo }),
         ),
         Command::CompleteWorkflowExecution { .. } => ("WorkflowExecutionCompleted", json!({})),
         Command::FailWorkflowExecution { failure } => {

@@ -6,10 +6,11 @@ use serde::Deserialize;
 
 use super::{
     ending::{Failure, Outcome},
-    session::{Run, Session},
+    facts::{Facts, line},
+    request::Run,
 };
 use crate::{
-    cli::Error,
+    cli::{Error, session::Session},
     rest_client::Client,
     terminal::{Colour, Screen, Table, of_state, one_line},
     workflows::problem::Problem,
@@ -34,6 +35,10 @@ struct Description {
     history_length: i64,
     history_bytes: u64,
     parent: Option<Parent>,
+    #[serde(default)]
+    memo: Facts,
+    #[serde(default)]
+    search_attributes: Facts,
     cancel_requested: bool,
     #[serde(default)]
     problems: Vec<Problem>,
@@ -189,6 +194,8 @@ impl Description {
                     format!("{} (run {})", one_line(&parent.workflow_id), parent.run_id)
                 }),
             ),
+            ("memo", line(&self.memo)),
+            ("found by", line(&self.search_attributes)),
             (
                 "cancel",
                 self.cancel_requested.then(|| "requested".to_owned()),

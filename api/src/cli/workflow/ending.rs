@@ -5,9 +5,11 @@ use std::io::Write as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::session::{PATIENCE, Session};
 use crate::{
-    cli::Error,
+    cli::{
+        Error,
+        session::{PATIENCE, Session},
+    },
     patience::Looks,
     rest_client::{Answer, Waits},
     workflows::problem::Problem,

@@ -13,13 +13,14 @@ pub(super) fn inputs(texts: &[String]) -> Result<Vec<Box<RawValue>>, Error> {
             "--input - is given more than once, and stdin can be read for one argument only";
         return Err(Error::Usage(problem.to_owned()));
     }
-    let read = |text: &String| json_argument("--input", text);
+    let read = |text: &String| json_argument("--input ", text);
     texts.iter().map(read).collect()
 }
 
-/// Reads an argument that is JSON: the text itself, `@` and a file that has it, or `-` for what comes on stdin.
-fn json_argument(name: &str, text: &str) -> Result<Box<RawValue>, Error> {
-    let unread = |error: io::Error| Error::Usage(format!("{name} {text} can't be read: {error}"));
+/// Reads what is behind these words and is JSON: the text itself, `@` and a file that has it, or `-` for what comes on stdin.
+pub(super) fn json_argument(before: &str, text: &str) -> Result<Box<RawValue>, Error> {
+    let name = before.trim_end_matches([' ', '=']);
+    let unread = |error: io::Error| Error::Usage(format!("{before}{text} can't be read: {error}"));
     let (text, advice) = match text.strip_prefix('@') {
         Some(file) => (
             std::fs::read_to_string(file).map_err(unread)?,
@@ -32,7 +33,7 @@ fn json_argument(name: &str, text: &str) -> Result<Box<RawValue>, Error> {
         None => (
             text.to_owned(),
             format!(
-                "quote it for the shell, as in {name} '{{\"a\":1}}' or {name} '\"text\"'; {name} @FILE and {name} - read it from a file and from stdin"
+                "quote it for the shell, as in {before}'{{\"a\":1}}' or {before}'\"text\"'; {before}@FILE and {before}- read it from a file and from stdin"
             ),
         ),
     };

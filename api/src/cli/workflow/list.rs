@@ -8,9 +8,9 @@ use clap::{
 };
 use serde::Deserialize;
 
-use super::session::Session;
+use super::facts::{Facts, line};
 use crate::{
-    cli::Error,
+    cli::{Error, session::Session},
     limits::LIST_PAGE_MAX,
     terminal::{Screen, Table, of_state},
     workflows::problem::Problem,
@@ -39,6 +39,9 @@ fn named(given: &str) -> String {
 
 #[derive(clap::Args)]
 pub(super) struct List {
+    /// Only runs that this is true of, such as `WorkflowType = 'order' AND Amount > 100 ORDER BY StartTime`.
+    #[arg(long, conflicts_with_all = ["workflow_type", "status"])]
+    query: Option<String>,
     /// Only runs of this type.
     #[arg(long = "type", value_name = "TYPE")]
     workflow_type: Option<String>,
@@ -69,13 +72,23 @@ struct Row {
     status: String,
     started_at: String,
     closed_at: Option<String>,
+    #[serde(default)]
+    search_attributes: Facts,
+    #[serde(default)]
+    memo: Facts,
     problem: Option<Problem>,
 }
+
+/// A column that is there where a run has something in it.
+const SEARCH_ATTRIBUTES: (&str, fn(&Row) -> &Facts) =
+    ("SEARCH ATTRIBUTES", |row| &row.search_attributes);
+const MEMO: (&str, fn(&Row) -> &Facts) = ("MEMO", |row| &row.memo);
 
 impl List {
     pub(super) async fn run(self, session: Session) -> Result<(), Error> {
         let mut query = vec![("pageSize", self.limit.to_string())];
         let given = [
+            ("query", &self.query),
             ("type", &self.workflow_type),
             ("status", &self.status.as_deref().map(named)),
             ("cursor", &self.cursor),
@@ -92,35 +105,49 @@ impl List {
             return Ok(());
         }
         let page: Page = answer.read()?;
-        let heading = [
+        page.table().write(&mut out, Screen::stdout())?;
+        if let Some(cursor) = page.next_cursor {
+            writeln!(out, "more: --cursor {cursor}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Page {
+    fn table(&self) -> Table {
+        let mut facts = vec![SEARCH_ATTRIBUTES, MEMO];
+        facts.retain(|(_, of)| self.workflows.iter().any(|row| !of(row).is_empty()));
+        let mut heading = vec![
             "STATUS",
             "TYPE",
             "WORKFLOW ID",
             "RUN ID",
             "STARTED",
             "CLOSED",
-            "PROBLEM",
         ];
+        heading.extend(facts.iter().map(|(name, _)| name));
+        heading.push("PROBLEM");
         let mut table = Table::new(&heading).coloured(0, of_state);
-        for row in page.workflows {
+        for row in &self.workflows {
             let closed_at = row.closed_at.as_deref().map(seconds).unwrap_or_default();
-            table.row([
-                row.status,
-                row.workflow_type,
-                row.workflow_id,
-                row.run_id,
+            let mut cells = vec![
+                row.status.clone(),
+                row.workflow_type.clone(),
+                row.workflow_id.clone(),
+                row.run_id.clone(),
                 seconds(&row.started_at),
                 closed_at,
-                row.problem
-                    .map(|problem| problem.message)
-                    .unwrap_or_default(),
-            ]);
+            ];
+            cells.extend(
+                facts
+                    .iter()
+                    .map(|(_, of)| line(of(row)).unwrap_or_default()),
+            );
+            let problem = row.problem.as_ref().map(|problem| problem.message.clone());
+            cells.push(problem.unwrap_or_default());
+            table.row(cells);
         }
-        table.write(&mut out, Screen::stdout())?;
-        if let Some(cursor) = page.next_cursor {
-            writeln!(out, "more: --cursor {cursor}")?;
-        }
-        Ok(())
+        table
     }
 }
 

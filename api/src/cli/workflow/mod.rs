@@ -1,12 +1,14 @@
 //! `coreason workflow`: the verbs of the REST API, a file each.
 
 mod cancel;
+mod count;
 mod describe;
 mod ending;
+mod facts;
 mod inputs;
 mod list;
+mod request;
 mod result;
-mod session;
 mod show;
 mod signal;
 mod start;
@@ -15,33 +17,13 @@ mod terminate;
 
 use clap::Subcommand;
 
-use super::Error;
-use crate::rest_client::Client;
-
-use session::{PATIENCE, Session};
+use super::{Error, session::OnServer};
 
 /// Where the server is and how to answer.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Where the server answers HTTP.
-    #[arg(
-        long,
-        global = true,
-        env = "COREASON_ADDRESS",
-        default_value = "http://127.0.0.1:8000"
-    )]
-    address: String,
-    /// The namespace.
-    #[arg(
-        long,
-        global = true,
-        env = "COREASON_NAMESPACE",
-        default_value = "default"
-    )]
-    namespace: String,
-    /// Answer in JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    on: OnServer,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -62,18 +44,15 @@ enum Verb {
     Cancel(cancel::Cancel),
     /// End a workflow without asking it.
     Terminate(terminate::Terminate),
-    /// List runs, the newest first.
+    /// List runs, the newest first unless a query says something else.
     List(list::List),
+    /// Count runs, and how many begin and end.
+    Count(count::Count),
 }
 
 impl Args {
     pub(super) async fn run(self) -> Result<(), Error> {
-        let session = Session {
-            client: Client::new(&self.address, &self.namespace)?
-                .waits_for_start(PATIENCE)
-                .tells(self.json),
-            json: self.json,
-        };
+        let session = self.on.session()?;
         match self.verb {
             Verb::Start(verb) => verb.run(session).await,
             Verb::Describe(verb) => verb.run(session).await,
@@ -83,6 +62,7 @@ impl Args {
             Verb::Cancel(verb) => verb.run(session).await,
             Verb::Terminate(verb) => verb.run(session).await,
             Verb::List(verb) => verb.run(session).await,
+            Verb::Count(verb) => verb.run(session).await,
         }
     }
 }

@@ -1,10 +1,7 @@
 //! `coreason workflow result`.
 
-use super::{
-    ending,
-    session::{Run, Session},
-};
-use crate::cli::Error;
+use super::{ending, request::Run};
+use crate::cli::{Error, session::Session};
 
 #[derive(clap::Args)]
 pub(super) struct Result {

@@ -6,11 +6,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    session::{PATIENCE, Run, Session},
+    request::Run,
     steps::{Pending, Steps},
 };
 use crate::{
-    cli::Error,
+    cli::{
+        Error,
+        session::{PATIENCE, Session},
+    },
     patience::Looks,
     rest_client::{Client, Event, Waits},
     terminal::{Screen, Table, one_line},

@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 
 use super::{
     inputs::inputs,
-    session::{Run, Session, identity, request_id},
+    request::{Run, identity, request_id},
 };
-use crate::cli::Error;
+use crate::cli::{Error, session::Session};
 
 #[derive(clap::Args)]
 pub(super) struct Signal {

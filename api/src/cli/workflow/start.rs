@@ -7,10 +7,15 @@ use serde_json::value::RawValue;
 
 use super::{
     ending,
+    facts::{Facts, facts},
     inputs::inputs,
-    session::{Session, identity, request_id},
+    request::{identity, request_id},
 };
-use crate::{cli::Error, duration::Human, terminal::one_line};
+use crate::{
+    cli::{Error, session::Session},
+    duration::Human,
+    terminal::one_line,
+};
 
 #[derive(clap::Args)]
 pub(super) struct Start {
@@ -26,6 +31,12 @@ pub(super) struct Start {
     /// An argument, as JSON, or `@FILE`, or `-` for stdin; repeat it for several.
     #[arg(long, value_name = "JSON")]
     input: Vec<String>,
+    /// A fact that is shown with the run; repeat it for several.
+    #[arg(long, value_name = "KEY=JSON")]
+    memo: Vec<String>,
+    /// What lists find it by, of those that `search-attribute list` names; repeat it for several.
+    #[arg(long = "search-attribute", value_name = "NAME=JSON")]
+    search_attributes: Vec<String>,
     /// Wait for the end and print the result.
     #[arg(long)]
     wait: bool,
@@ -54,6 +65,10 @@ struct Body<'a> {
     workflow_id: Option<&'a str>,
     task_queue: &'a str,
     inputs: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Facts::is_empty")]
+    memo: Facts,
+    #[serde(skip_serializing_if = "Facts::is_empty")]
+    search_attributes: Facts,
     #[serde(skip_serializing_if = "Option::is_none")]
     workflow_run_timeout: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,6 +136,8 @@ impl Start {
             workflow_id: self.id.as_deref(),
             task_queue: &self.task_queue,
             inputs: inputs(&self.input)?,
+            memo: facts("--memo", &self.memo)?,
+            search_attributes: facts("--search-attribute", &self.search_attributes)?,
             workflow_run_timeout: self.run_timeout.map(exact),
             workflow_execution_timeout: self.execution_timeout.map(exact),
             workflow_id_reuse_policy: self.reuse_policy.as_deref(),

@@ -4,8 +4,8 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
-use super::session::{Run, Session, identity};
-use crate::cli::Error;
+use super::request::{Run, identity};
+use crate::cli::{Error, session::Session};
 
 #[derive(clap::Args)]
 pub(super) struct Terminate {

@@ -5,6 +5,7 @@ pub(crate) mod backlog;
 pub(crate) mod borrowed;
 pub(crate) mod deliveries;
 pub(crate) mod demands;
+pub(crate) mod facts;
 pub(crate) mod histories;
 pub(crate) mod lent;
 pub(crate) mod link;

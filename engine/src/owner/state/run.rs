@@ -12,6 +12,7 @@ use crate::{
     owner::state::{
         attempts::Attempts,
         deliveries::{Deliveries, Outbox},
+        facts,
         origin::Origin,
         tail::Tail,
         task_place::TaskPlace,
@@ -19,7 +20,7 @@ use crate::{
         writing::{After, Writing, Written},
     },
     store::{
-        commit::{CloseRow, Item, OpenChange, OpenRow, Part},
+        commit::{CloseRow, FactsRow, Item, OpenChange, OpenRow, Part, StartRow},
         load::Loaded,
     },
     words::{Closed, Key, SessionId, Unreadable},
@@ -267,6 +268,7 @@ impl Run {
             attempts: Vec::new(),
             starts: Vec::new(),
             closes: Vec::new(),
+            facts: Vec::new(),
             open: None,
             outbox: None,
         }
@@ -326,7 +328,18 @@ impl Run {
         self.bytes += bytes as u64;
         self.tail.weigh(bytes);
         item.rows.push(row);
-        item.starts.extend(self.writing.start_row.take());
+        let facts_changed = self.writing.take_facts_changed();
+        match self.writing.start_row.take() {
+            Some(start) => item.starts.push(StartRow {
+                facts: facts::at_start(&self.execution),
+                ..start
+            }),
+            None if facts_changed => item.facts.push(FactsRow {
+                run_id,
+                facts: facts::of(&self.execution),
+            }),
+            None => {}
+        }
         self.task.linger_no_more();
         if let Some(closed) = self.execution.close_event()
             && closed.id.0 >= first
@@ -336,6 +349,7 @@ impl Run {
                 status: i16::try_from(self.execution.status().number()).unwrap_or_default(),
                 closed_at: closed.at,
                 history_length: closed.id.0,
+                history_bytes: i64::try_from(self.bytes).unwrap_or(i64::MAX),
             });
             if !self.deliveries.undelivered.is_empty() {
                 self.deliveries.outbox = Outbox::Kept;

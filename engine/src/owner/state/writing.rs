@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use history::{
-    EventId, Record, RunId, Timestamp,
+    EventId, EventKind, Record, RunId, Timestamp,
     chain::{self, Hash},
     decide::Effect,
 };
@@ -58,6 +58,8 @@ pub(crate) struct Written {
 pub(crate) struct Writing {
     /// Records that are applied but not on their way to the database.
     staged: Vec<Record>,
+    /// One of them changes the memo or the search attributes.
+    facts_changed: bool,
     /// The row that is to be written next: its first event, its number, and the hash of the one before.
     next: Written,
     /// The row of `execution`, to be written with the first row.
@@ -75,6 +77,7 @@ impl Writing {
     pub(crate) fn behind(written: Written) -> Self {
         Self {
             staged: Vec::new(),
+            facts_changed: false,
             next: written,
             start_row: None,
             next_part: 0,
@@ -87,7 +90,19 @@ impl Writing {
 
     /// Stages a record that was applied.
     pub(crate) fn stage(&mut self, record: Record) {
+        self.facts_changed |= record.event().is_some_and(|event| {
+            matches!(
+                event.kind,
+                EventKind::UpsertWorkflowSearchAttributes(_)
+                    | EventKind::WorkflowPropertiesModified(_)
+            )
+        });
         self.staged.push(record);
+    }
+
+    /// Says whether what is staged changes the memo or the search attributes, once.
+    pub(crate) fn take_facts_changed(&mut self) -> bool {
+        std::mem::take(&mut self.facts_changed)
     }
 
     pub(crate) fn has_staged(&self) -> bool {

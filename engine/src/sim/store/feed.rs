@@ -7,7 +7,7 @@ use history::Timestamp;
 use super::{super::world::now, memory::Memory, tables::State};
 use crate::store::{
     Answer, Term,
-    feed::{Batch, Change, Cursor, Page, Slot, Source},
+    feed::{Batch, Change, Cursor, Latest, Page, Slot, Source},
 };
 
 /// As many as `slots_of_member` in the schema.
@@ -35,14 +35,24 @@ pub(in crate::sim) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn add(&mut self, term: Term, slot: i16, number: i64, changes: Vec<Change>) {
+    /// Draws a position, as a batch does before it is committed.
+    pub(super) fn draw(&mut self) -> i64 {
         self.position += 1;
+        self.position
+    }
+
+    pub(super) fn add(
+        &mut self,
+        (term, slot, number): (Term, i16, i64),
+        position: i64,
+        changes: Vec<Change>,
+    ) {
         let slot = Slot {
             epoch: term.epoch,
             n: slot,
         };
         let row = Row {
-            position: self.position,
+            position,
             at: now(),
             batch: Batch {
                 slot,
@@ -81,6 +91,23 @@ fn slots(epoch: i64) -> impl Iterator<Item = Slot> {
 }
 
 impl State {
+    /// Returns who has joined last. Here no epoch is lost and used again.
+    fn latest(&self) -> Latest {
+        Latest {
+            epoch: self.epoch,
+            mark: 1,
+        }
+    }
+
+    /// Says whether something was committed within this time that a reader has not read.
+    pub(in crate::sim) fn unread(&self, cursor: &Cursor, from: Timestamp, to: Timestamp) -> bool {
+        let mut within = self.feed.rows.iter();
+        within.any(|((slot, number), row)| {
+            let unread = !cursor.has_left(*slot) && cursor.of(*slot) < *number;
+            unread && row.at >= from && row.at <= to
+        })
+    }
+
     /// Returns the batches behind a cursor, at most so many.
     pub(super) fn feed_after(&self, cursor: &Cursor, most: usize) -> Option<Page> {
         let members: Vec<i64> = self.members.values().map(|member| member.epoch).collect();
@@ -105,7 +132,7 @@ impl State {
         let is_last = rows.len() < most;
         let read = rows.into_iter().take(most);
         Some(Page {
-            epoch: self.epoch,
+            latest: self.latest(),
             members,
             batches: read.map(|row| row.batch.clone()).collect(),
             is_last,
@@ -115,7 +142,10 @@ impl State {
     pub(super) fn feed_end(&self) -> Cursor {
         let members = self.members.values().map(|member| member.epoch);
         let slots = members.flat_map(slots);
-        Cursor::at(self.epoch, slots.map(|slot| (slot, self.feed.last(slot))))
+        Cursor::at(
+            self.latest(),
+            slots.map(|slot| (slot, self.feed.last(slot))),
+        )
     }
 
     pub(super) fn expire_feed(&mut self) {

@@ -29,6 +29,8 @@ struct Batch {
     slot: i16,
     term: Term,
     number: i64,
+    /// Its place in the feed, once it has locked its row.
+    position: i64,
     items: Vec<Item>,
     delivered: Vec<RunRef>,
 }
@@ -63,6 +65,7 @@ impl Connection for Lane {
             slot: self.slot,
             term: self.term,
             number: batch,
+            position: 0,
             items: items.to_vec(),
             delivered: delivered.to_vec(),
         };
@@ -89,7 +92,7 @@ impl Connection for Lane {
 
 impl Memory {
     /// Does a batch as the server does, whether or not its client still lives.
-    async fn serve(self, batch: Batch, reply: Reply) {
+    async fn serve(self, mut batch: Batch, reply: Reply) {
         let row = Lock::Slot(batch.term.owner, batch.slot);
         dawdle(1).await;
         if !self.state().backends.contains_key(&batch.backend) {
@@ -105,6 +108,7 @@ impl Memory {
             let _ = reply.send(Err(NotCommitted::Fenced));
             return;
         }
+        batch.position = self.state().feed.draw();
         let curse = self.state().curse_of(&batch.items);
         match curse {
             Some(Curse::Fails) => {
@@ -166,9 +170,8 @@ impl Memory {
         match state.apply(batch.term, &batch.items) {
             Ok(Applied { lost, changes }) => {
                 let key = (batch.term.owner, batch.slot, batch.number);
-                state
-                    .feed
-                    .add(batch.term, batch.slot, batch.number, changes);
+                let of = (batch.term, batch.slot, batch.number);
+                state.feed.add(of, batch.position, changes);
                 state.committed.insert(key);
                 for delivered in &batch.delivered {
                     state.outbox.remove(&delivered.run_id);

@@ -7,7 +7,7 @@ use crate::store::{
 };
 
 /// How many there are.
-pub(super) const COUNT: usize = 54;
+pub(super) const COUNT: usize = 64;
 
 /// What the database compares before it writes a batch.
 pub(super) struct Fence {
@@ -26,6 +26,7 @@ pub(super) fn of<'a>(
         starts,
         history: rows,
         closes,
+        facts,
         outbox,
         open,
         gone,
@@ -55,6 +56,11 @@ pub(super) fn of<'a>(
         named("start_request_ids", &starts.request_id),
         named("started_ats", &starts.started_at),
         named("start_claims", &starts.claim),
+        named("start_execution_ats", &starts.execution_at),
+        named("start_root_run_ids", &starts.root_run_id),
+        named("start_root_workflow_ids", &starts.root_workflow_id),
+        named("start_memos", &starts.memo),
+        named("start_search_attributes", &starts.search_attributes),
         named("row_shards", &rows.shard),
         named("row_run_ids", &rows.run_id),
         named("row_seqs", &rows.seq),
@@ -69,6 +75,11 @@ pub(super) fn of<'a>(
         named("close_statuses", &closes.status),
         named("closed_ats", &closes.closed_at),
         named("close_lengths", &closes.history_length),
+        named("close_bytes", &closes.history_bytes),
+        named("fact_shards", &facts.shard),
+        named("fact_run_ids", &facts.run_id),
+        named("fact_memos", &facts.memo),
+        named("fact_search_attributes", &facts.search_attributes),
         named("outbox_shards", &outbox.shard),
         named("outbox_run_ids", &outbox.run_id),
         named("outbox_claims", &outbox.claim),

@@ -7,8 +7,8 @@ use history::{EventId, RunId, Timestamp};
 use uuid::Uuid;
 
 use super::{
-    column::Column,
-    item::{CloseRow, HistoryRow, Item, OpenChange, OpenRow, StartRow},
+    column::{Column, Sparse},
+    item::{CloseRow, Facts, HistoryRow, Item, OpenChange, OpenRow, StartRow},
 };
 use crate::store::RunRef;
 
@@ -19,6 +19,7 @@ pub(super) struct Columns<'a> {
     pub(super) starts: Starts<'a>,
     pub(super) history: Rows<'a>,
     pub(super) closes: Closes,
+    pub(super) facts: FactsOf<'a>,
     pub(super) open: Open,
     pub(super) gone: Runs,
     pub(super) outbox: Outbox,
@@ -45,11 +46,16 @@ pub(super) struct Starts<'a> {
     pub(super) workflow_type: Column<&'a str>,
     pub(super) task_queue: Column<&'a str>,
     pub(super) first_run_id: Column<Uuid>,
-    pub(super) parent_run_id: Column<Option<Uuid>>,
-    pub(super) parent_workflow_id: Column<Option<&'a str>>,
+    pub(super) parent_run_id: Sparse<Uuid>,
+    pub(super) parent_workflow_id: Sparse<&'a str>,
     pub(super) request_id: Column<&'a str>,
     pub(super) started_at: Column<i64>,
     pub(super) claim: Column<Uuid>,
+    pub(super) execution_at: Sparse<i64>,
+    pub(super) root_run_id: Sparse<Uuid>,
+    pub(super) root_workflow_id: Sparse<&'a str>,
+    pub(super) memo: Sparse<&'a str>,
+    pub(super) search_attributes: Sparse<&'a str>,
 }
 
 #[derive(Default)]
@@ -71,6 +77,15 @@ pub(super) struct Closes {
     pub(super) status: Column<i16>,
     pub(super) closed_at: Column<i64>,
     pub(super) history_length: Column<i64>,
+    pub(super) history_bytes: Column<i64>,
+}
+
+#[derive(Default)]
+pub(super) struct FactsOf<'a> {
+    pub(super) shard: Column<i16>,
+    pub(super) run_id: Column<Uuid>,
+    pub(super) memo: Sparse<&'a str>,
+    pub(super) search_attributes: Sparse<&'a str>,
 }
 
 #[derive(Default)]
@@ -134,6 +149,9 @@ impl<'a> Columns<'a> {
                 None => columns.over.push(attempt.shard, key),
             }
         }
+        for (run_id, facts) in last.facts {
+            columns.facts.push(facts.shard, run_id, facts.facts);
+        }
         for (run_id, open) in last.open {
             match open.row {
                 Some(OpenRow::Hot) => columns.open.push(open.shard, run_id, false, None),
@@ -170,8 +188,14 @@ impl<'a> Columns<'a> {
 /// What the last item of a batch says of a run, and of an attempt: one statement can't change a row twice.
 #[derive(Default)]
 struct Last<'a> {
+    facts: BTreeMap<RunId, LastFacts<'a>>,
     open: BTreeMap<RunId, LastOpen>,
     attempts: BTreeMap<AttemptKey, LastAttempt<'a>>,
+}
+
+struct LastFacts<'a> {
+    shard: i16,
+    facts: &'a Facts,
 }
 
 struct LastOpen {
@@ -195,6 +219,10 @@ struct LastAttempt<'a> {
 impl<'a> Last<'a> {
     fn note(&mut self, item: &'a Item, claim: Option<Uuid>) {
         let shard = item.shard;
+        for row in &item.facts {
+            let facts = &row.facts;
+            self.facts.insert(row.run_id, LastFacts { shard, facts });
+        }
         if let Some(OpenChange { run_id, row }) = item.open {
             self.open.insert(run_id, LastOpen { shard, row });
         }
@@ -241,6 +269,14 @@ impl<'a> Starts<'a> {
             .push(start.request_id.as_ref().map_or("", |id| id.as_str()));
         self.started_at.push(start.started_at.0);
         self.claim.push(claim);
+        self.execution_at.push(start.execution_at.map(|at| at.0));
+        let root = start.root.as_ref();
+        self.root_run_id.push(root.map(|root| root.run_id.0));
+        self.root_workflow_id
+            .push(root.map(|root| root.workflow_id.as_str()));
+        self.memo.push(start.facts.memo.as_deref());
+        self.search_attributes
+            .push(start.facts.search_attributes.as_deref());
     }
 }
 
@@ -265,6 +301,17 @@ impl Closes {
         self.status.push(close.status);
         self.closed_at.push(close.closed_at.0);
         self.history_length.push(close.history_length);
+        self.history_bytes.push(close.history_bytes);
+    }
+}
+
+impl<'a> FactsOf<'a> {
+    fn push(&mut self, shard: i16, run_id: RunId, facts: &'a Facts) {
+        self.shard.push(shard);
+        self.run_id.push(run_id.0);
+        self.memo.push(facts.memo.as_deref());
+        self.search_attributes
+            .push(facts.search_attributes.as_deref());
     }
 }
 

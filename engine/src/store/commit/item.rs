@@ -24,6 +24,34 @@ pub struct StartRow {
     /// The run that the id meant before, as the owner knows it.
     pub previous_run_id: Option<RunId>,
     pub started_at: history::Timestamp,
+    /// When its code may begin, if that is later.
+    pub execution_at: Option<history::Timestamp>,
+    /// The first ancestor, if it is a child.
+    pub root: Option<history::WorkflowExecution>,
+    pub facts: Facts,
+}
+
+/// The memo and the search attributes of a run, as they are now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// A JSON object of payloads in their stored form; `None` where there never was one.
+    pub memo: Option<String>,
+    /// A JSON object of plain values; `None` where there never was one.
+    pub search_attributes: Option<String>,
+}
+
+impl Facts {
+    fn bytes(&self) -> usize {
+        let texts = [&self.memo, &self.search_attributes];
+        texts.into_iter().flatten().map(String::len).sum()
+    }
+}
+
+/// What workflow code changes in `execution` while its run is open.
+#[derive(Debug, Clone)]
+pub struct FactsRow {
+    pub run_id: RunId,
+    pub facts: Facts,
 }
 
 /// What a close changes in `execution`.
@@ -33,6 +61,7 @@ pub struct CloseRow {
     pub status: i16,
     pub closed_at: history::Timestamp,
     pub history_length: i64,
+    pub history_bytes: i64,
 }
 
 /// What `open_run` says of a run.
@@ -82,6 +111,7 @@ pub struct Item {
     pub attempts: Vec<AttemptRow>,
     pub starts: Vec<StartRow>,
     pub closes: Vec<CloseRow>,
+    pub facts: Vec<FactsRow>,
     pub open: Option<OpenChange>,
     /// This run closes and has something to deliver to others: it gets a row in `outbox`.
     pub outbox: Option<RunId>,
@@ -92,12 +122,17 @@ impl Item {
     pub fn bytes(&self) -> usize {
         let rows = self.rows.iter().map(|row| row.records.len() + 128);
         let notes = self.attempts.iter().filter_map(|row| row.note.as_ref());
-        rows.chain(notes.map(|note| note.len() + 128)).sum()
+        let facts = self.starts.iter().map(|start| &start.facts);
+        let facts = facts.chain(self.facts.iter().map(|row| &row.facts));
+        rows.chain(notes.map(|note| note.len() + 128))
+            .chain(facts.map(Facts::bytes))
+            .sum()
     }
 
     /// Says whether it writes the row that a run has in `execution`.
     pub(crate) fn changes_execution(&self, run_id: RunId) -> bool {
         self.starts.iter().any(|start| start.run_id == run_id)
             || self.closes.iter().any(|close| close.run_id == run_id)
+            || self.facts.iter().any(|row| row.run_id == run_id)
     }
 }

@@ -23,7 +23,9 @@ use crate::limits::{COMMIT_LOCK_WAIT, LEASE};
 use crate::store::RunRef;
 use arguments::Fence;
 use columns::Columns;
-pub use item::{AttemptRow, CloseRow, HistoryRow, Item, OpenChange, OpenRow, Part, StartRow};
+pub use item::{
+    AttemptRow, CloseRow, Facts, FactsRow, HistoryRow, Item, OpenChange, OpenRow, Part, StartRow,
+};
 pub use outcome::Conflicts;
 pub(crate) use outcome::NotCommitted;
 

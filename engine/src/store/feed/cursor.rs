@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-#[cfg(test)]
-use super::page::Page;
+use super::{
+    page::Page,
+    slot::{Latest, Slot},
+};
 
-/// The longest text of a cursor, in bytes: some hundreds of slots.
-pub const CURSOR_BYTES_MAX: usize = 8 * 1024;
+/// The longest text of a cursor, in bytes: a reader that is in the middle of what a thousand members have left names some slots of each.
+pub const CURSOR_BYTES_MAX: usize = 128 * 1024;
 
 /// How far a reader of the feed is: a number for each slot of those that are members. Its text is opaque to clients.
 ///
@@ -14,31 +16,22 @@ pub const CURSOR_BYTES_MAX: usize = 8 * 1024;
 /// does not name; of those of later epochs nothing; of all others everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cursor {
-    epoch: i64,
+    latest: Latest,
     slots: BTreeMap<Slot, i64>,
 }
 
-/// A committer's connection, in the whole cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Slot {
-    /// The epoch of the member.
-    pub epoch: i64,
-    /// Which of its connections.
-    pub n: i16,
-}
-
 impl Cursor {
-    /// Returns where a feed ends: the last batch of each slot of those that are members, as of the moment at which `epoch` was the latest.
-    pub(crate) fn at(epoch: i64, slots: impl IntoIterator<Item = (Slot, i64)>) -> Self {
+    /// Returns where a feed ends: the last batch of each slot of those that are members, as of the moment at which that one had joined last.
+    pub(crate) fn at(latest: Latest, slots: impl IntoIterator<Item = (Slot, i64)>) -> Self {
         Self {
-            epoch,
+            latest,
             slots: slots.into_iter().collect(),
         }
     }
 
-    /// Returns the latest epoch of which it knows.
-    pub(crate) fn epoch(&self) -> i64 {
-        self.epoch
+    /// Returns the latest member of which it knows.
+    pub(crate) fn latest(&self) -> Latest {
+        self.latest
     }
 
     /// Returns how far it is in a slot.
@@ -49,7 +42,7 @@ impl Cursor {
     /// Says whether it has read everything of this slot that there ever will be.
     pub(crate) fn has_left(&self, slot: Slot) -> bool {
         let named = |known: &Slot| known.epoch == slot.epoch;
-        slot.epoch <= self.epoch && !self.slots.keys().any(named)
+        slot.epoch <= self.latest.epoch && !self.slots.keys().any(named)
     }
 
     /// Returns all slots that it names.
@@ -67,19 +60,18 @@ impl Cursor {
     }
 
     /// Goes behind a page whose batches were read.
-    #[cfg(test)]
     pub(crate) fn turn(&mut self, page: &Page) {
         for batch in &page.batches {
             self.pass(batch.slot, batch.number);
         }
         if page.is_last {
-            self.meet(page.epoch, &page.members);
+            self.meet(page.latest, &page.members);
         }
     }
 
     /// Everything was read that was there while these were the members: all others are forgotten, whose last batches are committed.
-    pub(crate) fn meet(&mut self, epoch: i64, members: &[i64]) {
-        self.epoch = epoch;
+    pub(crate) fn meet(&mut self, latest: Latest, members: &[i64]) {
+        self.latest = latest;
         self.slots.retain(|slot, _| members.contains(&slot.epoch));
         for epoch in members.iter().copied() {
             self.slots.entry(Slot { epoch, n: 0 }).or_insert(0);
@@ -89,7 +81,8 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.epoch)?;
+        let Latest { epoch, mark } = self.latest;
+        write!(f, "{epoch}-{mark}")?;
         for (Slot { epoch, n }, batch) in &self.slots {
             write!(f, "_{epoch}-{n}-{batch}")?;
         }
@@ -110,7 +103,12 @@ impl FromStr for Cursor {
             return Err(NoCursor);
         }
         let mut parts = text.split('_');
-        let epoch = number(parts.next().unwrap_or_default())?;
+        let latest = parts.next().unwrap_or_default();
+        let (epoch, mark) = latest.split_once('-').unwrap_or((latest, "0"));
+        let latest = Latest {
+            epoch: number(epoch)?,
+            mark: number(mark)?,
+        };
         let mut slots = BTreeMap::new();
         for part in parts {
             let mut numbers = part.splitn(3, '-');
@@ -123,7 +121,7 @@ impl FromStr for Cursor {
                 return Err(NoCursor);
             }
         }
-        Ok(Self { epoch, slots })
+        Ok(Self { latest, slots })
     }
 }
 
@@ -143,6 +141,10 @@ mod tests {
         Slot { epoch, n }
     }
 
+    fn latest(epoch: i64) -> Latest {
+        Latest { epoch, mark: 99 }
+    }
+
     fn batch(slot: Slot, number: i64) -> Batch {
         Batch {
             slot,
@@ -155,7 +157,7 @@ mod tests {
     fn a_cursor_is_read_as_it_was_written() {
         let cursors = [
             Cursor::default(),
-            Cursor::at(7, [(slot(3, 0), 12), (slot(7, 1), i64::MAX)]),
+            Cursor::at(latest(7), [(slot(3, 0), 12), (slot(7, 1), i64::MAX)]),
         ];
         for cursor in cursors {
             assert_eq!(cursor.to_string().parse(), Ok(cursor));
@@ -176,6 +178,8 @@ mod tests {
             "1_2-3-",
             "1_2-99999-4",
             "1_2-3-4-5",
+            "1-2-3",
+            "1-x",
             " 1",
             "1_1-1-1_1-1-2",
             &zeros,
@@ -186,28 +190,31 @@ mod tests {
 
     #[test]
     fn a_page_that_is_not_the_last_leaves_open_which_members_there_are() {
-        let mut cursor = Cursor::at(2, [(slot(2, 0), 5)]);
+        let mut cursor = Cursor::at(latest(2), [(slot(2, 0), 5)]);
         cursor.turn(&Page {
-            epoch: 4,
+            latest: latest(4),
             members: vec![4],
             batches: vec![batch(slot(2, 0), 6), batch(slot(3, 1), 1)],
             is_last: false,
         });
         let read = [(slot(2, 0), 6), (slot(3, 1), 1)];
-        assert_eq!(cursor, Cursor::at(2, read));
+        assert_eq!(cursor, Cursor::at(latest(2), read));
         assert!(!cursor.has_left(slot(3, 0)), "unread as yet");
     }
 
     #[test]
     fn after_the_last_page_only_members_are_named() {
-        let mut cursor = Cursor::at(2, [(slot(2, 0), 5)]);
+        let mut cursor = Cursor::at(latest(2), [(slot(2, 0), 5)]);
         cursor.turn(&Page {
-            epoch: 4,
+            latest: latest(4),
             members: vec![2, 4],
             batches: vec![batch(slot(3, 1), 1)],
             is_last: true,
         });
-        assert_eq!(cursor, Cursor::at(4, [(slot(2, 0), 5), (slot(4, 0), 0)]));
+        assert_eq!(
+            cursor,
+            Cursor::at(latest(4), [(slot(2, 0), 5), (slot(4, 0), 0)])
+        );
         assert!(cursor.has_left(slot(3, 1)));
         assert!(!cursor.has_left(slot(4, 1)));
     }

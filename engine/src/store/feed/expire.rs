@@ -1,29 +1,38 @@
 //! Deletes old rows of the table `feed`.
 
+use std::time::Duration;
+
 use sqlx::{PgConnection, postgres::types::PgInterval};
 
 use crate::{
-    limits::{FEED_EXPIRED_AT_ONCE, FEED_KEPT},
+    limits::{FEED_EXPIRED_AT_ONCE, FEED_KEPT, FEED_KEPT_UNREAD},
     store::Error,
 };
 
-/// Deletes what is older than [`FEED_KEPT`], at most [`FEED_EXPIRED_AT_ONCE`] rows a slot, unless another process is about it.
-pub(crate) async fn expire(connection: &mut PgConnection) -> Result<(), Error> {
-    let kept = PgInterval {
+/// Deletes what is older than [`FEED_KEPT`] and read by all consumers, or older than [`FEED_KEPT_UNREAD`], at most [`FEED_EXPIRED_AT_ONCE`]
+/// rows, unless another process is about it. Says whether there may be more.
+pub(crate) async fn expire(connection: &mut PgConnection) -> Result<bool, Error> {
+    let deleted = sqlx::query_scalar!(
+        "SELECT expire_feed($1, $2, $3)",
+        interval(FEED_KEPT),
+        interval(FEED_KEPT_UNREAD),
+        FEED_EXPIRED_AT_ONCE
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(deleted.is_some_and(|deleted| deleted >= i64::from(FEED_EXPIRED_AT_ONCE)))
+}
+
+fn interval(time: Duration) -> PgInterval {
+    PgInterval {
         months: 0,
         days: 0,
-        microseconds: i64::try_from(FEED_KEPT.as_micros()).unwrap_or(i64::MAX),
-    };
-    sqlx::query_scalar!("SELECT expire_feed($1, $2)", kept, FEED_EXPIRED_AT_ONCE)
-        .fetch_one(connection)
-        .await?;
-    Ok(())
+        microseconds: i64::try_from(time.as_micros()).unwrap_or(i64::MAX),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use sqlx::Connection as _;
     use uuid::Uuid;
 
@@ -156,22 +165,68 @@ mod tests {
         let pool = address.pool(Pool::Read);
         sqlx::raw_sql(
             "UPDATE cluster SET epoch = 1;
-             INSERT INTO member VALUES (gen_random_uuid(), '', 1, now(), now());
+             INSERT INTO member VALUES ('00000007-0000-4000-8000-000000000000', '', 1, now(), now());
              INSERT INTO feed (epoch, slot, batch) VALUES (1, 0, 5)",
         )
         .execute(&pool)
         .await
         .unwrap();
         for (cursor, is_of_this_time) in [
-            ("1_1-0-5", true),
-            ("1_1-0-4", true),
-            ("1_1-0-6", false),
-            ("1_1-1-1", false),
-            ("2_1-0-5", false),
-            ("1_0-0-5", false),
+            ("1-7_1-0-5", true),
+            ("1-7_1-0-4", true),
+            ("1-7_1-0-6", false),
+            ("1-7_1-1-1", false),
+            ("2-7_1-0-5", false),
+            ("1-7_0-0-5", false),
         ] {
             let page = pool.after(&cursor.parse().unwrap(), 10).await.unwrap();
             assert_eq!(page.is_some(), is_of_this_time, "{cursor}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_cursor_that_knows_a_member_whose_join_was_lost_is_of_another_time() {
+        let address = database::fresh().await;
+        let pool = address.pool(Pool::Read);
+        let joins = "UPDATE cluster SET epoch = 1; DELETE FROM member; DELETE FROM feed;
+                     INSERT INTO member VALUES (gen_random_uuid(), '', 1, now(), now());
+                     INSERT INTO feed (epoch, slot, batch) VALUES (1, 0, 5), (1, 0, 6)";
+        sqlx::raw_sql(joins).execute(&pool).await.unwrap();
+        let cursor = pool.end().await.unwrap();
+        assert!(pool.after(&cursor, 10).await.unwrap().is_some());
+        // The database was restored to a moment before that, and another one has joined and committed as much.
+        sqlx::raw_sql(joins).execute(&pool).await.unwrap();
+        assert!(pool.after(&cursor, 10).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_those_have_left_whom_nobody_remembers_is_deleted_in_small_steps() {
+        let address = database::fresh().await;
+        let pool = address.pool(Pool::Read);
+        sqlx::raw_sql(
+            "UPDATE cluster SET epoch = 5;
+             INSERT INTO member VALUES (gen_random_uuid(), '', 2, now(), now());
+             INSERT INTO former_member VALUES (gen_random_uuid(), 4, '{1, 0, 0, 0, 0, 0, 0, 0}');
+             INSERT INTO feed_expired VALUES (3, 0, 1);
+             INSERT INTO feed (epoch, slot, batch) SELECT e, 0, b FROM generate_series(1, 5) e, generate_series(1, 10) b",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+        let mut calls = 0;
+        let left = loop {
+            let deleted = sqlx::query_scalar::<_, i64>("SELECT expire_feed('1 hour', '1 hour', 7)");
+            let deleted = deleted.fetch_one(&pool).await.unwrap();
+            assert!(deleted <= 7, "{deleted}");
+            if deleted == 0 {
+                let left =
+                    sqlx::query_scalar::<_, i64>("SELECT DISTINCT epoch FROM feed ORDER BY 1");
+                break left.fetch_all(&pool).await.unwrap();
+            }
+            calls += 1;
+        };
+        assert_eq!((left, calls), (vec![2, 4], 5));
+        let noted = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM feed_expired");
+        assert_eq!(noted.fetch_one(&pool).await.unwrap(), 0);
     }
 }

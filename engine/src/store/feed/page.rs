@@ -2,13 +2,13 @@
 
 use history::{RunId, chain::Hash};
 
-use super::cursor::Slot;
+use super::slot::{Latest, Slot};
 
 /// Batches behind a cursor, as of one moment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Page {
-    /// The latest epoch then, and those of all members.
-    pub(crate) epoch: i64,
+    /// Who had joined last then, and the epochs of all members.
+    pub(crate) latest: Latest,
     pub(crate) members: Vec<i64>,
     /// In an order in which what a run wrote later comes later.
     pub(crate) batches: Vec<Batch>,
@@ -34,7 +34,7 @@ pub struct Change {
     pub run_id: RunId,
     /// The row's number in its run, from 0.
     pub seq: i32,
-    /// Whether the run's row in `execution` was written with it: it began or closed.
+    /// Whether the run's row in `execution` was written with it: it began, closed, or its code changed memo or search attributes.
     pub execution_changed: bool,
     /// The row's hash, the head of the run's chain until its next row.
     pub hash: Hash,

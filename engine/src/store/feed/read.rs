@@ -4,10 +4,15 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use history::RunId;
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
-use super::{Batch, Change, Cursor, Page, Slot, Source};
+use super::{
+    cursor::Cursor,
+    page::{Batch, Change, Page},
+    slot::{Latest, Slot},
+    source::Source,
+};
 use crate::{
     limits::FORMER_MEMBERS_KEPT,
     store::{Answer, Error},
@@ -30,6 +35,7 @@ impl Source for PgPool {
 /// What a row of a page says, and of it once more what is the same in all of them. Without batches there is one row, of which only that is.
 struct Row {
     latest_epoch: i64,
+    mark: i64,
     members: Vec<i64>,
     missed: bool,
     batch: Option<i64>,
@@ -47,7 +53,11 @@ struct Row {
 ///
 /// All of it is as of one snapshot, and in the order of `position`: a run's next row is written when the one before it is committed, so
 /// whatever is cut off at the end has nothing in front of it that belongs behind.
-async fn after(pool: &PgPool, cursor: &Cursor, most: i64) -> Result<Option<Page>, Error> {
+pub(crate) async fn after(
+    executor: impl PgExecutor<'_>,
+    cursor: &Cursor,
+    most: i64,
+) -> Result<Option<Page>, Error> {
     let (slots, batches): (Vec<Slot>, Vec<i64>) = cursor.slots().unzip();
     let epochs: Vec<i64> = slots.iter().map(|slot| slot.epoch).collect();
     let slots: Vec<i16> = slots.iter().map(|slot| slot.n).collect();
@@ -64,10 +74,10 @@ async fn after(pool: &PgPool, cursor: &Cursor, most: i64) -> Result<Option<Page>
                LEFT JOIN known k ON k.epoch = m.epoch AND k.slot = s.n
                WHERE m.epoch > $1 OR m.epoch = ANY ($2)
            )
-           SELECT c.epoch AS latest_epoch,
+           SELECT c.epoch AS latest_epoch, mark_of(c.epoch) AS "mark!",
                   coalesce((SELECT array_agg(m.epoch) FROM member m), '{}') AS "members!",
                   -- Epochs are contiguous, and the latest are remembered.
-                  ($1 > c.epoch OR $1 < c.epoch - $6::bigint
+                  ($1 > c.epoch OR $1 < c.epoch - $6::bigint OR ($1 > 0 AND mark_of($1) <> $7)
                    OR EXISTS (SELECT FROM known k WHERE NOT EXISTS (SELECT FROM unread u WHERE u.epoch = k.epoch))
                    OR EXISTS (
                        SELECT FROM unread u
@@ -92,21 +102,25 @@ async fn after(pool: &PgPool, cursor: &Cursor, most: i64) -> Result<Option<Page>
                LIMIT $5
            ) AS f ON true
            ORDER BY f.position"#,
-        cursor.epoch(),
+        cursor.latest().epoch,
         &epochs,
         &slots,
         &batches,
         most,
         FORMER_MEMBERS_KEPT,
+        cursor.latest().mark,
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await?;
     let mut page = Page::default();
     for row in rows {
         if row.missed {
             return Ok(None);
         }
-        page.epoch = row.latest_epoch;
+        page.latest = Latest {
+            epoch: row.latest_epoch,
+            mark: row.mark,
+        };
         page.members.clone_from(&row.members);
         page.batches.extend(row.batch()?);
     }
@@ -115,14 +129,17 @@ async fn after(pool: &PgPool, cursor: &Cursor, most: i64) -> Result<Option<Page>
 }
 
 /// Returns the cursor behind everything that is committed.
-async fn end(pool: &PgPool) -> Result<Cursor, Error> {
+pub(crate) async fn end(executor: impl PgExecutor<'_>) -> Result<Cursor, Error> {
     let rows = sqlx::query!(
-        r#"SELECT c.epoch AS latest, m.epoch AS "epoch?", last_batches(m.epoch) AS batches
+        r#"SELECT c.epoch AS latest, mark_of(c.epoch) AS "mark!", m.epoch AS "epoch?", last_batches(m.epoch) AS batches
            FROM cluster c LEFT JOIN member m ON true"#
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await?;
-    let latest = rows.first().map_or(0, |row| row.latest);
+    let latest = rows.first().map_or_else(Latest::default, |row| Latest {
+        epoch: row.latest,
+        mark: row.mark,
+    });
     let slots = rows.into_iter().filter_map(|row| {
         let (epoch, batches) = row.epoch.zip(row.batches)?;
         let slots = (0..)

@@ -13,8 +13,9 @@ use history::{
     Command, EventKind, Failure, Millis, Payloads, RetryPolicy, TaskQueue, WorkflowId,
     command::StartChildWorkflowExecution,
     event::{Header, Memo, ParentClosePolicy, SearchAttributes, WorkflowIdReusePolicy},
-    ids::InvalidId,
 };
+
+use serde::Serialize;
 
 use super::{
     names,
@@ -22,7 +23,11 @@ use super::{
     pending::Pending,
     state::RunState,
 };
-use crate::{definition::WorkflowDefinition, error::Fails, options::Cancellation};
+use crate::{
+    definition::{WorkflowDefinition, encode},
+    error::Fails,
+    options::Cancellation,
+};
 
 mod handle;
 mod outcome;
@@ -55,24 +60,25 @@ impl<W: WorkflowDefinition> Child<W> {
         self
     }
 
-    fn named<T>(
+    fn fallible<T, E: std::error::Error + 'static>(
         mut self,
-        name: Result<T, InvalidId>,
+        value: Result<T, E>,
         set: impl FnOnce(&mut StartChildWorkflowExecution, T),
     ) -> Self {
-        let name = name.map_err(|error| names::misfit(&error, W::NAME));
-        self.pending.named(name, |command, name| set(command, name));
+        let value = value.map_err(|error| names::misfit(&error, W::NAME));
+        self.pending
+            .named(value, |command, value| set(command, value));
         self
     }
 
     /// Its workflow id; this workflow's id, a number and part of its run id unless told.
     pub fn id(self, id: impl AsRef<str>) -> Self {
-        self.named(WorkflowId::new(id), |command, id| command.workflow_id = id)
+        self.fallible(WorkflowId::new(id), |command, id| command.workflow_id = id)
     }
 
     /// The queue whose workers run it; this workflow's own unless told.
     pub fn task_queue(self, queue: impl AsRef<str>) -> Self {
-        self.named(TaskQueue::new(queue), |command, queue| {
+        self.fallible(TaskQueue::new(queue), |command, queue| {
             command.task_queue = Some(queue);
         })
     }
@@ -105,6 +111,20 @@ impl<W: WorkflowDefinition> Child<W> {
     /// How failed runs of it are repeated; they are not unless told.
     pub fn retry(self, policy: impl Into<RetryPolicy>) -> Self {
         self.option(|command| command.retry_policy = Some(policy.into()))
+    }
+
+    /// A fact that is shown with it, by its key.
+    pub fn memo(self, key: impl Into<String>, value: impl Serialize) -> Self {
+        self.fallible(encode(&value), |command, value| {
+            command.memo.insert(key.into(), value);
+        })
+    }
+
+    /// What lists find it by: a value of a search attribute that the namespace has declared.
+    pub fn search_attribute(self, name: impl Into<String>, value: impl Serialize) -> Self {
+        self.fallible(encode(&value), |command, value| {
+            command.search_attributes.insert(name.into(), value);
+        })
     }
 
     /// What a cancellation does to it; `Wait` unless told.

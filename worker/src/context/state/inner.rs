@@ -113,6 +113,15 @@ impl Inner {
             .expect("an operation lives as long as its future")
     }
 
+    /// Adds a command that nobody waits for.
+    pub(super) fn note(&mut self, command: Command) {
+        self.asked.push(Some(Asked {
+            command,
+            op: None,
+            moot_at_close: false,
+        }));
+    }
+
     fn find(&self, event_id: EventId) -> Option<OpId> {
         let at = self
             .recorded

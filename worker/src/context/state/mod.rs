@@ -187,6 +187,11 @@ impl RunState {
         }
     }
 
+    /// Adds a command that nobody waits for.
+    pub(crate) fn note(&self, command: Command) {
+        self.inner.borrow_mut().note(command);
+    }
+
     /// Says whether the run has a patch, and notes that it does.
     pub(crate) fn patched(&self, id: &str, deprecated: bool) -> bool {
         let mut inner = self.inner.borrow_mut();
@@ -197,11 +202,7 @@ impl RunState {
                 id: id.to_owned(),
                 deprecated,
             };
-            inner.asked.push(Some(Asked {
-                command: patch.command(),
-                op: None,
-                moot_at_close: false,
-            }));
+            inner.note(patch.command());
         }
         patched
     }

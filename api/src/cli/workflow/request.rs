@@ -1,11 +1,4 @@
-//! What every verb works with: which run, which server, and who asks.
-
-use std::time::Duration;
-
-use crate::rest_client::Client;
-
-/// How long a server may be away while a command waits, or be about to start while any asks: a takeover or a restart takes less.
-pub(super) const PATIENCE: Duration = Duration::from_mins(1);
+//! What a request names: a run, itself, and who asks.
 
 /// Which run a command means.
 #[derive(clap::Args)]
@@ -25,12 +18,6 @@ impl Run {
             .map(|run_id| ("runId", run_id.clone()))
             .collect()
     }
-}
-
-/// What every verb works with.
-pub(super) struct Session {
-    pub(super) client: Client,
-    pub(super) json: bool,
 }
 
 /// Returns who asks: `user@host`, as far as the machine tells.

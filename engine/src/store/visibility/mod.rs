@@ -1,0 +1,20 @@
+//! Lists of runs: the table `visibility`, which the feed keeps in line with `execution`.
+
+mod attributes;
+mod consumer;
+mod count;
+mod filter;
+mod list;
+mod order;
+#[cfg(test)]
+mod plans;
+mod project;
+
+pub(crate) use consumer::builds;
+pub use count::{Rate, WorkflowCount};
+pub(crate) use count::{count, counts};
+pub use list::{ListRequest, PAGE_SIZE_MAX, Page, Summary};
+pub(crate) use list::{failed, list};
+pub(crate) use order::Ordered;
+pub use order::{Cursor, NoCursor};
+pub(crate) use project::{Turn, rebuild, turn};
