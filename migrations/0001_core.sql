@@ -4,7 +4,8 @@
 
 CREATE TABLE namespace (
     id   smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- stands for the name in every row
-    name text NOT NULL UNIQUE                                -- what users call it
+    name text NOT NULL UNIQUE,                               -- what users call it
+    retention interval CHECK (retention > '0')               -- how long it keeps closed runs, from their close; NULL is for ever
 );
 COMMENT ON TABLE namespace IS 'Workflow ids are unique inside a namespace.';
 INSERT INTO namespace (name) VALUES ('default');
@@ -526,3 +527,21 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION expire_feed IS 'Deletes old rows of "feed" that are read, at most so many; returns how many.';
+
+-- A row for each time that runs were deleted together.
+CREATE TABLE tombstone (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    namespace    smallint NOT NULL,
+    at           timestamptz NOT NULL DEFAULT clock_timestamp(),
+    reason       smallint NOT NULL CHECK (reason IN (1, 2)), -- 1 the namespace keeps closed runs no longer; 2 somebody asked for it
+    runs         integer NOT NULL,         -- how many they were
+    closed_from  timestamptz NOT NULL,     -- when the first and the last of them had closed
+    closed_until timestamptz NOT NULL,
+    events       bigint NOT NULL,          -- how many they had together
+    bytes        bigint NOT NULL,          -- stored, together
+    run_id       uuid,                     -- of a single one
+    workflow_id  text,
+    hash         bytea NOT NULL,           -- SHA-256 over their run ids, each with the head of its chain, in the order of run ids
+    CONSTRAINT tombstone_hash_is_sha256 CHECK (octet_length(hash) = 32)
+);
+COMMENT ON TABLE tombstone IS 'What was deleted: how many runs, when they had closed, and a hash of the heads of their chains.';

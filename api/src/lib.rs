@@ -47,6 +47,7 @@ mod dev;
 mod log;
 mod place;
 mod rest_client;
+mod retention;
 mod shutdown;
 mod terminal;
 

@@ -8,8 +8,8 @@ use axum::{
 use history::InvalidId;
 
 use crate::{
-    app::App, error::Error, forward::Forward, health, hosts::Checked, peers, search_attributes,
-    visibility, workflows,
+    app::App, error::Error, forward::Forward, health, hosts::Checked, peers, retention,
+    search_attributes, visibility, workflows,
 };
 
 /// Returns the routes of the API.
@@ -43,7 +43,7 @@ fn namespace() -> Router<App> {
         .route("/workflows/", any(workflow_id_is_empty))
         .route(
             "/workflows/{workflow_id}",
-            get(workflows::describe::describe),
+            get(workflows::describe::describe).delete(workflows::delete::delete),
         )
         .route(
             "/workflows/{workflow_id}/history",
@@ -65,6 +65,7 @@ fn namespace() -> Router<App> {
             "/workflows/{workflow_id}/terminate",
             post(workflows::terminate::terminate),
         )
+        .route("/retention", get(retention::show).post(retention::change))
         .route(
             "/search-attributes",
             get(search_attributes::list::list).post(search_attributes::declare::declare),

@@ -17,6 +17,7 @@ pub mod store;
 
 mod committer;
 mod engine;
+mod expiry;
 mod feed;
 mod lists;
 mod members;

@@ -96,6 +96,18 @@ pub const VISIBILITY_BUILD_PAGE: i64 = 5000;
 /// The most runs that one statement of either brings into the lists, and the most bytes of search attributes.
 pub const VISIBILITY_CHUNK: usize = 1000;
 pub const VISIBILITY_CHUNK_BYTES: usize = 1024 * 1024;
+/// How many connections bring the lists forward, and delete what is kept no longer.
+pub const VISIBILITY_CONNECTIONS: u32 = 2;
+/// The least time that a namespace keeps closed runs, if not for ever. Temporal: 1 h.
+pub const RETENTION_MIN: Duration = Duration::from_mins(1);
+/// The most closed runs that are deleted in one statement, for whose ids a start may have to wait until then.
+pub const EXPIRED_AT_ONCE: i32 = 200;
+/// How often it is looked for closed runs that are kept no longer.
+pub const EXPIRE_EVERY: Duration = Duration::from_secs(10);
+/// How long after some were deleted the next ones are, while there are more.
+pub const EXPIRE_AGAIN_AFTER: Duration = Duration::from_millis(10);
+/// How long the deletion of a run waits until that has delivered what it owes others.
+pub const DELETE_MAX: Duration = Duration::from_secs(5);
 /// How long a statement of either may take.
 pub const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
 /// The most stored bytes of a memo that a list shows; one with more is in the description of its run.
@@ -114,7 +126,7 @@ pub const CONTROL_CONNECTIONS: u32 = 3;
 pub const AUDIT_CONNECTIONS: u32 = 8;
 /// How many a process has at most in all: those three, the lists', two that commit and as many to find out whether a batch whose answer was lost was committed, and two
 /// for its lease and that of the member it watches.
-pub const CONNECTIONS_MAX: i32 = 28;
+pub const CONNECTIONS_MAX: i32 = 29;
 /// A role that may open fewer than so many at once is refused: one that serves under load has as many.
 pub const CONNECTIONS_MIN: i32 = 17;
 /// When something has waited for so long to be committed, and nothing was, a process is not ready.

@@ -23,6 +23,7 @@ mod memory;
 mod programs;
 mod ready;
 mod result;
+mod retention;
 mod search;
 mod shared;
 mod signal;

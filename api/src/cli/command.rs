@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use worker::Worker;
 
-use super::{audit, error::Error, search_attribute, stop, visibility, workflow};
+use super::{audit, error::Error, retention, search_attribute, stop, visibility, workflow};
 use crate::{demo, dev};
 
 /// What `--version` says after the name.
@@ -63,6 +63,9 @@ pub(super) enum Command {
     /// Say what the runs of a namespace are found by.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     SearchAttribute(search_attribute::Args),
+    /// Say how long closed runs are kept.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Retention(retention::Args),
     /// See to the lists of runs.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Visibility(visibility::Args),
@@ -80,6 +83,7 @@ impl Command {
             Self::Stop(options) => options.run().await,
             Self::Workflow(args) => args.run().await,
             Self::SearchAttribute(args) => args.run().await,
+            Self::Retention(args) => args.run().await,
             Self::Visibility(args) => args.run().await,
             Self::Audit(args) => args.run().await,
             Self::Demo(options) => Ok(demo::run(options).await?),

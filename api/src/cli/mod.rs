@@ -7,6 +7,7 @@ mod error;
 mod exit;
 #[cfg(test)]
 mod fuzz;
+mod retention;
 mod search_attribute;
 mod session;
 mod stop;

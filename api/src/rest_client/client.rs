@@ -141,8 +141,12 @@ impl Client {
     }
 
     /// Takes something away, whose repetition would be refused.
-    pub(crate) async fn delete(&self, path: &[&str]) -> Result<Answer, Error> {
-        self.send(Method::DELETE, path, &[], None::<&()>, is_early)
+    pub(crate) async fn delete(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<Answer, Error> {
+        self.send(Method::DELETE, path, query, None::<&()>, is_early)
             .await
     }
 

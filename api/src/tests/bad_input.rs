@@ -91,7 +91,7 @@ async fn unknown_routes_and_methods_are_named() {
         is(404, "ROUTE_NOT_FOUND")
     );
     assert_eq!(
-        code(server.workflows(Method::DELETE, "/w")).await,
+        code(server.workflows(Method::PUT, "/w")).await,
         is(405, "METHOD_NOT_ALLOWED")
     );
     assert_eq!(

@@ -2,6 +2,7 @@
 
 pub(crate) mod cancel;
 pub(crate) mod count;
+pub(crate) mod delete;
 pub(crate) mod describe;
 pub(crate) mod history;
 pub(crate) mod list;

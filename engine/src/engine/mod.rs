@@ -4,6 +4,7 @@ mod config;
 mod feed;
 mod lists;
 mod membership;
+mod retention;
 mod search_attributes;
 mod untaken;
 mod workers;
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     Error,
     admission::Admission,
+    expiry,
     feed::Tail,
     lists::Lists,
     membership::Membership,
@@ -160,12 +162,13 @@ impl Engine {
     }
 }
 
-/// Keeps the lists in line with what is committed until the engine has ended.
+/// Keeps the lists in line with what is committed, and deletes what is kept no longer, until the engine has ended.
 fn keep_lists(lists: &Arc<Lists>, tail: &Arc<Tail>, mut ended: watch::Receiver<()>) {
     let (lists, tail) = (Arc::clone(lists), Arc::clone(tail));
     tokio::spawn(async move {
         tokio::select! {
             () = lists.keep(tail) => {}
+            () = expiry::keep(lists.pool.clone()) => {}
             // Nothing is ever sent; the channel closes.
             _ = ended.changed() => {}
         }

@@ -49,10 +49,30 @@ pub(crate) async fn load(
     let Some(header) = header else {
         return Ok(None);
     };
-    fold(pool, &namespace.name, vec![header])
-        .await?
-        .pop()
-        .transpose()
+    let this_run = header.run_id;
+    let folded = fold(pool, &namespace.name, vec![header]).await?.pop();
+    match folded.transpose() {
+        Err(error) if is_gone(pool, shard, this_run).await? => {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "a run was deleted while it was read"
+            );
+            Ok(None)
+        }
+        folded => folded,
+    }
+}
+
+/// Says whether a run is not there any more.
+async fn is_gone(pool: &PgPool, shard: i16, run_id: Uuid) -> Result<bool, Error> {
+    let there = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM execution WHERE shard = $1 AND run_id = $2) AS "there!""#,
+        shard,
+        run_id,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(!there)
 }
 
 /// Some of the runs that were asked for.

@@ -30,6 +30,7 @@ pub(crate) mod partition;
 mod pooler;
 pub(crate) mod postgres;
 mod reach;
+pub(crate) mod retention;
 mod run_ref;
 pub(crate) mod search_attributes;
 pub(crate) mod secret;

@@ -7,7 +7,8 @@ use uuid::Uuid;
 use crate::limits::{
     AUDIT_CONNECTIONS, AUDIT_IDLE_IN_TRANSACTION_MAX, COMMIT_LOCK_WAIT, CONNECTION_WAIT_MAX,
     CONTROL_CONNECTIONS, CONTROL_TIMEOUT, IDLE_IN_TRANSACTION_MAX, LIST_CONNECTIONS, LIST_TIMEOUT,
-    LOCK_TURN, LOCK_WAIT_MAX, READ_CONNECTIONS, READ_TIMEOUT, VISIBILITY_TIMEOUT,
+    LOCK_TURN, LOCK_WAIT_MAX, READ_CONNECTIONS, READ_TIMEOUT, VISIBILITY_CONNECTIONS,
+    VISIBILITY_TIMEOUT,
 };
 
 /// A session, as Postgres shows it in `pg_stat_activity`. Those that a member must not outlive have its id in their name, by which
@@ -69,7 +70,7 @@ pub(crate) enum Pool {
     Read,
     /// Lists of runs, which give up soon: what one reads may be much.
     List,
-    /// What is made from the feed for lists: a page of it at a time.
+    /// What is made from the feed for lists, a page of it at a time; and what is deleted.
     Visibility,
     /// Migrations and audits, which take as long as they do.
     Whole,
@@ -82,7 +83,7 @@ impl Pool {
             Self::Control => CONTROL_CONNECTIONS,
             Self::Read => READ_CONNECTIONS,
             Self::List => LIST_CONNECTIONS,
-            Self::Visibility => 1,
+            Self::Visibility => VISIBILITY_CONNECTIONS,
             Self::Whole => AUDIT_CONNECTIONS,
         }
     }

@@ -18,5 +18,6 @@ mod memory;
 mod namespaces;
 mod parked;
 mod requests;
+mod retention;
 mod search;
 mod support;

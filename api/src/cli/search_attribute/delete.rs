@@ -19,7 +19,7 @@ impl Delete {
             return Err(Error::Usage(problem));
         }
         let path = ["search-attributes", &self.name];
-        let answer = session.client.delete(&path).await?;
+        let answer = session.client.delete(&path, &[]).await?;
         let mut out = std::io::stdout().lock();
         if session.json {
             writeln!(out, "{}", answer.text)?;

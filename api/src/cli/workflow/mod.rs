@@ -2,6 +2,7 @@
 
 mod cancel;
 mod count;
+mod delete;
 mod describe;
 mod ending;
 mod facts;
@@ -44,6 +45,8 @@ enum Verb {
     Cancel(cancel::Cancel),
     /// End a workflow without asking it.
     Terminate(terminate::Terminate),
+    /// Delete a run with its history; one that is open is terminated first.
+    Delete(delete::Delete),
     /// List runs, the newest first unless a query says something else.
     List(list::List),
     /// Count runs, and how many begin and end.
@@ -61,6 +64,7 @@ impl Args {
             Verb::Signal(verb) => verb.run(session).await,
             Verb::Cancel(verb) => verb.run(session).await,
             Verb::Terminate(verb) => verb.run(session).await,
+            Verb::Delete(verb) => verb.run(session).await,
             Verb::List(verb) => verb.run(session).await,
             Verb::Count(verb) => verb.run(session).await,
         }

@@ -1,0 +1,72 @@
+//! How long namespaces keep closed runs, and what is deleted.
+
+use std::time::Duration;
+
+use history::RunId;
+use sqlx::{PgPool, postgres::types::PgInterval};
+
+use super::Error;
+use crate::limits::EXPIRED_AT_ONCE;
+
+/// Why runs are deleted, as `tombstone` has it.
+const ASKED_FOR: i16 = 2;
+
+/// Returns how long a namespace keeps closed runs; `None` is for ever.
+pub(crate) async fn retention(pool: &PgPool, namespace: i16) -> Result<Option<Duration>, Error> {
+    let micros = sqlx::query_scalar!(
+        "SELECT (extract(epoch FROM retention) * 1000000)::bigint FROM namespace WHERE id = $1",
+        namespace,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(micros.map(|micros| Duration::from_micros(micros.unsigned_abs())))
+}
+
+/// Changes how long a namespace keeps closed runs.
+pub(crate) async fn keep_for(
+    pool: &PgPool,
+    namespace: i16,
+    retention: Option<Duration>,
+) -> Result<(), Error> {
+    let interval = retention.map(|time| PgInterval {
+        months: 0,
+        days: 0,
+        microseconds: i64::try_from(time.as_micros()).unwrap_or(i64::MAX),
+    });
+    sqlx::query!(
+        "UPDATE namespace SET retention = $2 WHERE id = $1",
+        namespace,
+        interval as _,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Returns the namespaces that do not keep closed runs for ever.
+pub(crate) async fn forgetful(pool: &PgPool) -> Result<Vec<i16>, Error> {
+    let all = sqlx::query_scalar!("SELECT id FROM namespace WHERE retention IS NOT NULL");
+    Ok(all.fetch_all(pool).await?)
+}
+
+/// Deletes some of the closed runs that a namespace keeps no longer; says whether there may be more.
+pub(crate) async fn expire(pool: &PgPool, namespace: i16) -> Result<bool, Error> {
+    let deleted = sqlx::query_scalar!("SELECT expire_runs($1, $2)", namespace, EXPIRED_AT_ONCE)
+        .fetch_one(pool)
+        .await?;
+    // Some may have to wait, so that one goes on with less than was asked for.
+    Ok(deleted.is_some_and(|deleted| deleted > EXPIRED_AT_ONCE / 2))
+}
+
+/// Deletes a closed run; says whether it was there and owed nobody anything.
+pub(crate) async fn delete(pool: &PgPool, shard: i16, run_id: RunId) -> Result<bool, Error> {
+    let deleted = sqlx::query_scalar!(
+        "SELECT delete_runs($1, $2, $3)",
+        &[shard],
+        &[run_id.0],
+        ASKED_FOR,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(deleted == Some(1))
+}

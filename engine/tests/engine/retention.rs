@@ -1,0 +1,150 @@
+//! How long closed runs are kept, and what is left when they are deleted.
+
+use std::time::Duration;
+
+use engine::{Engine, ListRequest, limits::RETENTION_MIN};
+
+use crate::support::*;
+
+async fn done(engine: &Engine, name: &str, runs: usize) {
+    for n in 0..runs {
+        let id = format!("{name}-{n}");
+        engine
+            .start_workflow(&namespace(), start("sequence", &id))
+            .await
+            .unwrap();
+    }
+    for n in 0..runs {
+        end(engine, &format!("{name}-{n}")).await;
+    }
+}
+
+async fn listed(engine: &Engine) -> usize {
+    let all = ListRequest {
+        page_size: 1000,
+        ..ListRequest::default()
+    };
+    engine.list(&namespace(), &all).await.unwrap().runs.len()
+}
+
+/// Everything that a run leaves in a table.
+const LEFT: &str = "SELECT ((SELECT count(*) FROM execution) + (SELECT count(*) FROM current_run) + (SELECT count(*) FROM history)
+    + (SELECT count(*) FROM visibility) + (SELECT count(*) FROM attempt) + (SELECT coalesce(sum(runs), 0) FROM workflow_count))::bigint";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closed_runs_go_when_their_time_is_over_and_open_ones_stay() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    work(&engine, sequence(1), echo());
+    assert_eq!(engine.retention(&namespace()).await.unwrap(), None);
+    let short = engine
+        .set_retention(&namespace(), Some(RETENTION_MIN / 2))
+        .await;
+    assert_eq!(short.unwrap_err().code(), "INVALID_ARGUMENT");
+    done(&engine, "old", 30).await;
+    engine
+        .start_workflow(&namespace(), {
+            let mut nobodys = start("wait", "open");
+            nobodys.task_queue = history::TaskQueue::known("nobody");
+            nobodys
+        })
+        .await
+        .unwrap();
+    assert_eq!(listed(&engine).await, 31);
+    execute(
+        &url,
+        "UPDATE visibility SET closed_at = closed_at - interval '1 hour' WHERE closed_at < 'infinity'",
+    )
+    .await;
+    done(&engine, "young", 5).await;
+    let hour = Some(Duration::from_secs(3500));
+    engine.set_retention(&namespace(), hour).await.unwrap();
+    assert_eq!(engine.retention(&namespace()).await.unwrap(), hour);
+
+    until(&url, "(SELECT coalesce(sum(runs), 0) = 30 FROM tombstone)").await;
+    assert_eq!(listed(&engine).await, 6);
+    assert_eq!(engine.count(&namespace(), "").await.unwrap(), 6);
+    assert_eq!(number(&url, "SELECT count(*) FROM execution").await, 6);
+    let gone = engine.describe(&address("old-3")).await.unwrap_err();
+    assert_eq!(gone.code(), "WORKFLOW_NOT_FOUND");
+    // The audit finds nothing wrong, and the id is free.
+    let problems = "SELECT count(*) FROM audit_problems()";
+    assert_eq!(number(&url, problems).await, 0);
+    done(&engine, "old", 1).await;
+    assert_eq!(number(&url, problems).await, 0);
+    // What was the head of a chain is in the hash of what was deleted.
+    let events = number(&url, "SELECT sum(events)::bigint FROM tombstone").await;
+    assert_eq!(events, 30 * 11);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_deleted_leaves_a_tombstone_and_nothing_else() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    work(&engine, sequence(2), echo());
+    done(&engine, "closed", 1).await;
+    let mut nobodys = start("wait", "open");
+    nobodys.task_queue = history::TaskQueue::known("nobody");
+    engine.start_workflow(&namespace(), nobodys).await.unwrap();
+    assert_eq!(listed(&engine).await, 2);
+    for id in ["closed-0", "open"] {
+        engine.delete_workflow(&address(id)).await.unwrap();
+        let again = engine.delete_workflow(&address(id)).await.unwrap_err();
+        assert_eq!(again.code(), "WORKFLOW_NOT_FOUND");
+    }
+    assert_eq!(listed(&engine).await, 0);
+    assert_eq!(number(&url, LEFT).await, 0);
+    assert_eq!(number(&url, "SELECT count(*) FROM open_run").await, 0);
+    let tombstones = "SELECT count(*) FROM tombstone WHERE reason = 2 AND runs = 1 AND workflow_id IN ('closed-0', 'open')";
+    assert_eq!(number(&url, tombstones).await, 2);
+    // A run of the same id begins as if there had been none.
+    done(&engine, "closed", 1).await;
+    assert_eq!(
+        number(&url, "SELECT count(*) FROM audit_problems()").await,
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_keeps_no_start_of_its_id_waiting_and_no_start_keeps_it() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    work(&engine, sequence(1), echo());
+    done(&engine, "w", 20).await;
+    assert_eq!(listed(&engine).await, 20);
+    // Somebody is about to use one of the ids.
+    let other = connect(&url).await;
+    other
+        .batch_execute("BEGIN; SELECT FROM current_run WHERE workflow_id = 'w-7' FOR UPDATE")
+        .await
+        .unwrap();
+    let all = "SELECT delete_runs(array_agg(shard), array_agg(run_id), 1::smallint)::bigint FROM execution";
+    assert_eq!(number(&url, all).await, 19);
+    other.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(number(&url, all).await, 1);
+    assert_eq!(number(&url, LEFT).await, 0);
+    // Beside starts of the same ids nothing is lost.
+    let starts = async {
+        for _ in 0..10 {
+            for n in 0..10 {
+                let again = start("sequence", &format!("w-{n}"));
+                engine.start_workflow(&namespace(), again).await.unwrap();
+            }
+            until(&url, "(SELECT count(*) = 0 FROM open_run)").await;
+        }
+    };
+    let closed = format!("{all} WHERE closed_at IS NOT NULL");
+    let deletes = async {
+        loop {
+            number(&url, &closed).await;
+        }
+    };
+    tokio::select! {
+        () = starts => {}
+        () = deletes => {}
+    }
+    assert_eq!(
+        number(&url, "SELECT count(*) FROM audit_problems()").await,
+        0
+    );
+}
