@@ -1,7 +1,7 @@
 -- What is deleted, and what is kept of it: closed runs whose namespace keeps them no longer, and those that somebody wants gone.
 
--- Deletes closed runs that owe nobody anything; returns how many. Whose id somebody is just about to use waits for the next time: nobody waits for
--- this, and this waits for nobody but for who brings the lists forward.
+-- Deletes closed runs that owe nobody anything; returns how many. Whose id somebody is just about to use is left for the next time, so that this waits
+-- for nobody but for who brings the lists forward. A start of an id that is being deleted waits until this is over, and so do the lists.
 --
 -- A statement that locks rows which others change reads nothing from `history`: as one statement with many WITH, this ended Postgres 18.4 with a
 -- segmentation fault, where it chose among the partitions (perform_pruning_base_step), 3 times in 130 runs of the test that deletes beside starts of

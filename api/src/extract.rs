@@ -125,6 +125,11 @@ pub(crate) fn run_id(text: Option<&str>) -> Result<Option<RunId>, Error> {
 /// The bytes of a JSON body.
 pub(crate) struct Json(Bytes);
 
+/// A body in which there is nothing to say.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
 impl Json {
     /// Reads the body; an empty one as `{}`. What `T` borrows is not copied.
     pub(crate) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {

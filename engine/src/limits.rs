@@ -100,7 +100,7 @@ pub const VISIBILITY_CHUNK_BYTES: usize = 1024 * 1024;
 pub const VISIBILITY_CONNECTIONS: u32 = 2;
 /// The least time that a namespace keeps closed runs, if not for ever. Temporal: 1 h.
 pub const RETENTION_MIN: Duration = Duration::from_mins(1);
-/// The most closed runs that are deleted in one statement, for whose ids a start may have to wait until then.
+/// The most closed runs that are deleted in one transaction, for whose ids a start may have to wait until then.
 pub const EXPIRED_AT_ONCE: i32 = 200;
 /// How often it is looked for closed runs that are kept no longer.
 pub const EXPIRE_EVERY: Duration = Duration::from_secs(10);

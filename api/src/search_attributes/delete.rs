@@ -2,19 +2,13 @@
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use history::search_attribute::BadSearchAttributes;
-use serde::Deserialize;
 
 use crate::{
     app::App,
     error::Error,
-    extract::{Json, SearchAttributePath},
+    extract::{Json, Nothing, SearchAttributePath},
     reply::{self, Done},
 };
-
-/// The body: there is nothing to say.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DeleteBody {}
 
 /// Takes the declaration of a search attribute back.
 pub(crate) async fn delete(
@@ -22,7 +16,7 @@ pub(crate) async fn delete(
     SearchAttributePath { namespace, name }: SearchAttributePath,
     body: Json,
 ) -> Result<Response, Error> {
-    let DeleteBody {} = body.read()?;
+    let Nothing {} = body.read()?;
     let deleted = app
         .engine()?
         .delete_search_attribute(&namespace, &name)

@@ -70,7 +70,8 @@ async fn reader(engine: &Engine, cursor: Option<Cursor>) -> FeedReader {
     engine.feed(cursor).await.expect("the feed can be read")
 }
 
-async fn run_some(engine: &Engine, name: &str, runs: usize) {
+/// Has runs of `sequence` done, named after each other.
+pub(crate) async fn run_some(engine: &Engine, name: &str, runs: usize) {
     for n in 0..runs {
         let id = format!("{name}-{n}");
         engine

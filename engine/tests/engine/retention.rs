@@ -4,20 +4,7 @@ use std::time::Duration;
 
 use engine::{Engine, ListRequest, limits::RETENTION_MIN};
 
-use crate::support::*;
-
-async fn done(engine: &Engine, name: &str, runs: usize) {
-    for n in 0..runs {
-        let id = format!("{name}-{n}");
-        engine
-            .start_workflow(&namespace(), start("sequence", &id))
-            .await
-            .unwrap();
-    }
-    for n in 0..runs {
-        end(engine, &format!("{name}-{n}")).await;
-    }
-}
+use crate::{feed::run_some, support::*};
 
 async fn listed(engine: &Engine) -> usize {
     let all = ListRequest {
@@ -41,7 +28,7 @@ async fn closed_runs_go_when_their_time_is_over_and_open_ones_stay() {
         .set_retention(&namespace(), Some(RETENTION_MIN / 2))
         .await;
     assert_eq!(short.unwrap_err().code(), "INVALID_ARGUMENT");
-    done(&engine, "old", 30).await;
+    run_some(&engine, "old", 30).await;
     engine
         .start_workflow(&namespace(), {
             let mut nobodys = start("wait", "open");
@@ -56,7 +43,7 @@ async fn closed_runs_go_when_their_time_is_over_and_open_ones_stay() {
         "UPDATE visibility SET closed_at = closed_at - interval '1 hour' WHERE closed_at < 'infinity'",
     )
     .await;
-    done(&engine, "young", 5).await;
+    run_some(&engine, "young", 5).await;
     let hour = Some(Duration::from_secs(3500));
     engine.set_retention(&namespace(), hour).await.unwrap();
     assert_eq!(engine.retention(&namespace()).await.unwrap(), hour);
@@ -70,7 +57,7 @@ async fn closed_runs_go_when_their_time_is_over_and_open_ones_stay() {
     // The audit finds nothing wrong, and the id is free.
     let problems = "SELECT count(*) FROM audit_problems()";
     assert_eq!(number(&url, problems).await, 0);
-    done(&engine, "old", 1).await;
+    run_some(&engine, "old", 1).await;
     assert_eq!(number(&url, problems).await, 0);
     // What was the head of a chain is in the hash of what was deleted.
     let events = number(&url, "SELECT sum(events)::bigint FROM tombstone").await;
@@ -82,7 +69,7 @@ async fn a_run_that_is_deleted_leaves_a_tombstone_and_nothing_else() {
     let url = database().await;
     let engine = owner(&url).await;
     work(&engine, sequence(2), echo());
-    done(&engine, "closed", 1).await;
+    run_some(&engine, "closed", 1).await;
     let mut nobodys = start("wait", "open");
     nobodys.task_queue = history::TaskQueue::known("nobody");
     engine.start_workflow(&namespace(), nobodys).await.unwrap();
@@ -98,7 +85,7 @@ async fn a_run_that_is_deleted_leaves_a_tombstone_and_nothing_else() {
     let tombstones = "SELECT count(*) FROM tombstone WHERE reason = 2 AND runs = 1 AND workflow_id IN ('closed-0', 'open')";
     assert_eq!(number(&url, tombstones).await, 2);
     // A run of the same id begins as if there had been none.
-    done(&engine, "closed", 1).await;
+    run_some(&engine, "closed", 1).await;
     assert_eq!(
         number(&url, "SELECT count(*) FROM audit_problems()").await,
         0
@@ -106,11 +93,11 @@ async fn a_run_that_is_deleted_leaves_a_tombstone_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_deleted_keeps_no_start_of_its_id_waiting_and_no_start_keeps_it() {
+async fn an_id_that_somebody_is_about_to_use_is_left_for_the_next_time_and_no_start_is_lost() {
     let url = database().await;
     let engine = owner(&url).await;
     work(&engine, sequence(1), echo());
-    done(&engine, "w", 20).await;
+    run_some(&engine, "w", 20).await;
     assert_eq!(listed(&engine).await, 20);
     // Somebody is about to use one of the ids.
     let other = connect(&url).await;
