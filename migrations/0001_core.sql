@@ -131,7 +131,6 @@ CREATE TABLE feed_consumer (
     epochs  bigint[] NOT NULL DEFAULT '{}',
     slots   smallint[] NOT NULL DEFAULT '{}',
     batches bigint[] NOT NULL DEFAULT '{}',
-    read_at timestamptz,        -- when it last had something to read
     built_namespace smallint,   -- while what was there before is read, how far that is; else NULL
     built_run_id uuid,
     builds  bigint NOT NULL DEFAULT 0, -- how often all was made anew
@@ -140,7 +139,7 @@ CREATE TABLE feed_consumer (
 );
 COMMENT ON TABLE feed_consumer IS 'What is made from the feed, and how far.';
 
--- A run as a whole. Written at start and at close, never per step.
+-- A run as a whole. Written at start, at close, and when its code changes memo or search attributes; else never per step.
 CREATE TABLE execution (
     shard          smallint NOT NULL,
     run_id         uuid NOT NULL,        -- UUIDv7: sorts by start

@@ -25,7 +25,7 @@ pub const SHUTDOWN_DELAY_MAX: Duration = Duration::from_mins(1);
 /// How many runs a page of a list has unless told.
 pub const LIST_PAGE: u32 = 100;
 /// The most runs in a page of a list.
-pub const LIST_PAGE_MAX: u32 = 1000;
+pub const LIST_PAGE_MAX: u32 = engine::limits::LIST_PAGE_MAX;
 /// How many events a page of a history has unless told.
 pub const HISTORY_PAGE: usize = 200;
 /// How long a process may take to stop, without its embedded Postgres, which gets a minute more: the drain of the worker and of the

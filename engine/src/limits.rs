@@ -98,6 +98,8 @@ pub const VISIBILITY_CHUNK: usize = 1000;
 pub const VISIBILITY_CHUNK_BYTES: usize = 1024 * 1024;
 /// How many connections bring the lists forward, and delete what is kept no longer.
 pub const VISIBILITY_CONNECTIONS: u32 = 2;
+/// How long a statement of either may take.
+pub const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
 /// The least time that a namespace keeps closed runs, if not for ever. Temporal: 1 h.
 pub const RETENTION_MIN: Duration = Duration::from_mins(1);
 /// The most closed runs that are deleted in one transaction, for whose ids a start may have to wait until then.
@@ -108,8 +110,6 @@ pub const EXPIRE_EVERY: Duration = Duration::from_secs(10);
 pub const EXPIRE_AGAIN_AFTER: Duration = Duration::from_millis(10);
 /// How long the deletion of a run waits until that has delivered what it owes others.
 pub const DELETE_MAX: Duration = Duration::from_secs(5);
-/// How long a statement of either may take.
-pub const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
 /// The most stored bytes of a memo that a list shows; one with more is in the description of its run.
 pub const LIST_MEMO_BYTES_MAX: i32 = 16 * 1024;
 /// How many lists are read at once, on connections of their own.
@@ -124,7 +124,7 @@ pub const READ_CONNECTIONS: u32 = 8;
 pub const CONTROL_CONNECTIONS: u32 = 3;
 /// How many an audit has.
 pub const AUDIT_CONNECTIONS: u32 = 8;
-/// How many a process has at most in all: those three, the lists', two that commit and as many to find out whether a batch whose answer was lost was committed, and two
+/// How many a process has at most in all: reads twice, control, the lists' and those that bring these forward, two that commit and as many to find out whether a batch whose answer was lost was committed, and two
 /// for its lease and that of the member it watches.
 pub const CONNECTIONS_MAX: i32 = 29;
 /// A role that may open fewer than so many at once is refused: one that serves under load has as many.
@@ -169,12 +169,18 @@ pub const FEED_PAGE: i64 = 100;
 /// The most batches of its own that a process keeps in memory for readers of the feed, and their stored bytes; who lags reads them.
 pub const FEED_TAIL_BATCHES_MAX: usize = 4096;
 pub const FEED_TAIL_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The longest text of a cursor, in bytes: a reader that is in the middle of what a thousand members have left names some slots of each.
+pub const FEED_CURSOR_BYTES_MAX: usize = 128 * 1024;
+/// The most runs in a page of a list.
+pub const LIST_PAGE_MAX: u32 = 1000;
 /// The most batches that are deleted from the feed in one statement; the next one follows.
 pub const FEED_EXPIRED_AT_ONCE: i32 = 20_000;
 /// How long workers get to finish at shutdown.
 pub const DRAIN: Duration = Duration::from_secs(10);
 /// How many of those that were members are remembered, so that each can see whether the database holds what it was told.
 pub const FORMER_MEMBERS_KEPT: i64 = 1000;
+/// … and for how long each is at least, were they more.
+pub const FORMER_MEMBERS_KEPT_FOR: Duration = Duration::from_hours(1);
 /// How long to wait until sessions have ended that were told to.
 pub const SESSION_END_MAX: Duration = Duration::from_secs(5);
 /// How long a change of members, or of who owns what, waits for a lock of another one; then it is tried again. Where a

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    command_line::asks,
+    command_line::{asks, workflow},
     support::{Server, client::code},
 };
 
@@ -64,7 +64,6 @@ async fn a_run_that_is_deleted_is_not_there_any_more() {
     assert_eq!(code(&again), (404, "WORKFLOW_NOT_FOUND"));
     let (_, page) = client.list(&[]).await;
     assert_eq!(crate::support::client::ids(&page), ["other"]);
-    let workflow = async |words: &[&str]| asks("workflow", &server, words).await;
-    let said = workflow(&["delete", "other"]).await;
+    let said = workflow(&server, &["delete", "other"]).await;
     assert_eq!(said, (0, "deleted other\n".to_owned(), String::new()));
 }

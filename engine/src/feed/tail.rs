@@ -124,14 +124,12 @@ impl Tail {
             return;
         }
         let rows = written(items, lost);
-        let records = rows.iter().filter_map(|row| row.records.as_ref());
-        let bytes: usize = records.map(|records| records.len()).sum();
         let kept = Kept {
             batch: Committed { slot, number, rows },
             previous,
             taken: self.taken(),
         };
-        self.ring().keep(Arc::new(kept), bytes, self.limits);
+        self.ring().keep(Arc::new(kept), self.limits);
         self.changed.send_replace(());
     }
 
@@ -170,9 +168,9 @@ impl Ring {
         self.bytes = 0;
     }
 
-    fn keep(&mut self, kept: Arc<Kept>, bytes: usize, limits: Limits) {
+    fn keep(&mut self, kept: Arc<Kept>, limits: Limits) {
+        self.bytes += kept.bytes();
         self.kept.push_back(kept);
-        self.bytes += bytes;
         while self.kept.len() > limits.batches || self.bytes > limits.bytes {
             let Some(gone) = self.kept.pop_front() else {
                 break;

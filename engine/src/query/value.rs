@@ -1,23 +1,12 @@
 //! Values, each read as the type of its attribute says.
 
-use history::{rfc3339, search_attribute};
+use history::{Status, rfc3339, search_attribute};
 
 use super::{
     Attribute, Type, Value, duration,
     error::Problem,
     lexer::{Kind, Token},
 };
-
-/// In the order of Temporal's numbers, from 1.
-const STATUSES: [&str; 7] = [
-    "Running",
-    "Completed",
-    "Failed",
-    "Canceled",
-    "Terminated",
-    "ContinuedAsNew",
-    "TimedOut",
-];
 
 /// Returns what a literal means for an attribute.
 pub(super) fn read(attribute: &Attribute, literal: &Token<'_>) -> Result<Value, Problem> {
@@ -60,10 +49,8 @@ fn bare(ty: Type, text: &str) -> Option<Value> {
             Some(Value::Datetime(nanoseconds.div_euclid(1000)))
         }
         Type::Status => {
-            let number = text.parse().ok();
-            number
-                .filter(|number| (1..=7).contains(number))
-                .map(Value::Status)
+            let number: u8 = text.parse().ok()?;
+            Status::numbered(i32::from(number)).map(|_| Value::Status(number))
         }
         Type::Duration => text.parse().ok().map(Value::Duration),
         Type::Keyword | Type::KeywordList | Type::Text => None,
@@ -79,6 +66,11 @@ fn moment(text: &str) -> Option<i64> {
     rfc3339::read(text).map(|moment| moment.0)
 }
 
+/// Returns all statuses, in the order of Temporal's numbers, from 1.
+fn statuses() -> impl Iterator<Item = Status> {
+    (1..).map_while(Status::numbered)
+}
+
 /// Reads `TimedOut` and, as protobuf has it, `WORKFLOW_EXECUTION_STATUS_TIMED_OUT`.
 fn status(text: &str) -> Option<u8> {
     let name = text.replace('_', "").to_ascii_lowercase();
@@ -86,8 +78,8 @@ fn status(text: &str) -> Option<u8> {
         .strip_prefix("workflowexecutionstatus")
         .unwrap_or(&name);
     (1..)
-        .zip(STATUSES)
-        .find_map(|(number, known)| known.eq_ignore_ascii_case(name).then_some(number))
+        .zip(statuses())
+        .find_map(|(number, known)| known.as_str().eq_ignore_ascii_case(name).then_some(number))
 }
 
 /// Returns the problem of what stands where a value should.
@@ -126,7 +118,10 @@ pub(super) fn expected(ty: Type) -> String {
         Type::Datetime => {
             format!("a time such as {example}, or the nanoseconds since 1970 as a whole number")
         }
-        Type::Status => format!("one of '{}'", STATUSES.join("', '")),
+        Type::Status => {
+            let names: Vec<_> = statuses().map(Status::as_str).collect();
+            format!("one of '{}'", names.join("', '"))
+        }
         Type::Duration => format!("a duration such as {example}, or a whole number of nanoseconds"),
     }
 }

@@ -9,9 +9,10 @@ use uuid::Uuid;
 use super::{
     Error, Joined, Term,
     acknowledged::Held,
+    interval,
     ownership::{announce, claim, hand_on},
 };
-use crate::limits::FORMER_MEMBERS_KEPT;
+use crate::limits::{FORMER_MEMBERS_KEPT, FORMER_MEMBERS_KEPT_FOR};
 
 /// Returns which database this is, and what it holds of a process that is or was a member.
 pub(crate) async fn held(connection: &mut PgConnection, member: Uuid) -> Result<Held, Error> {
@@ -130,8 +131,9 @@ async fn forget(transaction: &mut PgTransaction<'_>, member: Uuid) -> Result<(),
     // Not those that were members till now, however long ago they joined: somebody may have to read what they wrote last.
     sqlx::query!(
         "DELETE FROM former_member
-         WHERE epoch <= (SELECT epoch FROM cluster) - $1::bigint AND ended_at < clock_timestamp() - interval '1 hour'",
-        FORMER_MEMBERS_KEPT
+         WHERE epoch <= (SELECT epoch FROM cluster) - $1::bigint AND ended_at < clock_timestamp() - $2::interval",
+        FORMER_MEMBERS_KEPT,
+        interval(FORMER_MEMBERS_KEPT_FOR)
     )
     .execute(&mut **transaction)
     .await?;

@@ -44,6 +44,10 @@ pub(crate) mod view;
 pub mod visibility;
 mod way;
 
+use std::time::Duration;
+
+use sqlx::postgres::types::PgInterval;
+
 pub use error::Error;
 pub use run_ref::RunRef;
 pub(crate) use term::{Joined, Term};
@@ -55,4 +59,13 @@ pub(crate) use traits::{Answer, Connection, Session, Store};
 /// When it is no URL of a database.
 pub fn named(url: &str) -> Result<String, Error> {
     Ok(address::Target::parse(url)?.to_string())
+}
+
+/// Writes a time as Postgres has it.
+fn interval(time: Duration) -> PgInterval {
+    PgInterval {
+        months: 0,
+        days: 0,
+        microseconds: i64::try_from(time.as_micros()).unwrap_or(i64::MAX),
+    }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use history::RunId;
-use sqlx::{PgPool, postgres::types::PgInterval};
+use sqlx::PgPool;
 
-use super::Error;
+use super::{Error, interval};
 use crate::limits::EXPIRED_AT_ONCE;
 
 /// Why runs are deleted, as `tombstone` has it.
@@ -28,15 +28,10 @@ pub(crate) async fn keep_for(
     namespace: i16,
     retention: Option<Duration>,
 ) -> Result<(), Error> {
-    let interval = retention.map(|time| PgInterval {
-        months: 0,
-        days: 0,
-        microseconds: i64::try_from(time.as_micros()).unwrap_or(i64::MAX),
-    });
     sqlx::query!(
         "UPDATE namespace SET retention = $2 WHERE id = $1",
         namespace,
-        interval as _,
+        retention.map(interval) as _,
     )
     .execute(pool)
     .await?;

@@ -6,9 +6,7 @@ use super::{
     page::Page,
     slot::{Latest, Slot},
 };
-
-/// The longest text of a cursor, in bytes: a reader that is in the middle of what a thousand members have left names some slots of each.
-pub const CURSOR_BYTES_MAX: usize = 128 * 1024;
+use crate::limits::FEED_CURSOR_BYTES_MAX;
 
 /// How far a reader of the feed is: a number for each slot of those that are members. Its text is opaque to clients.
 ///
@@ -99,7 +97,7 @@ impl FromStr for Cursor {
     type Err = NoCursor;
 
     fn from_str(text: &str) -> Result<Self, NoCursor> {
-        if text.len() > CURSOR_BYTES_MAX {
+        if text.len() > FEED_CURSOR_BYTES_MAX {
             return Err(NoCursor);
         }
         let mut parts = text.split('_');
@@ -166,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_is_no_cursor_is_refused() {
-        let zeros = "0".repeat(CURSOR_BYTES_MAX + 1);
+        let zeros = "0".repeat(FEED_CURSOR_BYTES_MAX + 1);
         for text in [
             "",
             "x",

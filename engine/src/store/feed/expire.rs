@@ -1,12 +1,10 @@
 //! Deletes old rows of the table `feed`.
 
-use std::time::Duration;
-
-use sqlx::{PgConnection, postgres::types::PgInterval};
+use sqlx::PgConnection;
 
 use crate::{
     limits::{FEED_EXPIRED_AT_ONCE, FEED_KEPT, FEED_KEPT_UNREAD},
-    store::Error,
+    store::{Error, interval},
 };
 
 /// Deletes what is older than [`FEED_KEPT`] and read by all consumers, or older than [`FEED_KEPT_UNREAD`], at most [`FEED_EXPIRED_AT_ONCE`]
@@ -23,16 +21,10 @@ pub(crate) async fn expire(connection: &mut PgConnection) -> Result<bool, Error>
     Ok(deleted.is_some_and(|deleted| deleted >= i64::from(FEED_EXPIRED_AT_ONCE)))
 }
 
-fn interval(time: Duration) -> PgInterval {
-    PgInterval {
-        months: 0,
-        days: 0,
-        microseconds: i64::try_from(time.as_micros()).unwrap_or(i64::MAX),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use sqlx::Connection as _;
     use uuid::Uuid;
 

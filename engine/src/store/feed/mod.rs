@@ -7,7 +7,7 @@ mod read;
 mod slot;
 mod source;
 
-pub use cursor::{CURSOR_BYTES_MAX, Cursor, NoCursor};
+pub use cursor::{Cursor, NoCursor};
 pub(crate) use expire::expire;
 #[cfg(test)]
 pub(crate) use page::Batch;

@@ -85,7 +85,7 @@ pub(super) async fn note(connection: &mut PgConnection, progress: &Progress) -> 
     let slots: Vec<i16> = slots.iter().map(|slot| slot.n).collect();
     sqlx::query!(
         "UPDATE feed_consumer
-         SET epoch = $1, epochs = $2, slots = $3, batches = $4, built_namespace = $5, built_run_id = $6, mark = $7, read_at = clock_timestamp()
+         SET epoch = $1, epochs = $2, slots = $3, batches = $4, built_namespace = $5, built_run_id = $6, mark = $7
          WHERE name = 'visibility'",
         cursor.map(|cursor| cursor.latest().epoch),
         &epochs,

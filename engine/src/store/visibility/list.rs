@@ -13,16 +13,16 @@ use super::{
 };
 use crate::{
     UntakenTask,
-    limits::{LIST_ATTEMPT_BYTES_MAX, LIST_ATTEMPTS_MAX, LIST_CONNECTIONS, LIST_MEMO_BYTES_MAX},
+    limits::{
+        LIST_ATTEMPT_BYTES_MAX, LIST_ATTEMPTS_MAX, LIST_CONNECTIONS, LIST_MEMO_BYTES_MAX,
+        LIST_PAGE_MAX,
+    },
     query::Query,
     store::{
         namespaces::Declared,
         sqlstate::{DATA_EXCEPTION, QUERY_CANCELED},
     },
 };
-
-/// The most runs in one answer.
-pub const PAGE_SIZE_MAX: u32 = 1000;
 
 /// Says what a list that failed is answered with.
 pub(crate) fn failed(error: sqlx::Error, pool: &PgPool) -> crate::Error {
@@ -51,7 +51,7 @@ pub(crate) fn failed(error: sqlx::Error, pool: &PgPool) -> crate::Error {
 pub struct ListRequest {
     /// Which runs, and in which order: Temporal's list filter, with `ORDER BY`. Those of the namespace, the newest first, unless it says more.
     pub query: String,
-    /// How many at most; no more than [`PAGE_SIZE_MAX`].
+    /// How many at most; no more than [`LIST_PAGE_MAX`].
     pub page_size: u32,
     /// Where the page before ended.
     pub cursor: Option<Cursor>,
@@ -116,7 +116,7 @@ pub(crate) async fn list(
     order: Ordered,
     request: &ListRequest,
 ) -> Result<Page, sqlx::Error> {
-    let size = request.page_size.clamp(1, PAGE_SIZE_MAX);
+    let size = request.page_size.clamp(1, LIST_PAGE_MAX);
     let mut sql = QueryBuilder::new("");
     let of = Of {
         namespace,

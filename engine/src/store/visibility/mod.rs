@@ -13,7 +13,7 @@ mod project;
 pub(crate) use consumer::builds;
 pub use count::{Rate, WorkflowCount};
 pub(crate) use count::{count, counts};
-pub use list::{ListRequest, PAGE_SIZE_MAX, Page, Summary};
+pub use list::{ListRequest, Page, Summary};
 pub(crate) use list::{failed, list};
 pub(crate) use order::Ordered;
 pub use order::{Cursor, NoCursor};

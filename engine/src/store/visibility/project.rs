@@ -76,29 +76,30 @@ async fn begin(connection: &mut PgConnection) -> Result<(Option<Progress>, Turn)
     Ok((Some(building), Turn::Building))
 }
 
+/// What is made from the feed.
+const TABLES: [&str; 4] = [
+    "visibility",
+    "visibility_attribute",
+    "workflow_count",
+    "workflow_rate",
+];
+
 /// Empties the tables at once, or some of them where somebody reads them, for hours it may be, as `pg_dump` does; says whether they are empty.
 async fn empty(connection: &mut PgConnection) -> Result<bool, Error> {
     let mut attempt = connection.begin().await?;
     sqlx::raw_sql("SET LOCAL lock_timeout = '200ms'")
         .execute(&mut *attempt)
         .await?;
-    let emptied =
-        sqlx::raw_sql("TRUNCATE visibility, visibility_attribute, workflow_count, workflow_rate")
-            .execute(&mut *attempt)
-            .await;
+    let emptied = sqlx::raw_sql(AssertSqlSafe(format!("TRUNCATE {}", TABLES.join(", "))))
+        .execute(&mut *attempt)
+        .await;
     if emptied.is_ok() {
         attempt.commit().await?;
         return Ok(true);
     }
     attempt.rollback().await?;
     let mut is_empty = true;
-    for table in [
-        "visibility",
-        "visibility_attribute",
-        "workflow_count",
-        "workflow_rate",
-    ] {
-        // Of our own names.
+    for table in TABLES {
         let delete = format!(
             "DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT x.ctid FROM {table} x LIMIT {VISIBILITY_BUILD_PAGE}))"
         );
