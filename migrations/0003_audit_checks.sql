@@ -408,7 +408,9 @@ LANGUAGE sql STABLE AS $$
       AND c.parent_run_id NOT IN (SELECT u.run_id FROM unreadable u)
       -- The parent may have been deleted before its child.
       AND (EXISTS (SELECT FROM execution p WHERE p.namespace = c.namespace AND p.run_id = c.parent_run_id)
-           OR NOT EXISTS (SELECT FROM tombstone t WHERE t.namespace = c.namespace))
+           OR NOT EXISTS (
+               SELECT FROM tombstone t
+               WHERE t.namespace = c.namespace AND coalesce(t.run_id = c.parent_run_id, t.closed_until >= c.started_at)))
     UNION ALL
     SELECT 'CHILD_STARTED_TWICE', c.namespace, c.workflow_id, c.run_id, NULL, format('%s runs were started by request %s', c.runs, c.request_id)
     FROM (SELECT x.*, count(*) OVER (PARTITION BY x.parent_run_id, x.request_id) AS runs FROM child x) AS c
@@ -504,7 +506,9 @@ BEGIN
         LEFT JOIN current_run c ON c.shard = e.shard AND c.namespace = e.namespace AND c.workflow_id = e.workflow_id
         WHERE (e.closed_at IS NULL OR e.closed_at >= since)
           -- Where the latest run of an id was deleted the id means nothing, whatever earlier ones there are.
-          AND ((c.run_id IS NULL AND (e.closed_at IS NULL OR NOT EXISTS (SELECT FROM tombstone t WHERE t.namespace = e.namespace)))
+          AND ((c.run_id IS NULL AND (e.closed_at IS NULL OR NOT EXISTS (
+                    SELECT FROM tombstone t
+                    WHERE t.namespace = e.namespace AND coalesce(t.workflow_id = e.workflow_id, t.closed_until >= e.closed_at))))
                -- A look into the index, for the few that come this far.
                OR (e.closed_at IS NULL AND e.run_id <> c.run_id
                    AND (SELECT r.closed_at FROM execution r WHERE r.shard = c.shard AND r.run_id = c.run_id) IS NOT NULL)

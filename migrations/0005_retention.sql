@@ -69,29 +69,42 @@ END
 $$;
 COMMENT ON FUNCTION delete_runs IS 'Deletes closed runs with all that belongs to them, and notes it in "tombstone"; returns how many.';
 
--- Deletes some of the runs that a namespace keeps no longer, those first that closed first; returns how many. One process at a time does so.
-CREATE FUNCTION expire_runs(of_namespace smallint, most integer) RETURNS integer LANGUAGE plpgsql AS $$
+-- Deletes some of the runs that a namespace keeps no longer, those first that closed first: at most so many, and one at least of at most so many
+-- bytes. Says whether there may be more. One process at a time does so.
+CREATE FUNCTION expire_runs(of_namespace smallint, most integer, most_bytes bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
+    kept interval;
     shards smallint[];
     run_ids uuid[];
+    seen bigint;
 BEGIN
     -- Locks with one key are members'; (1, 0) and (1, 1) are of partitions and the feed.
     IF NOT pg_try_advisory_xact_lock(1, 2) THEN
-        RETURN 0;
+        RETURN false;
     END IF;
-    SELECT array_agg(v.shard), array_agg(v.run_id) INTO shards, run_ids
+    -- Before it is known what is to go: who is told meanwhile that they are kept for longer is told so before or after this.
+    PERFORM FROM feed_consumer WHERE name = 'visibility' FOR NO KEY UPDATE;
+    SELECT n.retention INTO kept FROM namespace n WHERE n.id = of_namespace FOR SHARE;
+    SELECT array_agg(v.shard) FILTER (WHERE v.bytes_before < most_bytes), array_agg(v.run_id) FILTER (WHERE v.bytes_before < most_bytes), count(*)
+    INTO shards, run_ids, seen
     FROM (
-        SELECT x.shard, x.run_id
-        FROM visibility x
-        WHERE x.namespace = of_namespace
-          AND x.closed_at < clock_timestamp() - (SELECT n.retention FROM namespace n WHERE n.id = of_namespace)
-        ORDER BY x.closed_at, x.run_id
-        LIMIT most
+        SELECT x.*, sum(x.bytes) OVER (ORDER BY x.closed_at, x.run_id) - x.bytes AS bytes_before
+        FROM (
+            SELECT y.shard, y.run_id, y.closed_at, coalesce(y.history_bytes, 0) AS bytes
+            FROM visibility y
+            WHERE y.namespace = of_namespace
+              AND y.closed_at < clock_timestamp() - kept
+              -- What can't go yet keeps nothing behind it from going.
+              AND NOT EXISTS (SELECT FROM outbox o WHERE o.shard = y.shard AND o.run_id = y.run_id)
+            ORDER BY y.closed_at, y.run_id
+            LIMIT most
+        ) AS x
     ) AS v;
     IF run_ids IS NULL THEN
-        RETURN 0;
+        RETURN false;
     END IF;
-    RETURN delete_runs(shards, run_ids, 1::smallint);
+    PERFORM delete_runs(shards, run_ids, 1::smallint);
+    RETURN seen = most OR seen > cardinality(run_ids);
 END
 $$;
-COMMENT ON FUNCTION expire_runs IS 'Deletes some of the closed runs that a namespace keeps no longer; returns how many.';
+COMMENT ON FUNCTION expire_runs IS 'Deletes some of the closed runs that a namespace keeps no longer; says whether there may be more.';

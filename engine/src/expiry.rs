@@ -15,10 +15,7 @@ pub(crate) async fn keep(pool: PgPool) {
             Ok(true) => EXPIRE_AGAIN_AFTER,
             Ok(false) => EXPIRE_EVERY,
             Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "closed runs that are kept no longer can't be deleted; trying again"
-                );
+                warn(&error);
                 EXPIRE_EVERY
             }
         };
@@ -30,7 +27,18 @@ pub(crate) async fn keep(pool: PgPool) {
 async fn expire(pool: &PgPool) -> Result<bool, store::Error> {
     let mut more = false;
     for namespace in retention::forgetful(pool).await? {
-        more |= retention::expire(pool, namespace).await?;
+        match retention::expire(pool, namespace).await {
+            Ok(others) => more |= others,
+            // The others' go all the same.
+            Err(error) => warn(&error),
+        }
     }
     Ok(more)
+}
+
+fn warn(error: &store::Error) {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "closed runs that are kept no longer can't be deleted; trying again"
+    );
 }

@@ -102,8 +102,12 @@ pub const VISIBILITY_CONNECTIONS: u32 = 2;
 pub const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
 /// The least time that a namespace keeps closed runs, if not for ever. Temporal: 1 h.
 pub const RETENTION_MIN: Duration = Duration::from_mins(1);
+/// And the longest: a hundred years, so that it can be taken from any time.
+pub const RETENTION_MAX: Duration = Duration::from_hours(100 * 365 * 24);
 /// The most closed runs that are deleted in one transaction, for whose ids a start may have to wait until then.
 pub const EXPIRED_AT_ONCE: i32 = 200;
+/// The stored bytes after which no further run is taken.
+pub const EXPIRED_BYTES_AT_ONCE: i64 = 16 * 1024 * 1024;
 /// How often it is looked for closed runs that are kept no longer.
 pub const EXPIRE_EVERY: Duration = Duration::from_secs(10);
 /// How long after some were deleted the next ones are, while there are more.

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     Address, Engine, Error,
-    limits::{DELETE_MAX, RETENTION_MIN},
+    limits::{DELETE_MAX, RETENTION_MAX, RETENTION_MIN},
     shard, store,
 };
 
@@ -24,18 +24,19 @@ impl Engine {
     /// Changes how long a namespace keeps closed runs: those that have been closed for longer are deleted, with their histories.
     ///
     /// # Errors
-    /// When it is less than [`RETENTION_MIN`].
+    /// When it is less than [`RETENTION_MIN`], or more than [`RETENTION_MAX`].
     pub async fn set_retention(
         &self,
         namespace: &Namespace,
         retention: Option<Duration>,
     ) -> Result<(), Error> {
-        if retention.is_some_and(|time| time < RETENTION_MIN) {
+        if retention.is_some_and(|time| !(RETENTION_MIN..=RETENTION_MAX).contains(&time)) {
             return Err(Error::Rejected(Rejection::InvalidArgument {
                 field: "retention",
                 problem: format!(
-                    "give at least {} s, or null for ever",
-                    RETENTION_MIN.as_secs()
+                    "give {} s to {} s, or null for ever",
+                    RETENTION_MIN.as_secs(),
+                    RETENTION_MAX.as_secs()
                 ),
             }));
         }
@@ -69,7 +70,9 @@ impl Engine {
         let until = Instant::now() + DELETE_MAX;
         while !store::retention::delete(&self.inner.reads, shard, run.run_id).await? {
             if Instant::now() >= until {
-                return Err(Error::Unavailable("the run has still to deliver something"));
+                return Err(Error::Unavailable(
+                    "the run has still to deliver something, or somebody is about to use its id",
+                ));
             }
             sleep(OWES_AGAIN).await;
         }

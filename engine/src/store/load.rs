@@ -31,14 +31,15 @@ pub(crate) async fn load(
 ) -> Result<Option<Loaded>, Error> {
     let header = sqlx::query_as!(
         Header,
-        r#"SELECT e.shard, e.run_id, e.namespace, e.workflow_id, c.run_id = e.run_id AS "current!",
+        r#"SELECT e.shard, e.run_id, e.namespace, e.workflow_id, c.run_id IS NOT NULL AND c.run_id = e.run_id AS "current!",
                   o.parked AS "parked?", (extract(epoch FROM o.due_at) * 1000000)::bigint AS due_at,
                   EXISTS (SELECT FROM outbox o WHERE o.shard = e.shard AND o.run_id = e.run_id) AS "in_outbox!"
-           FROM current_run c
-           JOIN execution e ON e.shard = c.shard AND e.run_id = coalesce($4, c.run_id)
+           FROM execution e
+           LEFT JOIN current_run c ON c.shard = e.shard AND c.namespace = e.namespace AND c.workflow_id = e.workflow_id
            LEFT JOIN open_run o ON o.shard = e.shard AND o.run_id = e.run_id
-           WHERE c.shard = $1 AND c.namespace = $2 AND c.workflow_id = $3
-             AND e.namespace = c.namespace AND e.workflow_id = c.workflow_id"#,
+           WHERE e.shard = $1 AND e.namespace = $2 AND e.workflow_id = $3
+             -- An earlier run is there though the latest one, and what the id means, was deleted.
+             AND e.run_id = coalesce($4, (SELECT l.run_id FROM current_run l WHERE l.shard = $1 AND l.namespace = $2 AND l.workflow_id = $3))"#,
         shard,
         namespace.id,
         workflow_id.as_str(),

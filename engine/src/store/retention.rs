@@ -6,7 +6,7 @@ use history::RunId;
 use sqlx::PgPool;
 
 use super::{Error, interval};
-use crate::limits::EXPIRED_AT_ONCE;
+use crate::limits::{EXPIRED_AT_ONCE, EXPIRED_BYTES_AT_ONCE};
 
 /// Why runs are deleted, as `tombstone` has it.
 const ASKED_FOR: i16 = 2;
@@ -46,15 +46,29 @@ pub(crate) async fn forgetful(pool: &PgPool) -> Result<Vec<i16>, Error> {
 
 /// Deletes some of the closed runs that a namespace keeps no longer; says whether there may be more.
 pub(crate) async fn expire(pool: &PgPool, namespace: i16) -> Result<bool, Error> {
-    let deleted = sqlx::query_scalar!("SELECT expire_runs($1, $2)", namespace, EXPIRED_AT_ONCE)
-        .fetch_one(pool)
-        .await?;
-    // Some may have to wait, so that one goes on with less than was asked for.
-    Ok(deleted.is_some_and(|deleted| deleted > EXPIRED_AT_ONCE / 2))
+    let more = sqlx::query_scalar!(
+        "SELECT expire_runs($1, $2, $3)",
+        namespace,
+        EXPIRED_AT_ONCE,
+        EXPIRED_BYTES_AT_ONCE,
+    );
+    Ok(more.fetch_one(pool).await?.unwrap_or(false))
 }
 
-/// Deletes a closed run; says whether it was there and owed nobody anything.
+/// Deletes a closed run that owes nobody anything; says whether it is gone.
 pub(crate) async fn delete(pool: &PgPool, shard: i16, run_id: RunId) -> Result<bool, Error> {
+    // A look that waits for nobody.
+    let run = sqlx::query!(
+        r#"SELECT EXISTS (SELECT FROM execution WHERE shard = $1 AND run_id = $2) AS "is_there!",
+                  EXISTS (SELECT FROM outbox WHERE shard = $1 AND run_id = $2) AS "owes!""#,
+        shard,
+        run_id.0,
+    )
+    .fetch_one(pool)
+    .await?;
+    if !run.is_there || run.owes {
+        return Ok(!run.is_there);
+    }
     let deleted = sqlx::query_scalar!(
         "SELECT delete_runs($1, $2, $3)",
         &[shard],

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use engine::{Engine, ListRequest, limits::RETENTION_MIN};
+use engine::{
+    Address, Engine, ListRequest,
+    limits::{RETENTION_MAX, RETENTION_MIN},
+};
 
 use crate::{feed::run_some, support::*};
 
@@ -28,6 +31,10 @@ async fn closed_runs_go_when_their_time_is_over_and_open_ones_stay() {
         .set_retention(&namespace(), Some(RETENTION_MIN / 2))
         .await;
     assert_eq!(short.unwrap_err().code(), "INVALID_ARGUMENT");
+    let ages = engine
+        .set_retention(&namespace(), Some(2 * RETENTION_MAX))
+        .await;
+    assert_eq!(ages.unwrap_err().code(), "INVALID_ARGUMENT");
     run_some(&engine, "old", 30).await;
     engine
         .start_workflow(&namespace(), {
@@ -134,4 +141,79 @@ async fn an_id_that_somebody_is_about_to_use_is_left_for_the_next_time_and_no_st
         number(&url, "SELECT count(*) FROM audit_problems()").await,
         0
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_earlier_run_is_found_and_deleted_after_the_latest_one_was() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    work(&engine, sequence(1), echo());
+    run_some(&engine, "w", 1).await;
+    let first = engine.describe(&address("w-0")).await.unwrap().run_id;
+    run_some(&engine, "w", 1).await;
+    engine.delete_workflow(&address("w-0")).await.unwrap();
+    let earlier = Address {
+        run_id: Some(first),
+        ..address("w-0")
+    };
+    assert_eq!(engine.describe(&earlier).await.unwrap().run_id, first);
+    assert_eq!(
+        engine.describe(&address("w-0")).await.unwrap_err().code(),
+        "WORKFLOW_NOT_FOUND"
+    );
+    // Two ask for it at once: it is gone for both.
+    let both = tokio::join!(
+        engine.delete_workflow(&earlier),
+        engine.delete_workflow(&earlier)
+    );
+    for deleted in [both.0, both.1] {
+        if let Err(error) = deleted {
+            assert_eq!(error.code(), "WORKFLOW_NOT_FOUND");
+        }
+    }
+    assert_eq!(number(&url, LEFT).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_go_keeps_nothing_behind_it_and_a_step_has_so_many_bytes() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    work(&engine, sequence(1), echo());
+    run_some(&engine, "w", 5).await;
+    assert_eq!(listed(&engine).await, 5);
+    let first = "SELECT shard, run_id FROM execution ORDER BY closed_at, run_id LIMIT 1";
+    execute(&url, &format!("INSERT INTO outbox (shard, run_id) {first}")).await;
+    // Not by the engine, which would take all of them.
+    let expire = "BEGIN; UPDATE namespace SET retention = '1 microsecond';";
+    let left = async |step: &str, left: i64| {
+        execute(
+            &url,
+            &format!("{expire} SELECT {step}; UPDATE namespace SET retention = NULL; COMMIT"),
+        )
+        .await;
+        assert_eq!(
+            number(&url, "SELECT count(*) FROM execution").await,
+            left,
+            "{step}"
+        );
+    };
+    left("expire_runs(1::smallint, 1, 1000000)", 4).await;
+    left("expire_runs(1::smallint, 200, 1)", 3).await;
+    left("expire_runs(1::smallint, 200, 1000000)", 1).await;
+    execute(&url, "DELETE FROM outbox").await;
+    left("expire_runs(1::smallint, 200, 1000000)", 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_deletion_does_not_excuse_what_is_missing_later() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    work(&engine, sequence(1), echo());
+    run_some(&engine, "old", 1).await;
+    engine.delete_workflow(&address("old-0")).await.unwrap();
+    run_some(&engine, "new", 1).await;
+    let problems = "SELECT count(*) FROM audit_problems() WHERE name = 'CURRENT_RUN_WRONG'";
+    assert_eq!(number(&url, problems).await, 0);
+    execute(&url, "DELETE FROM current_run WHERE workflow_id = 'new-0'").await;
+    assert_eq!(number(&url, problems).await, 1);
 }
