@@ -46,6 +46,8 @@ struct Inner {
     peers: PeerClient,
     role: watch::Receiver<Membership>,
     tail: Arc<Tail>,
+    /// One run at a time is deleted by request, with one of the connections for reads.
+    deleting: tokio::sync::Mutex<()>,
     /// How many requests wait for an answer.
     admission: Arc<Admission>,
     /// How many of other members do: they have to be heard when clients flood.
@@ -107,6 +109,7 @@ impl Engine {
                 peers,
                 role,
                 tail,
+                deleting: tokio::sync::Mutex::default(),
                 admission: Arc::default(),
                 peer_requests: Arc::default(),
                 stop,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use history::{Namespace, Payloads, decide::Rejection, decide::Terminate};
+use history::{Namespace, Payloads, RunId, decide::Rejection, decide::Terminate};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -68,7 +68,7 @@ impl Engine {
         }
         let shard = shard::of(&address.namespace, &address.workflow_id);
         let until = Instant::now() + DELETE_MAX;
-        while !store::retention::delete(&self.inner.reads, shard, run.run_id).await? {
+        while !self.try_to_delete(shard, run.run_id).await? {
             if Instant::now() >= until {
                 return Err(Error::Unavailable(
                     "the run has still to deliver something, or somebody is about to use its id",
@@ -77,5 +77,15 @@ impl Engine {
             sleep(OWES_AGAIN).await;
         }
         Ok(())
+    }
+
+    /// Says whether a run is gone.
+    async fn try_to_delete(&self, shard: i16, run_id: RunId) -> Result<bool, Error> {
+        let _one = self.inner.deleting.lock().await;
+        match store::retention::delete(&self.inner.reads, shard, run_id).await {
+            // Lists are brought forward, or other runs deleted.
+            Err(error) if error.is_of_a_wait() => Ok(false),
+            tried => Ok(tried?),
+        }
     }
 }

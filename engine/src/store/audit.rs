@@ -146,6 +146,19 @@ pub(crate) async fn shards_of(pool: &PgPool, run_id: Uuid) -> Result<Vec<i16>, E
     .await?)
 }
 
+/// Says whether nothing knows a run.
+pub(crate) async fn is_gone(pool: &PgPool, run: Key) -> Result<bool, Error> {
+    let known = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM execution WHERE shard = $1 AND run_id = $2)
+                  OR EXISTS (SELECT FROM history WHERE shard = $1 AND run_id = $2) AS "known!""#,
+        run.shard,
+        run.run_id,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(!known)
+}
+
 /// Returns at most `limit` runs of `execution` after a given one that have no row in `history`.
 pub(crate) async fn runs_without_history(
     pool: &PgPool,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine::{
-    Address, Engine, ListRequest,
+    Address, Engine, ListRequest, audit,
     limits::{RETENTION_MAX, RETENTION_MIN},
 };
 
@@ -216,4 +216,32 @@ async fn one_deletion_does_not_excuse_what_is_missing_later() {
     assert_eq!(number(&url, problems).await, 0);
     execute(&url, "DELETE FROM current_run WHERE workflow_id = 'new-0'").await;
     assert_eq!(number(&url, problems).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_deleted_while_the_audit_reads_it_is_no_finding() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    work(&engine, sequence(60), echo());
+    // More rows than a page of the audit's has.
+    run_some(&engine, "w", 40).await;
+    let pool = audit::connect(&url).await.unwrap();
+    let deletes = async {
+        for n in 0..40 {
+            let run = address(&format!("w-{n}"));
+            engine.delete_workflow(&run).await.unwrap();
+        }
+    };
+    let verifies = async {
+        loop {
+            let report = audit::verify(&pool, audit::Scope::Everything)
+                .await
+                .unwrap();
+            assert!(report.is_sound(), "{:?}", report.findings);
+        }
+    };
+    tokio::select! {
+        () = deletes => {}
+        () = verifies => {}
+    }
 }
