@@ -222,12 +222,12 @@ async fn one_deletion_does_not_excuse_what_is_missing_later() {
 async fn a_run_that_is_deleted_while_the_audit_reads_it_is_no_finding() {
     let url = database().await;
     let engine = owner(&url).await;
-    work(&engine, sequence(60), echo());
-    // More rows than a page of the audit's has.
-    run_some(&engine, "w", 40).await;
+    work(&engine, sequence(1500), echo());
+    // Each has more rows than a page of the audit's.
+    run_some(&engine, "w", 6).await;
     let pool = audit::connect(&url).await.unwrap();
     let deletes = async {
-        for n in 0..40 {
+        for n in 0..6 {
             let run = address(&format!("w-{n}"));
             engine.delete_workflow(&run).await.unwrap();
         }
