@@ -529,7 +529,7 @@ COMMENT ON FUNCTION expire_feed IS 'Deletes old rows of "feed" that are read, at
 
 -- A row for each time that runs were deleted together.
 CREATE TABLE tombstone (
-    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id           uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     namespace    smallint NOT NULL,
     at           timestamptz NOT NULL DEFAULT clock_timestamp(),
     reason       smallint NOT NULL CHECK (reason IN (1, 2)), -- 1 the namespace keeps closed runs no longer; 2 somebody asked for it
@@ -540,7 +540,11 @@ CREATE TABLE tombstone (
     bytes        bigint NOT NULL,          -- stored, together
     run_id       uuid,                     -- of a single one
     workflow_id  text,
+    run_ids      uuid[],                   -- which they were, in order, as long as the sealed log names them; NULL where nothing is sealed
     hash         bytea NOT NULL,           -- SHA-256 over their run ids, each with the head of its chain, in the order of run ids
+    leaf         bigint,                   -- which entry of the sealed log says so; NULL until it is sealed
     CONSTRAINT tombstone_hash_is_sha256 CHECK (octet_length(hash) = 32)
 );
 COMMENT ON TABLE tombstone IS 'What was deleted: how many runs, when they had closed, and a hash of the heads of their chains.';
+CREATE INDEX tombstone_unsealed ON tombstone (at) WHERE leaf IS NULL; -- what is to be sealed
+CREATE INDEX tombstone_of_sealed_runs ON tombstone (at) WHERE run_ids IS NOT NULL; -- of which the sealed log still names runs

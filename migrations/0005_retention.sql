@@ -35,9 +35,10 @@ BEGIN
         RETURN 0;
     END IF;
 
-    INSERT INTO tombstone (namespace, reason, runs, closed_from, closed_until, events, bytes, run_id, workflow_id, hash)
+    INSERT INTO tombstone (namespace, reason, runs, closed_from, closed_until, events, bytes, run_id, workflow_id, run_ids, hash)
     SELECT e.namespace, why, count(*), min(e.closed_at), max(e.closed_at), sum(e.history_length), coalesce(sum(e.history_bytes), 0),
            CASE WHEN count(*) = 1 THEN (array_agg(e.run_id))[1] END, CASE WHEN count(*) = 1 THEN min(e.workflow_id) END,
+           CASE WHEN EXISTS (SELECT FROM feed_consumer c WHERE c.name = 'seal') THEN array_agg(e.run_id ORDER BY e.run_id) END,
            sha256(string_agg(uuid_send(e.run_id) || coalesce(h.hash, ''), '' ORDER BY e.run_id))
     FROM unnest(shards, run_ids) AS f (shard, run_id)
     JOIN execution e ON e.shard = f.shard AND e.run_id = f.run_id

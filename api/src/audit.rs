@@ -1,6 +1,6 @@
 //! Audits a database, which is the embedded one of a data directory or runs elsewhere.
 
-use engine::audit::{Report, Scope};
+use engine::audit::{Pool, Report, Scope, Trust};
 use tokio::select;
 
 use crate::{
@@ -43,6 +43,19 @@ pub(crate) async fn verify(place: Place, scope: Scope) -> Result<Report, Error> 
     on(place, |url| async move { audited(&url, scope).await }).await
 }
 
+/// The same of all runs, and compares them with what was sealed.
+pub(crate) async fn verify_sealed(place: Place, trust: Trust) -> Result<Report, Error> {
+    on(place, |url| async move {
+        let pool = connected(&url).await?;
+        let report = engine::audit::verify_sealed(&pool, &trust)
+            .await
+            .map_err(engine::Error::from)?;
+        pool.close().await;
+        Ok(report)
+    })
+    .await
+}
+
 /// Does something with a database; the embedded one is started for that if need be, and is there already.
 pub(crate) async fn on<T, E, F>(place: Place, work: impl FnOnce(String) -> F) -> Result<T, E>
 where
@@ -71,12 +84,16 @@ where
 }
 
 async fn audited(url: &str, scope: Scope) -> Result<Report, Error> {
-    let pool = engine::audit::connect(url)
-        .await
-        .map_err(engine::Error::from)?;
+    let pool = connected(url).await?;
     let report = engine::audit::verify(&pool, scope)
         .await
         .map_err(engine::Error::from)?;
     pool.close().await;
     Ok(report)
+}
+
+/// Opens a database to be audited.
+pub(crate) async fn connected(url: &str) -> Result<Pool, Error> {
+    let pool = engine::audit::connect(url).await;
+    Ok(pool.map_err(engine::Error::from)?)
 }

@@ -309,6 +309,9 @@ fn status_of_store(error: &store::Error) -> StatusCode {
         | E::Address(_)
         | E::Pooled
         | E::FewConnections { .. }
+        | E::Pruned(_)
+        | E::SealMemory { .. }
+        | E::Dump { .. }
         | E::Bridge(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

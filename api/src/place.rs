@@ -46,6 +46,14 @@ impl Place {
     }
 }
 
+impl Place {
+    /// Returns where the key is that seals the histories of the embedded one; nothing when the database runs elsewhere.
+    pub(crate) fn seal_key(&self) -> Option<PathBuf> {
+        let embedded = self.url.is_none();
+        embedded.then(|| self.data_dir().join("seal.key"))
+    }
+}
+
 impl FromArgMatches for Place {
     /// What was typed counts before what the environment says, whichever of the two options it is.
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {

@@ -29,6 +29,7 @@ mod progress;
 mod tenure;
 
 pub mod audit;
+pub mod seal;
 #[cfg(test)]
 mod sim;
 

@@ -42,11 +42,18 @@ async fn check(database_url: &str, words: &[&str]) -> (i32, String, String) {
     audit("check", database_url, words).await
 }
 
-async fn audit(verb: &str, database_url: &str, words: &[&str]) -> (i32, String, String) {
+pub(crate) async fn audit(verb: &str, database_url: &str, words: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
     command
         .args(["audit", verb, "--database-url", database_url])
         .args(words);
+    run(command).await
+}
+
+/// Runs `coreason audit verify` on no database.
+pub(crate) async fn audit_offline(words: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
+    command.args(["audit", "verify"]).args(words);
     run(command).await
 }
 

@@ -24,6 +24,7 @@ mod programs;
 mod ready;
 mod result;
 mod retention;
+mod sealed;
 mod search;
 mod shared;
 mod signal;

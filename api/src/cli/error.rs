@@ -2,6 +2,10 @@
 
 use std::io;
 
+use engine::{
+    audit::{DumpError, NoProof, NotProved},
+    seal::{KeyError, Refusal},
+};
 use serde::Serialize;
 
 use super::exit::{FAILURE, OK, UNCHECKED, USAGE};
@@ -28,6 +32,21 @@ pub(crate) enum Error {
     /// The database could not be checked.
     #[error("{0}")]
     Unchecked(Box<Self>),
+    /// There is no proof.
+    #[error("{}", chain(.0))]
+    NoProof(#[from] NoProof),
+    /// A proof proves nothing.
+    #[error("{0}")]
+    NotProved(#[from] NotProved),
+    /// The key can't be used.
+    #[error("{0}")]
+    Key(#[from] KeyError),
+    /// The log is not signed.
+    #[error("{0}")]
+    NotSealed(Refusal),
+    /// No dump was written.
+    #[error("{}", chain(.0))]
+    Dump(#[from] DumpError),
     /// No run to be checked.
     #[error("there is no run {0} in this database: nothing was checked")]
     NoRun(history::RunId),
@@ -55,9 +74,14 @@ impl Error {
             Self::Server(error) => error.code(),
             Self::Usage(_) => "USAGE",
             Self::Workflow { .. } => "WORKFLOW_DID_NOT_COMPLETE",
-            Self::Output(_) => "OUTPUT_FAILED",
+            Self::Output(_) | Self::Dump(DumpError::Io(_)) => "OUTPUT_FAILED",
             Self::AuditFailed(_) => "AUDIT_FAILED",
             Self::Unchecked(error) => error.code(),
+            Self::NoProof(error) => error.code(),
+            Self::NotProved(_) => "NOT_PROVED",
+            Self::Key(_) => "SEAL_KEY_UNUSABLE",
+            Self::NotSealed(_) => "SEAL_REFUSED",
+            Self::Dump(DumpError::Store(error)) => error.code(),
             Self::NoRun(_) => "WORKFLOW_NOT_FOUND",
             Self::Audit(error) => error.code(),
             Self::Engine(error) => error.code(),
@@ -74,6 +98,12 @@ impl Error {
             Self::NoRun(_) => {
                 Some("look for its id with `coreason workflow show` or in the table execution")
             }
+            Self::NoProof(NoProof::NoRun) => Some(
+                "look for its id with `coreason workflow list`; name its namespace with --namespace",
+            ),
+            Self::NotProved(NotProved::Stranger) => Some(
+                "take the key from whom you trust, not from the database: `coreason audit key` shows it where the server runs",
+            ),
             Self::AuditFailed(_) => Some("docs/audit.md says what each problem means"),
             Self::Unchecked(error) => error.advice(),
             _ => None,

@@ -1,7 +1,6 @@
 //! The command line: what the words mean, and what the exit status says.
 
 mod audit;
-mod check;
 mod command;
 mod error;
 mod exit;

@@ -51,6 +51,9 @@ pub(crate) enum Error {
     /// The program's worker.
     #[error(transparent)]
     Worker(#[from] worker::BuildError),
+    /// The key that seals histories.
+    #[error(transparent)]
+    SealKey(#[from] engine::seal::KeyError),
     /// The embedded Postgres.
     #[error(transparent)]
     Postgres(#[from] crate::postgres::Error),
@@ -70,6 +73,7 @@ impl Error {
             Self::Signals(_) | Self::Io { .. } => "IO_FAILED",
             Self::Interrupted => "INTERRUPTED",
             Self::Worker(_) => "WORKER_INVALID",
+            Self::SealKey(_) => "SEAL_KEY_UNUSABLE",
             Self::Postgres(error) => error.code(),
             Self::Engine(error) => error.code(),
         }

@@ -10,7 +10,7 @@ mod work;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use engine::{Config, Engine, Role, limits::DRAIN};
+use engine::{Config, Engine, Role, limits::DRAIN, seal::Signer};
 use tokio::{net::TcpListener, select, time::timeout};
 use worker::Worker;
 
@@ -135,6 +135,18 @@ async fn ready(engine: &Engine) {
     engine.owning().await;
 }
 
+/// Opens the key that seals histories; the folder of the embedded database is there by now.
+fn signer(options: &Options) -> Result<Option<Signer>, Error> {
+    let file = options
+        .seal_key
+        .clone()
+        .or_else(|| options.place.seal_key());
+    if file.is_none() {
+        tracing::info!("histories are not sealed: no --seal-key names a key");
+    }
+    Ok(file.map(|file| Signer::open(&file)).transpose()?)
+}
+
 /// Opens the database and the engine on it. Nothing when it was asked to stop before that.
 async fn start(
     options: &Options,
@@ -156,6 +168,13 @@ async fn start(
     if let Some(mebibytes) = options.run_memory_mib {
         let mebibytes = usize::try_from(mebibytes).unwrap_or(usize::MAX);
         config.memory_bytes = mebibytes.saturating_mul(MEBIBYTE);
+    }
+    match signer(options) {
+        Ok(signer) => config.signer = signer.map(Arc::new),
+        Err(error) => {
+            database.stop().await?;
+            return Err(error);
+        }
     }
     let opened = select! {
         opened = Engine::open(config) => opened,

@@ -60,6 +60,10 @@ pub(crate) struct Options {
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     pub(super) run_memory_mib: Option<u32>,
+    /// The file with the key that seals histories, which is made if it is not there; `seal.key` in the data directory unless given. A Postgres that
+    /// is not embedded has none, and its histories are not sealed, unless this names one.
+    #[arg(long, env = "COREASON_SEAL_KEY", value_name = "FILE")]
+    pub(super) seal_key: Option<PathBuf>,
     /// How long this process goes on as ever when it is asked to stop, while `/readyz` says 503: until whoever spreads requests has seen it.
     #[arg(
         long,

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use history::{
-    Record, RunId,
+    Record,
     chain::{self, GENESIS, Hash},
     record,
 };
@@ -192,8 +192,7 @@ impl Run {
 
     fn find(&mut self, seq: Option<i32>, problem: Problem, sentence: String) {
         self.findings.push(Finding {
-            shard: self.key.shard,
-            run_id: RunId(self.key.run_id),
+            run: Some(self.key.run_ref()),
             seq,
             problem,
             sentence,

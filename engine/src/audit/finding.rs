@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use history::RunId;
+use crate::store::RunRef;
 
 /// What is wrong with a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,6 +23,12 @@ pub enum Problem {
     WithoutHistory,
     /// The run has a history and is not in `execution`.
     WithoutExecution,
+    /// A checkpoint is missing, altered, or signed by nobody who is trusted.
+    Checkpoint,
+    /// The sealed log is not what was signed.
+    Seal,
+    /// What is said of a deletion is not what was sealed, or was never sealed.
+    Tombstone,
 }
 
 impl Problem {
@@ -37,6 +43,9 @@ impl Problem {
             Self::EventIds => "EVENT_IDS_BROKEN",
             Self::WithoutHistory => "RUN_WITHOUT_HISTORY",
             Self::WithoutExecution => "RUN_WITHOUT_EXECUTION",
+            Self::Checkpoint => "CHECKPOINT_BROKEN",
+            Self::Seal => "SEAL_BROKEN",
+            Self::Tombstone => "TOMBSTONE_BROKEN",
         }
     }
 }
@@ -44,10 +53,8 @@ impl Problem {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The run's shard.
-    pub shard: i16,
-    /// The run.
-    pub run_id: RunId,
+    /// The run and its shard; none if it is about the sealed log.
+    pub run: Option<RunRef>,
     /// The row in the run, if it is about one.
     pub seq: Option<i32>,
     /// What kind of thing it is.
@@ -58,13 +65,10 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} shard {} run {}",
-            self.problem.code(),
-            self.shard,
-            self.run_id
-        )?;
+        write!(f, "{}", self.problem.code())?;
+        if let Some(RunRef { shard, run_id }) = self.run {
+            write!(f, " shard {shard} run {run_id}")?;
+        }
         if let Some(seq) = self.seq {
             write!(f, " row {seq}")?;
         }

@@ -3,9 +3,14 @@
 //! Found is whatever changed, was put in, left out or moved inside a run. Not found is a tail that was cut from an open
 //! run, because nothing in the database says how long it was.
 
+use std::path::Path;
+
 use futures::{TryStreamExt as _, pin_mut};
 use history::RunId;
 use sqlx::PgPool;
+
+use sealed::Sealed;
+use source::Source;
 
 use crate::store::{
     self,
@@ -14,14 +19,25 @@ use crate::store::{
 
 mod chain;
 mod check;
+mod dump;
 mod finding;
 mod origin;
+mod prove;
+mod report;
+mod sealed;
+mod source;
 
+pub use crate::store::dump::DumpError;
 pub use check::{Breach, Rule, check, rules};
+pub use dump::Dump;
 pub use finding::{Finding, Problem};
+pub use prove::{
+    ConsistencyProof, HistoryProof, NoProof, NotProved, Proof, Proved, checkpoint, prove,
+    prove_consistency,
+};
+pub use report::{FINDINGS_MAX, Report, Summary, Trust};
+pub use sqlx::PgPool as Pool;
 
-/// The most findings that a report lists; the others are counted.
-pub const FINDINGS_MAX: usize = 10_000;
 /// How many rows one statement reads. They are taken one by one; a statement that ends soon lets vacuum go on.
 const PAGE_ROWS: i64 = 1000;
 
@@ -45,36 +61,6 @@ pub enum Scope {
     Run(RunId),
 }
 
-/// What an audit saw.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
-    /// How many runs it read.
-    pub runs: u64,
-    /// How many rows.
-    pub rows: u64,
-    /// How many events.
-    pub events: u64,
-    /// What is wrong; at most [`FINDINGS_MAX`].
-    pub findings: Vec<Finding>,
-    /// How many more findings there were.
-    pub more: u64,
-}
-
-impl Report {
-    /// Says whether nothing is wrong.
-    pub fn is_sound(&self) -> bool {
-        self.findings.is_empty()
-    }
-
-    fn add(&mut self, finding: Finding) {
-        if self.findings.len() < FINDINGS_MAX {
-            self.findings.push(finding);
-        } else {
-            self.more += 1;
-        }
-    }
-}
-
 /// Computes the chains again and reports what is wrong. Memory does not grow with the number of rows. Commits go on meanwhile.
 ///
 /// # Errors
@@ -85,28 +71,61 @@ pub async fn verify(pool: &PgPool, scope: Scope) -> Result<Report, store::Error>
         .map_err(store::fit::if_unread)
 }
 
+/// The same of all runs, and compares them with what was sealed. Takes some 60 bytes of memory an entry of the log.
+///
+/// # Errors
+/// When the database fails, or the role may not read it.
+pub async fn verify_sealed(pool: &PgPool, trust: &Trust) -> Result<Report, store::Error> {
+    verify_all(Source::Database(pool), trust)
+        .await
+        .map_err(store::fit::if_unread)
+}
+
+/// The same of a dump. Takes some 60 bytes of memory a row beside that.
+///
+/// # Errors
+/// When it can't be read.
+pub async fn verify_dump(dump: &Dump, trust: &Trust) -> Result<Report, store::Error> {
+    verify_all(Source::Dump(dump), trust).await
+}
+
+async fn verify_all(source: Source<'_>, trust: &Trust) -> Result<Report, store::Error> {
+    let mut report = Report::default();
+    // Before the rows: what was committed by then is there when they are read.
+    let mut sealed = Sealed::read(source, trust).await?;
+    verify_rows(source, &mut report, |row| sealed.check(row)).await?;
+    find_runs_without_history(source, &mut report).await?;
+    sealed.finish(source, &mut report).await?;
+    Ok(report)
+}
+
 async fn verify_scope(pool: &PgPool, scope: Scope) -> Result<Report, store::Error> {
     let mut report = Report::default();
+    let source = Source::Database(pool);
     match scope {
         Scope::Everything => {
-            verify_rows(pool, &mut report).await?;
-            find_runs_without_history(pool, &mut report).await?;
+            verify_rows(source, &mut report, |_| {}).await?;
+            find_runs_without_history(source, &mut report).await?;
         }
         Scope::Run(run_id) => {
             for shard in store::audit::shards_of(pool, run_id.0).await? {
                 let run_id = run_id.0;
-                verify_run(pool, Key { shard, run_id }, &mut report).await?;
+                verify_run(source, Key { shard, run_id }, &mut report).await?;
             }
         }
     }
     Ok(report)
 }
 
-async fn verify_rows(pool: &PgPool, report: &mut Report) -> Result<(), store::Error> {
+async fn verify_rows(
+    source: Source<'_>,
+    report: &mut Report,
+    mut seen: impl FnMut(&Row),
+) -> Result<(), store::Error> {
     let mut place = Place::FIRST;
     let mut run: Option<chain::Run> = None;
     loop {
-        let page = store::audit::rows_after(pool, place, PAGE_ROWS);
+        let page = source.rows_after(place, PAGE_ROWS);
         pin_mut!(page);
         let mut rows = 0;
         while let Some(row) = page.try_next().await? {
@@ -115,45 +134,48 @@ async fn verify_rows(pool: &PgPool, report: &mut Report) -> Result<(), store::Er
             if run.as_ref().is_none_or(|run| run.key() != row.run())
                 && let Some(done) = run.replace(chain::Run::new(row.run()))
             {
-                finish(pool, done, report).await?;
+                finish(source, done, report).await?;
             }
             if let Some(run) = &mut run {
                 run.check(&row);
             }
+            seen(&row);
         }
         if rows < PAGE_ROWS {
             break;
         }
     }
     match run {
-        Some(done) => finish(pool, done, report).await,
+        Some(done) => finish(source, done, report).await,
         None => Ok(()),
     }
 }
 
-async fn verify_run(pool: &PgPool, key: Key, report: &mut Report) -> Result<(), store::Error> {
+async fn verify_run(source: Source<'_>, key: Key, report: &mut Report) -> Result<(), store::Error> {
     let mut run = chain::Run::new(key);
-    let rows = store::audit::rows_of(pool, key, i32::MIN..=i32::MAX);
-    pin_mut!(rows);
-    while let Some(row) = rows.try_next().await? {
+    for row in source.rows_of(key, i32::MIN..=i32::MAX).await? {
         run.check(&row);
     }
     if run.is_empty() {
-        if store::audit::is_gone(pool, key).await? {
+        if source.is_gone(key).await? {
             return Ok(());
         }
         report.runs += 1;
         report.add(without_history(key));
         return Ok(());
     }
-    finish(pool, run, report).await
+    finish(source, run, report).await
 }
 
 /// Adds what was found in a run, unless it was deleted meanwhile. Rows whose hash is wrong are read once more, to say what was done to them.
-async fn finish(pool: &PgPool, run: chain::Run, report: &mut Report) -> Result<(), store::Error> {
+async fn finish(
+    source: Source<'_>,
+    run: chain::Run,
+    report: &mut Report,
+) -> Result<(), store::Error> {
     let key = run.key();
     let done = run.done();
-    if !done.findings.is_empty() && store::audit::is_gone(pool, key).await? {
+    if !done.findings.is_empty() && source.is_gone(key).await? {
         return Ok(());
     }
     report.runs += 1;
@@ -161,8 +183,7 @@ async fn finish(pool: &PgPool, run: chain::Run, report: &mut Report) -> Result<(
     report.events += done.events;
     let mut findings = done.findings;
     if let Some(window) = origin::window(&done.wrong) {
-        let rows = store::audit::rows_of(pool, key, window);
-        let rows: Vec<Row> = rows.try_collect().await?;
+        let rows = source.rows_of(key, window).await?;
         findings.extend(origin::explain(&rows, &done.wrong));
     }
     findings.sort_by_key(|finding| finding.seq);
@@ -172,10 +193,13 @@ async fn finish(pool: &PgPool, run: chain::Run, report: &mut Report) -> Result<(
     Ok(())
 }
 
-async fn find_runs_without_history(pool: &PgPool, report: &mut Report) -> Result<(), store::Error> {
+async fn find_runs_without_history(
+    source: Source<'_>,
+    report: &mut Report,
+) -> Result<(), store::Error> {
     let mut after = Key::FIRST;
     loop {
-        let page = store::audit::runs_without_history(pool, after, PAGE_ROWS).await?;
+        let page = source.runs_without_history(after, PAGE_ROWS).await?;
         for key in &page {
             report.runs += 1;
             report.add(without_history(*key));
@@ -189,10 +213,19 @@ async fn find_runs_without_history(pool: &PgPool, report: &mut Report) -> Result
 
 fn without_history(run: Key) -> Finding {
     Finding {
-        shard: run.shard,
-        run_id: RunId(run.run_id),
+        run: Some(run.run_ref()),
         seq: None,
         problem: Problem::WithoutHistory,
         sentence: "the run is in execution, but history has no row of it".to_owned(),
     }
+}
+
+/// Writes what an audit reads to a file, as of one moment, in the form of `pg_dump`'s plain text: [`Dump`] reads it.
+///
+/// # Errors
+/// When the database fails, the role may not read it, or the file can't be written.
+pub async fn dump(pool: &PgPool, path: &Path) -> Result<(), DumpError> {
+    let mut file = tokio::io::BufWriter::new(tokio::fs::File::create_new(path).await?);
+    store::dump::dump(pool, &mut file).await?;
+    Ok(file.into_inner().sync_all().await?)
 }

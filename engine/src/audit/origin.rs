@@ -5,10 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-use history::{
-    RunId,
-    chain::{GENESIS, Hash},
-};
+use history::chain::{GENESIS, Hash};
 
 use super::{
     chain::hash_at,
@@ -70,8 +67,7 @@ pub(super) fn explain(rows: &[Row], wrong: &[i32]) -> Vec<Finding> {
 
 fn finding(row: &Row, seq: i32, problem: Problem, sentence: String) -> Finding {
     Finding {
-        shard: row.shard,
-        run_id: RunId(row.run_id),
+        run: Some(row.run().run_ref()),
         seq: Some(seq),
         problem,
         sentence,

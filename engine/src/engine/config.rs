@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     limits,
     peers::{self, Peers},
+    seal::Signer,
 };
 
 /// How an engine is set up.
@@ -22,6 +23,10 @@ pub struct Config {
     pub memory_bytes: usize,
     /// After how long a run that only waits leaves memory; [`limits::PARK_AFTER`] unless told.
     pub park_after: Duration,
+    /// Who signs sealed histories; nobody unless told.
+    pub signer: Option<Arc<Signer>>,
+    /// How often what was committed is sealed; [`limits::SEAL_EVERY`] unless told.
+    pub seal_every: Duration,
 }
 
 impl Config {
@@ -34,6 +39,8 @@ impl Config {
             lease: limits::LEASE,
             memory_bytes: limits::MEMORY_BYTES,
             park_after: limits::PARK_AFTER,
+            signer: None,
+            seal_every: limits::SEAL_EVERY,
         }
     }
 }

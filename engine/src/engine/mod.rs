@@ -10,7 +10,7 @@ mod untaken;
 mod workers;
 mod workflows;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use history::Namespace;
 use tokio::sync::{mpsc, watch};
@@ -24,6 +24,7 @@ use crate::{
     membership::Membership,
     owner::message::Message,
     peers::PeerClient,
+    seal,
     store::{self, postgres::Postgres, session::Pool},
     tenure::Tenure,
     words::Request,
@@ -80,6 +81,7 @@ impl Engine {
             secret,
         };
         let (running, ended) = watch::channel(());
+        let sealing = config.signer.clone().zip(Some(config.seal_every));
         let (known, clients) = (namespaces.clone(), peers.clone());
         let tail = Arc::<Tail>::default();
         let committed = Arc::clone(&tail);
@@ -100,6 +102,9 @@ impl Engine {
             Ok(())
         })?;
         keep_lists(&visibility, &tail, ended.clone());
+        if let Some((signer, every)) = sealing {
+            keep_seal(visibility.pool.clone(), signer, every, ended.clone());
+        }
         Ok(Self {
             inner: Arc::new(Inner {
                 reads,
@@ -172,6 +177,22 @@ fn keep_lists(lists: &Arc<Lists>, tail: &Arc<Tail>, mut ended: watch::Receiver<(
         tokio::select! {
             () = lists.keep(tail) => {}
             () = expiry::keep(lists.pool.clone()) => {}
+            // Nothing is ever sent; the channel closes.
+            _ = ended.changed() => {}
+        }
+    });
+}
+
+/// Seals what is committed, until the engine has ended.
+fn keep_seal(
+    pool: sqlx::PgPool,
+    signer: Arc<seal::Signer>,
+    every: Duration,
+    mut ended: watch::Receiver<()>,
+) {
+    tokio::spawn(async move {
+        tokio::select! {
+            () = seal::keep(pool, signer, every) => {}
             // Nothing is ever sent; the channel closes.
             _ = ended.changed() => {}
         }

@@ -3,13 +3,14 @@
 use std::ops::RangeInclusive;
 
 use futures::{Stream, TryStreamExt as _};
+use history::RunId;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::Error;
+use super::{Error, RunRef};
 
 /// A run, as a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) shard: i16,
     pub(crate) run_id: Uuid,
@@ -21,13 +22,21 @@ impl Key {
         shard: i16::MIN,
         run_id: Uuid::nil(),
     };
+
+    /// Returns it as others name it.
+    pub(crate) fn run_ref(self) -> RunRef {
+        RunRef {
+            shard: self.shard,
+            run_id: RunId(self.run_id),
+        }
+    }
 }
 
 /// A row of history, as a key.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
-    run: Key,
-    seq: i32,
+    pub(crate) run: Key,
+    pub(crate) seq: i32,
 }
 
 impl Place {

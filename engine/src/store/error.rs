@@ -64,6 +64,25 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A dump can't be read.
+    #[error("{}: {problem}", path.display())]
+    Dump {
+        /// Which.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A tile of the sealed log is gone, because all its runs are.
+    #[error("tile {0} of the sealed log was deleted with its runs")]
+    Pruned(u64),
+    /// What was signed last can't be kept beside the key.
+    #[error("{}: what was signed last can't be kept: {source}", path.display())]
+    SealMemory {
+        /// Where.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A row of history is not what was committed.
     #[error("table history, {row}: {problem}")]
     Altered {
@@ -209,6 +228,9 @@ impl Error {
             Self::Corrupt { .. } | Self::Altered { .. } | Self::UnknownNamespace { .. } => {
                 "CORRUPT_ROW"
             }
+            Self::Pruned(_) => "SEAL_PRUNED",
+            Self::SealMemory { .. } => "IO_FAILED",
+            Self::Dump { .. } => "DUMP_UNREADABLE",
             Self::NewerSchema(_) => "SCHEMA_TOO_NEW",
             Self::OtherSchema(_) | Self::Migrate(_) | Self::MayNotMigrate(_) => "MIGRATION_FAILED",
             Self::NoTables(_) => "NO_DATABASE",

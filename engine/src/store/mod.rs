@@ -12,6 +12,7 @@ pub mod commit;
 pub(crate) mod connect;
 #[cfg(test)]
 mod database;
+pub(crate) mod dump;
 mod error;
 pub(crate) mod events;
 pub(crate) mod fate;
@@ -32,6 +33,7 @@ pub(crate) mod postgres;
 mod reach;
 pub(crate) mod retention;
 mod run_ref;
+pub(crate) mod seal;
 pub(crate) mod search_attributes;
 pub(crate) mod secret;
 pub(crate) mod session;

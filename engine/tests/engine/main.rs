@@ -19,5 +19,6 @@ mod namespaces;
 mod parked;
 mod requests;
 mod retention;
+mod sealed;
 mod search;
 mod support;

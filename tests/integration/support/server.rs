@@ -74,6 +74,11 @@ impl Server {
         self.database.url()
     }
 
+    /// Opens a session of somebody else on its database.
+    pub(crate) async fn connect(&self) -> tokio_postgres::Client {
+        self.database.connect().await
+    }
+
     /// Reads every view of its database.
     pub(crate) async fn check_views(&self) {
         self.database.check_views().await;

@@ -1,5 +1,6 @@
 //! The feed: what was committed, batch by batch, for all that follows history.
 
+pub(crate) mod consumer;
 mod cursor;
 mod expire;
 mod page;
@@ -13,6 +14,6 @@ pub(crate) use expire::expire;
 pub(crate) use page::Batch;
 pub use page::Change;
 pub(crate) use page::Page;
-pub(crate) use read::{after, end};
+pub(crate) use read::after;
 pub use slot::{Latest, Slot};
 pub(crate) use source::Source;

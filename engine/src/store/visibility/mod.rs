@@ -1,7 +1,6 @@
 //! Lists of runs: the table `visibility`, which the feed keeps in line with `execution`.
 
 mod attributes;
-mod consumer;
 mod count;
 mod filter;
 mod list;
@@ -10,11 +9,10 @@ mod order;
 mod plans;
 mod project;
 
-pub(crate) use consumer::builds;
 pub use count::{Rate, WorkflowCount};
 pub(crate) use count::{count, counts};
 pub use list::{ListRequest, Page, Summary};
 pub(crate) use list::{failed, list};
 pub(crate) use order::Ordered;
 pub use order::{Cursor, NoCursor};
-pub(crate) use project::{Turn, rebuild, turn};
+pub(crate) use project::{Turn, builds, rebuild, turn};

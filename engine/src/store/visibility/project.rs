@@ -4,16 +4,16 @@
 use std::collections::BTreeSet;
 
 use history::RunId;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
-use super::{
-    attributes,
-    consumer::{self, Progress},
-};
+use super::attributes;
 use crate::{
     limits::{VISIBILITY_BUILD_PAGE, VISIBILITY_CHUNK, VISIBILITY_PAGE},
-    store::{Error, feed},
+    store::{
+        Error, feed,
+        feed::consumer::{self, Name, Progress},
+    },
 };
 
 /// What a turn has come to.
@@ -34,7 +34,8 @@ pub(crate) async fn turn(pool: &PgPool) -> Result<Turn, Error> {
     sqlx::raw_sql("SET LOCAL synchronous_commit = off")
         .execute(&mut *transaction)
         .await?;
-    let consumer::Consumer { progress, builds } = consumer::lock(&mut transaction).await?;
+    let consumer::Consumer { progress, builds } =
+        consumer::lock(&mut transaction, Name::Visibility).await?;
     let (progress, turn) = match progress {
         Progress::ToBuild => begin(&mut transaction).await?,
         Progress::Building {
@@ -45,34 +46,36 @@ pub(crate) async fn turn(pool: &PgPool) -> Result<Turn, Error> {
         Progress::Reading(cursor) => read(&mut transaction, cursor, builds).await?,
     };
     if let Some(progress) = progress {
-        consumer::note(&mut transaction, &progress).await?;
+        consumer::note(&mut transaction, Name::Visibility, &progress).await?;
         transaction.commit().await?;
     }
     Ok(turn)
 }
 
+/// Returns how often the lists were made anew; `None` while they are.
+pub(crate) async fn builds(executor: impl PgExecutor<'_>) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT builds FROM feed_consumer WHERE name = 'visibility' AND epoch IS NOT NULL AND built_namespace IS NULL"
+    )
+    .fetch_optional(executor)
+    .await
+}
+
 /// Has the lists made anew. They are refused until that is done.
 pub(crate) async fn rebuild(pool: &PgPool) -> Result<(), Error> {
     let mut transaction = pool.begin().await?;
-    consumer::lock(&mut transaction).await?;
-    consumer::note(&mut transaction, &Progress::ToBuild).await?;
+    consumer::lock(&mut transaction, Name::Visibility).await?;
+    consumer::note(&mut transaction, Name::Visibility, &Progress::ToBuild).await?;
     Ok(transaction.commit().await?)
 }
 
 /// Empties the lists. What is committed from now on is in the feed behind its end; what was before is read from `execution`.
 async fn begin(connection: &mut PgConnection) -> Result<(Option<Progress>, Turn), Error> {
-    // Whoever reads a list meanwhile sees by this number that it was not whole.
-    sqlx::query!("UPDATE feed_consumer SET builds = builds + 1 WHERE name = 'visibility'")
-        .execute(&mut *connection)
-        .await?;
+    // Whoever reads a list meanwhile sees by the number of builds that it was not whole.
+    let building = consumer::begin_building(connection, Name::Visibility).await?;
     if !empty(connection).await? {
         return Ok((Some(Progress::ToBuild), Turn::Building));
     }
-    let building = Progress::Building {
-        cursor: feed::end(connection).await?,
-        namespace: 0,
-        run_id: RunId(Uuid::nil()),
-    };
     Ok((Some(building), Turn::Building))
 }
 

@@ -1,0 +1,82 @@
+//! `coreason audit key` and `rotate-key`: who signs.
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
+
+use engine::seal::{self, Signer};
+
+use crate::{
+    audit::{connected, on},
+    cli::Error,
+    place::Place,
+};
+
+#[derive(clap::Args)]
+pub(super) struct Key {
+    #[command(flatten)]
+    place: Place,
+    /// The file with the key, as `dev --seal-key` has it; that in the data directory unless given.
+    #[arg(long, env = "COREASON_SEAL_KEY", value_name = "FILE")]
+    seal_key: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub(super) struct RotateKey {
+    #[command(flatten)]
+    place: Place,
+    /// The file with the key that has signed until now; that in the data directory unless given.
+    #[arg(long, value_name = "FILE", conflicts_with = "lost")]
+    old: Option<PathBuf>,
+    /// The key that has signed until now is lost: whoever trusts it has to be told of the new one.
+    #[arg(long)]
+    lost: bool,
+    /// The file with the key that signs from now on, which is made if it is not there; start the servers again with it.
+    #[arg(long, value_name = "FILE")]
+    new: PathBuf,
+}
+
+impl Key {
+    pub(super) fn run(self) -> Result<(), Error> {
+        let file = file(&self.place, self.seal_key)?;
+        // One that is made here would be one that nothing was signed with.
+        if !file.exists() {
+            return Err(Error::Usage(format!(
+                "{}: there is no key; `coreason dev` makes one",
+                file.display()
+            )));
+        }
+        let signer = Signer::open(&file)?;
+        Ok(writeln!(io::stdout().lock(), "{}", signer.public())?)
+    }
+}
+
+impl RotateKey {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        let old = if self.lost {
+            None
+        } else {
+            Some(Signer::open(&file(&self.place, self.old)?)?)
+        };
+        let new = Signer::open(&self.new)?;
+        let public = new.public();
+        on(self.place, |url| async move {
+            let pool = connected(&url).await?;
+            let rotated = seal::rotate(&pool, old.as_ref(), &new).await;
+            pool.close().await;
+            rotated
+                .map_err(engine::Error::from)?
+                .map_err(Error::NotSealed)
+        })
+        .await?;
+        Ok(writeln!(io::stdout().lock(), "{public}")?)
+    }
+}
+
+/// Returns the file that is meant.
+fn file(place: &Place, given: Option<PathBuf>) -> Result<PathBuf, Error> {
+    given.or_else(|| place.seal_key()).ok_or_else(|| {
+        Error::Usage("a Postgres that is not embedded has no key of its own: name the file with --seal-key or --old".to_owned())
+    })
+}

@@ -1,0 +1,229 @@
+//! `coreason audit verify`: whether stored histories are those that were committed, and those that were sealed.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use engine::{
+    audit::{Dump, Proof, Proved, Report, Scope, Summary, Trust},
+    seal::{Note, PublicKey},
+};
+use history::{RunId, rfc3339::Utc};
+
+use crate::{
+    audit::{verify, verify_sealed},
+    cli::Error,
+    place::Place,
+};
+
+#[derive(clap::Args)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    place: Place,
+    /// Only this run.
+    #[arg(long, conflicts_with_all = ["key", "offline"])]
+    run_id: Option<RunId>,
+    /// A public key that is trusted, or a file with some: compares what is there with what was sealed. May be given several times.
+    #[arg(long, value_name = "KEY")]
+    key: Vec<String>,
+    /// A dump in plain text (`coreason audit dump`, `pg_dump`), or a proof (`coreason audit prove`), in the place of a database.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    offline: Option<PathBuf>,
+    /// A checkpoint that you have kept: what is there must still have all that was sealed by then.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    checkpoint: Option<PathBuf>,
+    /// Answer in JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Verify {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        let report = match (&self.offline, self.key.is_empty()) {
+            (None, true) => {
+                let scope = self.run_id.map_or(Scope::Everything, Scope::Run);
+                verify(self.place, scope).await?
+            }
+            (None, false) => {
+                let trust = self.trust()?;
+                verify_sealed(self.place, trust).await?
+            }
+            (Some(file), _) => {
+                if let Some(proof) = proof(file)? {
+                    return self.verify_proof(&proof);
+                }
+                let dump = Dump::open(file).map_err(engine::Error::from)?;
+                let verified = engine::audit::verify_dump(&dump, &self.trust()?).await;
+                verified.map_err(engine::Error::from)?
+            }
+        };
+        // One whose rows are all gone was found, and is a finding.
+        if let (Some(run_id), 0) = (self.run_id, report.runs) {
+            return Err(Error::NoRun(run_id));
+        }
+        let mut out = io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut out, &as_json(&report)).map_err(io::Error::from)?;
+            writeln!(out)?;
+        } else {
+            for finding in &report.findings {
+                writeln!(out, "{finding}")?;
+            }
+            if let Some(sealed) = &report.sealed {
+                writeln!(out, "{}", sentence(sealed))?;
+            }
+            writeln!(
+                out,
+                "{} runs, {} rows, {} events: {} problems",
+                report.runs,
+                report.rows,
+                report.events,
+                problems(&report)
+            )?;
+        }
+        if report.is_sound() {
+            Ok(())
+        } else {
+            Err(Error::AuditFailed(problems(&report)))
+        }
+    }
+
+    /// Returns who is trusted.
+    fn trust(&self) -> Result<Trust, Error> {
+        let checkpoint = self.checkpoint.as_deref().map(|file| {
+            let note: Result<Note, _> = read(file)?.parse();
+            note.map_err(|error| Error::Usage(format!("--checkpoint {}: {error}", file.display())))
+        });
+        Ok(Trust {
+            keys: keys(&self.key)?,
+            checkpoint: checkpoint.transpose()?,
+        })
+    }
+
+    fn verify_proof(&self, proof: &Proof) -> Result<(), Error> {
+        let proved = proof.verify(&keys(&self.key)?)?;
+        let mut out = io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut out, &proof_as_json(proof, &proved))
+                .map_err(io::Error::from)?;
+            writeln!(out)?;
+        } else {
+            writeln!(out, "{}", proof_sentence(proof, &proved))?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads keys: each one as such, or a file with a line for each.
+fn keys(given: &[String]) -> Result<Vec<PublicKey>, Error> {
+    let mut keys = Vec::new();
+    for given in given {
+        if let Ok(key) = given.parse() {
+            keys.push(key);
+            continue;
+        }
+        let file = read(Path::new(given)).map_err(|error| {
+            Error::Usage(format!(
+                "--key {given}: this is neither a public key, as `coreason audit key` shows it, nor a file with some: {error}"
+            ))
+        })?;
+        for line in file.lines().filter(|line| !line.trim().is_empty()) {
+            let key = line.parse();
+            keys.push(key.map_err(|error| Error::Usage(format!("--key {given}: {error}")))?);
+        }
+    }
+    Ok(keys)
+}
+
+fn read(file: &Path) -> Result<String, Error> {
+    let failed = |error: io::Error| Error::Usage(format!("{}: {error}", file.display()));
+    fs::read_to_string(file).map_err(failed)
+}
+
+/// Returns the proof in a file; none where it is a dump.
+fn proof(file: &Path) -> Result<Option<Proof>, Error> {
+    use std::io::Read as _;
+    let failed = |error: io::Error| Error::Usage(format!("--offline {}: {error}", file.display()));
+    let mut first = [0];
+    let mut open = fs::File::open(file).map_err(failed)?;
+    if open.read(&mut first).map_err(failed)? == 0 || first != *b"{" {
+        return Ok(None);
+    }
+    let proof = Proof::read(&read(file)?);
+    proof.map(Some).ok_or_else(|| {
+        Error::Usage(format!(
+            "--offline {}: this is no proof that `coreason audit` has written",
+            file.display()
+        ))
+    })
+}
+
+fn problems(report: &Report) -> u64 {
+    report.findings.len() as u64 + report.more
+}
+
+fn sentence(sealed: &Summary) -> String {
+    let until = sealed.complete_until.map_or_else(
+        || "some time ago".to_owned(),
+        |until| Utc(until).to_string(),
+    );
+    format!(
+        "{} checkpoints, {} entries: all that was committed before {until} is sealed; {} rows are younger; of {} deletions nothing can be said",
+        sealed.checkpoints, sealed.entries, sealed.rows_not_sealed, sealed.deletions_not_checked
+    )
+}
+
+fn proof_sentence(proof: &Proof, proved: &Proved) -> String {
+    let at = Utc(proved.checkpoint.at);
+    let key = &proved.key;
+    match proof {
+        Proof::History(history) => format!(
+            "the history of run {} in namespace {} ({} rows) is the one that was sealed by {at}, says {key}",
+            history.run_id,
+            history.namespace,
+            history.rows.len()
+        ),
+        Proof::Consistency(_) => {
+            let since = proved.since.map(Utc).map(|at| at.to_string());
+            format!(
+                "the log was only appended to from {} to {at}, says {key}",
+                since.unwrap_or_default()
+            )
+        }
+    }
+}
+
+fn proof_as_json(proof: &Proof, proved: &Proved) -> serde_json::Value {
+    let run_id = match proof {
+        Proof::History(history) => Some(history.run_id),
+        Proof::Consistency(_) => None,
+    };
+    serde_json::json!({
+        "proved": true, "runId": run_id, "sealedBy": Utc(proved.checkpoint.at).to_string(),
+        "since": proved.since.map(|at| Utc(at).to_string()), "key": proved.key.to_string(), "entries": proved.checkpoint.size,
+    })
+}
+
+fn as_json(report: &Report) -> serde_json::Value {
+    let findings: Vec<_> = report.findings.iter().map(finding).collect();
+    let sealed = report.sealed.as_ref().map(|sealed| {
+        serde_json::json!({
+            "checkpoints": sealed.checkpoints, "entries": sealed.entries,
+            "completeUntil": sealed.complete_until.map(|until| Utc(until).to_string()),
+            "rowsNotSealed": sealed.rows_not_sealed, "deletionsNotChecked": sealed.deletions_not_checked,
+        })
+    });
+    serde_json::json!({
+        "runs": report.runs, "rows": report.rows, "events": report.events, "problems": problems(report), "findings": findings,
+        "sealed": sealed,
+    })
+}
+
+fn finding(finding: &engine::audit::Finding) -> serde_json::Value {
+    serde_json::json!({
+        "code": finding.problem.code(), "shard": finding.run.map(|run| run.shard), "runId": finding.run.map(|run| run.run_id),
+        "row": finding.seq, "sentence": finding.sentence,
+    })
+}

@@ -1,0 +1,533 @@
+//! A dump as `pg_dump` writes it in plain text: where each row is. What a row says is read when it is asked for.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, BufRead as _, BufReader},
+    ops::RangeInclusive,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use history::{Timestamp, rfc3339};
+use uuid::Uuid;
+
+use crate::{
+    seal::Tombstone,
+    store::{
+        Error,
+        audit::{Key, Place, Row},
+        seal::{
+            Tile,
+            audit::{Checkpoint, Deleted, Pruned},
+            entries,
+        },
+    },
+};
+
+/// A dump of a database.
+#[derive(Debug)]
+pub struct Dump {
+    path: PathBuf,
+    file: File,
+    /// The names of the columns of each part of it.
+    parts: Vec<Vec<String>>,
+    namespaces: BTreeMap<i16, String>,
+    /// By key.
+    executions: Vec<Execution>,
+    /// By key.
+    rows: Vec<(Place, Line)>,
+    /// By number.
+    tiles: Vec<(i64, Line)>,
+    roots: BTreeMap<i64, Vec<u8>>,
+    /// By number.
+    checkpoints: Vec<Checkpoint>,
+    /// By id.
+    deleted: Vec<(Uuid, Line)>,
+    pruned: Vec<Pruned>,
+}
+
+/// What is read of a row of `execution`.
+#[derive(Debug, Clone, Copy)]
+struct Execution {
+    run: Key,
+    namespace: i16,
+    history_length: Option<i64>,
+}
+
+/// Where a row is.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    at: u64,
+    length: u32,
+    /// Which part it is in.
+    part: u32,
+}
+
+impl Dump {
+    /// Looks through a dump.
+    ///
+    /// # Errors
+    /// When it can't be read, or is none of an engine's database in plain text.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let failed = |error: io::Error| Error::Dump {
+            path: path.to_owned(),
+            problem: error.to_string(),
+        };
+        let mut dump = Self {
+            path: path.to_owned(),
+            file: File::open(path).map_err(failed)?,
+            parts: Vec::new(),
+            namespaces: BTreeMap::new(),
+            executions: Vec::new(),
+            rows: Vec::new(),
+            tiles: Vec::new(),
+            roots: BTreeMap::new(),
+            checkpoints: Vec::new(),
+            deleted: Vec::new(),
+            pruned: Vec::new(),
+        };
+        let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
+        let (mut at, mut table, mut bytes) = (0_u64, None, Vec::new());
+        loop {
+            bytes.clear();
+            let length = reader.read_until(b'\n', &mut bytes).map_err(failed)?;
+            if length == 0 {
+                break;
+            }
+            let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+            match &table {
+                None => {
+                    if let Some((name, columns)) = begin(text) {
+                        dump.parts.push(columns);
+                        table = Some(name);
+                    }
+                }
+                Some(_) if text == b"\\." => table = None,
+                Some(name) => {
+                    let line = Line {
+                        at,
+                        length: u32::try_from(text.len())
+                            .map_err(|_| dump.unreadable("a row is larger than 4 GiB"))?,
+                        part: u32::try_from(dump.parts.len() - 1).unwrap_or(u32::MAX),
+                    };
+                    dump.take(name, line, text)?;
+                }
+            }
+            at += u64::try_from(length).unwrap_or(u64::MAX);
+        }
+        let is_there = |table: &str| {
+            dump.parts
+                .iter()
+                .any(|columns| columns.iter().any(|c| c == table))
+        };
+        if table.is_some() || !is_there("first_event_id") {
+            return Err(dump.unreadable(
+                "this is no dump of an engine's database in plain text, or only a part of it: make one with `pg_dump`, or of another format with `pg_restore -f -`",
+            ));
+        }
+        dump.executions
+            .sort_unstable_by_key(|execution| execution.run);
+        dump.rows.sort_unstable_by_key(|(place, _)| *place);
+        dump.tiles.sort_unstable_by_key(|(n, _)| *n);
+        dump.checkpoints
+            .sort_unstable_by_key(|checkpoint| checkpoint.n);
+        dump.pruned.sort_unstable_by_key(|pruned| pruned.id);
+        dump.deleted.sort_unstable_by_key(|(id, _)| *id);
+        Ok(dump)
+    }
+
+    /// Notes where a row is.
+    fn take(&mut self, table: &str, line: Line, text: &[u8]) -> Result<(), Error> {
+        let cells = self.cells(line, text)?;
+        match table {
+            "namespace" => {
+                self.namespaces
+                    .insert(cells.number("id")?, cells.text("name")?);
+            }
+            "execution" => {
+                let execution = Execution {
+                    run: cells.run()?,
+                    namespace: cells.number("namespace")?,
+                    history_length: cells.number_if_any("history_length")?,
+                };
+                self.executions.push(execution);
+            }
+            "seal_tile" => {
+                let n = cells.number("n")?;
+                self.tiles.push((n, line));
+            }
+            "seal_node" => {
+                if cells.number::<i16>("level")? == 1 {
+                    self.roots.insert(cells.number("n")?, cells.bytes("hash")?);
+                }
+            }
+            "checkpoint" => {
+                let checkpoint = Checkpoint {
+                    n: cells.number("n")?,
+                    size: cells.number("size")?,
+                    root: cells.bytes("root")?,
+                    note: cells.text("note")?,
+                };
+                self.checkpoints.push(checkpoint);
+            }
+            "tombstone" => {
+                let id = cells.number("id")?;
+                self.deleted.push((id, line));
+            }
+            "seal_pruned" => {
+                let pruned = Pruned {
+                    id: cells.number("id")?,
+                    at: cells.moment("at")?,
+                    tiles: cells.numbers("tiles")?,
+                };
+                self.pruned.push(pruned);
+            }
+            // The partitions of `history`, or the whole of it.
+            _ => {
+                let run = cells.run()?;
+                let seq = cells.number("seq")?;
+                self.rows.push((Place { run, seq }, line));
+            }
+        }
+        Ok(())
+    }
+
+    fn unreadable(&self, problem: &str) -> Error {
+        Error::Dump {
+            path: self.path.clone(),
+            problem: problem.to_owned(),
+        }
+    }
+
+    fn cells<'a>(&'a self, line: Line, text: &'a [u8]) -> Result<Cells<'a>, Error> {
+        let text = std::str::from_utf8(text).map_err(|_| {
+            self.unreadable(&format!("the row at byte {} is not in UTF-8", line.at))
+        })?;
+        Ok(Cells {
+            dump: self,
+            at: line.at,
+            columns: &self.parts[usize::try_from(line.part).unwrap_or(usize::MAX)],
+            texts: text.split('\t').collect(),
+        })
+    }
+
+    /// Reads a row.
+    fn read<T>(
+        &self,
+        line: Line,
+        read: impl FnOnce(&Cells<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut text = vec![0; usize::try_from(line.length).unwrap_or(usize::MAX)];
+        self.file
+            .read_exact_at(&mut text, line.at)
+            .map_err(|error| self.unreadable(&error.to_string()))?;
+        read(&self.cells(line, &text)?)
+    }
+
+    /// Returns the rows behind a place, in order.
+    pub(super) fn rows_after(&self, after: Place) -> impl Iterator<Item = Result<Row, Error>> {
+        let from = self.rows.partition_point(|(place, _)| *place <= after);
+        self.rows[from..]
+            .iter()
+            .map(|(place, line)| self.row(*place, *line))
+    }
+
+    pub(super) fn rows_of(&self, run: Key, seqs: RangeInclusive<i32>) -> Result<Vec<Row>, Error> {
+        let first = Place {
+            run,
+            seq: *seqs.start(),
+        };
+        let from = self.rows.partition_point(|(place, _)| *place < first);
+        (self.rows[from..].iter())
+            .take_while(|(place, _)| place.run == run && place.seq <= *seqs.end())
+            .map(|(place, line)| self.row(*place, *line))
+            .collect()
+    }
+
+    fn row(&self, place: Place, line: Line) -> Result<Row, Error> {
+        let execution = self.execution(place.run);
+        self.read(line, |cells| {
+            Ok(Row {
+                shard: place.run.shard,
+                run_id: place.run.run_id,
+                seq: place.seq,
+                first_event_id: cells.number("first_event_id")?,
+                version: cells.number("version")?,
+                records: cells.text("records")?,
+                hash: cells.bytes("hash")?,
+                namespace: execution.and_then(|it| self.namespaces.get(&it.namespace).cloned()),
+                history_length: execution.and_then(|it| it.history_length),
+            })
+        })
+    }
+
+    fn execution(&self, run: Key) -> Option<&Execution> {
+        let at = self
+            .executions
+            .binary_search_by_key(&run, |it| it.run)
+            .ok()?;
+        self.executions.get(at)
+    }
+
+    pub(super) fn knows(&self, run: Key) -> bool {
+        self.execution(run).is_some() || self.has_history(run)
+    }
+
+    fn has_history(&self, run: Key) -> bool {
+        let at = self.rows.partition_point(|(place, _)| place.run < run);
+        self.rows.get(at).is_some_and(|(place, _)| place.run == run)
+    }
+
+    pub(super) fn runs_without_history(&self, after: Key, limit: i64) -> Vec<Key> {
+        let from = self.executions.partition_point(|it| it.run <= after);
+        (self.executions[from..].iter())
+            .map(|it| it.run)
+            .filter(|run| !self.has_history(*run))
+            .take(usize::try_from(limit).unwrap_or(usize::MAX))
+            .collect()
+    }
+
+    pub(super) fn checkpoints(&self) -> Vec<Checkpoint> {
+        self.checkpoints.clone()
+    }
+
+    pub(super) fn tiles(&self, from: i64, most: i64) -> Result<Vec<(i64, Tile)>, Error> {
+        let first = self.tiles.partition_point(|(n, _)| *n < from);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let tiles = self.tiles[first..].iter().take(most).map(|(n, line)| {
+            let tile = self.read(*line, |cells| {
+                let entries = entries(
+                    cells.numbers("ids")?,
+                    cells.numbers("seqs")?,
+                    cells.byte_strings("hashes")?,
+                );
+                Ok(Tile {
+                    shards: cells.numbers("shards")?,
+                    entries: entries.unwrap_or_default(),
+                })
+            });
+            Ok((*n, tile?))
+        });
+        tiles.collect()
+    }
+
+    pub(super) fn tile_root(&self, n: i64) -> Option<Vec<u8>> {
+        self.roots.get(&n).cloned()
+    }
+
+    pub(super) fn deleted(&self, after: Uuid, most: i64) -> Result<Vec<Deleted>, Error> {
+        let from = self.deleted.partition_point(|(id, _)| *id <= after);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let rows = self.deleted[from..].iter().take(most).map(|(id, line)| {
+            self.read(*line, |cells| {
+                Ok(Deleted {
+                    tombstone: Tombstone {
+                        id: *id,
+                        namespace: cells.number("namespace")?,
+                        at: cells.moment("at")?,
+                        reason: cells.number("reason")?,
+                        runs: cells.number("runs")?,
+                        closed_from: cells.moment("closed_from")?,
+                        closed_until: cells.moment("closed_until")?,
+                        events: cells.number("events")?,
+                        bytes: cells.number("bytes")?,
+                        hash: cells.bytes("hash")?,
+                    },
+                    run_id: cells.number_if_any("run_id")?,
+                    run_ids: match cells.raw("run_ids")? {
+                        "\\N" => None,
+                        _ => Some(cells.numbers("run_ids")?),
+                    },
+                })
+            })
+        });
+        rows.collect()
+    }
+
+    pub(super) fn pruned(&self) -> Vec<Pruned> {
+        self.pruned.clone()
+    }
+}
+
+/// Reads a line that begins the rows of a table that is looked at: its name and its columns.
+fn begin(line: &[u8]) -> Option<(String, Vec<String>)> {
+    let line = std::str::from_utf8(line).ok()?;
+    let rest = line.strip_prefix("COPY ")?.strip_suffix(") FROM stdin;")?;
+    let (table, columns) = rest.split_once(" (")?;
+    let table = table.rsplit('.').next()?.trim_matches('"');
+    let columns = columns
+        .split(", ")
+        .map(|name| name.trim_matches('"').to_owned());
+    let is_looked_at = table == "history"
+        || table.starts_with("history_")
+        || [
+            "namespace",
+            "execution",
+            "seal_tile",
+            "seal_node",
+            "checkpoint",
+            "tombstone",
+            "seal_pruned",
+        ]
+        .contains(&table);
+    is_looked_at.then(|| (table.to_owned(), columns.collect()))
+}
+
+/// The cells of a row, as they are written.
+struct Cells<'a> {
+    dump: &'a Dump,
+    at: u64,
+    columns: &'a [String],
+    texts: Vec<&'a str>,
+}
+
+impl<'a> Cells<'a> {
+    fn bad(&self, column: &str) -> Error {
+        let at = self.at;
+        self.dump.unreadable(&format!(
+            "the row at byte {at} has no readable column {column}"
+        ))
+    }
+
+    fn raw(&self, column: &str) -> Result<&'a str, Error> {
+        let at = self.columns.iter().position(|name| name == column);
+        let cell = at.and_then(|at| self.texts.get(at).copied());
+        cell.ok_or_else(|| self.bad(column))
+    }
+
+    fn text(&self, column: &str) -> Result<String, Error> {
+        unescaped(self.raw(column)?).ok_or_else(|| self.bad(column))
+    }
+
+    fn number<T: FromStr>(&self, column: &str) -> Result<T, Error> {
+        self.raw(column)?.parse().map_err(|_| self.bad(column))
+    }
+
+    fn number_if_any<T: FromStr>(&self, column: &str) -> Result<Option<T>, Error> {
+        match self.raw(column)? {
+            "\\N" => Ok(None),
+            _ => self.number(column).map(Some),
+        }
+    }
+
+    fn run(&self) -> Result<Key, Error> {
+        Ok(Key {
+            shard: self.number("shard")?,
+            run_id: self.number("run_id")?,
+        })
+    }
+
+    fn bytes(&self, column: &str) -> Result<Vec<u8>, Error> {
+        bytes(&self.text(column)?).ok_or_else(|| self.bad(column))
+    }
+
+    fn moment(&self, column: &str) -> Result<Timestamp, Error> {
+        // Postgres writes an offset of whole hours without minutes.
+        let text = self.raw(column)?;
+        let read = rfc3339::read(text).or_else(|| rfc3339::read(&format!("{text}:00")));
+        read.ok_or_else(|| self.bad(column))
+    }
+
+    /// Reads an array.
+    fn items(&self, column: &str) -> Result<Vec<String>, Error> {
+        let text = self.text(column)?;
+        let inside = text
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'));
+        let inside = inside.ok_or_else(|| self.bad(column))?;
+        let items = inside.split(',').filter(|item| !item.is_empty());
+        Ok(items
+            .map(|item| item.trim_matches('"').replace("\\\\", "\\"))
+            .collect())
+    }
+
+    fn numbers<T: FromStr>(&self, column: &str) -> Result<Vec<T>, Error> {
+        let items = self
+            .items(column)?
+            .into_iter()
+            .map(|item| item.parse().ok());
+        items.collect::<Option<_>>().ok_or_else(|| self.bad(column))
+    }
+
+    fn byte_strings(&self, column: &str) -> Result<Vec<Vec<u8>>, Error> {
+        let items = self.items(column)?.into_iter().map(|item| bytes(&item));
+        items.collect::<Option<_>>().ok_or_else(|| self.bad(column))
+    }
+}
+
+/// Reads `\x00ff`.
+fn bytes(text: &str) -> Option<Vec<u8>> {
+    let digits = text.strip_prefix("\\x")?;
+    (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
+        .collect()
+}
+
+/// Reads the text of a cell; nothing for one that has none.
+fn unescaped(cell: &str) -> Option<String> {
+    if cell == "\\N" {
+        return None;
+    }
+    let mut text = String::with_capacity(cell.len());
+    let mut rest = cell.chars();
+    while let Some(next) = rest.next() {
+        if next != '\\' {
+            text.push(next);
+            continue;
+        }
+        text.push(match rest.next()? {
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'v' => '\u{b}',
+            other => other,
+        });
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_read_as_it_was_before_it_was_dumped() {
+        assert_eq!(unescaped(r"a\tb\\n\n\\").as_deref(), Some("a\tb\\n\n\\"));
+        assert_eq!(unescaped("\\N"), None);
+        assert_eq!(bytes("\\x00fF"), Some(vec![0, 255]));
+        assert_eq!(bytes("00ff"), None);
+        assert_eq!(bytes("\\x0"), None);
+    }
+
+    #[test]
+    fn what_is_no_dump_is_said_so() {
+        let file = std::env::temp_dir().join(format!("coreason-no-dump-{}", std::process::id()));
+        for text in [
+            "",
+            "PGDMP",
+            "COPY public.history (shard, first_event_id) FROM stdin;\n",
+        ] {
+            std::fs::write(&file, text).unwrap();
+            assert!(
+                matches!(Dump::open(&file), Err(Error::Dump { .. })),
+                "{text}"
+            );
+        }
+        std::fs::write(
+            &file,
+            "COPY public.history (shard, run_id, first_event_id) FROM stdin;\n1\tx\t2\n\\.\n",
+        )
+        .unwrap();
+        let error = Dump::open(&file).unwrap_err().to_string();
+        assert!(
+            error.contains("the row at byte 64 has no readable column run_id"),
+            "{error}"
+        );
+        std::fs::remove_file(&file).unwrap();
+    }
+}

@@ -1,0 +1,379 @@
+//! Proofs that need no database: that a history is the one that was sealed, and that the log was only appended to between two checkpoints.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use futures::TryStreamExt as _;
+use history::{
+    Namespace, RunId, Timestamp, WorkflowId,
+    chain::{self, GENESIS, Hash},
+};
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use tlog_tiles::tlog;
+
+use crate::{
+    seal::{Checkpoint, Entry, Hashes, Note, PublicKey, Subject},
+    store::{self, Error, audit::Key, seal::Latest},
+};
+
+/// How many rotations of keys a proof takes with it at most.
+const ROTATIONS_MAX: i64 = 1000;
+
+/// A proof, as a file has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+pub enum Proof {
+    /// That a history is the one that was sealed.
+    #[serde(rename = "coreason-history")]
+    History(HistoryProof),
+    /// That the log has only grown between two checkpoints.
+    #[serde(rename = "coreason-consistency")]
+    Consistency(ConsistencyProof),
+}
+
+/// A history, and what proves that it is the one that was sealed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryProof {
+    /// The namespace, which is under the hash of each row.
+    pub namespace: String,
+    /// The workflow that the run was of. What is proved is of the run: only its history says which workflow it is.
+    pub workflow_id: String,
+    /// The run, which is under the hash of each row.
+    pub run_id: RunId,
+    /// Its rows, up to the last one that was sealed.
+    pub rows: Vec<Row>,
+    /// The place of the run's entry in the log, from 0.
+    pub entry: u64,
+    /// The hashes that lead from it to the root.
+    pub inclusion: Vec<String>,
+    /// The signed checkpoint that says the root.
+    pub checkpoint: String,
+    /// The checkpoints by which one key was followed by another.
+    pub rotations: Vec<String>,
+}
+
+/// A stored row of history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// The first event id in it.
+    pub first_event_id: i64,
+    /// The version of its form.
+    pub version: i16,
+    /// Its records, to the letter.
+    pub records: String,
+}
+
+/// Two checkpoints, and what proves that all that the first had is in the second.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsistencyProof {
+    /// The earlier one.
+    pub from: String,
+    /// The later one.
+    pub to: String,
+    /// The hashes that lead from one root to the other.
+    pub consistency: Vec<String>,
+    /// The checkpoints by which one key was followed by another.
+    pub rotations: Vec<String>,
+}
+
+/// What was proved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proved {
+    /// By which key.
+    pub key: PublicKey,
+    /// The checkpoint, or the later one.
+    pub checkpoint: Checkpoint,
+    /// When the earlier one was made.
+    pub since: Option<Timestamp>,
+}
+
+/// Why nothing is proved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotProved {
+    /// The file can't be read.
+    #[error("the proof can't be read: {0}")]
+    Unreadable(&'static str),
+    /// Nobody who is trusted has signed it.
+    #[error("none of the given keys has signed the checkpoint, nor one that follows them")]
+    Stranger,
+    /// The history is another one.
+    #[error(
+        "the history is not the one that was sealed: its hash chain, or its place in the log, does not come out"
+    )]
+    OtherHistory,
+    /// The log was rewritten.
+    #[error(
+        "the later checkpoint is not of the same log, or of one from which something was removed or changed since the earlier one"
+    )]
+    Rewritten,
+}
+
+/// Why there is no proof.
+#[derive(Debug, thiserror::Error)]
+pub enum NoProof {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] Error),
+    /// There is no such workflow.
+    #[error("there is no such workflow in this database")]
+    NoRun,
+    /// There is no such checkpoint.
+    #[error("there is no such checkpoint")]
+    NoCheckpoint,
+    /// It was not sealed yet.
+    #[error("the run is not sealed yet: that is done once a minute, where a key is given")]
+    NotSealed,
+    /// What is there does not prove it.
+    #[error(transparent)]
+    NotProved(#[from] NotProved),
+}
+
+impl NoProof {
+    /// Returns the stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::NoRun => "WORKFLOW_NOT_FOUND",
+            Self::NoCheckpoint => "CHECKPOINT_NOT_FOUND",
+            Self::NotSealed => "NOT_SEALED",
+            Self::NotProved(_) => "NOT_PROVED",
+        }
+    }
+}
+
+impl Proof {
+    /// Reads a file; nothing if it is of another kind.
+    pub fn read(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// Says what is proved, to those who trust these keys.
+    ///
+    /// # Errors
+    /// When nothing is.
+    pub fn verify(&self, keys: &[PublicKey]) -> Result<Proved, NotProved> {
+        match self {
+            Self::History(proof) => proof.verify(keys),
+            Self::Consistency(proof) => proof.verify(keys),
+        }
+    }
+}
+
+impl HistoryProof {
+    fn verify(&self, keys: &[PublicKey]) -> Result<Proved, NotProved> {
+        let keys = with_rotations(keys, &self.rotations);
+        let (key, checkpoint) = signed(&self.checkpoint, &keys)?;
+        self.comes_out(&checkpoint)?;
+        Ok(Proved {
+            key,
+            checkpoint,
+            since: None,
+        })
+    }
+
+    /// Checks the chain, and its place in the log of a checkpoint.
+    fn comes_out(&self, checkpoint: &Checkpoint) -> Result<(), NotProved> {
+        let mut head = GENESIS;
+        for (seq, row) in (0..).zip(&self.rows) {
+            let row = chain::Row {
+                version: row.version,
+                namespace: &self.namespace,
+                run_id: self.run_id.0,
+                seq,
+                first_event_id: row.first_event_id,
+                records: &row.records,
+            };
+            head = chain::hash(&head, row);
+        }
+        let seq = i32::try_from(self.rows.len()).unwrap_or(i32::MAX) - 1;
+        let entry = Entry {
+            id: self.run_id.0,
+            subject: Subject::History { seq },
+            hash: head,
+        };
+        let path = hashes(&self.inclusion)?;
+        let (size, root) = (checkpoint.size, checkpoint.root);
+        let is_in = seq >= 0
+            && self.entry < size
+            && tlog::check_record(&path, size, root, self.entry, entry.leaf()).is_ok();
+        if is_in {
+            Ok(())
+        } else {
+            Err(NotProved::OtherHistory)
+        }
+    }
+}
+
+impl ConsistencyProof {
+    fn verify(&self, keys: &[PublicKey]) -> Result<Proved, NotProved> {
+        let keys = with_rotations(keys, &self.rotations);
+        let (_, from) = signed(&self.from, &keys)?;
+        let (key, to) = signed(&self.to, &keys)?;
+        self.comes_out(&from, &to)?;
+        Ok(Proved {
+            key,
+            checkpoint: to,
+            since: Some(from.at),
+        })
+    }
+
+    /// Checks that the log has only grown.
+    fn comes_out(&self, from: &Checkpoint, to: &Checkpoint) -> Result<(), NotProved> {
+        let path = hashes(&self.consistency)?;
+        let is_same = from.log == to.log && from.at <= to.at;
+        let has_grown = from.size > 0
+            && from.size <= to.size
+            && tlog::check_tree(&path, to.size, to.root, from.size, from.root).is_ok();
+        if is_same && has_grown {
+            Ok(())
+        } else {
+            Err(NotProved::Rewritten)
+        }
+    }
+}
+
+/// Returns the keys that are trusted, and those that follow them.
+fn with_rotations(keys: &[PublicKey], rotations: &[String]) -> Vec<PublicKey> {
+    let mut keys = keys.to_vec();
+    for rotation in rotations {
+        if let Ok((_, checkpoint)) = signed(rotation, &keys) {
+            keys.extend(checkpoint.next_key);
+        }
+    }
+    keys
+}
+
+fn signed(note: &str, keys: &[PublicKey]) -> Result<(PublicKey, Checkpoint), NotProved> {
+    let unreadable = NotProved::Unreadable("a checkpoint is none");
+    let note: Note = note.parse().map_err(|_| unreadable.clone())?;
+    let (text, key) = note.verify(keys).ok_or(NotProved::Stranger)?;
+    let checkpoint = Checkpoint::read(text).map_err(|_| unreadable)?;
+    Ok((key.clone(), checkpoint))
+}
+
+fn hashes(texts: &[String]) -> Result<Vec<tlog::Hash>, NotProved> {
+    let read = |text: &String| {
+        let bytes = BASE64_STANDARD.decode(text).ok()?;
+        Some(tlog::Hash(Hash::try_from(bytes).ok()?))
+    };
+    let hashes: Option<Vec<_>> = texts.iter().map(read).collect();
+    hashes.ok_or(NotProved::Unreadable("a hash is none"))
+}
+
+fn texts(hashes: &[tlog::Hash]) -> Vec<String> {
+    hashes
+        .iter()
+        .map(|hash| BASE64_STANDARD.encode(hash.0))
+        .collect()
+}
+
+/// Returns the n-th checkpoint, from 0, or the latest.
+///
+/// # Errors
+/// When there is none.
+pub async fn checkpoint(pool: &PgPool, n: Option<i64>) -> Result<Note, NoProof> {
+    Ok(nth(pool, n).await?.note)
+}
+
+/// Proves that the history of a workflow is the one that was sealed: of its latest run, or this one.
+///
+/// # Errors
+/// When there is none, it is not sealed, or it is not the one that was sealed.
+pub async fn prove(
+    pool: &PgPool,
+    namespace: &Namespace,
+    workflow_id: &WorkflowId,
+    run_id: Option<RunId>,
+) -> Result<Proof, NoProof> {
+    let shard = crate::shard::of(namespace, workflow_id);
+    let run_id = store::seal::run_of(pool, shard, namespace, workflow_id, run_id)
+        .await?
+        .ok_or(NoProof::NoRun)?;
+    let latest = store::seal::latest(pool, i64::MAX).await?;
+    let latest = latest.ok_or(NoProof::NotSealed)?;
+    let size = latest.checkpoint.size;
+    let (entry, seq) = store::seal::find(pool, run_id, size)
+        .await?
+        .ok_or(NoProof::NotSealed)?;
+    let key = Key {
+        shard,
+        run_id: run_id.0,
+    };
+    let rows: Vec<_> = store::audit::rows_of(pool, key, 0..=seq)
+        .try_collect()
+        .await?;
+    let inclusion = path(pool, |reader| tlog::prove_record(size, entry, reader)).await?;
+    let proof = Proof::History(HistoryProof {
+        namespace: namespace.to_string(),
+        workflow_id: workflow_id.to_string(),
+        run_id,
+        rows: rows
+            .into_iter()
+            .map(|row| Row {
+                first_event_id: row.first_event_id,
+                version: row.version,
+                records: row.records,
+            })
+            .collect(),
+        entry,
+        inclusion: texts(&inclusion),
+        checkpoint: latest.note.to_string(),
+        rotations: rotations(pool, latest.n).await?,
+    });
+    // Whoever is given it can rely on it.
+    if let Proof::History(proof) = &proof {
+        proof.comes_out(&latest.checkpoint)?;
+    }
+    Ok(proof)
+}
+
+/// Proves that the log has only grown between two checkpoints: the n-th, from 0, and a later one, or the latest.
+///
+/// # Errors
+/// When there are no such checkpoints, or the log has not only grown.
+pub async fn prove_consistency(
+    pool: &PgPool,
+    from: i64,
+    to: Option<i64>,
+) -> Result<Proof, NoProof> {
+    let from = nth(pool, Some(from)).await?;
+    let to = nth(pool, to).await?;
+    let (old, new) = (from.checkpoint.size, to.checkpoint.size);
+    let consistency = if (1..=new).contains(&old) {
+        path(pool, |reader| tlog::prove_tree(new, old, reader)).await?
+    } else {
+        Vec::new()
+    };
+    let proof = ConsistencyProof {
+        from: from.note.to_string(),
+        to: to.note.to_string(),
+        consistency: texts(&consistency),
+        rotations: rotations(pool, to.n).await?,
+    };
+    proof.comes_out(&from.checkpoint, &to.checkpoint)?;
+    Ok(Proof::Consistency(proof))
+}
+
+async fn nth(pool: &PgPool, n: Option<i64>) -> Result<Latest, NoProof> {
+    let found = store::seal::latest(pool, n.unwrap_or(i64::MAX)).await?;
+    found
+        .filter(|found| n.is_none_or(|n| n == found.n))
+        .ok_or(NoProof::NoCheckpoint)
+}
+
+/// Returns the checkpoints up to the n-th by which one key was followed by another, in order.
+async fn rotations(pool: &PgPool, until: i64) -> Result<Vec<String>, Error> {
+    store::seal::rotations(pool, until, ROTATIONS_MAX).await
+}
+
+/// Has a proof made of the hashes in the database.
+async fn path(
+    pool: &PgPool,
+    proof: impl Fn(&Hashes) -> Result<Vec<tlog::Hash>, tlog::Error>,
+) -> Result<Vec<tlog::Hash>, Error> {
+    let mut connection = pool.acquire().await?;
+    let proof = store::seal::proof(&mut connection, proof).await?;
+    Ok(proof.unwrap_or_default())
+}

@@ -1,0 +1,58 @@
+//! What is sealed of deletions.
+
+use history::{Timestamp, chain::Hash};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+/// What a row of `tombstone` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tombstone {
+    pub id: Uuid,
+    pub namespace: i16,
+    pub at: Timestamp,
+    pub reason: i16,
+    pub runs: i32,
+    pub closed_from: Timestamp,
+    pub closed_until: Timestamp,
+    pub events: i64,
+    pub bytes: i64,
+    /// Over the runs and the heads of their chains.
+    pub hash: Vec<u8>,
+}
+
+impl Tombstone {
+    /// Returns SHA-256 over the columns in this order, numbers in big endian, moments in microseconds.
+    pub(crate) fn digest(&self) -> Hash {
+        let mut hasher = Sha256::new();
+        hasher.update(self.id.as_bytes());
+        hasher.update(self.namespace.to_be_bytes());
+        hasher.update(self.at.0.to_be_bytes());
+        hasher.update(self.reason.to_be_bytes());
+        hasher.update(self.runs.to_be_bytes());
+        hasher.update(self.closed_from.0.to_be_bytes());
+        hasher.update(self.closed_until.0.to_be_bytes());
+        hasher.update(self.events.to_be_bytes());
+        hasher.update(self.bytes.to_be_bytes());
+        hasher.update(&self.hash);
+        hasher.finalize().into()
+    }
+}
+
+/// Returns the hash of a tombstone of these runs, in the order of their ids, each with the head of its chain.
+pub(crate) fn hash_of_runs<'a>(runs: impl IntoIterator<Item = (Uuid, &'a Hash)>) -> Hash {
+    let mut hasher = Sha256::new();
+    for (run_id, head) in runs {
+        hasher.update(run_id.as_bytes());
+        hasher.update(head);
+    }
+    hasher.finalize().into()
+}
+
+/// Returns SHA-256 over the numbers of tiles that were deleted.
+pub(crate) fn hash_of_tiles(tiles: &[i64]) -> Hash {
+    let mut hasher = Sha256::new();
+    for tile in tiles {
+        hasher.update(tile.to_be_bytes());
+    }
+    hasher.finalize().into()
+}

@@ -1,0 +1,61 @@
+//! What a sealed log holds.
+
+use history::chain::Hash;
+use tlog_tiles::tlog;
+use uuid::Uuid;
+
+/// What a row of `seal_tile` has as the number of an entry that is no row of history.
+const TOMBSTONE: i32 = -1;
+const PRUNED: i32 = -2;
+
+/// A leaf of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// What it is about: a run, or a row of `tombstone` or `seal_pruned`.
+    pub id: Uuid,
+    pub subject: Subject,
+    pub hash: Hash,
+}
+
+/// What an entry is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// A run, as far as this row: the hash is that row's, the head of its chain.
+    History { seq: i32 },
+    /// Runs that were deleted: the hash is of what `tombstone` says of it.
+    Tombstone,
+    /// Tiles of the log that were deleted, because all their runs are: the hash is of what `seal_pruned` says of it.
+    Pruned,
+}
+
+impl Subject {
+    /// Returns what an entry is about by its number in `seal_tile`.
+    pub(crate) fn of(seq: i32) -> Option<Self> {
+        match seq {
+            TOMBSTONE => Some(Self::Tombstone),
+            PRUNED => Some(Self::Pruned),
+            seq if seq >= 0 => Some(Self::History { seq }),
+            _ => None,
+        }
+    }
+
+    /// Returns its number in `seal_tile`.
+    pub(crate) fn seq(self) -> i32 {
+        match self {
+            Self::History { seq } => seq,
+            Self::Tombstone => TOMBSTONE,
+            Self::Pruned => PRUNED,
+        }
+    }
+}
+
+impl Entry {
+    /// Returns the hash of the leaf: RFC 9162's, over id, number (32 bits, big endian) and hash.
+    pub fn leaf(&self) -> tlog::Hash {
+        let mut data = [0; 52];
+        data[..16].copy_from_slice(self.id.as_bytes());
+        data[16..20].copy_from_slice(&self.subject.seq().to_be_bytes());
+        data[20..].copy_from_slice(&self.hash);
+        tlog::record_hash(&data)
+    }
+}

@@ -1,0 +1,39 @@
+//! Sealed histories: the heads of all hash chains in an append-only log whose Merkle root is signed from time to time. Who has an old checkpoint, or the
+//! public key, can prove what was committed by then, whoever may write to the database.
+
+mod checkpoint;
+mod deleted;
+mod entry;
+mod note;
+mod reader;
+mod sealer;
+mod signer;
+pub(crate) mod tree;
+
+pub use checkpoint::{Checkpoint, NoCheckpoint};
+pub(crate) use deleted::{Tombstone, hash_of_runs, hash_of_tiles};
+pub use entry::{Entry, Subject};
+pub use note::{Malformed, Note, PublicKey, SigningKey};
+pub(crate) use reader::{Asked, Hashes};
+pub(crate) use sealer::keep;
+pub use signer::{KeyError, Refusal, Signer};
+
+use sqlx::PgPool;
+
+use crate::store::{
+    self,
+    feed::consumer::{self, Name},
+};
+
+/// Has another key sign from now on, on record: signed by the old one, if it is not lost, and the new one. Returns the checkpoint that says so.
+///
+/// # Errors
+/// When the database fails, or its log is not what the old key has signed.
+pub async fn rotate(
+    pool: &PgPool,
+    old: Option<&Signer>,
+    new: &Signer,
+) -> Result<Result<Note, Refusal>, store::Error> {
+    consumer::begin(pool, Name::Seal).await?;
+    store::seal::rotate(pool, old, new).await
+}

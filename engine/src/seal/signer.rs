@@ -1,0 +1,227 @@
+//! Who signs: a key in a file, and beside it what was signed last. A database in which that is not found any more is not signed.
+
+use std::{
+    fs, io,
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use uuid::Uuid;
+
+use super::{
+    checkpoint::Checkpoint,
+    note::{Malformed, Note, PublicKey, SigningKey},
+};
+
+/// The name of the keys that are made here.
+const NAME: &str = "coreason";
+
+/// Why a key can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file can't be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It holds something else.
+    #[error("{}: {problem}", path.display())]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: Malformed,
+    },
+    /// Others can read it.
+    #[error("{}: others may read this key; take that from them with `chmod 600`", .0.display())]
+    Open(PathBuf),
+    /// What is beside the key is no checkpoint of its own.
+    #[error("{}: this is not what the key has signed last", .0.display())]
+    Memory(PathBuf),
+    /// The machine gives no random numbers.
+    #[error("no key can be made: {0}")]
+    Random(getrandom::Error),
+}
+
+/// Why a log is not signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Another key signs it.
+    #[error(
+        "another key signs this log; give that one, or have this one follow it with `coreason audit rotate-key`"
+    )]
+    OtherKey,
+    /// The key signs the log of another database.
+    #[error("this key signs the log of another database; give a key to each")]
+    OtherLog,
+    /// The log has lost what was signed.
+    #[error(
+        "the log has lost what this key has signed: the database was restored to an earlier state, or somebody has deleted from it"
+    )]
+    Lost,
+    /// The log is not what was signed.
+    #[error(
+        "the log is not what was signed: somebody has changed it; see `coreason audit verify --key`"
+    )]
+    Altered,
+}
+
+/// Signs checkpoints, and remembers the last.
+#[derive(Debug)]
+pub struct Signer {
+    key: SigningKey,
+    /// Where the last checkpoint is kept.
+    memory: PathBuf,
+    last: Mutex<Option<Checkpoint>>,
+}
+
+impl Signer {
+    /// Opens the key in a file, which is made if it is not there.
+    ///
+    /// # Errors
+    /// When the file can't be read or made, others may read it, or it holds something else.
+    pub fn open(path: &Path) -> Result<Self, KeyError> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| KeyError::Io { path, source }
+        };
+        if !path.try_exists().map_err(at(path))? {
+            let key = SigningKey::generate(NAME).map_err(KeyError::Random)?;
+            create(path, &format!("{}\n", key.secret_text())).map_err(at(path))?;
+        }
+        let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(path).map_err(at(path))?);
+        if mode & 0o077 != 0 {
+            return Err(KeyError::Open(path.to_owned()));
+        }
+        let text = fs::read_to_string(path).map_err(at(path))?;
+        let key: SigningKey = text.parse().map_err(|problem| KeyError::Malformed {
+            path: path.to_owned(),
+            problem,
+        })?;
+        let mut memory = path.as_os_str().to_owned();
+        memory.push(".checkpoint");
+        let memory = PathBuf::from(memory);
+        let last = match fs::read_to_string(&memory) {
+            Ok(text) => {
+                let is_ours = |note: Note| {
+                    let public = [key.public()];
+                    let (text, _) = note.verify(&public)?;
+                    Checkpoint::read(text).ok()
+                };
+                let last = text.parse().ok().and_then(is_ours);
+                Some(last.ok_or_else(|| KeyError::Memory(memory.clone()))?)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(source) => return Err(at(&memory)(source)),
+        };
+        Ok(Self {
+            key,
+            memory,
+            last: Mutex::new(last),
+        })
+    }
+
+    /// Returns the key by which its signatures are known.
+    pub fn public(&self) -> PublicKey {
+        self.key.public()
+    }
+
+    pub(crate) fn sign(&self, checkpoint: &Checkpoint) -> Note {
+        Note::sign(checkpoint.text(), &[&self.key])
+    }
+
+    pub(crate) fn sign_with(signers: &[&Self], checkpoint: &Checkpoint) -> Note {
+        let keys: Vec<&SigningKey> = signers.iter().map(|signer| &signer.key).collect();
+        Note::sign(checkpoint.text(), &keys)
+    }
+
+    /// Returns what was signed last.
+    pub(crate) fn remembered(&self) -> Option<Checkpoint> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.clone()
+    }
+
+    /// Keeps what was signed last, once it is in the database.
+    pub(crate) fn remember(&self, note: &Note) -> Result<(), crate::store::Error> {
+        let last = Checkpoint::read(note.unverified()).ok();
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last;
+        replace(&self.memory, &note.to_string()).map_err(|source| crate::store::Error::SealMemory {
+            path: self.memory.clone(),
+            source,
+        })
+    }
+
+    /// Says whether the latest checkpoint of a log may be followed: it is of this key, and no older than what was signed last.
+    pub(crate) fn check(
+        &self,
+        log: Uuid,
+        latest: Option<(&Note, &Checkpoint)>,
+    ) -> Result<(), Refusal> {
+        let last = self.remembered();
+        if last.as_ref().is_some_and(|last| last.log != log) {
+            return Err(Refusal::OtherLog);
+        }
+        let Some((note, latest)) = latest else {
+            return if last.is_some() {
+                Err(Refusal::Lost)
+            } else {
+                Ok(())
+            };
+        };
+        let public = self.public();
+        let is_followed = latest.next_key.as_ref().is_some_and(|next| *next != public);
+        if is_followed || note.verify(std::slice::from_ref(&public)).is_none() {
+            return Err(Refusal::OtherKey);
+        }
+        match last {
+            Some(last) if last.size > latest.size => Err(Refusal::Lost),
+            Some(last) if last.size == latest.size && last.root != latest.root => {
+                Err(Refusal::Altered)
+            }
+            _ if latest.log != log => Err(Refusal::Altered),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes a file that only its owner may read, unless another process has just written it.
+fn create(path: &Path, text: &str) -> io::Result<()> {
+    let new = written(path, text)?;
+    let linked = fs::hard_link(&new, path);
+    fs::remove_file(&new)?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => kept(path),
+    }
+}
+
+/// The same in the place of what was there, whole or not at all.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    fs::rename(written(path, text)?, path)?;
+    kept(path)
+}
+
+/// Writes a file beside another one.
+fn written(path: &Path, text: &str) -> io::Result<PathBuf> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", Uuid::new_v4()));
+    let new = PathBuf::from(name);
+    let mut options = fs::OpenOptions::new();
+    let mut file = (options.write(true).create_new(true).mode(0o600)).open(&new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    Ok(new)
+}
+
+/// Sees to it that a file is still there after a crash.
+fn kept(path: &Path) -> io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}

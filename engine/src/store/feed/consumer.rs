@@ -1,0 +1,149 @@
+//! The rows of `feed_consumer`: how far those are that make something from the feed.
+
+use history::RunId;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::{Cursor, Latest, Slot, read};
+use crate::store::Error;
+
+/// How far one is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// What it makes is to be made anew.
+    ToBuild,
+    /// What was there when the cursor was taken is read, up to this run.
+    Building {
+        cursor: Cursor,
+        namespace: i16,
+        run_id: RunId,
+    },
+    /// It has all that is in front of the cursor.
+    Reading(Cursor),
+}
+
+/// What its row says.
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    pub(crate) progress: Progress,
+    /// How often all was made anew.
+    pub(crate) builds: i64,
+}
+
+/// What makes something from the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// Lists of runs, and counters.
+    Visibility,
+    /// The sealed log.
+    Seal,
+}
+
+impl Name {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Visibility => "visibility",
+            Self::Seal => "seal",
+        }
+    }
+}
+
+/// Has the feed keep what it has not read.
+pub(crate) async fn begin(pool: &PgPool, name: Name) -> Result<(), Error> {
+    let name = name.text();
+    sqlx::query!(
+        "INSERT INTO feed_consumer (name) SELECT $1 WHERE NOT EXISTS (SELECT FROM feed_consumer WHERE name = $1)
+         ON CONFLICT DO NOTHING",
+        name
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Locks its row, so that nobody else brings it forward, and returns what it says.
+pub(crate) async fn lock(connection: &mut PgConnection, name: Name) -> Result<Consumer, Error> {
+    let row = sqlx::query!(
+        "SELECT epoch, mark, epochs, slots, batches, built_namespace, built_run_id, builds
+         FROM feed_consumer WHERE name = $1 FOR NO KEY UPDATE",
+        name.text(),
+    )
+    .fetch_one(connection)
+    .await?;
+    let builds = row.builds;
+    let Some(epoch) = row.epoch else {
+        let progress = Progress::ToBuild;
+        return Ok(Consumer { progress, builds });
+    };
+    let latest = Latest {
+        epoch,
+        mark: row.mark,
+    };
+    let slots = row.epochs.into_iter().zip(row.slots);
+    let slots = slots.map(|(epoch, n)| Slot { epoch, n });
+    let cursor = Cursor::at(latest, slots.zip(row.batches));
+    let progress = match row.built_namespace.zip(row.built_run_id) {
+        None => Progress::Reading(cursor),
+        Some((namespace, run_id)) => Progress::Building {
+            cursor,
+            namespace,
+            run_id: RunId(run_id),
+        },
+    };
+    Ok(Consumer { progress, builds })
+}
+
+/// Notes that all is made anew; returns how far that is: what is committed from now on is in the feed behind its end, what was before is to be read.
+pub(crate) async fn begin_building(
+    connection: &mut PgConnection,
+    name: Name,
+) -> Result<Progress, Error> {
+    sqlx::query!(
+        "UPDATE feed_consumer SET builds = builds + 1 WHERE name = $1",
+        name.text()
+    )
+    .execute(&mut *connection)
+    .await?;
+    Ok(Progress::Building {
+        cursor: read::end(connection).await?,
+        namespace: 0,
+        run_id: RunId(Uuid::nil()),
+    })
+}
+
+/// Writes how far it is now.
+pub(crate) async fn note(
+    connection: &mut PgConnection,
+    name: Name,
+    progress: &Progress,
+) -> Result<(), Error> {
+    let (cursor, built) = match progress {
+        Progress::ToBuild => (None, None),
+        Progress::Building {
+            cursor,
+            namespace,
+            run_id,
+        } => (Some(cursor), Some((*namespace, run_id.0))),
+        Progress::Reading(cursor) => (Some(cursor), None),
+    };
+    let slots = cursor.into_iter().flat_map(Cursor::slots);
+    let (slots, batches): (Vec<Slot>, Vec<i64>) = slots.unzip();
+    let epochs: Vec<i64> = slots.iter().map(|slot| slot.epoch).collect();
+    let slots: Vec<i16> = slots.iter().map(|slot| slot.n).collect();
+    sqlx::query!(
+        "UPDATE feed_consumer
+         SET epoch = $1, epochs = $2, slots = $3, batches = $4, built_namespace = $5, built_run_id = $6, mark = $7
+         WHERE name = $8",
+        cursor.map(|cursor| cursor.latest().epoch),
+        &epochs,
+        &slots,
+        &batches,
+        built.map(|(namespace, _)| namespace),
+        built.map(|(_, run_id)| run_id),
+        cursor.map_or(0, |cursor| cursor.latest().mark),
+        name.text(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

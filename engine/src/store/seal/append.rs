@@ -1,0 +1,91 @@
+//! Appends entries to the sealed log.
+
+use sqlx::PgConnection;
+
+use super::log::{self, Tile, signed};
+use crate::{
+    seal::{
+        Entry,
+        tree::{Edge, Node, TILE},
+    },
+    store::Error,
+};
+
+/// Appends entries, each with its shard, behind the edge, which goes with them.
+pub(super) async fn append(
+    connection: &mut PgConnection,
+    edge: &mut Edge,
+    entries: &[(i16, Entry)],
+) -> Result<(), Error> {
+    let mut rest = entries;
+    let mut nodes = Vec::new();
+    while !rest.is_empty() {
+        let n = edge.size() / TILE;
+        let has = edge.size() % TILE;
+        let mut tile = Tile::default();
+        if has > 0 {
+            tile = log::tile(&mut *connection, n).await?;
+            // What is behind the edge was never sealed.
+            let has = usize::try_from(has).unwrap_or(usize::MAX);
+            tile.shards.truncate(has);
+            tile.entries.truncate(has);
+        }
+        let room = usize::try_from(TILE - has).unwrap_or(usize::MAX);
+        let (now, later) = rest.split_at(room.min(rest.len()));
+        for (shard, entry) in now {
+            tile.shards.push(*shard);
+            tile.entries.push(*entry);
+            nodes.extend(edge.push(0, entry.leaf()));
+        }
+        write(connection, n, &tile).await?;
+        rest = later;
+    }
+    write_nodes(connection, &nodes).await
+}
+
+async fn write(connection: &mut PgConnection, n: u64, tile: &Tile) -> Result<(), Error> {
+    let ids: Vec<_> = tile.entries.iter().map(|entry| entry.id).collect();
+    let seqs: Vec<_> = (tile.entries.iter())
+        .map(|entry| entry.subject.seq())
+        .collect();
+    let hashes: Vec<Vec<u8>> = (tile.entries.iter())
+        .map(|entry| entry.hash.to_vec())
+        .collect();
+    sqlx::query!(
+        "INSERT INTO seal_tile AS t (n, first_id, last_id, shards, ids, seqs, hashes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (n) DO UPDATE
+         SET first_id = EXCLUDED.first_id, last_id = EXCLUDED.last_id, shards = EXCLUDED.shards, ids = EXCLUDED.ids,
+             seqs = EXCLUDED.seqs, hashes = EXCLUDED.hashes",
+        signed(n),
+        ids.iter().min().copied().unwrap_or_default(),
+        ids.iter().max().copied().unwrap_or_default(),
+        &tile.shards,
+        &ids,
+        &seqs,
+        &hashes,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn write_nodes(connection: &mut PgConnection, nodes: &[Node]) -> Result<(), Error> {
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    let levels: Vec<i16> = nodes.iter().map(|node| i16::from(node.level)).collect();
+    let ns: Vec<i64> = nodes.iter().map(|node| signed(node.n)).collect();
+    let hashes: Vec<Vec<u8>> = nodes.iter().map(|node| node.hash.0.to_vec()).collect();
+    sqlx::query!(
+        "INSERT INTO seal_node (level, n, hash)
+         SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bytea[])
+         ON CONFLICT (level, n) DO UPDATE SET hash = EXCLUDED.hash",
+        &levels,
+        &ns,
+        &hashes,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! Reads for the audit: all that is sealed, and what was deleted.
+
+use history::Timestamp;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::log::{self, Tile};
+use crate::{seal::Tombstone, store::Error};
+
+/// A row of `checkpoint`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    pub(crate) n: i64,
+    pub(crate) size: i64,
+    pub(crate) root: Vec<u8>,
+    pub(crate) note: String,
+}
+
+/// A row of `tombstone`.
+#[derive(Debug, Clone)]
+pub(crate) struct Deleted {
+    pub(crate) tombstone: Tombstone,
+    pub(crate) run_id: Option<Uuid>,
+    pub(crate) run_ids: Option<Vec<Uuid>>,
+}
+
+/// A row of `seal_pruned`.
+#[derive(Debug, Clone)]
+pub(crate) struct Pruned {
+    pub(crate) id: Uuid,
+    pub(crate) at: Timestamp,
+    pub(crate) tiles: Vec<i64>,
+}
+
+/// Returns at most so many checkpoints from the n-th on.
+pub(crate) async fn checkpoints(
+    pool: &PgPool,
+    from: i64,
+    most: i64,
+) -> Result<Vec<Checkpoint>, Error> {
+    Ok(sqlx::query_as!(
+        Checkpoint,
+        "SELECT n, size, root, note FROM checkpoint WHERE n >= $1 ORDER BY n LIMIT $2",
+        from,
+        most
+    )
+    .fetch_all(pool)
+    .await?)
+}
+
+/// Returns at most so many tiles from the n-th on, with their numbers. One that can't be read is empty.
+pub(crate) async fn tiles(pool: &PgPool, from: i64, most: i64) -> Result<Vec<(i64, Tile)>, Error> {
+    let rows = sqlx::query!(
+        "SELECT n, shards, ids, seqs, hashes FROM seal_tile WHERE n >= $1 ORDER BY n LIMIT $2",
+        from,
+        most
+    )
+    .fetch_all(pool)
+    .await?;
+    let tiles = rows.into_iter().map(|row| {
+        let entries = log::entries(row.ids, row.seqs, row.hashes).unwrap_or_default();
+        let tile = Tile {
+            shards: row.shards,
+            entries,
+        };
+        (row.n, tile)
+    });
+    Ok(tiles.collect())
+}
+
+/// Returns the root of the n-th tile, if it is kept.
+pub(crate) async fn tile_root(pool: &PgPool, n: i64) -> Result<Option<Vec<u8>>, Error> {
+    Ok(
+        sqlx::query_scalar!("SELECT hash FROM seal_node WHERE level = 1 AND n = $1", n)
+            .fetch_optional(pool)
+            .await?,
+    )
+}
+
+/// Returns at most so many deletions behind one, in the order of their ids.
+pub(crate) async fn deleted(pool: &PgPool, after: Uuid, most: i64) -> Result<Vec<Deleted>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT id, namespace, reason, runs, events, bytes, hash, run_id, run_ids,
+                  (extract(epoch FROM at) * 1000000)::bigint AS "at!",
+                  (extract(epoch FROM closed_from) * 1000000)::bigint AS "closed_from!",
+                  (extract(epoch FROM closed_until) * 1000000)::bigint AS "closed_until!"
+           FROM tombstone WHERE id > $1 ORDER BY id LIMIT $2"#,
+        after,
+        most
+    )
+    .fetch_all(pool)
+    .await?;
+    let deleted = rows.into_iter().map(|row| Deleted {
+        tombstone: Tombstone {
+            id: row.id,
+            namespace: row.namespace,
+            at: Timestamp(row.at),
+            reason: row.reason,
+            runs: row.runs,
+            closed_from: Timestamp(row.closed_from),
+            closed_until: Timestamp(row.closed_until),
+            events: row.events,
+            bytes: row.bytes,
+            hash: row.hash,
+        },
+        run_id: row.run_id,
+        run_ids: row.run_ids,
+    });
+    Ok(deleted.collect())
+}
+
+/// Returns which tiles were deleted.
+pub(crate) async fn pruned(pool: &PgPool) -> Result<Vec<Pruned>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT id, tiles, (extract(epoch FROM at) * 1000000)::bigint AS "at!" FROM seal_pruned ORDER BY id"#
+    )
+    .fetch_all(pool)
+    .await?;
+    let pruned = rows.into_iter().map(|row| Pruned {
+        id: row.id,
+        at: Timestamp(row.at),
+        tiles: row.tiles,
+    });
+    Ok(pruned.collect())
+}

@@ -1,0 +1,205 @@
+//! Reads what is to be sealed: what the feed says was committed, and what was deleted.
+
+use std::collections::{BTreeMap, btree_map};
+
+use history::{RunId, Timestamp, chain::Hash};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::{
+    limits::{SEAL_ENTRIES_MAX, SEAL_TOMBSTONES_MAX, VISIBILITY_BUILD_PAGE, VISIBILITY_PAGE},
+    seal::{Entry, Subject, Tombstone},
+    store::{
+        Error, feed,
+        feed::consumer::{Name, Progress, begin_building},
+    },
+};
+
+/// What is to be sealed next.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    /// The heads of the runs that have changed, by run.
+    pub(super) heads: BTreeMap<Uuid, Head>,
+    /// Rows of `tombstone`.
+    pub(super) tombstones: Vec<Entry>,
+    /// Something may be missing: the feed did not reach back.
+    pub(super) has_gap: bool,
+    /// How far the feed is read, if it is further than before.
+    pub(super) progress: Option<Progress>,
+    /// There is no more than that.
+    pub(super) is_all: bool,
+}
+
+/// The last row of a run, as far as it is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head {
+    pub(super) shard: i16,
+    pub(super) seq: i32,
+    pub(super) hash: Hash,
+}
+
+impl Gathered {
+    fn add(&mut self, run_id: Uuid, head: Head) {
+        match self.heads.entry(run_id) {
+            btree_map::Entry::Vacant(new) => {
+                new.insert(head);
+            }
+            btree_map::Entry::Occupied(mut known) => {
+                if known.get().seq < head.seq {
+                    known.insert(head);
+                }
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.heads.len() >= SEAL_ENTRIES_MAX
+    }
+
+    /// Says whether there is nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.heads.is_empty() && self.tombstones.is_empty()
+    }
+}
+
+/// Reads on from where the log is.
+pub(super) async fn gather(
+    connection: &mut PgConnection,
+    mut progress: Progress,
+) -> Result<Gathered, Error> {
+    let mut gathered = Gathered::default();
+    while !gathered.is_full() && !gathered.is_all {
+        let next = match progress.clone() {
+            Progress::ToBuild => {
+                gathered.has_gap = true;
+                Some(begin_building(connection, Name::Seal).await?)
+            }
+            Progress::Building {
+                cursor,
+                namespace,
+                run_id,
+            } => Some(build(connection, &mut gathered, cursor, (namespace, run_id)).await?),
+            Progress::Reading(cursor) => read(connection, &mut gathered, cursor).await?,
+        };
+        if let Some(next) = next {
+            progress = next;
+            gathered.progress = Some(progress.clone());
+        }
+    }
+    gathered.tombstones = tombstones(connection).await?;
+    let most = usize::try_from(SEAL_TOMBSTONES_MAX).unwrap_or(usize::MAX);
+    gathered.is_all &= gathered.tombstones.len() < most;
+    Ok(gathered)
+}
+
+/// Reads the heads of the next runs that are there.
+async fn build(
+    connection: &mut PgConnection,
+    gathered: &mut Gathered,
+    cursor: feed::Cursor,
+    (namespace, run_id): (i16, RunId),
+) -> Result<Progress, Error> {
+    let runs = sqlx::query!(
+        r#"SELECT e.shard, e.namespace, e.run_id, h.seq AS "seq?", h.hash AS "hash?"
+           FROM (
+               SELECT x.shard, x.namespace, x.run_id FROM execution x
+               WHERE (x.namespace, x.run_id) > ($1, $2)
+               ORDER BY x.namespace, x.run_id
+               LIMIT $3
+           ) AS e
+           LEFT JOIN LATERAL (
+               SELECT y.seq, y.hash FROM history y
+               WHERE y.shard = e.shard AND y.run_id = e.run_id
+               ORDER BY y.seq DESC
+               LIMIT 1
+           ) AS h ON true
+           ORDER BY e.namespace, e.run_id"#,
+        namespace,
+        run_id.0,
+        VISIBILITY_BUILD_PAGE,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let Some(last) = runs.last().map(|run| (run.namespace, RunId(run.run_id))) else {
+        return Ok(Progress::Reading(cursor));
+    };
+    for run in runs {
+        // A run without history is a finding of the audit, and nothing to be sealed.
+        let Some((seq, hash)) = run.seq.zip(run.hash) else {
+            continue;
+        };
+        let hash = hash.try_into().map_err(|_| Error::Corrupt {
+            table: "history",
+            row: format!("run {} row {seq}", run.run_id),
+            problem: "its hash is not of 32 bytes".to_owned(),
+        })?;
+        let shard = run.shard;
+        gathered.add(run.run_id, Head { shard, seq, hash });
+    }
+    let (namespace, run_id) = last;
+    Ok(Progress::Building {
+        cursor,
+        namespace,
+        run_id,
+    })
+}
+
+/// Reads the next page of the feed; returns how far that is, if it is further.
+async fn read(
+    connection: &mut PgConnection,
+    gathered: &mut Gathered,
+    mut cursor: feed::Cursor,
+) -> Result<Option<Progress>, Error> {
+    let Some(page) = feed::after(&mut *connection, &cursor, VISIBILITY_PAGE).await? else {
+        tracing::warn!(
+            "the sealed log has missed something in the feed; the heads of all runs are sealed again"
+        );
+        return Ok(Some(Progress::ToBuild));
+    };
+    gathered.is_all = page.is_last;
+    let before = cursor.clone();
+    cursor.turn(&page);
+    for change in page.batches.iter().flat_map(|batch| &batch.changes) {
+        let head = Head {
+            shard: change.shard,
+            seq: change.seq,
+            hash: change.hash,
+        };
+        gathered.add(change.run_id.0, head);
+    }
+    Ok((cursor != before).then_some(Progress::Reading(cursor)))
+}
+
+/// Returns the oldest deletions that are not sealed.
+async fn tombstones(connection: &mut PgConnection) -> Result<Vec<Entry>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT id, namespace, reason, runs, events, bytes, hash,
+                  (extract(epoch FROM at) * 1000000)::bigint AS "at!",
+                  (extract(epoch FROM closed_from) * 1000000)::bigint AS "closed_from!",
+                  (extract(epoch FROM closed_until) * 1000000)::bigint AS "closed_until!"
+           FROM tombstone WHERE leaf IS NULL ORDER BY at LIMIT $1"#,
+        SEAL_TOMBSTONES_MAX
+    )
+    .fetch_all(connection)
+    .await?;
+    let entries = rows.into_iter().map(|row| {
+        let tombstone = Tombstone {
+            id: row.id,
+            namespace: row.namespace,
+            at: Timestamp(row.at),
+            reason: row.reason,
+            runs: row.runs,
+            closed_from: Timestamp(row.closed_from),
+            closed_until: Timestamp(row.closed_until),
+            events: row.events,
+            bytes: row.bytes,
+            hash: row.hash,
+        };
+        Entry {
+            id: row.id,
+            subject: Subject::Tombstone,
+            hash: tombstone.digest(),
+        }
+    });
+    Ok(entries.collect())
+}

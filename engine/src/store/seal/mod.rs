@@ -1,0 +1,13 @@
+//! The sealed log: tables `seal_tile`, `seal_node`, `checkpoint` and what belongs to them.
+
+mod append;
+pub(crate) mod audit;
+mod gather;
+mod log;
+mod prove;
+mod turn;
+
+pub(crate) use log::Latest;
+pub(crate) use log::{Tile, entries, latest};
+pub(crate) use prove::{find, proof, rotations, run_of};
+pub(crate) use turn::{Turn, rotate, turn};

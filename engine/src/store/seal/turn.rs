@@ -1,0 +1,295 @@
+//! Appends to the sealed log what the feed says has changed, and signs what the log is by then.
+
+use history::Timestamp;
+use sqlx::{PgConnection, PgPool};
+use tlog_tiles::tlog;
+use uuid::Uuid;
+
+use super::{
+    append::append,
+    gather::{self, Gathered},
+    log::{self, Latest, signed},
+    prove,
+};
+use crate::{
+    limits::{SEAL_PRUNE_LEAST, SEAL_PRUNE_LOOK},
+    seal::{
+        Checkpoint, Entry, Note, PublicKey, Refusal, Signer, Subject, hash_of_tiles,
+        tree::{Edge, TILE},
+    },
+    store::{
+        Error,
+        feed::consumer::{self, Name},
+        interval,
+    },
+};
+
+/// What a turn has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The log has all that was committed when it began, or was signed a short while ago.
+    Done,
+    /// There is more to be sealed.
+    More,
+    /// The log is not what was signed.
+    Refused(Refusal),
+}
+
+/// Where the log stands.
+struct State {
+    log: Uuid,
+    latest: Option<Latest>,
+    edge: Edge,
+    now: Timestamp,
+}
+
+/// Appends what has changed and signs, in a transaction of its own, unless that was done less than a time ago. Waits for whoever else does so.
+pub(crate) async fn turn(
+    pool: &PgPool,
+    signer: &Signer,
+    every: std::time::Duration,
+) -> Result<Turn, Error> {
+    let mut transaction = pool.begin().await?;
+    let consumer = consumer::lock(&mut transaction, Name::Seal).await?;
+    let is_early = sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+               SELECT FROM checkpoint WHERE n = (SELECT max(n) FROM checkpoint) AND complete_until > clock_timestamp() - $1::interval
+           ) AS "is_early!""#,
+        interval(every / 2)
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    if is_early {
+        return Ok(Turn::Done);
+    }
+    let mut state = match state(&mut transaction, signer).await? {
+        Ok(state) => state,
+        Err(refusal) => return Ok(Turn::Refused(refusal)),
+    };
+    let gathered = gather::gather(&mut transaction, consumer.progress).await?;
+    if let Some(progress) = &gathered.progress {
+        consumer::note(&mut transaction, Name::Seal, progress).await?;
+    }
+    let turn = if gathered.is_all {
+        Turn::Done
+    } else {
+        Turn::More
+    };
+    if gathered.is_empty() {
+        transaction.commit().await?;
+        return Ok(turn);
+    }
+    seal(&mut transaction, &mut state, &gathered).await?;
+    let checkpoint = Checkpoint {
+        complete_until: gathered.is_all.then_some(state.now),
+        has_gap: gathered.has_gap && state.latest.is_some(),
+        ..state.next(None)
+    };
+    let note = write(
+        &mut transaction,
+        &state,
+        &checkpoint,
+        signer.sign(&checkpoint),
+    )
+    .await?;
+    transaction.commit().await?;
+    signer.remember(&note)?;
+    Ok(turn)
+}
+
+/// Has another key sign from now on. Who had signed until now says so, unless its key is lost.
+pub(crate) async fn rotate(
+    pool: &PgPool,
+    old: Option<&Signer>,
+    new: &Signer,
+) -> Result<Result<Note, Refusal>, Error> {
+    let mut transaction = pool.begin().await?;
+    consumer::lock(&mut transaction, Name::Seal).await?;
+    let state = match state(&mut transaction, old.unwrap_or(new)).await? {
+        Ok(state) => state,
+        // Whose key is lost is not asked.
+        Err(Refusal::OtherKey) if old.is_none() => unsigned(&mut transaction).await?,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let checkpoint = state.next(Some(new.public()));
+    let keys: Vec<&Signer> = old.into_iter().chain([new]).collect();
+    let note = Signer::sign_with(&keys, &checkpoint);
+    let note = write(&mut transaction, &state, &checkpoint, note).await?;
+    transaction.commit().await?;
+    for signer in keys {
+        signer.remember(&note)?;
+    }
+    Ok(Ok(note))
+}
+
+impl State {
+    /// Returns a checkpoint of the log as it is.
+    fn next(&self, next_key: Option<PublicKey>) -> Checkpoint {
+        let latest = self.latest.as_ref().map(|latest| &latest.checkpoint);
+        Checkpoint {
+            log: self.log,
+            size: self.edge.size(),
+            root: self.edge.root(),
+            previous: latest.map(Checkpoint::hash),
+            at: self.now,
+            complete_until: latest.and_then(|latest| latest.complete_until),
+            has_gap: false,
+            next_key,
+        }
+    }
+}
+
+/// Returns where the log stands, if that follows from what was signed.
+async fn state(
+    connection: &mut PgConnection,
+    signer: &Signer,
+) -> Result<Result<State, Refusal>, Error> {
+    let state = unsigned(&mut *connection).await?;
+    let latest = state.latest.as_ref();
+    if latest.is_some_and(|latest| latest.checkpoint.root != state.edge.root()) {
+        return Ok(Err(Refusal::Altered));
+    }
+    if let Err(refusal) = signer.check(state.log, latest.map(|it| (&it.note, &it.checkpoint))) {
+        return Ok(Err(refusal));
+    }
+    // What was signed by others meanwhile was appended to what was signed here.
+    if let (Some(latest), Some(known)) = (latest, signer.remembered())
+        && known.size > 0
+        && (known.size, known.root) != (latest.checkpoint.size, latest.checkpoint.root)
+        && !is_appended(connection, &known, &latest.checkpoint).await?
+    {
+        return Ok(Err(Refusal::Altered));
+    }
+    Ok(Ok(state))
+}
+
+/// Returns where the log stands, whoever has signed that.
+async fn unsigned(connection: &mut PgConnection) -> Result<State, Error> {
+    let log = log::log_id(&mut *connection).await?;
+    let latest = log::latest(&mut *connection, i64::MAX).await?;
+    let size = latest.as_ref().map_or(0, |latest| latest.checkpoint.size);
+    let edge = log::edge(&mut *connection, size).await?;
+    let now = sqlx::query_scalar!(
+        r#"SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS "now!""#
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(State {
+        log,
+        latest,
+        edge,
+        now: Timestamp(now),
+    })
+}
+
+/// Says whether the log has only grown between two checkpoints.
+async fn is_appended(
+    connection: &mut PgConnection,
+    from: &Checkpoint,
+    to: &Checkpoint,
+) -> Result<bool, Error> {
+    let proof = prove::proof(connection, |hashes| {
+        tlog::prove_tree(to.size, from.size, hashes)
+    })
+    .await?;
+    Ok(proof.is_some_and(|proof| {
+        tlog::check_tree(&proof, to.size, to.root, from.size, from.root).is_ok()
+    }))
+}
+
+/// Appends what was gathered, and notes what was deleted.
+async fn seal(
+    connection: &mut PgConnection,
+    state: &mut State,
+    gathered: &Gathered,
+) -> Result<(), Error> {
+    let mut entries: Vec<(i16, Entry)> = Vec::with_capacity(gathered.heads.len());
+    for (run_id, head) in &gathered.heads {
+        let entry = Entry {
+            id: *run_id,
+            subject: Subject::History { seq: head.seq },
+            hash: head.hash,
+        };
+        entries.push((head.shard, entry));
+    }
+    // Behind the runs, so that few tiles stay for their sake.
+    let first = state.edge.size() + u64::try_from(entries.len()).unwrap_or(u64::MAX);
+    entries.extend(gathered.tombstones.iter().map(|entry| (0, *entry)));
+    note_tombstones(connection, &gathered.tombstones, first).await?;
+    if !gathered.tombstones.is_empty() {
+        let place = state.edge.size() + u64::try_from(entries.len()).unwrap_or(u64::MAX);
+        let pruned = prune(connection, state.edge.size() / TILE, place).await?;
+        entries.extend(pruned.map(|entry| (0, entry)));
+    }
+    append(connection, &mut state.edge, &entries).await
+}
+
+async fn note_tombstones(
+    connection: &mut PgConnection,
+    tombstones: &[Entry],
+    first: u64,
+) -> Result<(), Error> {
+    let ids: Vec<Uuid> = tombstones.iter().map(|entry| entry.id).collect();
+    sqlx::query!(
+        "UPDATE tombstone b SET leaf = $2 + u.place - 1
+         FROM unnest($1::uuid[]) WITH ORDINALITY AS u (id, place) WHERE b.id = u.id",
+        &ids,
+        signed(first),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Deletes tiles all of whose runs are deleted; returns the entry that says so.
+async fn prune(
+    connection: &mut PgConnection,
+    before_tile: u64,
+    place: u64,
+) -> Result<Option<Entry>, Error> {
+    let tiles = sqlx::query_scalar!(
+        r#"SELECT prune_seal($1, $2, $3) AS "tiles!""#,
+        signed(before_tile),
+        SEAL_PRUNE_LOOK,
+        SEAL_PRUNE_LEAST,
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if tiles.is_empty() {
+        return Ok(None);
+    }
+    let id = sqlx::query_scalar!(
+        "INSERT INTO seal_pruned (tiles, leaf) VALUES ($1, $2) RETURNING id",
+        &tiles,
+        signed(place),
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(Some(Entry {
+        id,
+        subject: Subject::Pruned,
+        hash: hash_of_tiles(&tiles),
+    }))
+}
+
+/// Writes a checkpoint behind the latest.
+async fn write(
+    connection: &mut PgConnection,
+    state: &State,
+    checkpoint: &Checkpoint,
+    note: Note,
+) -> Result<Note, Error> {
+    sqlx::query!(
+        "INSERT INTO checkpoint (n, size, root, at, complete_until, note)
+         VALUES ($1, $2, $3, 'epoch'::timestamptz + $4::bigint * interval '1 microsecond', 'epoch'::timestamptz + $5::bigint * interval '1 microsecond', $6)",
+        state.latest.as_ref().map_or(0, |latest| latest.n + 1),
+        signed(checkpoint.size),
+        checkpoint.root.0.as_slice(),
+        checkpoint.at.0,
+        checkpoint.complete_until.map(|until| until.0),
+        note.to_string(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(note)
+}

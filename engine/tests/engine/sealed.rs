@@ -1,0 +1,696 @@
+//! Sealed histories: what was signed can be proved offline, and what is done to it afterwards is found, whoever did it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use engine::{
+    Config, Engine,
+    audit::{self, Dump, NoProof, NotProved, Proof, Report, Trust},
+    seal::{PublicKey, Signer},
+};
+use history::chain::{self, Hash};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::{feed::run_some, support::*};
+
+/// A folder that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("coreason-seal-{}", Uuid::new_v4()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Opens an engine that seals often.
+async fn sealing(url: &str, key: &Path) -> (Engine, PublicKey) {
+    let signer = Signer::open(key).unwrap();
+    let public = signer.public();
+    let engine = owner_with(Config {
+        signer: Some(Arc::new(signer)),
+        seal_every: Duration::from_millis(20),
+        ..Config::new(url, "http://127.0.0.1:1")
+    })
+    .await;
+    (engine, public)
+}
+
+/// Waits until all that was committed by now is sealed.
+async fn sealed(url: &str) {
+    until(
+        url,
+        "NOT EXISTS (
+             SELECT FROM (SELECT run_id, max(seq) AS seq FROM history GROUP BY run_id) AS h
+             WHERE NOT EXISTS (SELECT FROM seal_tile t CROSS JOIN unnest(t.ids, t.seqs) AS u (id, seq) WHERE u.id = h.run_id AND u.seq = h.seq))
+         AND NOT EXISTS (SELECT FROM tombstone WHERE leaf IS NULL)",
+    )
+    .await;
+}
+
+/// Runs some workflows, seals them, and stops.
+async fn some_sealed(folder: &Folder) -> (String, Trust) {
+    let url = database().await;
+    let (engine, public) = sealing(&url, &folder.path("key")).await;
+    work(&engine, sequence(2), echo());
+    run_some(&engine, "first", 5).await;
+    sealed(&url).await;
+    run_some(&engine, "then", 5).await;
+    engine.delete_workflow(&address("first-0")).await.unwrap();
+    sealed(&url).await;
+    until(
+        &url,
+        "NOT EXISTS (SELECT FROM tombstone WHERE leaf IS NULL)",
+    )
+    .await;
+    engine.close().await;
+    let trust = Trust {
+        keys: vec![public],
+        checkpoint: None,
+    };
+    (url, trust)
+}
+
+async fn pool(url: &str) -> PgPool {
+    audit::connect(url).await.unwrap()
+}
+
+/// Verifies a database, and a dump of it, which must say the same.
+async fn verified(url: &str, trust: &Trust, folder: &Folder) -> Report {
+    let pool = pool(url).await;
+    let report = audit::verify_sealed(&pool, trust).await.unwrap();
+    let path = folder.path(&format!("{}.sql", Uuid::new_v4()));
+    audit::dump(&pool, &path).await.unwrap();
+    let dump = Dump::open(&path).unwrap();
+    assert_eq!(audit::verify_dump(&dump, trust).await.unwrap(), report);
+    pool.close().await;
+    report
+}
+
+/// Copies a database, tampers with the copy, and returns what is found.
+async fn found_after(url: &str, trust: &Trust, folder: &Folder, tamper: &str) -> Vec<String> {
+    let copy = copy(url).await;
+    execute(&copy, tamper).await;
+    found(&copy, trust, folder).await
+}
+
+async fn found(url: &str, trust: &Trust, folder: &Folder) -> Vec<String> {
+    let report = verified(url, trust, folder).await;
+    let codes = report.findings.iter().map(|finding| {
+        let seq = finding.seq.map(|seq| format!(" {seq}"));
+        format!("{}{}", finding.problem.code(), seq.unwrap_or_default())
+    });
+    codes.collect()
+}
+
+/// Says whether a finding is that rows are not those that were sealed, or are gone.
+fn is_of_rows(finding: &str) -> bool {
+    finding.starts_with("ROW_CHANGED") || finding.starts_with("ROW_REMOVED")
+}
+
+async fn copy(url: &str) -> String {
+    let (base, name) = url.rsplit_once('/').unwrap();
+    let copy = format!("copy_{}", Uuid::new_v4().simple());
+    execute(
+        &format!("{base}/postgres"),
+        &format!("CREATE DATABASE {copy} TEMPLATE {name}"),
+    )
+    .await;
+    format!("{base}/{copy}")
+}
+
+/// Computes the chain of a run anew from its rows, as somebody can who may write to the database and has our code.
+async fn compute_chain_anew(url: &str, run_id: Uuid) {
+    let postgres = connect(url).await;
+    let rows = postgres
+        .query(
+            "SELECT seq, first_event_id, version, records FROM history WHERE run_id = $1 ORDER BY seq",
+            &[&run_id],
+        )
+        .await
+        .unwrap();
+    let mut previous: Hash = chain::GENESIS;
+    for row in rows {
+        let records: String = row.get(3);
+        let seq: i32 = row.get(0);
+        previous = chain::hash(
+            &previous,
+            chain::Row {
+                version: row.get(2),
+                namespace: "default",
+                run_id,
+                seq,
+                first_event_id: row.get(1),
+                records: &records,
+            },
+        );
+        postgres
+            .execute(
+                "UPDATE history SET hash = $3 WHERE run_id = $1 AND seq = $2",
+                &[&run_id, &seq, &previous.as_slice()],
+            )
+            .await
+            .unwrap();
+    }
+}
+
+async fn run_id(url: &str, workflow_id: &str) -> Uuid {
+    let row = connect(url)
+        .await
+        .query_one(
+            "SELECT run_id FROM execution WHERE workflow_id = $1",
+            &[&workflow_id],
+        )
+        .await;
+    row.unwrap().get(0)
+}
+
+/// Copies a database, changes rows of a run of the copy, computes its chain anew, and returns what is found.
+async fn found_after_forging(
+    url: &str,
+    trust: &Trust,
+    folder: &Folder,
+    workflow_id: &str,
+    tamper: &str,
+) -> Vec<String> {
+    let copy = copy(url).await;
+    let run = run_id(&copy, workflow_id).await;
+    execute(&copy, &tamper.replace("$RUN", &run.to_string())).await;
+    compute_chain_anew(&copy, run).await;
+    // To who has no key it is sound.
+    let plain = pool(&copy).await;
+    let report = audit::verify(&plain, audit::Scope::Everything)
+        .await
+        .unwrap();
+    plain.close().await;
+    assert!(report.is_sound(), "{:?}", report.findings);
+    found(&copy, trust, folder).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_touched_is_sound() {
+    let folder = Folder::new();
+    let (url, trust) = some_sealed(&folder).await;
+    let report = verified(&url, &trust, &folder).await;
+    assert!(report.is_sound(), "{:?}", report.findings);
+    let summary = report.sealed.unwrap();
+    assert!(
+        summary.checkpoints >= 2 && summary.entries >= 11,
+        "{summary:?}"
+    );
+    assert_eq!(
+        (summary.rows_not_sealed, summary.deletions_not_checked),
+        (0, 0)
+    );
+    // To who trusts somebody else nothing is.
+    let stranger = Trust {
+        keys: vec![Signer::open(&folder.path("other")).unwrap().public()],
+        checkpoint: None,
+    };
+    let found = found(&url, &stranger, &folder).await;
+    assert_eq!(found[0], "CHECKPOINT_BROKEN");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_that_was_written_anew_with_its_chain_is_found() {
+    let folder = Folder::new();
+    let (url, trust) = some_sealed(&folder).await;
+    for tamper in [
+        // A row says something else.
+        "UPDATE history SET records = replace(records, 'sequence', 'squence') WHERE run_id = '$RUN' AND seq = 0",
+        // Two rows change places.
+        "UPDATE history h SET records = o.records FROM history o
+         WHERE h.run_id = '$RUN' AND o.run_id = '$RUN' AND h.seq IN (1, 2) AND o.seq = 3 - h.seq",
+        // A row is taken out, and the rest moved up.
+        "DELETE FROM history WHERE run_id = '$RUN' AND seq = 1;
+         UPDATE history SET seq = seq - 101 WHERE run_id = '$RUN' AND seq > 1; UPDATE history SET seq = seq + 100 WHERE run_id = '$RUN' AND seq < 0",
+    ] {
+        let copy = copy(&url).await;
+        let run = run_id(&copy, "then-1").await;
+        execute(&copy, &tamper.replace("$RUN", &run.to_string())).await;
+        compute_chain_anew(&copy, run).await;
+        let found = found(&copy, &trust, &folder).await;
+        assert!(found.iter().any(|it| is_of_rows(it)), "{tamper}: {found:?}");
+    }
+    let payload = "UPDATE history SET records = replace(records, '\"$p\":', '\"$p\": ') WHERE run_id = '$RUN'";
+    let found = found_after_forging(&url, &trust, &folder, "then-2", payload).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("ROW_CHANGED"), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_out_is_found() {
+    let folder = Folder::new();
+    let (url, trust) = some_sealed(&folder).await;
+    let whole = "DELETE FROM history WHERE run_id = (SELECT run_id FROM execution WHERE workflow_id = 'then-1');
+                 DELETE FROM current_run WHERE workflow_id = 'then-1';
+                 DELETE FROM visibility WHERE workflow_id = 'then-1';
+                 DELETE FROM execution WHERE workflow_id = 'then-1'";
+    let found = found_after(&url, &trust, &folder, whole).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("ROW_REMOVED"), "{found:?}");
+    let tail = "DELETE FROM history WHERE (run_id, seq) = (SELECT run_id, max(seq) FROM history GROUP BY 1 ORDER BY 1 LIMIT 1);
+                UPDATE execution SET closed_at = NULL, status = 1, history_length = NULL, history_bytes = NULL";
+    let found = found_after(&url, &trust, &folder, tail).await;
+    assert!(
+        found.iter().any(|it| it.starts_with("ROW_REMOVED")),
+        "{found:?}"
+    );
+    // What says that a run was deleted, and what it says.
+    for tamper in [
+        "DELETE FROM tombstone",
+        "UPDATE tombstone SET reason = 1",
+        "UPDATE tombstone SET hash = sha256('x')",
+        "UPDATE tombstone SET at = at - interval '1 day'",
+    ] {
+        let found = found_after(&url, &trust, &folder, tamper).await;
+        assert!(
+            found.iter().any(|it| it == "TOMBSTONE_BROKEN"),
+            "{tamper}: {found:?}"
+        );
+    }
+    // A deletion that is made up.
+    let forged = format!(
+        "INSERT INTO tombstone (namespace, at, reason, runs, closed_from, closed_until, events, bytes, run_id, hash)
+         SELECT 1, now() - interval '1 hour', 2, 1, now(), now(), 11, 1, run_id, sha256('x') FROM execution WHERE workflow_id = 'then-1';
+         {whole}"
+    );
+    let found = found_after(&url, &trust, &folder, &forged).await;
+    assert_eq!(found, ["TOMBSTONE_BROKEN"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_put_in_is_found() {
+    let folder = Folder::new();
+    let (url, trust) = some_sealed(&folder).await;
+    // A run as if it had been there for an hour: of an id, and with events, of that time.
+    let copy = copy(&url).await;
+    let old = run_id(&copy, "then-1").await;
+    let mut bytes = *old.as_bytes();
+    let millis = u64::from_be_bytes([
+        0, 0, bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5],
+    ]) - 3_600_000;
+    bytes[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+    let new = Uuid::from_bytes(bytes);
+    execute(
+        &copy,
+        &format!(
+            "INSERT INTO execution SELECT (jsonb_populate_record(e, '{{\"run_id\": \"{new}\"}}')).* FROM execution e WHERE run_id = '{old}';
+             INSERT INTO history SELECT shard, '{new}', seq, first_event_id, version,
+                    regexp_replace(records, '\"t\":\\d+', '\"t\":' || (extract(epoch FROM now() - interval '1 hour') * 1000000)::bigint, 'g'), hash
+             FROM history WHERE run_id = '{old}'"
+        ),
+    )
+    .await;
+    compute_chain_anew(&copy, new).await;
+    let found = found(&copy, &trust, &folder).await;
+    assert!(
+        !found.is_empty() && found.iter().all(|it| it.starts_with("ROW_INSERTED")),
+        "{found:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_histories_that_were_exchanged_are_found() {
+    let folder = Folder::new();
+    let (url, trust) = some_sealed(&folder).await;
+    let copy = copy(&url).await;
+    let (one, two) = (run_id(&copy, "then-1").await, run_id(&copy, "then-2").await);
+    execute(
+        &copy,
+        &format!(
+            "CREATE TABLE o AS SELECT * FROM history WHERE run_id IN ('{one}', '{two}');
+             DELETE FROM history WHERE run_id IN ('{one}', '{two}');
+             INSERT INTO history SELECT e.shard, e.run_id, o.seq, o.first_event_id, o.version, o.records, o.hash FROM o
+             JOIN execution e ON e.run_id IN ('{one}', '{two}') AND e.run_id <> o.run_id;
+             DROP TABLE o"
+        ),
+    )
+    .await;
+    for run in [one, two] {
+        compute_chain_anew(&copy, run).await;
+    }
+    let found = found(&copy, &trust, &folder).await;
+    assert!(
+        found.len() >= 2 && found.iter().all(|it| is_of_rows(it)),
+        "{found:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_to_the_log_is_found() {
+    let folder = Folder::new();
+    let (url, trust) = some_sealed(&folder).await;
+    for (tamper, expected) in [
+        // The entry of a run is made to fit a history that was changed, with all that is computed from it.
+        (
+            "UPDATE seal_tile SET hashes[2] = sha256('x')",
+            "SEAL_BROKEN",
+        ),
+        (
+            "UPDATE seal_tile SET ids[2] = gen_random_uuid()",
+            "SEAL_BROKEN",
+        ),
+        ("UPDATE seal_tile SET seqs[2] = seqs[2] + 1", "SEAL_BROKEN"),
+        ("DELETE FROM seal_tile", "SEAL_BROKEN"),
+        (
+            "DELETE FROM seal_tile; INSERT INTO seal_node VALUES (1, 0, sha256('x'))",
+            "SEAL_BROKEN",
+        ),
+        (
+            "UPDATE seal_tile SET ids = ids[1:5], shards = shards[1:5], seqs = seqs[1:5], hashes = hashes[1:5]",
+            "SEAL_BROKEN",
+        ),
+        ("DELETE FROM checkpoint", "CHECKPOINT_BROKEN"),
+        ("DELETE FROM checkpoint WHERE n = 0", "CHECKPOINT_BROKEN"),
+        (
+            "UPDATE checkpoint SET n = n + 1 WHERE n = (SELECT max(n) FROM checkpoint)",
+            "CHECKPOINT_BROKEN",
+        ),
+        (
+            "UPDATE checkpoint SET root = sha256('x') WHERE n = 0",
+            "CHECKPOINT_BROKEN",
+        ),
+        (
+            "UPDATE checkpoint SET size = size + 1 WHERE n = 0",
+            "CHECKPOINT_BROKEN",
+        ),
+        (
+            "UPDATE checkpoint SET note = replace(note, 'time 2', 'time 3') WHERE n = 0",
+            "CHECKPOINT_BROKEN",
+        ),
+    ] {
+        let found = found_after(&url, &trust, &folder, tamper).await;
+        assert!(found.iter().any(|it| it == expected), "{tamper}: {found:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_cut_off_is_found_by_who_has_kept_a_checkpoint() {
+    let folder = Folder::new();
+    let (url, trust) = some_sealed(&folder).await;
+    let db = pool(&url).await;
+    let latest = audit::checkpoint(&db, None).await.unwrap();
+    db.close().await;
+    let with_kept = Trust {
+        checkpoint: Some(latest),
+        ..trust.clone()
+    };
+    assert!(found(&url, &with_kept, &folder).await.is_empty());
+    // All that the last checkpoint has sealed, and it itself, as if it had never been.
+    let cut = "DELETE FROM history h WHERE run_id IN (SELECT run_id FROM execution WHERE workflow_id LIKE 'then%');
+               DELETE FROM execution WHERE workflow_id LIKE 'then%'; DELETE FROM current_run WHERE workflow_id LIKE 'then%';
+               DELETE FROM tombstone; DELETE FROM checkpoint WHERE size > 5";
+    let first = number(&url, "SELECT count(*) FROM checkpoint WHERE size <= 5").await;
+    assert!(first > 0);
+    let cut_off = found_after(&url, &with_kept, &folder, cut).await;
+    assert!(
+        cut_off.iter().any(|it| it == "CHECKPOINT_BROKEN"),
+        "{cut_off:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_of_a_history_needs_nothing_but_the_public_key() {
+    let folder = Folder::new();
+    let (url, trust) = some_sealed(&folder).await;
+    let db = pool(&url).await;
+    let of = |id: &str| {
+        let (db, id) = (db.clone(), history::WorkflowId::known(id));
+        async move { audit::prove(&db, &namespace(), &id, None).await }
+    };
+    for id in ["first-1", "then-4"] {
+        let proof = of(id).await.unwrap();
+        let file = serde_json::to_string(&proof).unwrap();
+        let read = Proof::read(&file).unwrap();
+        assert_eq!(read, proof);
+        read.verify(&trust.keys).unwrap();
+        let stranger = Signer::open(&folder.path("other")).unwrap().public();
+        assert_eq!(read.verify(&[stranger]), Err(NotProved::Stranger));
+        for (from, to, expected) in [
+            (
+                "ActivityTaskCompleted",
+                "ActivityTaskCanceled",
+                NotProved::OtherHistory,
+            ),
+            (
+                "\"namespace\":\"default\"",
+                "\"namespace\":\"other\"",
+                NotProved::OtherHistory,
+            ),
+            (
+                "\"firstEventId\":1",
+                "\"firstEventId\":2",
+                NotProved::OtherHistory,
+            ),
+            ("coreason/", "coreason/a", NotProved::Stranger),
+        ] {
+            let changed = file.replacen(from, to, 1);
+            assert_ne!(changed, file, "{from}");
+            assert_eq!(
+                Proof::read(&changed).unwrap().verify(&trust.keys),
+                Err(expected),
+                "{from}"
+            );
+        }
+    }
+    assert!(matches!(of("first-0").await, Err(NoProof::NoRun)));
+    // Of a history that was changed there is none.
+    let run = run_id(&url, "then-1").await;
+    execute(&url, &format!("UPDATE history SET records = replace(records, '}}', ' }}') WHERE run_id = '{run}' AND seq = 1")).await;
+    assert!(matches!(
+        of("then-1").await,
+        Err(NoProof::NotProved(NotProved::OtherHistory))
+    ));
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_the_log_was_only_appended_to_between_two_checkpoints_can_be_proved() {
+    let folder = Folder::new();
+    let (url, trust) = some_sealed(&folder).await;
+    let db = pool(&url).await;
+    let proof = audit::prove_consistency(&db, 0, None).await.unwrap();
+    let file = serde_json::to_string(&proof).unwrap();
+    let proved = Proof::read(&file).unwrap().verify(&trust.keys).unwrap();
+    assert!(proved.since.unwrap() < proved.checkpoint.at);
+    assert!(matches!(
+        audit::prove_consistency(&db, 0, Some(1 << 40)).await,
+        Err(NoProof::NoCheckpoint)
+    ));
+    // The other way round it was not.
+    let Proof::Consistency(mut turned) = proof else {
+        panic!("{file}");
+    };
+    std::mem::swap(&mut turned.from, &mut turned.to);
+    assert_eq!(
+        Proof::Consistency(turned).verify(&trust.keys),
+        Err(NotProved::Rewritten)
+    );
+    execute(
+        &url,
+        "UPDATE seal_tile SET hashes = ARRAY(SELECT sha256(h) FROM unnest(hashes) AS h)",
+    )
+    .await;
+    assert!(matches!(
+        audit::prove_consistency(&db, 0, None).await,
+        Err(NoProof::NotProved(NotProved::Rewritten))
+    ));
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_trusts_a_key_trusts_those_that_follow_it_on_record() {
+    let folder = Folder::new();
+    let (url, trust) = some_sealed(&folder).await;
+    let (old, new) = (
+        Signer::open(&folder.path("key")).unwrap(),
+        Signer::open(&folder.path("new")).unwrap(),
+    );
+    let db = pool(&url).await;
+    engine::seal::rotate(&db, Some(&old), &new)
+        .await
+        .unwrap()
+        .unwrap();
+    let again = engine::seal::rotate(&db, Some(&old), &new).await.unwrap();
+    assert_eq!(
+        again,
+        Err(engine::seal::Refusal::OtherKey),
+        "the old key signs no more"
+    );
+    let (engine, public) = sealing(&url, &folder.path("new")).await;
+    work(&engine, sequence(1), echo());
+    run_some(&engine, "later", 2).await;
+    sealed(&url).await;
+    engine.close().await;
+    assert!(found(&url, &trust, &folder).await.is_empty());
+    let proof = audit::prove(
+        &db,
+        &namespace(),
+        &history::WorkflowId::known("later-1"),
+        None,
+    )
+    .await
+    .unwrap();
+    assert_eq!(proof.verify(&trust.keys).unwrap().key, public);
+    // A key that is lost does not say who follows it: both have to be given.
+    let lost = Signer::open(&folder.path("lost")).unwrap();
+    engine::seal::rotate(&db, None, &lost)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(found(&url, &trust, &folder).await, ["CHECKPOINT_BROKEN"]);
+    let both = Trust {
+        keys: vec![trust.keys[0].clone(), lost.public()],
+        checkpoint: None,
+    };
+    assert!(found(&url, &both, &folder).await.is_empty());
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_lost_what_was_signed_is_not_signed_any_more() {
+    let folder = Folder::new();
+    let (url, _) = some_sealed(&folder).await;
+    execute(&url, "DELETE FROM checkpoint WHERE n > 0").await;
+    let checkpoints = "SELECT count(*) FROM checkpoint";
+    let (engine, _) = sealing(&url, &folder.path("key")).await;
+    work(&engine, sequence(1), echo());
+    run_some(&engine, "later", 2).await;
+    let turns = number(&url, "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()").await;
+    until(&url, &format!("(SELECT xact_commit + xact_rollback > {turns} + 20 FROM pg_stat_database WHERE datname = current_database())")).await;
+    assert_eq!(number(&url, checkpoints).await, 1);
+    engine.close().await;
+    // Nor is one that was changed.
+    let (url, _) = some_sealed(&Folder::new()).await;
+    let before = number(&url, checkpoints).await;
+    execute(&url, "UPDATE seal_tile SET hashes[1] = sha256('x')").await;
+    let db = pool(&url).await;
+    let other = Signer::open(&folder.path("third")).unwrap();
+    assert_eq!(
+        engine::seal::rotate(&db, None, &other).await.unwrap().err(),
+        Some(engine::seal::Refusal::Altered)
+    );
+    db.close().await;
+    assert_eq!(number(&url, checkpoints).await, before);
+}
+
+/// Closed runs with a row of history each, as many as there are tiles of, and one more.
+const OLD_RUNS: &str = "
+    INSERT INTO execution (shard, run_id, namespace, workflow_id, workflow_type, task_queue, first_run_id, request_id, started_at, status, closed_at,
+                           history_length, history_bytes)
+    SELECT 0, id, 1, id::text, 't', 'q', id, 'r', '2026-01-01', 2, '2026-01-01', 1, 1
+    FROM (SELECT ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid AS id FROM generate_series(1, 256 * 20 + 1) AS n) AS x;
+    INSERT INTO current_run SELECT shard, namespace, workflow_id, run_id FROM execution;
+    INSERT INTO history SELECT shard, run_id, 0, 1, 1, '[]', sha256(uuid_send(run_id)) FROM execution";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sealed_of_deleted_runs_goes_and_the_rest_can_still_be_proved() {
+    let folder = Folder::new();
+    let url = database().await;
+    // Makes the tables.
+    owner(&url).await.close().await;
+    execute(&url, OLD_RUNS).await;
+    let (engine, public) = sealing(&url, &folder.path("key")).await;
+    sealed(&url).await;
+    work(&engine, sequence(1), echo());
+    run_some(&engine, "kept", 3).await;
+    sealed(&url).await;
+    let all = "SELECT delete_runs(array_agg(shard), array_agg(run_id), 1::smallint)::bigint FROM execution WHERE shard = 0 AND request_id = 'r'";
+    assert_eq!(number(&url, all).await, 256 * 20 + 1);
+    until(
+        &url,
+        "(SELECT count(*) = 20 FROM seal_pruned p CROSS JOIN unnest(p.tiles))",
+    )
+    .await;
+    engine.delete_workflow(&address("kept-0")).await.unwrap();
+    sealed(&url).await;
+    engine.close().await;
+    drop(engine);
+
+    assert_eq!(number(&url, "SELECT count(*) FROM seal_tile").await, 1);
+    let trust = Trust {
+        keys: vec![public],
+        checkpoint: None,
+    };
+    let report = verified(&url, &trust, &folder).await;
+    assert!(report.is_sound(), "{:?}", report.findings);
+    assert_eq!(report.sealed.unwrap().deletions_not_checked, 1);
+    let db = pool(&url).await;
+    let kept = history::WorkflowId::known("kept-1");
+    let proof = audit::prove(&db, &namespace(), &kept, None).await.unwrap();
+    proof.verify(&trust.keys).unwrap();
+    let grown = audit::prove_consistency(&db, 0, None).await.unwrap();
+    grown.verify(&trust.keys).unwrap();
+    db.close().await;
+    for (tamper, expected) in [
+        ("DELETE FROM seal_pruned", "SEAL_BROKEN"),
+        ("UPDATE seal_pruned SET tiles = tiles[2:]", "SEAL_BROKEN"),
+        (
+            "UPDATE seal_node SET hash = sha256('x') WHERE n = 3",
+            "SEAL_BROKEN",
+        ),
+        ("DELETE FROM seal_tile", "SEAL_BROKEN"),
+        (
+            "DELETE FROM seal_tile; INSERT INTO seal_pruned (at, tiles, leaf) SELECT '2026-01-01', ARRAY[20], 7",
+            "SEAL_BROKEN",
+        ),
+    ] {
+        let found = found_after(&url, &trust, &folder, tamper).await;
+        assert!(found.iter().any(|it| it == expected), "{tamper}: {found:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_pg_dump_writes_is_read() {
+    let folder = Folder::new();
+    let (url, trust) = some_sealed(&folder).await;
+    let server = number(
+        &url,
+        "SELECT current_setting('server_version_num')::bigint / 10000",
+    )
+    .await;
+    let version = std::process::Command::new("pg_dump")
+        .arg("--version")
+        .output();
+    let Ok(version) = version else {
+        return;
+    };
+    if !String::from_utf8(version.stdout)
+        .unwrap()
+        .contains(&format!(") {server}."))
+    {
+        // It reads no newer server than itself. ./test comes here with the machine's own as well.
+        return;
+    }
+    for words in [&[][..], &["--load-via-partition-root", "--data-only"]] {
+        let path = folder.path("dump.sql");
+        let dumped = std::process::Command::new("pg_dump")
+            .args(words)
+            .arg("--file")
+            .arg(&path)
+            .arg(&url)
+            .status();
+        assert!(dumped.unwrap().success());
+        let report = audit::verify_dump(&Dump::open(&path).unwrap(), &trust)
+            .await
+            .unwrap();
+        assert!(report.is_sound(), "{:?}", report.findings);
+        assert!(report.rows > 0);
+    }
+}

@@ -1,0 +1,102 @@
+-- Sealed histories: a log of the heads of all hash chains, as a Merkle tree (RFC 9162) whose root is signed from time to time. A run has an entry in
+-- it for each time that it was found changed. The log is append-only and is made from the feed; the key that signs is in no table.
+
+-- The log of this database.
+CREATE TABLE seal (
+    id    smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    log   uuid NOT NULL DEFAULT gen_random_uuid(),  -- its name
+    prune_from bigint NOT NULL DEFAULT 0            -- the tile at which the next look for those of deleted runs begins
+);
+COMMENT ON TABLE seal IS 'The log in which the heads of all hash chains are sealed.';
+INSERT INTO seal DEFAULT VALUES;
+
+-- The entries, 256 in a row; the last row may have fewer.
+CREATE TABLE seal_tile (
+    n        bigint PRIMARY KEY,     -- its first entry is number 256 * n
+    first_id uuid NOT NULL,          -- the least and the greatest id in it
+    last_id  uuid NOT NULL,
+    shards   smallint[] NOT NULL,    -- of the run; 0 where it is none
+    ids      uuid[] NOT NULL,        -- the run, or what else it is about
+    seqs     integer[] NOT NULL,     -- the row of "history"; -1: a row of "tombstone"; -2: of "seal_pruned"
+    hashes   bytea[] NOT NULL,       -- that row's hash; of the others SHA-256 over what they say
+    CONSTRAINT seal_tile_is_one CHECK (
+        cardinality(ids) BETWEEN 1 AND 256 AND cardinality(shards) = cardinality(ids)
+        AND cardinality(seqs) = cardinality(ids) AND cardinality(hashes) = cardinality(ids))
+);
+ALTER TABLE seal_tile
+    ALTER ids SET STORAGE EXTERNAL, ALTER hashes SET STORAGE EXTERNAL, -- what is random does not compress
+    ALTER shards SET STATISTICS 0, ALTER ids SET STATISTICS 0, ALTER seqs SET STATISTICS 0, ALTER hashes SET STATISTICS 0;
+COMMENT ON TABLE seal_tile IS 'The entries of the sealed log: heads of hash chains.';
+CREATE INDEX seal_tile_by_id ON seal_tile (last_id, first_id); -- which tiles may name a run
+
+-- The roots of full tiles (level 1), of 256 of these (2), and so on: what the root of the whole is computed from, and proofs.
+CREATE TABLE seal_node (
+    level smallint NOT NULL CHECK (level > 0),
+    n     bigint NOT NULL,           -- counts those of the level from 0
+    hash  bytea NOT NULL,
+    PRIMARY KEY (level, n),
+    CONSTRAINT seal_node_is_sha256 CHECK (octet_length(hash) = 32)
+);
+COMMENT ON TABLE seal_node IS 'Inner nodes of the Merkle tree over the sealed log.';
+
+CREATE TABLE checkpoint (
+    n              bigint PRIMARY KEY,       -- counts from 0
+    size           bigint NOT NULL,          -- how many entries the log had
+    root           bytea NOT NULL,           -- the root of the tree over them
+    at             timestamptz NOT NULL,
+    complete_until timestamptz,              -- all that was committed before is in it; NULL where the log was behind
+    note           text NOT NULL,            -- what says so, with its signatures (C2SP tlog-checkpoint); the columns before it are from there
+    CONSTRAINT checkpoint_root_is_sha256 CHECK (octet_length(root) = 32)
+);
+COMMENT ON TABLE checkpoint IS 'Signed states of the sealed log.';
+CREATE INDEX checkpoint_by_size ON checkpoint (size);
+
+-- Tiles that were deleted because all their runs were. Their roots are still in "seal_node".
+CREATE TABLE seal_pruned (
+    id    uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    tiles bigint[] NOT NULL,
+    leaf  bigint NOT NULL            -- which entry of the log says so
+);
+COMMENT ON TABLE seal_pruned IS 'Tiles of the sealed log that were deleted, because all their runs are.';
+
+-- Deletes tiles all of whose runs are deleted: of the next few that are full and older than a given one, as far as no checkpoint ends inside of them (it
+-- could not be proved any more that the log was only appended to since). Returns which; none, where they are too few to be worth an entry.
+CREATE FUNCTION prune_seal(before_tile bigint, looked_at integer, fewest integer) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    looked bigint[];
+    gone bigint[];
+BEGIN
+    SELECT array_agg(x.n) INTO looked
+    FROM (
+        SELECT t.n FROM seal_tile t
+        WHERE t.n >= (SELECT s.prune_from FROM seal s) AND t.n < before_tile
+        ORDER BY t.n
+        LIMIT looked_at
+    ) AS x;
+    SELECT array_agg(t.n ORDER BY t.n) INTO gone
+    FROM seal_tile t
+    WHERE t.n = ANY (looked)
+      AND t.seqs[256] >= 0
+      AND NOT EXISTS (SELECT FROM execution e WHERE e.shard = t.shards[256] AND e.run_id = t.ids[256])
+      AND NOT EXISTS (SELECT FROM checkpoint c WHERE c.size > 256 * t.n AND c.size < 256 * (t.n + 1))
+      AND NOT EXISTS (
+          SELECT FROM unnest(t.shards, t.ids, t.seqs) AS u (shard, run_id, seq)
+          WHERE u.seq < 0 OR EXISTS (SELECT FROM execution e WHERE e.shard = u.shard AND e.run_id = u.run_id));
+    IF cardinality(gone) >= fewest THEN
+        DELETE FROM seal_tile t WHERE t.n = ANY (gone);
+    ELSE
+        gone := '{}';
+    END IF;
+    -- From the front again, when the end is reached.
+    UPDATE seal SET prune_from = CASE WHEN cardinality(looked) = looked_at THEN looked[looked_at] + 1 ELSE 0 END;
+    -- Whoever verifies the log needs to know which runs were deleted only as long as it names them.
+    UPDATE tombstone b SET run_ids = NULL
+    WHERE cardinality(gone) > 0 AND b.run_ids IS NOT NULL AND b.leaf < 256 * before_tile
+      AND NOT EXISTS (
+          SELECT FROM seal_tile t
+          WHERE t.last_id >= b.run_ids[1] AND t.first_id <= b.run_ids[cardinality(b.run_ids)] AND t.ids && b.run_ids);
+    RETURN coalesce(gone, '{}');
+END
+$$;
+COMMENT ON FUNCTION prune_seal IS 'Deletes tiles of the sealed log all of whose runs are deleted; returns which.';
