@@ -76,5 +76,10 @@ impl Kind {
 fn ours(ground: &Ground, mode: &str) -> Result<Process> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args([mode, &ground.url]);
+    if ground.is_sealed {
+        command
+            .arg("--seal-key")
+            .arg(ground.folder.join("seal.key"));
+    }
     Process::program(&mut command, &ground.folder)
 }

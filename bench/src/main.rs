@@ -43,10 +43,18 @@ struct Cli {
 enum OwnProgram {
     /// The engine with its load in the same process.
     #[command(hide = true)]
-    InProcess { url: String },
+    InProcess {
+        url: String,
+        #[arg(long)]
+        seal_key: Option<PathBuf>,
+    },
     /// The engine behind HTTP.
     #[command(hide = true)]
-    OverHttp { url: String },
+    OverHttp {
+        url: String,
+        #[arg(long)]
+        seal_key: Option<PathBuf>,
+    },
     /// What stays flat while something grows.
     Scale(scale::Options),
     /// The load over HTTP, for long, with figures by minute.
@@ -60,8 +68,12 @@ enum OwnProgram {
 async fn main() -> Result<()> {
     let Cli { own, options } = Cli::parse();
     match &own {
-        Some(OwnProgram::InProcess { url }) => own::in_process(url).await,
-        Some(OwnProgram::OverHttp { url }) => own::over_http(url).await,
+        Some(OwnProgram::InProcess { url, seal_key }) => {
+            own::in_process(url, seal_key.as_deref()).await
+        }
+        Some(OwnProgram::OverHttp { url, seal_key }) => {
+            own::over_http(url, seal_key.as_deref()).await
+        }
         Some(OwnProgram::Scale(scale)) => {
             let postgres = scale.postgres.clone();
             on_postgres(postgres, async |_, url| {
@@ -110,6 +122,7 @@ async fn on_postgres(
 /// Measures everything that is asked for and returns the tables.
 async fn measure(options: &Options, folder: PathBuf, url: &str) -> Result<String> {
     let ground = Ground {
+        is_sealed: true,
         meter: Meter::open(url, &folder).await?,
         url: url.to_owned(),
         folder,

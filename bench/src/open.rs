@@ -20,7 +20,7 @@ pub(crate) struct Open {
 
 /// Starts so many workflows that wait, from many clients at once.
 pub(crate) async fn measure(url: &str, runs: usize, clients: usize) -> Result<Open> {
-    let own = Own::open(url).await?;
+    let own = Own::open(url, None).await?;
     // Pools, caches and stacks are there then.
     start_many(&own.engine, clients, clients).await?;
     let before = resident()?;

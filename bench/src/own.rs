@@ -1,10 +1,10 @@
 //! Our own engine as programs of their own, so that it is started, loaded and watched as its peers are.
 
-use std::{io::Write as _, time::Duration};
+use std::{io::Write as _, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use coreason::App;
-use engine::{Config, Engine};
+use engine::{Config, Engine, seal::Signer};
 use history::{
     Millis, Namespace, Payload, Payloads, RequestId, TaskQueue, WorkflowId, WorkflowType,
     decide::StartWorkflow,
@@ -28,8 +28,11 @@ pub(crate) struct Working {
 }
 
 impl Own {
-    pub(crate) async fn open(url: &str) -> Result<Self> {
-        Self::open_with(url, workflows::worker(), |_| {}).await
+    /// Opens one that seals with the key in a file, if there is one.
+    pub(crate) async fn open(url: &str, seal_key: Option<&Path>) -> Result<Self> {
+        let signer = seal_key.map(Signer::open).transpose()?;
+        let configure = |config: &mut Config| config.signer = signer.map(Arc::new);
+        Self::open_with(url, workflows::worker(), configure).await
     }
 
     pub(crate) async fn open_with(
@@ -71,15 +74,15 @@ impl Working {
 }
 
 /// Runs the loads that stdin asks for, in this process.
-pub(crate) async fn in_process(url: &str) -> Result<()> {
-    let own = Own::open(url).await?;
+pub(crate) async fn in_process(url: &str, seal_key: Option<&Path>) -> Result<()> {
+    let own = Own::open(url, seal_key).await?;
     load::on_stdin(Client(own.engine.clone())).await?;
     own.close().await
 }
 
 /// Serves HTTP until stdin ends; says where on stdout.
-pub(crate) async fn over_http(url: &str) -> Result<()> {
-    let own = Own::open(url).await?;
+pub(crate) async fn over_http(url: &str, seal_key: Option<&Path>) -> Result<()> {
+    let own = Own::open(url, seal_key).await?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     writeln!(std::io::stdout(), "{}", listener.local_addr()?)?;
     let routes = coreason::router(App::new(own.engine.clone()));

@@ -21,6 +21,12 @@ pub(crate) struct Options {
     /// How many clients the closed loop has, over HTTP.
     #[arg(long, default_value_t = 128)]
     clients: usize,
+    /// How many minutes closed runs are kept; for ever unless given.
+    #[arg(long, value_name = "MINUTES")]
+    retention: Option<u64>,
+    /// Leave histories unsealed.
+    #[arg(long)]
+    unsealed: bool,
     /// Where Postgres's binaries are.
     #[arg(long)]
     pub(crate) postgres: Option<PathBuf>,
@@ -47,12 +53,17 @@ pub(crate) async fn measure(options: &Options, folder: PathBuf, url: &str) -> Re
         meter: Meter::open(url, &folder).await?,
         url: url.to_owned(),
         folder,
+        is_sealed: !options.unsealed,
     };
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
     tokio::spawn(connection);
     let mut system = Kind::Http.start(&ground).await?;
     // Counting the rows of our history would soon be the larger load.
     system.store = Store::Postgres;
+    if let Some(minutes) = options.retention {
+        let kept = format!("UPDATE namespace SET retention = '{minutes} minutes'");
+        client.batch_execute(&kept).await?;
+    }
     let engine = system.processes.first().context("the engine")?.pid;
     let case = Case {
         activities: 1,

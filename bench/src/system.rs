@@ -19,6 +19,8 @@ pub(crate) struct Ground {
     pub(crate) folder: PathBuf,
     /// Postgres, by the URL of our own database.
     pub(crate) url: String,
+    /// Our engine seals histories, as it does for its users.
+    pub(crate) is_sealed: bool,
     pub(crate) meter: Meter,
 }
 
