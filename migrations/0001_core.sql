@@ -527,6 +527,12 @@ END
 $$;
 COMMENT ON FUNCTION expire_feed IS 'Deletes old rows of "feed" that are read, at most so many; returns how many.';
 
+-- The time in a run id, in milliseconds since 1970.
+CREATE FUNCTION run_milliseconds(run_id uuid) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT ('x' || left(replace(run_id::text, '-', ''), 12))::bit(48)::bigint
+$$;
+COMMENT ON FUNCTION run_milliseconds IS 'The time in a run id (UUIDv7), in milliseconds since 1970.';
+
 -- A row for each time that runs were deleted together.
 CREATE TABLE tombstone (
     id           uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -540,11 +546,14 @@ CREATE TABLE tombstone (
     bytes        bigint NOT NULL,          -- stored, together
     run_id       uuid,                     -- of a single one
     workflow_id  text,
+    span         int8range,                -- when they were begun, as their ids say, in milliseconds since 1970
+    runs_hash    bytea,                    -- SHA-256 over their run ids, in order
     run_ids      uuid[],                   -- which they were, in order, as long as the sealed log names them; NULL where nothing is sealed
     hash         bytea NOT NULL,           -- SHA-256 over their run ids, each with the head of its chain, in the order of run ids
+    archive      text,                     -- the object that has their histories, if they were archived
     leaf         bigint,                   -- which entry of the sealed log says so; NULL until it is sealed
     CONSTRAINT tombstone_hash_is_sha256 CHECK (octet_length(hash) = 32)
 );
 COMMENT ON TABLE tombstone IS 'What was deleted: how many runs, when they had closed, and a hash of the heads of their chains.';
 CREATE INDEX tombstone_unsealed ON tombstone (at) WHERE leaf IS NULL; -- what is to be sealed
-CREATE INDEX tombstone_of_sealed_runs ON tombstone (at) WHERE run_ids IS NOT NULL; -- of which the sealed log still names runs
+CREATE INDEX tombstone_of_sealed_runs ON tombstone USING gist (span) WHERE run_ids IS NOT NULL; -- of which the sealed log still names runs

@@ -6,7 +6,7 @@
 -- A statement that locks rows which others change reads nothing from `history`: as one statement with many WITH, this ended Postgres 18.4 with a
 -- segmentation fault, where it chose among the partitions (perform_pruning_base_step), 3 times in 130 runs of the test that deletes beside starts of
 -- the same ids. In plain statements it never did in 370.
-CREATE FUNCTION delete_runs(wanted_shards smallint[], wanted_run_ids uuid[], why smallint) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE FUNCTION delete_runs(wanted_shards smallint[], wanted_run_ids uuid[], why smallint, archived_as text DEFAULT NULL) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     held uuid[];
     shards smallint[];
@@ -35,11 +35,13 @@ BEGIN
         RETURN 0;
     END IF;
 
-    INSERT INTO tombstone (namespace, reason, runs, closed_from, closed_until, events, bytes, run_id, workflow_id, run_ids, hash)
+    INSERT INTO tombstone (namespace, reason, runs, closed_from, closed_until, events, bytes, run_id, workflow_id, span, runs_hash, run_ids, hash, archive)
     SELECT e.namespace, why, count(*), min(e.closed_at), max(e.closed_at), sum(e.history_length), coalesce(sum(e.history_bytes), 0),
            CASE WHEN count(*) = 1 THEN (array_agg(e.run_id))[1] END, CASE WHEN count(*) = 1 THEN min(e.workflow_id) END,
+           int8range(min(run_milliseconds(e.run_id)), max(run_milliseconds(e.run_id)), '[]'),
+           sha256(string_agg(uuid_send(e.run_id), '' ORDER BY e.run_id)),
            CASE WHEN EXISTS (SELECT FROM feed_consumer c WHERE c.name = 'seal') THEN array_agg(e.run_id ORDER BY e.run_id) END,
-           sha256(string_agg(uuid_send(e.run_id) || coalesce(h.hash, ''), '' ORDER BY e.run_id))
+           sha256(string_agg(uuid_send(e.run_id) || coalesce(h.hash, ''), '' ORDER BY e.run_id)), archived_as
     FROM unnest(shards, run_ids) AS f (shard, run_id)
     JOIN execution e ON e.shard = f.shard AND e.run_id = f.run_id
     LEFT JOIN LATERAL (
@@ -70,41 +72,50 @@ END
 $$;
 COMMENT ON FUNCTION delete_runs IS 'Deletes closed runs with all that belongs to them, and notes it in "tombstone"; returns how many.';
 
+-- The runs that a namespace keeps no longer and that owe nobody anything, those first that closed first.
+CREATE FUNCTION due_runs(of_namespace smallint, most integer, of_these uuid[] DEFAULT NULL) RETURNS TABLE (shard smallint, run_id uuid, closed_at timestamptz, bytes bigint)
+LANGUAGE sql STABLE AS $$
+    SELECT y.shard, y.run_id, y.closed_at, coalesce(y.history_bytes, 0)
+    FROM visibility y
+    WHERE y.namespace = of_namespace
+      AND (of_these IS NULL OR y.run_id = ANY (of_these))
+      AND y.closed_at < clock_timestamp() - (SELECT n.retention FROM namespace n WHERE n.id = of_namespace)
+      -- What can't go yet keeps nothing behind it from going.
+      AND NOT EXISTS (SELECT FROM outbox o WHERE o.shard = y.shard AND o.run_id = y.run_id)
+    ORDER BY y.closed_at, y.run_id
+    LIMIT most
+$$;
+COMMENT ON FUNCTION due_runs IS 'Closed runs that a namespace keeps no longer.';
+
 -- Deletes some of the runs that a namespace keeps no longer, those first that closed first: at most so many, and one at least of at most so many
--- bytes. Says whether there may be more. One process at a time does so.
-CREATE FUNCTION expire_runs(of_namespace smallint, most integer, most_bytes bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+-- bytes. Of given ones only those, which are archived under a name. Says whether there may be more. One process at a time does so.
+CREATE FUNCTION expire_runs(
+    of_namespace smallint, most integer, most_bytes bigint, archived uuid[] DEFAULT NULL, archived_as text DEFAULT NULL
+) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-    kept interval;
     shards smallint[];
     run_ids uuid[];
     seen bigint;
 BEGIN
     -- Locks with one key are members'; (1, 0) and (1, 1) are of partitions and the feed.
     IF NOT pg_try_advisory_xact_lock(1, 2) THEN
-        RETURN false;
+        RETURN archived IS NOT NULL;
     END IF;
     -- Before it is known what is to go: who is told meanwhile that they are kept for longer is told so before or after this.
     PERFORM FROM feed_consumer WHERE name = 'visibility' FOR NO KEY UPDATE;
-    SELECT n.retention INTO kept FROM namespace n WHERE n.id = of_namespace FOR SHARE;
+    PERFORM FROM namespace n WHERE n.id = of_namespace FOR SHARE;
     SELECT array_agg(v.shard) FILTER (WHERE v.bytes_before < most_bytes), array_agg(v.run_id) FILTER (WHERE v.bytes_before < most_bytes), count(*)
     INTO shards, run_ids, seen
     FROM (
         SELECT x.*, sum(x.bytes) OVER (ORDER BY x.closed_at, x.run_id) - x.bytes AS bytes_before
         FROM (
-            SELECT y.shard, y.run_id, y.closed_at, coalesce(y.history_bytes, 0) AS bytes
-            FROM visibility y
-            WHERE y.namespace = of_namespace
-              AND y.closed_at < clock_timestamp() - kept
-              -- What can't go yet keeps nothing behind it from going.
-              AND NOT EXISTS (SELECT FROM outbox o WHERE o.shard = y.shard AND o.run_id = y.run_id)
-            ORDER BY y.closed_at, y.run_id
-            LIMIT most
+            SELECT d.* FROM due_runs(of_namespace, most, archived) AS d
         ) AS x
     ) AS v;
     IF run_ids IS NULL THEN
         RETURN false;
     END IF;
-    PERFORM delete_runs(shards, run_ids, 1::smallint);
+    PERFORM delete_runs(shards, run_ids, 1::smallint, archived_as);
     RETURN seen = most OR seen > cardinality(run_ids);
 END
 $$;

@@ -13,8 +13,7 @@ INSERT INTO seal DEFAULT VALUES;
 -- The entries, 256 in a row; the last row may have fewer.
 CREATE TABLE seal_tile (
     n        bigint PRIMARY KEY,     -- its first entry is number 256 * n
-    first_id uuid NOT NULL,          -- the least and the greatest id in it
-    last_id  uuid NOT NULL,
+    span     int8range NOT NULL,     -- when its runs were begun, as their ids say, in milliseconds since 1970; empty where it has none
     shards   smallint[] NOT NULL,    -- of the run; 0 where it is none
     ids      uuid[] NOT NULL,        -- the run, or what else it is about
     seqs     integer[] NOT NULL,     -- the row of "history"; -1: a row of "tombstone"; -2: of "seal_pruned"
@@ -27,7 +26,7 @@ ALTER TABLE seal_tile
     ALTER ids SET STORAGE EXTERNAL, ALTER hashes SET STORAGE EXTERNAL, -- what is random does not compress
     ALTER shards SET STATISTICS 0, ALTER ids SET STATISTICS 0, ALTER seqs SET STATISTICS 0, ALTER hashes SET STATISTICS 0;
 COMMENT ON TABLE seal_tile IS 'The entries of the sealed log: heads of hash chains.';
-CREATE INDEX seal_tile_by_id ON seal_tile (last_id, first_id); -- which tiles may name a run
+CREATE INDEX seal_tile_by_span ON seal_tile USING gist (span); -- which tiles may name a run
 
 -- The roots of full tiles (level 1), of 256 of these (2), and so on: what the root of the whole is computed from, and proofs.
 CREATE TABLE seal_node (
@@ -50,6 +49,7 @@ CREATE TABLE checkpoint (
 );
 COMMENT ON TABLE checkpoint IS 'Signed states of the sealed log.';
 CREATE INDEX checkpoint_by_size ON checkpoint (size);
+CREATE INDEX checkpoint_of_rotation ON checkpoint (n) WHERE strpos(note, chr(10) || 'next-key ') > 0; -- by which one key was followed by another
 
 -- Tiles that were deleted because all their runs were. Their roots are still in "seal_node".
 CREATE TABLE seal_pruned (
@@ -60,12 +60,33 @@ CREATE TABLE seal_pruned (
 );
 COMMENT ON TABLE seal_pruned IS 'Tiles of the sealed log that were deleted, because all their runs are.';
 
+-- Says whether all that a tile names are runs that are deleted, and sealed as such. One lookup for most of those of which they are not.
+CREATE FUNCTION is_tile_of_deleted_runs(tile bigint) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    t seal_tile;
+BEGIN
+    SELECT * INTO t FROM seal_tile x WHERE x.n = tile;
+    IF 0 > ANY (t.seqs) OR cardinality(t.ids) < 256 THEN
+        RETURN false;
+    END IF;
+    FOR i IN REVERSE 256 .. 1 LOOP
+        IF EXISTS (SELECT FROM execution e WHERE e.shard = t.shards[i] AND e.run_id = t.ids[i]) THEN
+            RETURN false;
+        END IF;
+    END LOOP;
+    RETURN t.ids <@ (SELECT array_agg(u.id) FROM tombstone b CROSS JOIN unnest(b.run_ids) AS u (id)
+                     WHERE b.run_ids IS NOT NULL AND b.leaf IS NOT NULL AND b.span && t.span);
+END
+$$;
+COMMENT ON FUNCTION is_tile_of_deleted_runs IS 'Whether all that a tile of the sealed log names are runs that are deleted.';
+
 -- Deletes tiles all of whose runs are deleted: of the next few that are full and older than a given one, as far as no checkpoint ends inside of them (it
 -- could not be proved any more that the log was only appended to since). Returns which; none, where they are too few to be worth an entry.
 CREATE FUNCTION prune_seal(before_tile bigint, looked_at integer, fewest integer) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
     looked bigint[];
     gone bigint[];
+    spans int8multirange;
 BEGIN
     SELECT array_agg(x.n) INTO looked
     FROM (
@@ -74,29 +95,22 @@ BEGIN
         ORDER BY t.n
         LIMIT looked_at
     ) AS x;
-    SELECT array_agg(t.n ORDER BY t.n) INTO gone
-    FROM seal_tile t
-    WHERE t.n = ANY (looked)
-      AND t.seqs[256] >= 0
-      AND NOT EXISTS (SELECT FROM execution e WHERE e.shard = t.shards[256] AND e.run_id = t.ids[256])
-      AND NOT EXISTS (SELECT FROM checkpoint c WHERE c.size > 256 * t.n AND c.size < 256 * (t.n + 1))
-      AND NOT EXISTS (
-          SELECT FROM unnest(t.shards, t.ids, t.seqs) AS u (shard, run_id, seq)
-          WHERE u.seq < 0 OR EXISTS (SELECT FROM execution e WHERE e.shard = u.shard AND e.run_id = u.run_id));
-    IF cardinality(gone) >= fewest THEN
-        DELETE FROM seal_tile t WHERE t.n = ANY (gone);
-    ELSE
-        gone := '{}';
-    END IF;
     -- From the front again, when the end is reached.
     UPDATE seal SET prune_from = CASE WHEN cardinality(looked) = looked_at THEN looked[looked_at] + 1 ELSE 0 END;
+    SELECT array_agg(l.n ORDER BY l.n) INTO gone
+    FROM unnest(looked) AS l (n)
+    WHERE NOT EXISTS (SELECT FROM checkpoint c WHERE c.size > 256 * l.n AND c.size < 256 * (l.n + 1))
+      AND coalesce(is_tile_of_deleted_runs(l.n), false);
+    IF gone IS NULL OR cardinality(gone) < fewest THEN
+        RETURN '{}';
+    END IF;
+    SELECT range_agg(t.span) INTO spans FROM seal_tile t WHERE t.n = ANY (gone);
+    DELETE FROM seal_tile t WHERE t.n = ANY (gone);
     -- Whoever verifies the log needs to know which runs were deleted only as long as it names them.
     UPDATE tombstone b SET run_ids = NULL
-    WHERE cardinality(gone) > 0 AND b.run_ids IS NOT NULL AND b.leaf < 256 * before_tile
-      AND NOT EXISTS (
-          SELECT FROM seal_tile t
-          WHERE t.last_id >= b.run_ids[1] AND t.first_id <= b.run_ids[cardinality(b.run_ids)] AND t.ids && b.run_ids);
-    RETURN coalesce(gone, '{}');
+    WHERE b.run_ids IS NOT NULL AND b.leaf < 256 * before_tile AND b.span && range_merge(spans)
+      AND NOT EXISTS (SELECT FROM seal_tile t WHERE t.span && b.span AND t.ids && b.run_ids);
+    RETURN gone;
 END
 $$;
 COMMENT ON FUNCTION prune_seal IS 'Deletes tiles of the sealed log all of whose runs are deleted; returns which.';

@@ -56,7 +56,8 @@ SELECT n.name AS namespace,
        b.run_id,
        b.workflow_id,
        encode(b.hash, 'hex') AS hash,
-       b.leaf IS NOT NULL AS is_sealed
+       b.leaf IS NOT NULL AS is_sealed,
+       b.archive
 FROM tombstone b
 LEFT JOIN namespace n ON n.id = b.namespace;
 
@@ -73,6 +74,7 @@ COMMENT ON COLUMN deletion.run_id IS 'The run, if it was one.';
 COMMENT ON COLUMN deletion.workflow_id IS 'Its workflow.';
 COMMENT ON COLUMN deletion.hash IS 'SHA-256 over their run ids, each with the head of its chain.';
 COMMENT ON COLUMN deletion.is_sealed IS 'Whether the sealed log says so.';
+COMMENT ON COLUMN deletion.archive IS 'The object of the archive that has their histories, if they were archived.';
 
 CREATE VIEW sealed_checkpoint AS
 SELECT c.n,
@@ -105,7 +107,7 @@ SELECT u.id AS run_id,
 FROM seal_tile t
 CROSS JOIN LATERAL unnest(t.ids, t.seqs, t.hashes) WITH ORDINALITY AS u (id, seq, hash, place)
 CROSS JOIN LATERAL (
-    SELECT x.n, x.at FROM checkpoint x WHERE x.size > 256 * t.n + u.place - 1 ORDER BY x.size LIMIT 1
+    SELECT x.n, x.at FROM checkpoint x WHERE x.size > 256 * t.n + u.place - 1 ORDER BY x.size, x.n LIMIT 1
 ) AS c
 WHERE u.seq >= 0;
 

@@ -40,6 +40,7 @@ mod workflows;
 
 mod duration;
 
+mod archive;
 mod audit;
 mod cli;
 mod demo;

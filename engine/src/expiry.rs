@@ -1,17 +1,25 @@
 //! Deletes the closed runs that their namespaces keep no longer, in small steps.
 
+use std::sync::Arc;
+
 use sqlx::PgPool;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::{
-    limits::{EXPIRE_AGAIN_AFTER, EXPIRE_EVERY},
-    store::{self, retention},
+    archive::{self, Archive},
+    limits::{EXPIRE_AGAIN_AFTER, EXPIRE_EVERY, PARTITIONS_DROPPED_EVERY},
+    store::{self, partition, retention},
 };
 
 /// Deletes what is to go, for as long as it is polled.
-pub(crate) async fn keep(pool: PgPool) {
+pub(crate) async fn keep(pool: PgPool, archive: Option<Arc<dyn Archive>>) {
+    let mut drop_at = Instant::now();
     loop {
-        let pause = match expire(&pool).await {
+        if Instant::now() >= drop_at {
+            drop_at = Instant::now() + PARTITIONS_DROPPED_EVERY;
+            drop_partitions(&pool).await;
+        }
+        let pause = match expire(&pool, archive.as_deref()).await {
             Ok(true) => EXPIRE_AGAIN_AFTER,
             Ok(false) => EXPIRE_EVERY,
             Err(error) => {
@@ -24,10 +32,16 @@ pub(crate) async fn keep(pool: PgPool) {
 }
 
 /// Deletes some of each namespace; says whether there may be more.
-async fn expire(pool: &PgPool) -> Result<bool, store::Error> {
+async fn expire(pool: &PgPool, archive: Option<&dyn Archive>) -> Result<bool, store::Error> {
     let mut more = false;
     for namespace in retention::forgetful(pool).await? {
-        match retention::expire(pool, namespace).await {
+        let expired = match archive {
+            Some(archive) => archive::expire(pool, archive, namespace).await,
+            None => retention::expire(pool, namespace)
+                .await
+                .map_err(archive::Error::from),
+        };
+        match expired {
             Ok(others) => more |= others,
             // The others' go all the same.
             Err(error) => warn(&error),
@@ -36,9 +50,28 @@ async fn expire(pool: &PgPool) -> Result<bool, store::Error> {
     Ok(more)
 }
 
-fn warn(error: &store::Error) {
+/// Gives back the disk of weeks whose runs are deleted.
+async fn drop_partitions(pool: &PgPool) {
+    let dropped = match store::clock::now(pool).await {
+        Ok(now) => partition::drop_emptied(pool, now).await,
+        Err(error) => Err(error),
+    };
+    match dropped {
+        Ok(dropped) => {
+            for partition in dropped {
+                tracing::info!(partition, "its runs are deleted, and so is this partition");
+            }
+        }
+        Err(error) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "partitions of past weeks can't be dropped; trying again"
+        ),
+    }
+}
+
+fn warn(error: &(dyn std::error::Error + 'static)) {
     tracing::warn!(
-        error = error as &dyn std::error::Error,
+        error,
         "closed runs that are kept no longer can't be deleted; trying again"
     );
 }

@@ -4,6 +4,7 @@
 //! [`committer`] writes, and [`members`] sees to it that each shard has one owner on a database.
 
 mod admission;
+mod archive;
 mod cause;
 mod clock;
 mod error;
@@ -33,6 +34,7 @@ pub mod seal;
 #[cfg(test)]
 mod sim;
 
+pub use archive::{Archive, PutError};
 pub use cause::innermost;
 pub use engine::{Config, Engine};
 pub use error::Error;

@@ -97,7 +97,7 @@ pub const VISIBILITY_BUILD_PAGE: i64 = 5000;
 pub const VISIBILITY_CHUNK: usize = 1000;
 pub const VISIBILITY_CHUNK_BYTES: usize = 1024 * 1024;
 /// How many connections bring the lists forward, and delete what is kept no longer.
-pub const VISIBILITY_CONNECTIONS: u32 = 3;
+pub const VISIBILITY_CONNECTIONS: u32 = 4;
 /// How long a statement of either may take.
 pub const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
 /// The least time that a namespace keeps closed runs, if not for ever. Temporal: 1 h.
@@ -112,16 +112,30 @@ pub const EXPIRED_BYTES_AT_ONCE: i64 = 16 * 1024 * 1024;
 pub const SEAL_EVERY: Duration = Duration::from_mins(1);
 /// The most runs that are sealed with one signature, and a page of the feed more; the next follows at once.
 pub const SEAL_ENTRIES_MAX: usize = 64 * 1024;
+/// … and the most pages that are read for them.
+pub const SEAL_PAGES_MAX: usize = 200;
 /// The most deletions that are.
 pub const SEAL_TOMBSTONES_MAX: i64 = 16 * 1024;
 /// How many tiles of the sealed log are looked at for such all of whose runs are deleted, each time that deletions are sealed.
-pub const SEAL_PRUNE_LOOK: i32 = 4096;
+pub const SEAL_PRUNE_LOOK: i32 = 2048;
 /// Fewer of them stay, for they are not worth the entry that says so.
 pub const SEAL_PRUNE_LEAST: i32 = 16;
 /// How often it is looked for closed runs that are kept no longer.
 pub const EXPIRE_EVERY: Duration = Duration::from_secs(10);
 /// How long after some were deleted the next ones are, while there are more.
 pub const EXPIRE_AGAIN_AFTER: Duration = Duration::from_millis(10);
+/// The most closed runs whose histories go into one object of the archive, before they are deleted.
+pub const ARCHIVED_AT_ONCE: i32 = 2000;
+/// … and the bytes after which no further one does.
+pub const ARCHIVED_BYTES_AT_ONCE: usize = 16 * 1024 * 1024;
+/// How often it is looked for partitions of past weeks of which almost nothing is left.
+pub const PARTITIONS_DROPPED_EVERY: Duration = Duration::from_hours(1);
+/// At most so many rows are, which are moved while nobody can commit …
+pub const PARTITION_ROWS_KEPT_MAX: i64 = 1000;
+/// … and bytes of their records …
+pub const PARTITION_BYTES_KEPT_MAX: i64 = 8 * 1024 * 1024;
+/// … and the partition has so many times as many on disk.
+pub const PARTITION_KEPT_SHARE: i64 = 20;
 /// How long the deletion of a run waits until that has delivered what it owes others.
 pub const DELETE_MAX: Duration = Duration::from_secs(5);
 /// The most stored bytes of a memo that a list shows; one with more is in the description of its run.
@@ -140,7 +154,7 @@ pub const CONTROL_CONNECTIONS: u32 = 3;
 pub const AUDIT_CONNECTIONS: u32 = 8;
 /// How many a process has at most in all: reads twice, control, the lists' and those that bring these forward, two that commit and as many to find out whether a batch whose answer was lost was committed, and two
 /// for its lease and that of the member it watches.
-pub const CONNECTIONS_MAX: i32 = 30;
+pub const CONNECTIONS_MAX: i32 = 31;
 /// A role that may open fewer than so many at once is refused: one that serves under load has as many.
 pub const CONNECTIONS_MIN: i32 = 17;
 /// When something has waited for so long to be committed, and nothing was, a process is not ready.

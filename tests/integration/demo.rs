@@ -5,10 +5,10 @@ use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _, path::PathBuf};
 use tokio::process::Command;
 
 /// A folder of files with ordinary and odd names; removed at the end.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = std::env::temp_dir().join(format!("demo-{}", uuid::Uuid::new_v4().simple()));
         fs::create_dir_all(folder.join("below/target")).unwrap();
         for n in 0..150 {

@@ -21,6 +21,7 @@ mod list;
 mod logs;
 mod memory;
 mod programs;
+mod questions;
 mod ready;
 mod result;
 mod retention;

@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use engine::{Config, Engine, seal::Signer};
+use engine::{Archive, Config, Engine, PutError, seal::Signer};
+use futures::{FutureExt as _, future::BoxFuture};
 
 use crate::{
     command_line::{audit, audit_offline},
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// Seals what a server has committed, with a key in a file.
-async fn seal(server: &Server, key: &Path) {
+pub(crate) async fn seal(server: &Server, key: &Path) {
     let engine = Engine::open(Config {
         signer: Some(Arc::new(Signer::open(key).unwrap())),
         seal_every: Duration::from_millis(20),
@@ -189,4 +190,97 @@ async fn a_dump_and_its_database_are_held_against_what_was_sealed() {
     let found = audit("verify", &url, &["--key", &public]).await;
     assert!(found.0 == 1 && found.1.contains("ROW_REMOVED"), "{found:?}");
     server.stop().await;
+}
+
+/// A folder that an engine archives to.
+#[derive(Debug)]
+struct Archived(PathBuf);
+
+impl Archive for Archived {
+    fn put(&self, name: String, object: Vec<u8>) -> BoxFuture<'_, Result<(), PutError>> {
+        let path = self.0.join(&name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, object).unwrap();
+        std::fs::write(self.0.join("latest"), path.to_str().unwrap()).unwrap();
+        async { Ok(()) }.boxed()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_no_longer_is_in_the_archive_with_its_proof_before_it_is_deleted() {
+    let folder = Folder::new();
+    let (server, public) = sealed(&folder).await;
+    let postgres = server.connect().await;
+    let old = "UPDATE namespace SET retention = '1 minute'; UPDATE visibility SET closed_at = closed_at - interval '1 hour'";
+    server.client.list(&[]).await;
+    // What this server itself would delete: it has no archive.
+    let url = server.database_url();
+    let database = server.halt().await;
+    postgres.batch_execute(old).await.unwrap();
+    let engine = Engine::open(Config {
+        signer: Some(Arc::new(
+            Signer::open(Path::new(&folder.file("key"))).unwrap(),
+        )),
+        seal_every: Duration::from_millis(20),
+        archive: Some(Arc::new(Archived(folder.0.clone()))),
+        ..Config::new(&url, "http://127.0.0.1:1")
+    })
+    .await
+    .unwrap();
+    let gone = async {
+        let gone = "SELECT archive FROM deletion WHERE reason = 'Retention' AND is_sealed";
+        loop {
+            if let Some(row) = postgres.query_opt(gone, &[]).await.unwrap() {
+                break row.get::<_, String>(0);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let object = tokio::time::timeout(PATIENCE, gone).await.unwrap();
+    engine.close().await;
+    let file = folder.file(&object);
+    let left: i64 = postgres
+        .query_one("SELECT count(*) FROM execution", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(left, 0);
+
+    let (code, said) = offline(&["--offline", &file, "--key", &public]).await;
+    assert!(
+        code == 0 && said.starts_with("1 runs, ") && said.contains("0 problems"),
+        "{said}"
+    );
+    let text = std::fs::read(&file).unwrap();
+    let compressed = folder.file("object.jsonl.zst");
+    std::fs::write(&compressed, zstd::encode_all(&text[..], 3).unwrap()).unwrap();
+    let (code, said) = offline(&["--offline", &compressed, "--key", &public]).await;
+    assert!(code == 0 && said.contains("0 problems"), "{said}");
+    let (code, said) = offline(&["--offline", &file, "--key", &folder.stranger()]).await;
+    assert!(
+        code == 1 && said.contains("line 1: ") && said.contains("[AUDIT_FAILED]"),
+        "{said}"
+    );
+    let changed = String::from_utf8(text)
+        .unwrap()
+        .replacen("refusal", "approval", 1);
+    std::fs::write(&file, changed).unwrap();
+    let (code, said) = offline(&["--offline", &file, "--key", &public]).await;
+    assert!(
+        code == 1 && said.contains("line 1: the history is not the one that was sealed"),
+        "{said}"
+    );
+    // That they were archived is under the seal.
+    printed("verify", &url, &["--key", &public]).await;
+    postgres
+        .batch_execute("UPDATE tombstone SET archive = 'elsewhere'")
+        .await
+        .unwrap();
+    let found = audit("verify", &url, &["--key", &public]).await;
+    assert!(
+        found.0 == 1 && found.1.contains("TOMBSTONE_BROKEN"),
+        "{found:?}"
+    );
+    drop(postgres);
+    database.remove().await;
 }

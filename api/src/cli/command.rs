@@ -29,6 +29,7 @@ Environment:
   COREASON_CACHE       the folder that a packed Postgres is unpacked to
   COREASON_LEASE       how long a process may be silent before others take over
   COREASON_RUN_MEMORY_MIB  how much memory open runs may take
+  COREASON_ARCHIVE     where histories go that are kept no longer
   COREASON_SEAL_KEY    the file with the key that seals histories
   COREASON_SHUTDOWN_DELAY  how long a process goes on as ever when it is asked to stop
   DATABASE_URL         a Postgres that runs already; none is embedded then

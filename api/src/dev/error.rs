@@ -54,6 +54,14 @@ pub(crate) enum Error {
     /// The key that seals histories.
     #[error(transparent)]
     SealKey(#[from] engine::seal::KeyError),
+    /// What is archived is sealed.
+    #[error(
+        "--archive takes histories that are sealed, and no key seals them; name one with --seal-key"
+    )]
+    ArchiveUnsealed,
+    /// The archive can't be meant.
+    #[error(transparent)]
+    Archive(#[from] crate::archive::NoArchive),
     /// The embedded Postgres.
     #[error(transparent)]
     Postgres(#[from] crate::postgres::Error),
@@ -74,6 +82,7 @@ impl Error {
             Self::Interrupted => "INTERRUPTED",
             Self::Worker(_) => "WORKER_INVALID",
             Self::SealKey(_) => "SEAL_KEY_UNUSABLE",
+            Self::ArchiveUnsealed | Self::Archive(_) => "ARCHIVE_INVALID",
             Self::Postgres(error) => error.code(),
             Self::Engine(error) => error.code(),
         }

@@ -16,6 +16,7 @@ use worker::Worker;
 
 use crate::{
     app::App,
+    archive,
     duration::Human,
     hosts::Hosts,
     limits::SHUTDOWN_MAX,
@@ -135,8 +136,8 @@ async fn ready(engine: &Engine) {
     engine.owning().await;
 }
 
-/// Opens the key that seals histories; the folder of the embedded database is there by now.
-fn signer(options: &Options) -> Result<Option<Signer>, Error> {
+/// Opens the key that seals histories, and the archive; the folder of the embedded database is there by now.
+fn kept(options: &Options, config: &mut Config) -> Result<(), Error> {
     let file = options
         .seal_key
         .clone()
@@ -144,7 +145,15 @@ fn signer(options: &Options) -> Result<Option<Signer>, Error> {
     if file.is_none() {
         tracing::info!("histories are not sealed: no --seal-key names a key");
     }
-    Ok(file.map(|file| Signer::open(&file)).transpose()?)
+    let signer = file.map(|file| Signer::open(&file)).transpose()?;
+    config.signer = signer.map(Arc::new);
+    if let Some(url) = &options.archive {
+        if config.signer.is_none() {
+            return Err(Error::ArchiveUnsealed);
+        }
+        config.archive = Some(Arc::new(archive::Store::open(url)?));
+    }
+    Ok(())
 }
 
 /// Opens the database and the engine on it. Nothing when it was asked to stop before that.
@@ -169,8 +178,8 @@ async fn start(
         let mebibytes = usize::try_from(mebibytes).unwrap_or(usize::MAX);
         config.memory_bytes = mebibytes.saturating_mul(MEBIBYTE);
     }
-    match signer(options) {
-        Ok(signer) => config.signer = signer.map(Arc::new),
+    match kept(options, &mut config) {
+        Ok(()) => {}
         Err(error) => {
             database.stop().await?;
             return Err(error);

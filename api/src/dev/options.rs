@@ -64,6 +64,10 @@ pub(crate) struct Options {
     /// is not embedded has none, and its histories are not sealed, unless this names one.
     #[arg(long, env = "COREASON_SEAL_KEY", value_name = "FILE")]
     pub(super) seal_key: Option<PathBuf>,
+    /// Where the histories of runs go before they are deleted, because their namespace keeps them no longer, once they are sealed: a folder of this
+    /// machine, as `file:///var/archive`.
+    #[arg(long, env = "COREASON_ARCHIVE", value_name = "URL")]
+    pub(super) archive: Option<String>,
     /// How long this process goes on as ever when it is asked to stop, while `/readyz` says 503: until whoever spreads requests has seen it.
     #[arg(
         long,

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use history::{
-    Record,
+    Record, Timestamp,
     chain::{self, GENESIS, Hash},
     record,
 };
@@ -62,8 +62,8 @@ impl Run {
         self.rows == 0
     }
 
-    /// Checks the next row.
-    pub(super) fn check(&mut self, row: &Row) {
+    /// Checks the next row; returns when the last of its records was made.
+    pub(super) fn check(&mut self, row: &Row) -> Option<Timestamp> {
         if self.is_empty() && row.namespace.is_none() {
             self.find(
                 None,
@@ -75,7 +75,7 @@ impl Run {
         self.history_length = row.history_length;
         self.check_seq(row);
         self.check_hash(row);
-        self.check_records(row);
+        self.check_records(row)
     }
 
     /// Ends the check.
@@ -141,8 +141,8 @@ impl Run {
         }
     }
 
-    /// Checks that the row can be read and that its events follow those before it.
-    fn check_records(&mut self, row: &Row) {
+    /// Checks that the row can be read and that its events follow those before it; returns when the last of its records was made.
+    fn check_records(&mut self, row: &Row) -> Option<Timestamp> {
         let records = match record::read(row.version, &row.records) {
             Ok(records) => records,
             Err(error) => {
@@ -152,7 +152,7 @@ impl Run {
                     format!("the row can't be read: {error}"),
                 );
                 self.next_event_id = None;
-                return;
+                return None;
             }
         };
         self.check_first(row);
@@ -167,6 +167,7 @@ impl Run {
             next = next.saturating_add(1);
         }
         self.next_event_id = Some(next);
+        records.iter().map(Record::at).max()
     }
 
     /// Checks that the row begins with the event that comes next.

@@ -14,12 +14,11 @@ use history::{Timestamp, rfc3339};
 use uuid::Uuid;
 
 use crate::{
-    seal::Tombstone,
+    seal::{Entry, Tombstone},
     store::{
         Error,
         audit::{Key, Place, Row},
         seal::{
-            Tile,
             audit::{Checkpoint, Deleted, Pruned},
             entries,
         },
@@ -168,6 +167,11 @@ impl Dump {
                     n: cells.number("n")?,
                     size: cells.number("size")?,
                     root: cells.bytes("root")?,
+                    at: cells.moment("at")?,
+                    complete_until: match cells.raw("complete_until")? {
+                        "\\N" => None,
+                        _ => Some(cells.moment("complete_until")?),
+                    },
                     note: cells.text("note")?,
                 };
                 self.checkpoints.push(checkpoint);
@@ -179,7 +183,7 @@ impl Dump {
             "seal_pruned" => {
                 let pruned = Pruned {
                     id: cells.number("id")?,
-                    at: cells.moment("at")?,
+                    leaf: cells.number("leaf")?,
                     tiles: cells.numbers("tiles")?,
                 };
                 self.pruned.push(pruned);
@@ -289,24 +293,23 @@ impl Dump {
             .collect()
     }
 
-    pub(super) fn checkpoints(&self) -> Vec<Checkpoint> {
-        self.checkpoints.clone()
+    pub(super) fn checkpoints(&self, n: i64) -> Vec<Checkpoint> {
+        let known = usize::try_from(n).unwrap_or(0).min(self.checkpoints.len());
+        self.checkpoints[known..].to_vec()
     }
 
-    pub(super) fn tiles(&self, from: i64, most: i64) -> Result<Vec<(i64, Tile)>, Error> {
+    pub(super) fn tiles(&self, from: i64, most: i64) -> Result<Vec<(i64, Vec<Entry>)>, Error> {
         let first = self.tiles.partition_point(|(n, _)| *n < from);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let tiles = self.tiles[first..].iter().take(most).map(|(n, line)| {
             let tile = self.read(*line, |cells| {
                 let entries = entries(
+                    cells.numbers("shards")?,
                     cells.numbers("ids")?,
                     cells.numbers("seqs")?,
                     cells.byte_strings("hashes")?,
                 );
-                Ok(Tile {
-                    shards: cells.numbers("shards")?,
-                    entries: entries.unwrap_or_default(),
-                })
+                Ok(entries.unwrap_or_default())
             });
             Ok((*n, tile?))
         });
@@ -334,8 +337,13 @@ impl Dump {
                         events: cells.number("events")?,
                         bytes: cells.number("bytes")?,
                         hash: cells.bytes("hash")?,
+                        runs_hash: match cells.raw("runs_hash")? {
+                            "\\N" => None,
+                            _ => Some(cells.bytes("runs_hash")?),
+                        },
+                        archive: cells.text_if_any("archive")?,
                     },
-                    run_id: cells.number_if_any("run_id")?,
+                    leaf: cells.number_if_any("leaf")?,
                     run_ids: match cells.raw("run_ids")? {
                         "\\N" => None,
                         _ => Some(cells.numbers("run_ids")?),
@@ -399,6 +407,13 @@ impl<'a> Cells<'a> {
 
     fn text(&self, column: &str) -> Result<String, Error> {
         unescaped(self.raw(column)?).ok_or_else(|| self.bad(column))
+    }
+
+    fn text_if_any(&self, column: &str) -> Result<Option<String>, Error> {
+        match self.raw(column)? {
+            "\\N" => Ok(None),
+            _ => self.text(column).map(Some),
+        }
     }
 
     fn number<T: FromStr>(&self, column: &str) -> Result<T, Error> {

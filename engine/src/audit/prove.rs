@@ -174,7 +174,7 @@ impl HistoryProof {
     }
 
     /// Checks the chain, and its place in the log of a checkpoint.
-    fn comes_out(&self, checkpoint: &Checkpoint) -> Result<(), NotProved> {
+    pub(crate) fn comes_out(&self, checkpoint: &Checkpoint) -> Result<(), NotProved> {
         let mut head = GENESIS;
         for (seq, row) in (0..).zip(&self.rows) {
             let row = chain::Row {
@@ -188,7 +188,14 @@ impl HistoryProof {
             head = chain::hash(&head, row);
         }
         let seq = i32::try_from(self.rows.len()).unwrap_or(i32::MAX) - 1;
+        let (Ok(namespace), Ok(workflow_id)) = (
+            Namespace::new(&self.namespace),
+            WorkflowId::new(&self.workflow_id),
+        ) else {
+            return Err(NotProved::OtherHistory);
+        };
         let entry = Entry {
+            shard: crate::shard::of(&namespace, &workflow_id),
             id: self.run_id.0,
             subject: Subject::History { seq },
             hash: head,
@@ -262,7 +269,8 @@ fn hashes(texts: &[String]) -> Result<Vec<tlog::Hash>, NotProved> {
     hashes.ok_or(NotProved::Unreadable("a hash is none"))
 }
 
-fn texts(hashes: &[tlog::Hash]) -> Vec<String> {
+/// Writes hashes as a proof has them.
+pub(crate) fn texts(hashes: &[tlog::Hash]) -> Vec<String> {
     hashes
         .iter()
         .map(|hash| BASE64_STANDARD.encode(hash.0))

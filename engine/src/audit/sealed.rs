@@ -2,103 +2,89 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use history::{RunId, Timestamp, chain::Hash, record};
-use tlog_tiles::tlog;
+use history::{RunId, Timestamp, rfc3339::Utc};
 use uuid::Uuid;
 
 use super::{
     finding::{Finding, Problem},
+    log::{Head, Log},
     report::{Report, Summary, Trust},
     source::Source,
 };
 use crate::{
-    seal::{
-        Checkpoint, Entry, Note, PublicKey, Subject, hash_of_runs, hash_of_tiles,
-        tree::{Edge, TILE, TILE_HEIGHT},
-    },
+    seal::{hash_of_runs, hash_of_tiles, hash_of_uuids},
     store::{
         Error,
         audit::{Key, Row},
-        seal::audit::Deleted,
+        seal::audit::{Deleted, Pruned},
     },
 };
 
-/// How much older than its commit an event can be, in microseconds.
-const SLACK: i64 = 60_000_000;
-
-/// What is wrong where a checkpoint that was kept does not fit.
-const LOST: &str = "the log is not one that goes on from the checkpoint that was kept: it was cut off, or rewritten";
+/// How much later than it was decided something can be committed, and so sealed, in microseconds: where a batch waits for a server that was replaced.
+const SLACK: i64 = 600_000_000;
 
 /// What was sealed, to be compared with what is there.
-pub(super) struct Sealed {
+pub(super) struct Sealed<'a> {
+    trust: &'a Trust,
+    log: Log,
     /// The heads, in the order of rows.
     heads: Vec<Head>,
     /// How many of them were passed.
     passed: usize,
-    /// The last sealed row of the run whose rows are read that was found right.
+    /// The run whose rows are read, and its last sealed row that was found right.
+    run: Option<Key>,
     right: Option<Head>,
     /// The run of which a row was found wrong last: those behind it are, too.
     wrong: Option<Key>,
-    /// Heads whose rows are not there.
-    missing: Vec<Head>,
-    /// Deletions, by their ids, each with its tile.
-    tombstones: BTreeMap<Uuid, (Hash, i64)>,
-    /// Deletions of tiles, by their ids.
-    pruned: BTreeMap<Uuid, Hash>,
-    /// The tiles that are not there.
-    without_tile: BTreeSet<i64>,
-    /// When the last checkpoint was made, and what is sealed by it: all that was committed before.
-    checked_at: Timestamp,
-    complete_until: Option<Timestamp>,
-    /// Some of what was committed before the last checkpoint may not be sealed.
-    has_gap: bool,
+    /// Heads whose rows are not there, by run: the first of each.
+    missing: BTreeMap<Key, Missing>,
+    /// The last of each run of which some are missing.
+    last: BTreeMap<Uuid, Head>,
+    /// What time it is.
+    now: Timestamp,
     findings: Vec<Finding>,
-    summary: Summary,
+    young_rows: u64,
+    unchecked_deletions: u64,
 }
 
-/// A sealed row of history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Head {
-    run: Key,
-    seq: i32,
-    hash: Hash,
-    tile: i64,
+/// A sealed row that is not there.
+struct Missing {
+    first: Head,
+    /// The tiles that name the run.
+    tiles: BTreeSet<i64>,
+    /// Other rows of the run are there.
+    has_rows: bool,
 }
 
-impl Sealed {
+/// What is said of a deletion.
+enum Said {
+    /// What was sealed, or a moment ago.
+    Known,
+    /// What nobody has sealed.
+    Nothing,
+}
+
+impl<'a> Sealed<'a> {
     /// Reads all that is sealed, and checks that it is what was signed by those who are trusted, or who follow them.
-    pub(super) async fn read(source: Source<'_>, trust: &Trust) -> Result<Self, Error> {
-        let mut sealed = Self {
-            heads: Vec::new(),
+    pub(super) async fn read(source: Source<'_>, trust: &'a Trust) -> Result<Self, Error> {
+        let mut log = Log::read(source, trust).await?;
+        let mut heads = std::mem::take(&mut log.heads);
+        heads.sort_unstable();
+        Ok(Self {
+            trust,
+            heads,
             passed: 0,
+            run: None,
             right: None,
             wrong: None,
-            missing: Vec::new(),
-            tombstones: BTreeMap::new(),
-            pruned: BTreeMap::new(),
-            without_tile: BTreeSet::new(),
-            checked_at: Timestamp(0),
-            complete_until: None,
-            has_gap: false,
+            missing: BTreeMap::new(),
+            last: BTreeMap::new(),
+            now: source.now().await?,
             findings: Vec::new(),
-            summary: Summary::default(),
-        };
-        let checkpoints = sealed.checkpoints(source, &trust.keys).await?;
-        if let Some(last) = checkpoints.last() {
-            sealed.checked_at = last.at;
-            sealed.complete_until = last.complete_until;
-            sealed.has_gap = checkpoints.iter().any(|checkpoint| checkpoint.has_gap);
-            sealed.summary.entries = last.size;
-            sealed.summary.complete_until = last.complete_until;
-        }
-        sealed.summary.checkpoints = u64::try_from(checkpoints.len()).unwrap_or(u64::MAX);
-        let kept = trust
-            .checkpoint
-            .as_ref()
-            .and_then(|note| sealed.kept(note, &trust.keys));
-        sealed.entries(source, &checkpoints, kept).await?;
-        sealed.heads.sort_unstable();
-        Ok(sealed)
+            young_rows: 0,
+            unchecked_deletions: 0,
+            log,
+        })
     }
 
     fn find(&mut self, problem: Problem, sentence: String) {
@@ -119,174 +105,34 @@ impl Sealed {
         });
     }
 
-    /// Reads the checkpoints up to the first that can't be trusted.
-    async fn checkpoints(
-        &mut self,
-        source: Source<'_>,
-        keys: &[PublicKey],
-    ) -> Result<Vec<Checkpoint>, Error> {
-        let mut keys = keys.to_vec();
-        let mut all: Vec<Checkpoint> = Vec::new();
-        let rows = source.checkpoints().await?;
-        if rows.is_empty() {
-            self.find(
-                Problem::Checkpoint,
-                "there is no checkpoint: nothing was sealed, or all of it was deleted".to_owned(),
-            );
-        }
-        for (n, row) in (0..).zip(rows) {
-            match trusted(&keys, n, &row, all.last()) {
-                Ok(checkpoint) => {
-                    keys.extend(checkpoint.next_key.clone());
-                    all.push(checkpoint);
-                }
-                Err(problem) => {
-                    let sentence = format!(
-                        "checkpoint {}: {problem}; it and those behind it prove nothing",
-                        row.n
-                    );
-                    self.find(Problem::Checkpoint, sentence);
-                    break;
-                }
-            }
-        }
-        Ok(all)
-    }
-
-    /// Reads a checkpoint that somebody has kept.
-    fn kept(&mut self, note: &Note, keys: &[PublicKey]) -> Option<Checkpoint> {
-        let kept = note
-            .verify(keys)
-            .and_then(|(text, _)| Checkpoint::read(text).ok());
-        if kept.is_none() {
-            let sentence = "the checkpoint that was kept is signed by none of the given keys";
-            self.find(Problem::Checkpoint, sentence.to_owned());
-        }
-        kept
-    }
-
-    /// Reads the entries, and computes the root at each checkpoint.
-    async fn entries(
-        &mut self,
-        source: Source<'_>,
-        checkpoints: &[Checkpoint],
-        kept: Option<Checkpoint>,
-    ) -> Result<(), Error> {
-        let size = checkpoints.last().map_or(0, |last| last.size);
-        let mut roots = checkpoints.iter().enumerate().peekable();
-        if let Some(kept) = &kept
-            && (kept.size > size || checkpoints.iter().all(|it| it.log != kept.log))
-        {
-            self.find(Problem::Checkpoint, LOST.to_owned());
-        }
-        let mut edge = Edge::default();
-        let mut is_right = true;
-        let mut tiles = source.tiles(0).await?.into_iter().peekable();
-        let mut from = 0;
-        while edge.size() < size {
-            let n = i64::try_from(edge.size() / TILE).unwrap_or(i64::MAX);
-            if tiles.peek().is_none() {
-                tiles = source.tiles(from).await?.into_iter().peekable();
-            }
-            let found = tiles.next_if(|(tile, _)| *tile == n);
-            let is_pruned = found.is_none();
-            if is_pruned {
-                let Some(root) = source.tile_root(n).await? else {
-                    let sentence = format!(
-                        "entries {} to {} of the log are gone, and nothing is left in their place",
-                        edge.size(),
-                        size - 1
-                    );
-                    self.find(Problem::Seal, sentence);
-                    return Ok(());
-                };
-                self.without_tile.insert(n);
-                edge.push(TILE_HEIGHT, tlog::Hash(root));
-            }
-            let entries = found.map(|(_, entries)| entries).unwrap_or_default();
-            from = n + 1;
-            let room =
-                usize::try_from(TILE.min(size - n.unsigned_abs() * TILE)).unwrap_or(usize::MAX);
-            if entries.len() < room && !is_pruned {
-                let sentence = format!(
-                    "tile {n} of the log has {} entries, and {room} were sealed",
-                    entries.len()
-                );
-                self.find(Problem::Seal, sentence);
-                return Ok(());
-            }
-            for (shard, entry) in entries.into_iter().take(room) {
-                edge.push(0, entry.leaf());
-                self.take(n, shard, entry);
-                if let Some(kept) = &kept
-                    && kept.size == edge.size()
-                    && kept.root != edge.root()
-                {
-                    self.find(Problem::Checkpoint, LOST.to_owned());
-                }
-                while let Some((at, checkpoint)) = roots.next_if(|(_, it)| it.size <= edge.size()) {
-                    is_right = self.check_root(&edge, at, checkpoints, checkpoint, is_right);
-                }
-            }
-            // A checkpoint that ends inside of a tile that is gone can't be checked; none does, if nobody meddles.
-            while let Some((at, checkpoint)) = roots.next_if(|(_, it)| it.size <= edge.size()) {
-                is_right = self.check_root(&edge, at, checkpoints, checkpoint, is_right);
-            }
-        }
-        Ok(())
-    }
-
-    /// Compares the root with the one that was signed; says whether all were right so far.
-    fn check_root(
-        &mut self,
-        edge: &Edge,
-        at: usize,
-        checkpoints: &[Checkpoint],
-        checkpoint: &Checkpoint,
-        was_right: bool,
-    ) -> bool {
-        let is_right = edge.size() == checkpoint.size && edge.root() == checkpoint.root;
-        if was_right && !is_right {
-            let from = at
-                .checked_sub(1)
-                .map_or(0, |before| checkpoints[before].size);
-            let sentence = format!(
-                "entries {from} to {} of the log are not those that checkpoint {at} signed",
-                checkpoint.size.saturating_sub(1)
-            );
-            self.find(Problem::Seal, sentence);
-        }
-        was_right && is_right
-    }
-
-    fn take(&mut self, tile: i64, shard: i16, entry: Entry) {
-        match entry.subject {
-            Subject::History { seq } => self.heads.push(Head {
-                run: Key {
-                    shard,
-                    run_id: entry.id,
-                },
-                seq,
-                hash: entry.hash,
-                tile,
-            }),
-            Subject::Tombstone => {
-                self.tombstones.insert(entry.id, (entry.hash, tile));
-            }
-            Subject::Pruned => {
-                self.pruned.insert(entry.id, entry.hash);
-            }
-        }
-    }
-
-    /// Compares the next row of history, in the order of their key, with what was sealed.
-    pub(super) fn check(&mut self, row: &Row) {
+    /// Compares the next row of history, in the order of their key, with what was sealed; it was made at this time, as far as it can be read.
+    pub(super) fn check(&mut self, row: &Row, at: Option<Timestamp>) {
         let (run, seq) = (row.run(), row.seq);
-        self.pass(|head| (head.run, head.seq) < (run, seq));
-        if self.right.is_some_and(|right| right.run != run) {
+        self.pass(Some(run), |head| (head.run, head.seq) < (run, seq));
+        if self.run.replace(run) != Some(run) {
             self.right = None;
         }
-        let mut is_sealed = false;
+        if at.is_some_and(|at| at.0 > self.now.0 + SLACK) {
+            let sentence = "the row says that it was made in the future".to_owned();
+            self.find_in(run, seq, Problem::Inserted, sentence);
+        }
+        // The entry that covers it first, its own or one of a row behind it.
+        let covers = self.heads.get(self.passed).filter(|head| head.run == run);
+        let younger_than = if let Some(head) = covers {
+            head.younger_than
+        } else {
+            self.young_rows += 1;
+            self.log.complete_until().map(|until| until.0)
+        };
+        if let (Some(younger_than), Some(at)) = (younger_than, at)
+            && at.0 < younger_than - SLACK
+        {
+            let sentence = format!(
+                "the row is older than {}, and was not sealed by then: it was put in later",
+                Utc(Timestamp(younger_than))
+            );
+            self.find_in(run, seq, Problem::Inserted, sentence);
+        }
         while let Some(head) = self.heads.get(self.passed).copied()
             && (head.run, head.seq) == (run, seq)
         {
@@ -303,40 +149,29 @@ impl Sealed {
                 let sentence = format!("{rows} is not what was sealed");
                 self.find_in(run, seq, Problem::Changed, sentence);
             }
-            is_sealed = true;
-        }
-        let follows = self
-            .heads
-            .get(self.passed)
-            .is_some_and(|head| head.run == run);
-        if !is_sealed && !follows {
-            self.check_unsealed(row);
-        }
-    }
-
-    /// A row behind all that was sealed of its run must be young.
-    fn check_unsealed(&mut self, row: &Row) {
-        self.summary.rows_not_sealed += 1;
-        let records = record::read(row.version, &row.records).unwrap_or_default();
-        let last = records.iter().map(|record| record.at().0).max();
-        if let (Some(until), Some(last)) = (self.complete_until, last)
-            && last < until.0 - SLACK
-        {
-            let sentence = format!(
-                "the row is older than {}, and was not sealed by then: it was put in later",
-                history::rfc3339::Utc(until)
-            );
-            self.find_in(row.run(), row.seq, Problem::Inserted, sentence);
         }
     }
 
     /// Goes by heads, whose rows are not there.
-    fn pass(&mut self, is_before: impl Fn(&Head) -> bool) {
+    fn pass(&mut self, reading: Option<Key>, is_before: impl Fn(&Head) -> bool) {
         while let Some(head) = self.heads.get(self.passed).copied()
             && is_before(&head)
         {
             self.passed += 1;
-            self.missing.push(head);
+            let has_rows = self.run == Some(head.run) || reading == Some(head.run);
+            let missing = self.missing.entry(head.run).or_insert_with(|| Missing {
+                first: head,
+                tiles: BTreeSet::new(),
+                has_rows: false,
+            });
+            missing.tiles.insert(head.tile);
+            missing.has_rows |= has_rows;
+            let before = self.last.insert(head.run.run_id, head);
+            // One row has one hash, also where the run is deleted by now.
+            if before.is_some_and(|before| before.seq == head.seq && before.hash != head.hash) {
+                let sentence = "the row was sealed twice, as two different ones".to_owned();
+                self.find_in(head.run, head.seq, Problem::Changed, sentence);
+            }
         }
     }
 
@@ -346,20 +181,83 @@ impl Sealed {
         source: Source<'_>,
         report: &mut Report,
     ) -> Result<(), Error> {
-        self.pass(|_| true);
-        let gone = Gone {
-            tiles: self.check_pruned(source).await?,
-            last: (self.missing.iter())
-                .map(|head| (head.run.run_id, *head))
-                .collect(),
-        };
-        let mut missing: BTreeMap<Key, Head> = BTreeMap::new();
-        for head in std::mem::take(&mut self.missing) {
-            if !gone.tiles.contains(&head.tile) {
-                missing.entry(head.run).or_insert(head);
+        self.pass(None, |_| true);
+        // What was deleted while rows were read was sealed since, or is young.
+        self.log.advance(source, self.trust).await?;
+        let gone = self.check_pruned(source).await?;
+        let deleted = self.check_all_deleted(source, &gone).await?;
+        for (run, missing) in std::mem::take(&mut self.missing) {
+            let is_of_gone = missing.tiles.iter().all(|tile| gone.contains(tile));
+            let is_deleted =
+                deleted.contains(&run.run_id) && (!missing.has_rows || source.is_gone(run).await?);
+            if is_of_gone || is_deleted {
+                continue;
+            }
+            let sentence = format!(
+                "the row was sealed and is gone, and no deletion on record names run {}",
+                RunId(run.run_id)
+            );
+            self.find_in(run, missing.first.seq, Problem::Removed, sentence);
+        }
+        for finding in self.log.findings.iter().chain(&self.findings) {
+            report.add(finding.clone());
+        }
+        report.sealed = Some(Summary {
+            checkpoints: u64::try_from(self.log.checkpoints.len()).unwrap_or(u64::MAX),
+            entries: self.log.size(),
+            complete_until: self.log.complete_until(),
+            rows_not_sealed: self.young_rows,
+            deletions_not_checked: self.unchecked_deletions,
+        });
+        Ok(())
+    }
+
+    /// Returns the tiles that are gone by now, and finds those of which nobody has said so.
+    async fn check_pruned(&mut self, source: Source<'_>) -> Result<BTreeSet<i64>, Error> {
+        let mut on_record = BTreeSet::new();
+        for Pruned { id, leaf, tiles } in source.pruned().await? {
+            match self.log.pruned.remove(&id) {
+                Some(hash) if hash == hash_of_tiles(&tiles) => on_record.extend(tiles),
+                Some(_) => {
+                    let sentence = format!("the row {id} of seal_pruned is not what was sealed");
+                    self.find(Problem::Seal, sentence);
+                }
+                // It is sealed with a checkpoint that came after the last one that was read.
+                None if self.may_follow(source, leaf) => on_record.extend(tiles),
+                None => {
+                    let sentence = format!(
+                        "the row {id} of seal_pruned was never sealed: it was put in later"
+                    );
+                    self.find(Problem::Seal, sentence);
+                }
             }
         }
-        let mut deleted: BTreeSet<Uuid> = BTreeSet::new();
+        for id in std::mem::take(&mut self.log.pruned).into_keys() {
+            let sentence = format!("the row {id} of seal_pruned was sealed, and is gone");
+            self.find(Problem::Seal, sentence);
+        }
+        for tile in std::mem::take(&mut self.log.without_tile) {
+            if !on_record.contains(&tile) {
+                let sentence =
+                    format!("tile {tile} of the log is gone, and nothing on record says why");
+                self.find(Problem::Seal, sentence);
+            }
+        }
+        Ok(on_record)
+    }
+
+    /// Says whether an entry may have come into the log after it was read.
+    fn may_follow(&self, source: Source<'_>, leaf: u64) -> bool {
+        source.goes_on() && self.log.findings.is_empty() && leaf >= self.log.size()
+    }
+
+    /// Returns the runs that were deleted on record.
+    async fn check_all_deleted(
+        &mut self,
+        source: Source<'_>,
+        gone: &BTreeSet<i64>,
+    ) -> Result<BTreeSet<Uuid>, Error> {
+        let mut deleted = BTreeSet::new();
         let mut after = Uuid::nil();
         loop {
             let page = source.deleted(after).await?;
@@ -368,104 +266,52 @@ impl Sealed {
             };
             after = last.tombstone.id;
             for row in page {
-                self.check_deleted(&row, &gone);
-                deleted.extend(row.run_ids.into_iter().flatten().chain(row.run_id));
-            }
-        }
-        for id in std::mem::take(&mut self.tombstones).into_keys() {
-            self.find(
-                Problem::Tombstone,
-                format!("the row {id} of tombstone was sealed, and is gone"),
-            );
-        }
-        for (run, head) in missing {
-            // Both are read again: somebody may have deleted it meanwhile.
-            if deleted.contains(&run.run_id) && source.is_gone(run).await? {
-                continue;
-            }
-            let sentence = format!(
-                "the row was sealed and is gone, and no deletion on record names run {}",
-                RunId(run.run_id)
-            );
-            self.find_in(run, head.seq, Problem::Removed, sentence);
-        }
-        for finding in self.findings {
-            report.add(finding);
-        }
-        report.sealed = Some(self.summary);
-        Ok(())
-    }
-
-    /// Returns the tiles that are gone by now, and finds those of which nobody has said so.
-    async fn check_pruned(&mut self, source: Source<'_>) -> Result<BTreeSet<i64>, Error> {
-        let mut on_record = BTreeSet::new();
-        for row in source.pruned().await? {
-            match self.pruned.remove(&row.id) {
-                Some(hash) if hash != hash_of_tiles(&row.tiles) => {
-                    self.find(
-                        Problem::Seal,
-                        format!("the row {} of seal_pruned is not what was sealed", row.id),
-                    );
+                match self.check_deleted(&row, source, gone) {
+                    Said::Known => deleted.extend(row.run_ids.into_iter().flatten()),
+                    Said::Nothing => {}
                 }
-                None if row.at <= self.checked_at => {
-                    self.find(
-                        Problem::Seal,
-                        format!(
-                            "the row {} of seal_pruned was not sealed: it was put in later",
-                            row.id
-                        ),
-                    );
-                }
-                // It was sealed, or came after the last checkpoint that was read.
-                _ => on_record.extend(row.tiles),
             }
         }
-        for id in std::mem::take(&mut self.pruned).into_keys() {
-            self.find(
-                Problem::Seal,
-                format!("the row {id} of seal_pruned was sealed, and is gone"),
-            );
+        for id in std::mem::take(&mut self.log.tombstones).into_keys() {
+            let sentence = format!("the row {id} of tombstone was sealed, and is gone");
+            self.find(Problem::Tombstone, sentence);
         }
-        for tile in std::mem::take(&mut self.without_tile) {
-            if !on_record.contains(&tile) {
-                self.find(
-                    Problem::Seal,
-                    format!("tile {tile} of the log is gone, and nothing on record says why"),
-                );
-            }
-        }
-        Ok(on_record)
+        Ok(deleted)
     }
 
     /// Compares what is said of a deletion with what was sealed of it, and of the runs.
-    fn check_deleted(&mut self, row: &Deleted, gone: &Gone) {
-        let tombstone = &row.tombstone;
-        let id = tombstone.id;
-        let Some((hash, tile)) = self.tombstones.remove(&id) else {
-            self.summary.deletions_not_checked += 1;
-            let is_old = |until: Timestamp| tombstone.at.0 < until.0 - SLACK;
-            if self.complete_until.is_some_and(is_old) {
-                let sentence = format!(
-                    "the row {id} of tombstone is old, and was not sealed: it was put in later"
-                );
-                self.find(Problem::Tombstone, sentence);
-            }
-            return;
+    fn check_deleted(&mut self, row: &Deleted, source: Source<'_>, gone: &BTreeSet<i64>) -> Said {
+        let (tombstone, id) = (&row.tombstone, row.tombstone.id);
+        let names_others = row.run_ids.as_ref().is_some_and(|run_ids| {
+            tombstone.runs_hash.as_deref() != Some(hash_of_uuids(run_ids).as_slice())
+        });
+        if names_others {
+            let sentence = format!("the row {id} of tombstone names other runs than were deleted");
+            self.find(Problem::Tombstone, sentence);
+            return Said::Nothing;
+        }
+        let Some((hash, tile)) = self.log.tombstones.remove(&id) else {
+            return self.check_unsealed(row, source);
         };
         if hash != tombstone.digest() {
             let sentence = format!("the row {id} of tombstone is not what was sealed");
             self.find(Problem::Tombstone, sentence);
-            return;
+            return Said::Nothing;
         }
         let run_ids = row.run_ids.as_deref().unwrap_or_default();
-        let heads: Option<Vec<&Head>> = run_ids.iter().map(|id| gone.last.get(id)).collect();
+        let heads: Option<Vec<&Head>> = run_ids.iter().map(|id| self.last.get(id)).collect();
         let heads = heads.unwrap_or_default();
         // What was sealed of them last may have been in a tile that is gone, or in none.
         let first = heads.iter().map(|head| head.tile).min();
-        let is_known = |first| !self.has_gap && gone.tiles.range(first..=tile).next().is_none();
+        let last = heads.iter().map(|head| head.tile).max().unwrap_or(tile);
+        let is_known = |first| {
+            last <= tile
+                && gone.range(first..=tile).next().is_none()
+                && self.log.gaps.range(first..=tile).next().is_none()
+        };
         if !first.is_some_and(is_known) {
-            self.summary.deletions_not_checked += 1;
-            return;
+            self.unchecked_deletions += 1;
+            return Said::Known;
         }
         let heads = heads.into_iter().map(|head| (head.run.run_id, &head.hash));
         if hash_of_runs(heads) != tombstone.hash.as_slice() {
@@ -474,45 +320,25 @@ impl Sealed {
             );
             self.find(Problem::Tombstone, sentence);
         }
+        Said::Known
     }
-}
 
-/// What is there no more.
-struct Gone {
-    /// Tiles.
-    tiles: BTreeSet<i64>,
-    /// Runs, with what was sealed of each last.
-    last: BTreeMap<Uuid, Head>,
-}
-
-/// Reads a checkpoint that follows another one, if it can be trusted.
-fn trusted(
-    keys: &[PublicKey],
-    n: i64,
-    row: &crate::store::seal::audit::Checkpoint,
-    previous: Option<&Checkpoint>,
-) -> Result<Checkpoint, &'static str> {
-    let note: Note = row.note.parse().map_err(|_| "it can't be read")?;
-    let (text, _) = note
-        .verify(keys)
-        .ok_or("none of the given keys has signed it, nor one that follows them")?;
-    let checkpoint = Checkpoint::read(text).map_err(|_| "it can't be read")?;
-    if row.n != n || checkpoint.previous != previous.map(Checkpoint::hash) {
-        return Err(
-            "it does not follow the one before it: one was removed, or put at another place",
-        );
+    /// A deletion that is not sealed must be young, and wait for that.
+    fn check_unsealed(&mut self, row: &Deleted, source: Source<'_>) -> Said {
+        let (id, at) = (row.tombstone.id, row.tombstone.at.0);
+        let is_old = |until: Timestamp| at < until.0 - SLACK;
+        let waits = match row.leaf {
+            None => true,
+            // It is sealed with a checkpoint that came after the last one that was read.
+            Some(leaf) => self.may_follow(source, leaf),
+        };
+        if !waits || at > self.now.0 + SLACK || self.log.complete_until().is_some_and(is_old) {
+            let sentence =
+                format!("the row {id} of tombstone was never sealed: it was put in later");
+            self.find(Problem::Tombstone, sentence);
+            return Said::Nothing;
+        }
+        self.unchecked_deletions += 1;
+        Said::Known
     }
-    let columns = (u64::try_from(row.size), row.root.as_slice());
-    if columns != (Ok(checkpoint.size), &checkpoint.root.0[..]) {
-        return Err("its row says something else than was signed");
-    }
-    let grows = |previous: &Checkpoint| {
-        previous.log == checkpoint.log
-            && previous.size <= checkpoint.size
-            && previous.at <= checkpoint.at
-    };
-    if previous.is_some_and(|previous| !grows(previous)) {
-        return Err("it is of another log, or an earlier one");
-    }
-    Ok(checkpoint)
 }

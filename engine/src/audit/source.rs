@@ -1,9 +1,12 @@
 //! What is audited: a database, or a dump of one.
 
-use std::ops::RangeInclusive;
+use std::{
+    ops::RangeInclusive,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
-use history::chain::Hash;
+use history::{Timestamp, chain::Hash};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -73,15 +76,34 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Returns all checkpoints, in order.
-    pub(super) async fn checkpoints(self) -> Result<Vec<Checkpoint>, Error> {
+    /// Says whether it is written to while it is read.
+    pub(super) fn goes_on(self) -> bool {
+        matches!(self, Self::Database(_))
+    }
+
+    /// Returns what time it is.
+    pub(super) async fn now(self) -> Result<Timestamp, Error> {
+        match self {
+            Self::Database(pool) => store::clock::now(pool).await,
+            Self::Dump(_) => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH);
+                let micros = since.unwrap_or_default().as_micros();
+                Ok(Timestamp(i64::try_from(micros).unwrap_or(i64::MAX)))
+            }
+        }
+    }
+
+    /// Returns all checkpoints from the n-th on, in order.
+    pub(super) async fn checkpoints(self, n: i64) -> Result<Vec<Checkpoint>, Error> {
         let pool = match self {
             Self::Database(pool) => pool,
-            Self::Dump(dump) => return Ok(dump.checkpoints()),
+            Self::Dump(dump) => return Ok(dump.checkpoints(n)),
         };
         let mut all: Vec<Checkpoint> = Vec::new();
         loop {
-            let from = all.last().map_or(i64::MIN, |last| last.n.saturating_add(1));
+            // One of a number that is none is found where it is in the way.
+            let first = if n == 0 { i64::MIN } else { n };
+            let from = all.last().map_or(first, |last| last.n.saturating_add(1));
             let page = store::seal::audit::checkpoints(pool, from, PAGE).await?;
             if page.is_empty() {
                 return Ok(all);
@@ -91,17 +113,11 @@ impl<'a> Source<'a> {
     }
 
     /// Returns the next tiles from the n-th on, with their numbers; none behind the last.
-    pub(super) async fn tiles(self, from: i64) -> Result<Vec<(i64, Vec<(i16, Entry)>)>, Error> {
-        let tiles = match self {
-            Self::Database(pool) => store::seal::audit::tiles(pool, from, PAGE).await?,
-            Self::Dump(dump) => dump.tiles(from, PAGE)?,
-        };
-        let tiles = tiles.into_iter().map(|(n, tile)| {
-            // A shard that is missing is found as an entry whose run is not there.
-            let shards = tile.shards.into_iter().chain(std::iter::repeat(-1));
-            (n, shards.zip(tile.entries).collect())
-        });
-        Ok(tiles.collect())
+    pub(super) async fn tiles(self, from: i64) -> Result<Vec<(i64, Vec<Entry>)>, Error> {
+        match self {
+            Self::Database(pool) => store::seal::audit::tiles(pool, from, PAGE).await,
+            Self::Dump(dump) => dump.tiles(from, PAGE),
+        }
     }
 
     /// Returns the root of the n-th tile, if it is kept.

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    archive::Archive,
     limits,
     peers::{self, Peers},
     seal::Signer,
@@ -27,6 +28,8 @@ pub struct Config {
     pub signer: Option<Arc<Signer>>,
     /// How often what was committed is sealed; [`limits::SEAL_EVERY`] unless told.
     pub seal_every: Duration,
+    /// Where the histories of runs go that are kept no longer, once they are sealed; nowhere unless told.
+    pub archive: Option<Arc<dyn Archive>>,
 }
 
 impl Config {
@@ -41,6 +44,7 @@ impl Config {
             park_after: limits::PARK_AFTER,
             signer: None,
             seal_every: limits::SEAL_EVERY,
+            archive: None,
         }
     }
 }

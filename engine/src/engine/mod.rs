@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     Error,
     admission::Admission,
+    archive::Archive,
     expiry,
     feed::Tail,
     lists::Lists,
@@ -81,6 +82,7 @@ impl Engine {
             secret,
         };
         let (running, ended) = watch::channel(());
+        let archive = config.archive.clone();
         let sealing = config.signer.clone().zip(Some(config.seal_every));
         let (known, clients) = (namespaces.clone(), peers.clone());
         let tail = Arc::<Tail>::default();
@@ -101,7 +103,7 @@ impl Engine {
             drop(running);
             Ok(())
         })?;
-        keep_lists(&visibility, &tail, ended.clone());
+        keep_lists(&visibility, &tail, archive, ended.clone());
         if let Some((signer, every)) = sealing {
             keep_seal(visibility.pool.clone(), signer, every, ended.clone());
         }
@@ -171,12 +173,17 @@ impl Engine {
 }
 
 /// Keeps the lists in line with what is committed, and deletes what is kept no longer, until the engine has ended.
-fn keep_lists(lists: &Arc<Lists>, tail: &Arc<Tail>, mut ended: watch::Receiver<()>) {
+fn keep_lists(
+    lists: &Arc<Lists>,
+    tail: &Arc<Tail>,
+    archive: Option<Arc<dyn Archive>>,
+    mut ended: watch::Receiver<()>,
+) {
     let (lists, tail) = (Arc::clone(lists), Arc::clone(tail));
     tokio::spawn(async move {
         tokio::select! {
             () = lists.keep(tail) => {}
-            () = expiry::keep(lists.pool.clone()) => {}
+            () = expiry::keep(lists.pool.clone(), archive) => {}
             // Nothing is ever sent; the channel closes.
             _ = ended.changed() => {}
         }

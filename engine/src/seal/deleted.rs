@@ -18,6 +18,10 @@ pub(crate) struct Tombstone {
     pub bytes: i64,
     /// Over the runs and the heads of their chains.
     pub hash: Vec<u8>,
+    /// Over the runs alone, in order; none where nothing was sealed.
+    pub(crate) runs_hash: Option<Vec<u8>>,
+    /// The object that has their histories.
+    pub(crate) archive: Option<String>,
 }
 
 impl Tombstone {
@@ -34,6 +38,8 @@ impl Tombstone {
         hasher.update(self.events.to_be_bytes());
         hasher.update(self.bytes.to_be_bytes());
         hasher.update(&self.hash);
+        hasher.update(self.runs_hash.as_deref().unwrap_or_default());
+        hasher.update(self.archive.as_deref().unwrap_or_default());
         hasher.finalize().into()
     }
 }
@@ -53,6 +59,15 @@ pub(crate) fn hash_of_tiles(tiles: &[i64]) -> Hash {
     let mut hasher = Sha256::new();
     for tile in tiles {
         hasher.update(tile.to_be_bytes());
+    }
+    hasher.finalize().into()
+}
+
+/// Returns SHA-256 over run ids.
+pub(crate) fn hash_of_uuids(ids: &[Uuid]) -> Hash {
+    let mut hasher = Sha256::new();
+    for id in ids {
+        hasher.update(id.as_bytes());
     }
     hasher.finalize().into()
 }

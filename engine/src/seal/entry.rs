@@ -11,6 +11,8 @@ const PRUNED: i32 = -2;
 /// A leaf of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
+    /// The shard of the run; 0 where it is about none.
+    pub shard: i16,
     /// What it is about: a run, or a row of `tombstone` or `seal_pruned`.
     pub id: Uuid,
     pub subject: Subject,
@@ -50,12 +52,13 @@ impl Subject {
 }
 
 impl Entry {
-    /// Returns the hash of the leaf: RFC 9162's, over id, number (32 bits, big endian) and hash.
+    /// Returns the hash of the leaf: RFC 9162's, over shard (16 bits, big endian), id, number (32 bits) and hash.
     pub fn leaf(&self) -> tlog::Hash {
-        let mut data = [0; 52];
-        data[..16].copy_from_slice(self.id.as_bytes());
-        data[16..20].copy_from_slice(&self.subject.seq().to_be_bytes());
-        data[20..].copy_from_slice(&self.hash);
+        let mut data = [0; 54];
+        data[..2].copy_from_slice(&self.shard.to_be_bytes());
+        data[2..18].copy_from_slice(self.id.as_bytes());
+        data[18..22].copy_from_slice(&self.subject.seq().to_be_bytes());
+        data[22..].copy_from_slice(&self.hash);
         tlog::record_hash(&data)
     }
 }

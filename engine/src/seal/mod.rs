@@ -11,7 +11,7 @@ mod signer;
 pub(crate) mod tree;
 
 pub use checkpoint::{Checkpoint, NoCheckpoint};
-pub(crate) use deleted::{Tombstone, hash_of_runs, hash_of_tiles};
+pub(crate) use deleted::{Tombstone, hash_of_runs, hash_of_tiles, hash_of_uuids};
 pub use entry::{Entry, Subject};
 pub use note::{Malformed, Note, PublicKey, SigningKey};
 pub(crate) use reader::{Asked, Hashes};

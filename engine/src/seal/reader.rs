@@ -31,18 +31,18 @@ pub(crate) enum Asked<T> {
 
 impl Hashes {
     /// Returns these.
-    pub(crate) fn new(indexes: Vec<u64>, hashes: Vec<Hash>) -> Self {
+    pub(crate) fn new(known: BTreeMap<u64, Hash>) -> Self {
         Self {
-            known: indexes.into_iter().zip(hashes).collect(),
+            known,
             wanted: RefCell::default(),
         }
     }
 
     /// Asks for a proof; `None` if there is no such proof.
-    pub(crate) fn ask<T>(self, proof: impl FnOnce(&Self) -> Result<T, Error>) -> Option<Asked<T>> {
-        match proof(&self) {
+    pub(crate) fn ask<T>(&self, proof: impl FnOnce(&Self) -> Result<T, Error>) -> Option<Asked<T>> {
+        match proof(self) {
             Ok(proof) => Some(Asked::Proof(proof)),
-            Err(Error::IndexesNotInTree) => Some(Asked::Wants(self.wanted.into_inner())),
+            Err(Error::IndexesNotInTree) => Some(Asked::Wants(self.wanted.take())),
             Err(_) => None,
         }
     }

@@ -34,7 +34,7 @@ pub(crate) async fn keep(pool: PgPool, signer: Arc<Signer>, every: Duration) {
                 }
             }
             // Another process is about it.
-            Err(error) if error.is_of_a_wait() => {}
+            Err(error) if error.is_of_a_lock() => {}
             Err(error) => warn(&error),
         }
         sleep(every).await;

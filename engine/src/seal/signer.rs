@@ -179,7 +179,7 @@ impl Signer {
             return Err(Refusal::OtherKey);
         }
         match last {
-            Some(last) if last.size > latest.size => Err(Refusal::Lost),
+            Some(last) if last.size > latest.size || last.at > latest.at => Err(Refusal::Lost),
             Some(last) if last.size == latest.size && last.root != latest.root => {
                 Err(Refusal::Altered)
             }

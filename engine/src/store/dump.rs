@@ -1,7 +1,7 @@
 //! Writes what an audit reads, as `pg_dump` would in plain text.
 
 use futures::TryStreamExt as _;
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::Error;
@@ -27,6 +27,13 @@ pub(crate) async fn dump(
         .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .await
         .map_err(Error::from)?;
+    // Before the snapshot: what another transaction moves meanwhile would be missing in it. And as it is read, whatever the role is set to.
+    let first = format!(
+        "LOCK TABLE {} IN ACCESS SHARE MODE; SET LOCAL datestyle = 'ISO'; SET LOCAL bytea_output = 'hex'; SET LOCAL timezone = 'UTC'",
+        TABLES.join(", ")
+    );
+    let locked = sqlx::raw_sql(AssertSqlSafe(first)).execute(&mut *transaction);
+    locked.await.map_err(Error::from)?;
     for table in TABLES {
         let columns = sqlx::query_scalar!(
             r#"SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) AS "columns!"

@@ -193,6 +193,14 @@ impl Error {
         code == QUERY_CANCELED || matches!(code.get(..2), Some("40" | "53" | "55"))
     }
 
+    /// Says whether another session has a lock for too long.
+    pub(crate) fn is_of_a_lock(&self) -> bool {
+        let Self::Sqlx(sqlx::Error::Database(answer)) = self else {
+            return false;
+        };
+        answer.code().as_deref() == Some(LOCK_NOT_AVAILABLE)
+    }
+
     /// Says whether the server has waited for too long for what another session has.
     pub(crate) fn is_of_a_wait(&self) -> bool {
         let Self::Sqlx(sqlx::Error::Database(answer)) = self else {

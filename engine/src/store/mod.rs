@@ -4,10 +4,12 @@
 
 pub(crate) mod acknowledged;
 mod address;
+pub(crate) mod archive;
 pub(crate) mod audit;
 mod bridge;
 mod call;
 pub(crate) mod check;
+pub(crate) mod clock;
 pub mod commit;
 pub(crate) mod connect;
 #[cfg(test)]

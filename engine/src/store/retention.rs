@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use history::RunId;
 use sqlx::PgPool;
+use tokio::time::sleep;
+use uuid::Uuid;
 
 use super::{Error, interval};
-use crate::limits::{EXPIRED_AT_ONCE, EXPIRED_BYTES_AT_ONCE};
+use crate::limits::{EXPIRE_AGAIN_AFTER, EXPIRED_AT_ONCE, EXPIRED_BYTES_AT_ONCE};
 
 /// Why runs are deleted, as `tombstone` has it.
 const ASKED_FOR: i16 = 2;
@@ -53,6 +55,41 @@ pub(crate) async fn expire(pool: &PgPool, namespace: i16) -> Result<bool, Error>
         EXPIRED_BYTES_AT_ONCE,
     );
     Ok(more.fetch_one(pool).await?.unwrap_or(false))
+}
+
+/// Deletes those of these runs that a namespace keeps no longer, whose histories are in the archive. Says whether any is gone.
+pub(crate) async fn expire_archived(
+    pool: &PgPool,
+    namespace: i16,
+    run_ids: &[Uuid],
+    object: &str,
+) -> Result<bool, Error> {
+    let left = async || {
+        let left = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "left!" FROM due_runs($1, $2, $3)"#,
+            namespace,
+            i32::MAX,
+            run_ids,
+        );
+        left.fetch_one(pool).await
+    };
+    let before = left().await?;
+    // Each turn deletes one at least, unless all are of ids that somebody is about to use.
+    for _ in run_ids {
+        let more = sqlx::query_scalar!(
+            "SELECT expire_runs($1, $2, $3, $4, $5)",
+            namespace,
+            EXPIRED_AT_ONCE,
+            EXPIRED_BYTES_AT_ONCE,
+            run_ids,
+            object,
+        );
+        if !more.fetch_one(pool).await?.unwrap_or(false) {
+            break;
+        }
+        sleep(EXPIRE_AGAIN_AFTER).await;
+    }
+    Ok(left().await? < before)
 }
 
 /// Deletes a closed run that owes nobody anything; says whether it is gone.

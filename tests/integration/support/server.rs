@@ -101,7 +101,7 @@ impl Server {
         self.halt().await.remove().await;
     }
 
-    async fn halt(self) -> Database {
+    pub(crate) async fn halt(self) -> Database {
         self.engine.close().await;
         for task in self.tasks {
             task.abort();

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Write as _},
+    io::{self, BufRead, BufReader, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -18,6 +18,9 @@ use crate::{
     place::Place,
 };
 
+/// What a file begins with that zstd has compressed.
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
 #[derive(clap::Args)]
 pub(super) struct Verify {
     #[command(flatten)]
@@ -28,7 +31,8 @@ pub(super) struct Verify {
     /// A public key that is trusted, or a file with some: compares what is there with what was sealed. May be given several times.
     #[arg(long, value_name = "KEY")]
     key: Vec<String>,
-    /// A dump in plain text (`coreason audit dump`, `pg_dump`), or a proof (`coreason audit prove`), in the place of a database.
+    /// A dump in plain text (`coreason audit dump`, `pg_dump`), a proof (`coreason audit prove`), or an object of the archive, in the place of a
+    /// database.
     #[arg(long, value_name = "FILE", requires = "key")]
     offline: Option<PathBuf>,
     /// A checkpoint that you have kept: what is there must still have all that was sealed by then.
@@ -50,14 +54,15 @@ impl Verify {
                 let trust = self.trust()?;
                 verify_sealed(self.place, trust).await?
             }
-            (Some(file), _) => {
-                if let Some(proof) = proof(file)? {
-                    return self.verify_proof(&proof);
+            (Some(file), _) => match Kind::of(file)? {
+                Kind::Proof(proof) => return self.verify_proof(&proof),
+                Kind::Archive(object) => return self.verify_archive(object),
+                Kind::Dump => {
+                    let dump = Dump::open(file).map_err(engine::Error::from)?;
+                    let verified = engine::audit::verify_dump(&dump, &self.trust()?).await;
+                    verified.map_err(engine::Error::from)?
                 }
-                let dump = Dump::open(file).map_err(engine::Error::from)?;
-                let verified = engine::audit::verify_dump(&dump, &self.trust()?).await;
-                verified.map_err(engine::Error::from)?
-            }
+            },
         };
         // One whose rows are all gone was found, and is a finding.
         if let (Some(run_id), 0) = (self.run_id, report.runs) {
@@ -102,6 +107,35 @@ impl Verify {
         })
     }
 
+    fn verify_archive(&self, object: Box<dyn BufRead>) -> Result<(), Error> {
+        let report = engine::audit::verify_archive(object, &keys(&self.key)?)?;
+        let mut out = io::stdout().lock();
+        if self.json {
+            let findings: Vec<_> = (report.findings.iter())
+                .map(|finding| serde_json::json!({"line": finding.line, "sentence": finding.problem.to_string()}))
+                .collect();
+            let said = serde_json::json!({
+                "runs": report.runs, "rows": report.rows, "problems": findings.len(), "findings": findings,
+            });
+            serde_json::to_writer(&mut out, &said).map_err(io::Error::from)?;
+            writeln!(out)?;
+        } else {
+            for finding in &report.findings {
+                writeln!(out, "{finding}")?;
+            }
+            let problems = report.findings.len();
+            writeln!(
+                out,
+                "{} runs, {} rows: {problems} problems",
+                report.runs, report.rows
+            )?;
+        }
+        match report.findings.len() {
+            0 => Ok(()),
+            problems => Err(Error::AuditFailed(problems as u64)),
+        }
+    }
+
     fn verify_proof(&self, proof: &Proof) -> Result<(), Error> {
         let proved = proof.verify(&keys(&self.key)?)?;
         let mut out = io::stdout().lock();
@@ -142,22 +176,39 @@ fn read(file: &Path) -> Result<String, Error> {
     fs::read_to_string(file).map_err(failed)
 }
 
-/// Returns the proof in a file; none where it is a dump.
-fn proof(file: &Path) -> Result<Option<Proof>, Error> {
-    use std::io::Read as _;
-    let failed = |error: io::Error| Error::Usage(format!("--offline {}: {error}", file.display()));
-    let mut first = [0];
-    let mut open = fs::File::open(file).map_err(failed)?;
-    if open.read(&mut first).map_err(failed)? == 0 || first != *b"{" {
-        return Ok(None);
+/// What a file has.
+enum Kind {
+    Proof(Box<Proof>),
+    /// An object of an archive, with a proof in each line.
+    Archive(Box<dyn BufRead>),
+    Dump,
+}
+
+impl Kind {
+    fn of(file: &Path) -> Result<Self, Error> {
+        let failed =
+            |error: io::Error| Error::Usage(format!("--offline {}: {error}", file.display()));
+        let mut object = BufReader::new(fs::File::open(file).map_err(failed)?);
+        let first = object.fill_buf().map_err(failed)?;
+        if first.starts_with(&ZSTD) {
+            let object = zstd::Decoder::with_buffer(object).map_err(failed)?;
+            return Ok(Self::Archive(Box::new(BufReader::new(object))));
+        }
+        if !first.starts_with(b"{") {
+            return Ok(Self::Dump);
+        }
+        // A line that is whole is one of several.
+        if first.starts_with(b"{\"") {
+            return Ok(Self::Archive(Box::new(object)));
+        }
+        let proof = Proof::read(&read(file)?).map(|proof| Self::Proof(Box::new(proof)));
+        proof.ok_or_else(|| {
+            Error::Usage(format!(
+                "--offline {}: this is no proof that `coreason audit` has written",
+                file.display()
+            ))
+        })
     }
-    let proof = Proof::read(&read(file)?);
-    proof.map(Some).ok_or_else(|| {
-        Error::Usage(format!(
-            "--offline {}: this is no proof that `coreason audit` has written",
-            file.display()
-        ))
-    })
 }
 
 fn problems(report: &Report) -> u64 {

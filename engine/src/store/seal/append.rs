@@ -2,39 +2,36 @@
 
 use sqlx::PgConnection;
 
-use super::log::{self, Tile, signed};
+use super::log::{self, signed};
 use crate::{
     seal::{
-        Entry,
+        Entry, Subject,
         tree::{Edge, Node, TILE},
     },
     store::Error,
 };
 
-/// Appends entries, each with its shard, behind the edge, which goes with them.
+/// Appends entries behind the edge, which goes with them.
 pub(super) async fn append(
     connection: &mut PgConnection,
     edge: &mut Edge,
-    entries: &[(i16, Entry)],
+    entries: &[Entry],
 ) -> Result<(), Error> {
     let mut rest = entries;
     let mut nodes = Vec::new();
     while !rest.is_empty() {
         let n = edge.size() / TILE;
         let has = edge.size() % TILE;
-        let mut tile = Tile::default();
+        let mut tile = Vec::new();
         if has > 0 {
             tile = log::tile(&mut *connection, n).await?;
             // What is behind the edge was never sealed.
-            let has = usize::try_from(has).unwrap_or(usize::MAX);
-            tile.shards.truncate(has);
-            tile.entries.truncate(has);
+            tile.truncate(usize::try_from(has).unwrap_or(usize::MAX));
         }
         let room = usize::try_from(TILE - has).unwrap_or(usize::MAX);
         let (now, later) = rest.split_at(room.min(rest.len()));
-        for (shard, entry) in now {
-            tile.shards.push(*shard);
-            tile.entries.push(*entry);
+        for entry in now {
+            tile.push(*entry);
             nodes.extend(edge.push(0, entry.leaf()));
         }
         write(connection, n, &tile).await?;
@@ -43,24 +40,25 @@ pub(super) async fn append(
     write_nodes(connection, &nodes).await
 }
 
-async fn write(connection: &mut PgConnection, n: u64, tile: &Tile) -> Result<(), Error> {
-    let ids: Vec<_> = tile.entries.iter().map(|entry| entry.id).collect();
-    let seqs: Vec<_> = (tile.entries.iter())
-        .map(|entry| entry.subject.seq())
-        .collect();
-    let hashes: Vec<Vec<u8>> = (tile.entries.iter())
-        .map(|entry| entry.hash.to_vec())
-        .collect();
+async fn write(connection: &mut PgConnection, n: u64, tile: &[Entry]) -> Result<(), Error> {
+    let shards: Vec<i16> = tile.iter().map(|entry| entry.shard).collect();
+    let ids: Vec<_> = tile.iter().map(|entry| entry.id).collect();
+    let runs = || {
+        let entries = tile.iter();
+        let runs = entries.filter(|entry| matches!(entry.subject, Subject::History { .. }));
+        runs.map(|entry| entry.id)
+    };
+    let seqs: Vec<_> = (tile.iter()).map(|entry| entry.subject.seq()).collect();
+    let hashes: Vec<Vec<u8>> = (tile.iter()).map(|entry| entry.hash.to_vec()).collect();
     sqlx::query!(
-        "INSERT INTO seal_tile AS t (n, first_id, last_id, shards, ids, seqs, hashes)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
+        "INSERT INTO seal_tile AS t (n, span, shards, ids, seqs, hashes)
+         SELECT $1, coalesce(int8range(run_milliseconds($2), run_milliseconds($3), '[]'), 'empty'), $4, $5, $6, $7
          ON CONFLICT (n) DO UPDATE
-         SET first_id = EXCLUDED.first_id, last_id = EXCLUDED.last_id, shards = EXCLUDED.shards, ids = EXCLUDED.ids,
-             seqs = EXCLUDED.seqs, hashes = EXCLUDED.hashes",
+         SET span = EXCLUDED.span, shards = EXCLUDED.shards, ids = EXCLUDED.ids, seqs = EXCLUDED.seqs, hashes = EXCLUDED.hashes",
         signed(n),
-        ids.iter().min().copied().unwrap_or_default(),
-        ids.iter().max().copied().unwrap_or_default(),
-        &tile.shards,
+        runs().min(),
+        runs().max(),
+        &shards,
         &ids,
         &seqs,
         &hashes,

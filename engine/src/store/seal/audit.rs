@@ -4,8 +4,11 @@ use history::Timestamp;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::log::{self, Tile};
-use crate::{seal::Tombstone, store::Error};
+use super::log;
+use crate::{
+    seal::{Entry, Tombstone},
+    store::Error,
+};
 
 /// A row of `checkpoint`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +16,8 @@ pub(crate) struct Checkpoint {
     pub(crate) n: i64,
     pub(crate) size: i64,
     pub(crate) root: Vec<u8>,
+    pub(crate) at: Timestamp,
+    pub(crate) complete_until: Option<Timestamp>,
     pub(crate) note: String,
 }
 
@@ -20,7 +25,7 @@ pub(crate) struct Checkpoint {
 #[derive(Debug, Clone)]
 pub(crate) struct Deleted {
     pub(crate) tombstone: Tombstone,
-    pub(crate) run_id: Option<Uuid>,
+    pub(crate) leaf: Option<u64>,
     pub(crate) run_ids: Option<Vec<Uuid>>,
 }
 
@@ -28,7 +33,7 @@ pub(crate) struct Deleted {
 #[derive(Debug, Clone)]
 pub(crate) struct Pruned {
     pub(crate) id: Uuid,
-    pub(crate) at: Timestamp,
+    pub(crate) leaf: u64,
     pub(crate) tiles: Vec<i64>,
 }
 
@@ -38,18 +43,32 @@ pub(crate) async fn checkpoints(
     from: i64,
     most: i64,
 ) -> Result<Vec<Checkpoint>, Error> {
-    Ok(sqlx::query_as!(
-        Checkpoint,
-        "SELECT n, size, root, note FROM checkpoint WHERE n >= $1 ORDER BY n LIMIT $2",
+    let rows = sqlx::query!(
+        r#"SELECT n, size, root, note, (extract(epoch FROM at) * 1000000)::bigint AS "at!",
+                  (extract(epoch FROM complete_until) * 1000000)::bigint AS "complete_until?"
+           FROM checkpoint WHERE n >= $1 ORDER BY n LIMIT $2"#,
         from,
         most
     )
     .fetch_all(pool)
-    .await?)
+    .await?;
+    let checkpoints = rows.into_iter().map(|row| Checkpoint {
+        n: row.n,
+        size: row.size,
+        root: row.root,
+        at: Timestamp(row.at),
+        complete_until: row.complete_until.map(Timestamp),
+        note: row.note,
+    });
+    Ok(checkpoints.collect())
 }
 
 /// Returns at most so many tiles from the n-th on, with their numbers. One that can't be read is empty.
-pub(crate) async fn tiles(pool: &PgPool, from: i64, most: i64) -> Result<Vec<(i64, Tile)>, Error> {
+pub(crate) async fn tiles(
+    pool: &PgPool,
+    from: i64,
+    most: i64,
+) -> Result<Vec<(i64, Vec<Entry>)>, Error> {
     let rows = sqlx::query!(
         "SELECT n, shards, ids, seqs, hashes FROM seal_tile WHERE n >= $1 ORDER BY n LIMIT $2",
         from,
@@ -58,12 +77,8 @@ pub(crate) async fn tiles(pool: &PgPool, from: i64, most: i64) -> Result<Vec<(i6
     .fetch_all(pool)
     .await?;
     let tiles = rows.into_iter().map(|row| {
-        let entries = log::entries(row.ids, row.seqs, row.hashes).unwrap_or_default();
-        let tile = Tile {
-            shards: row.shards,
-            entries,
-        };
-        (row.n, tile)
+        let entries = log::entries(row.shards, row.ids, row.seqs, row.hashes);
+        (row.n, entries.unwrap_or_default())
     });
     Ok(tiles.collect())
 }
@@ -80,7 +95,7 @@ pub(crate) async fn tile_root(pool: &PgPool, n: i64) -> Result<Option<Vec<u8>>, 
 /// Returns at most so many deletions behind one, in the order of their ids.
 pub(crate) async fn deleted(pool: &PgPool, after: Uuid, most: i64) -> Result<Vec<Deleted>, Error> {
     let rows = sqlx::query!(
-        r#"SELECT id, namespace, reason, runs, events, bytes, hash, run_id, run_ids,
+        r#"SELECT id, namespace, reason, runs, events, bytes, hash, runs_hash, archive, leaf, run_ids,
                   (extract(epoch FROM at) * 1000000)::bigint AS "at!",
                   (extract(epoch FROM closed_from) * 1000000)::bigint AS "closed_from!",
                   (extract(epoch FROM closed_until) * 1000000)::bigint AS "closed_until!"
@@ -102,8 +117,10 @@ pub(crate) async fn deleted(pool: &PgPool, after: Uuid, most: i64) -> Result<Vec
             events: row.events,
             bytes: row.bytes,
             hash: row.hash,
+            runs_hash: row.runs_hash,
+            archive: row.archive,
         },
-        run_id: row.run_id,
+        leaf: row.leaf.map(i64::unsigned_abs),
         run_ids: row.run_ids,
     });
     Ok(deleted.collect())
@@ -111,14 +128,12 @@ pub(crate) async fn deleted(pool: &PgPool, after: Uuid, most: i64) -> Result<Vec
 
 /// Returns which tiles were deleted.
 pub(crate) async fn pruned(pool: &PgPool) -> Result<Vec<Pruned>, Error> {
-    let rows = sqlx::query!(
-        r#"SELECT id, tiles, (extract(epoch FROM at) * 1000000)::bigint AS "at!" FROM seal_pruned ORDER BY id"#
-    )
-    .fetch_all(pool)
-    .await?;
+    let rows = sqlx::query!("SELECT id, leaf, tiles FROM seal_pruned ORDER BY id")
+        .fetch_all(pool)
+        .await?;
     let pruned = rows.into_iter().map(|row| Pruned {
         id: row.id,
-        at: Timestamp(row.at),
+        leaf: row.leaf.unsigned_abs(),
         tiles: row.tiles,
     });
     Ok(pruned.collect())

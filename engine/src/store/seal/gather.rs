@@ -7,7 +7,10 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
-    limits::{SEAL_ENTRIES_MAX, SEAL_TOMBSTONES_MAX, VISIBILITY_BUILD_PAGE, VISIBILITY_PAGE},
+    limits::{
+        SEAL_ENTRIES_MAX, SEAL_PAGES_MAX, SEAL_TOMBSTONES_MAX, VISIBILITY_BUILD_PAGE,
+        VISIBILITY_PAGE,
+    },
     seal::{Entry, Subject, Tombstone},
     store::{
         Error, feed,
@@ -67,8 +70,12 @@ pub(super) async fn gather(
     connection: &mut PgConnection,
     mut progress: Progress,
 ) -> Result<Gathered, Error> {
+    // Before the feed: what was deleted by then was committed before, and is in what is read of the feed, if that is all.
+    let tombstones = tombstones(connection).await?;
     let mut gathered = Gathered::default();
-    while !gathered.is_full() && !gathered.is_all {
+    let mut pages = 0;
+    while !gathered.is_full() && !gathered.is_all && pages < SEAL_PAGES_MAX {
+        pages += 1;
         let next = match progress.clone() {
             Progress::ToBuild => {
                 gathered.has_gap = true;
@@ -78,7 +85,10 @@ pub(super) async fn gather(
                 cursor,
                 namespace,
                 run_id,
-            } => Some(build(connection, &mut gathered, cursor, (namespace, run_id)).await?),
+            } => {
+                gathered.has_gap = true;
+                Some(build(connection, &mut gathered, cursor, (namespace, run_id)).await?)
+            }
             Progress::Reading(cursor) => read(connection, &mut gathered, cursor).await?,
         };
         if let Some(next) = next {
@@ -86,9 +96,11 @@ pub(super) async fn gather(
             gathered.progress = Some(progress.clone());
         }
     }
-    gathered.tombstones = tombstones(connection).await?;
-    let most = usize::try_from(SEAL_TOMBSTONES_MAX).unwrap_or(usize::MAX);
-    gathered.is_all &= gathered.tombstones.len() < most;
+    if gathered.is_all {
+        let most = usize::try_from(SEAL_TOMBSTONES_MAX).unwrap_or(usize::MAX);
+        gathered.is_all = tombstones.len() < most;
+        gathered.tombstones = tombstones;
+    }
     Ok(gathered)
 }
 
@@ -173,7 +185,7 @@ async fn read(
 /// Returns the oldest deletions that are not sealed.
 async fn tombstones(connection: &mut PgConnection) -> Result<Vec<Entry>, Error> {
     let rows = sqlx::query!(
-        r#"SELECT id, namespace, reason, runs, events, bytes, hash,
+        r#"SELECT id, namespace, reason, runs, events, bytes, hash, runs_hash, archive,
                   (extract(epoch FROM at) * 1000000)::bigint AS "at!",
                   (extract(epoch FROM closed_from) * 1000000)::bigint AS "closed_from!",
                   (extract(epoch FROM closed_until) * 1000000)::bigint AS "closed_until!"
@@ -194,8 +206,11 @@ async fn tombstones(connection: &mut PgConnection) -> Result<Vec<Entry>, Error> 
             events: row.events,
             bytes: row.bytes,
             hash: row.hash,
+            runs_hash: row.runs_hash,
+            archive: row.archive,
         };
         Entry {
+            shard: 0,
             id: row.id,
             subject: Subject::Tombstone,
             hash: tombstone.digest(),

@@ -59,15 +59,8 @@ pub(crate) async fn latest(
     }))
 }
 
-/// A row of `seal_tile`.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Tile {
-    pub(crate) shards: Vec<i16>,
-    pub(crate) entries: Vec<Entry>,
-}
-
 /// Returns a tile; an empty one if there is none.
-pub(crate) async fn tile(executor: impl PgExecutor<'_>, n: u64) -> Result<Tile, Error> {
+pub(crate) async fn tile(executor: impl PgExecutor<'_>, n: u64) -> Result<Vec<Entry>, Error> {
     let row = sqlx::query!(
         "SELECT shards, ids, seqs, hashes FROM seal_tile WHERE n = $1",
         signed(n)
@@ -75,31 +68,29 @@ pub(crate) async fn tile(executor: impl PgExecutor<'_>, n: u64) -> Result<Tile, 
     .fetch_optional(executor)
     .await?;
     let Some(row) = row else {
-        return Ok(Tile::default());
+        return Ok(Vec::new());
     };
-    let entries = entries(row.ids, row.seqs, row.hashes).map_err(|problem| Error::Corrupt {
+    entries(row.shards, row.ids, row.seqs, row.hashes).map_err(|problem| Error::Corrupt {
         table: "seal_tile",
         row: format!("n {n}"),
         problem: problem.to_owned(),
-    })?;
-    Ok(Tile {
-        shards: row.shards,
-        entries,
     })
 }
 
 /// Returns the entries of a tile.
 pub(crate) fn entries(
+    shards: Vec<i16>,
     ids: Vec<Uuid>,
     seqs: Vec<i32>,
     hashes: Vec<Vec<u8>>,
 ) -> Result<Vec<Entry>, &'static str> {
-    if [seqs.len(), hashes.len()] != [ids.len(); 2] {
+    if [shards.len(), seqs.len(), hashes.len()] != [ids.len(); 3] {
         return Err("its arrays are not of one length");
     }
-    (ids.into_iter().zip(seqs).zip(hashes))
-        .map(|((id, seq), hash)| {
+    (shards.into_iter().zip(ids).zip(seqs).zip(hashes))
+        .map(|(((shard, id), seq), hash)| {
             Ok(Entry {
+                shard,
                 id,
                 subject: Subject::of(seq).ok_or("a number is of no kind of entry")?,
                 hash: hash.try_into().map_err(|_| "a hash is not of 32 bytes")?,
@@ -121,7 +112,7 @@ pub(crate) async fn edge(connection: &mut PgConnection, size: u64) -> Result<Edg
     if !size.is_multiple_of(TILE) {
         let tile = tile(connection, size / TILE).await?;
         let rest = usize::try_from(size % TILE).unwrap_or(usize::MAX);
-        let entries = tile.entries.get(..rest).ok_or_else(|| Error::Corrupt {
+        let entries = tile.get(..rest).ok_or_else(|| Error::Corrupt {
             table: "seal_tile",
             row: format!("n {}", size / TILE),
             problem: format!("it has less than the {rest} entries that were sealed"),

@@ -8,6 +8,6 @@ mod prove;
 mod turn;
 
 pub(crate) use log::Latest;
-pub(crate) use log::{Tile, entries, latest};
-pub(crate) use prove::{find, proof, rotations, run_of};
+pub(crate) use log::{entries, latest};
+pub(crate) use prove::{find, inclusions, places, proof, rotations, run_of};
 pub(crate) use turn::{Turn, rotate, turn};

@@ -1,13 +1,16 @@
 //! Reads what a proof is made of.
 
+use std::collections::{BTreeMap, BTreeSet, btree_map};
+
 use history::{Namespace, RunId, WorkflowId};
 use sqlx::{PgConnection, PgExecutor};
 use tlog_tiles::tlog;
+use uuid::Uuid;
 
 use super::log;
 use crate::{
     seal::{
-        Asked, Hashes,
+        Asked, Entry, Hashes,
         tree::{self, TILE, TILE_HEIGHT},
     },
     store::Error,
@@ -18,42 +21,100 @@ pub(crate) async fn proof<T>(
     connection: &mut PgConnection,
     proof: impl Fn(&Hashes) -> Result<T, tlog::Error>,
 ) -> Result<Option<T>, Error> {
-    let indexes = match Hashes::default().ask(&proof) {
-        Some(Asked::Wants(indexes)) => indexes,
-        Some(Asked::Proof(proof)) => return Ok(Some(proof)),
-        None => return Ok(None),
-    };
-    let mut hashes = Vec::with_capacity(indexes.len());
-    for index in &indexes {
-        let (height, n) = tlog::split_stored_hash_index(*index);
-        hashes.push(subtree(connection, height, n).await?);
+    Ok(proofs(connection, [proof]).await?.pop())
+}
+
+/// Returns the hashes that lead from entries to the root of a log of so many.
+pub(crate) async fn inclusions(
+    connection: &mut PgConnection,
+    size: u64,
+    entries: &[u64],
+) -> Result<Vec<Vec<tlog::Hash>>, Error> {
+    let of = |entry: u64| move |hashes: &Hashes| tlog::prove_record(size, entry, hashes);
+    proofs(connection, entries.iter().map(|entry| of(*entry))).await
+}
+
+/// Has proofs made, for which each tile is read once; those that there are.
+async fn proofs<T, P>(
+    connection: &mut PgConnection,
+    proofs: impl IntoIterator<Item = P>,
+) -> Result<Vec<T>, Error>
+where
+    P: Fn(&Hashes) -> Result<T, tlog::Error>,
+{
+    let proofs: Vec<P> = proofs.into_iter().collect();
+    let nothing = Hashes::default();
+    let wanted: BTreeSet<u64> = (proofs.iter())
+        .filter_map(|proof| match nothing.ask(proof)? {
+            Asked::Wants(indexes) => Some(indexes),
+            Asked::Proof(_) => None,
+        })
+        .flatten()
+        .collect();
+    let mut known = BTreeMap::new();
+    let mut tiles = BTreeMap::new();
+    for index in wanted {
+        let (height, n) = tlog::split_stored_hash_index(index);
+        known.insert(index, subtree(connection, &mut tiles, height, n).await?);
     }
-    match Hashes::new(indexes, hashes).ask(&proof) {
-        Some(Asked::Proof(proof)) => Ok(Some(proof)),
-        Some(Asked::Wants(_)) | None => Ok(None),
-    }
+    let known = Hashes::new(known);
+    let made = proofs.iter().filter_map(|proof| match known.ask(proof)? {
+        Asked::Proof(proof) => Some(proof),
+        Asked::Wants(_) => None,
+    });
+    Ok(made.collect())
 }
 
 /// Returns the root of the n-th perfect subtree of a height.
-async fn subtree(connection: &mut PgConnection, height: u8, n: u64) -> Result<tlog::Hash, Error> {
+async fn subtree(
+    connection: &mut PgConnection,
+    tiles: &mut BTreeMap<u64, Vec<tlog::Hash>>,
+    height: u8,
+    n: u64,
+) -> Result<tlog::Hash, Error> {
     let level = height / TILE_HEIGHT;
     let parts = 1_u64 << (height % TILE_HEIGHT);
     let from = n * parts;
     let parts = if level == 0 {
-        let tile = log::tile(connection, from / TILE).await?;
-        let (skip, take) = (from % TILE, parts);
-        let leaves = (0..)
-            .zip(&tile.entries)
-            .filter(|(n, _)| (skip..skip + take).contains(n));
-        let leaves: Vec<_> = leaves.map(|(_, entry)| entry.leaf()).collect();
-        if u64::try_from(leaves.len()) != Ok(take) {
-            return Err(Error::Pruned(from / TILE));
-        }
-        leaves
+        let tile = from / TILE;
+        let leaves = match tiles.entry(tile) {
+            btree_map::Entry::Occupied(known) => known.into_mut(),
+            btree_map::Entry::Vacant(new) => {
+                let read = log::tile(connection, tile).await?;
+                new.insert(read.iter().map(Entry::leaf).collect())
+            }
+        };
+        let first = usize::try_from(from % TILE).unwrap_or(usize::MAX);
+        let last = first + usize::try_from(parts).unwrap_or(usize::MAX);
+        let leaves = leaves.get(first..last);
+        leaves.ok_or(Error::Pruned(tile))?.to_vec()
     } else {
         log::nodes(connection, u32::from(level), from..from + parts).await?
     };
     Ok(tree::perfect(parts).unwrap_or_default())
+}
+
+/// Returns the places of entries in a log of so many, by their run and row, of those runs that have one.
+pub(crate) async fn places(
+    executor: impl PgExecutor<'_>,
+    run_ids: &[Uuid],
+    size: u64,
+) -> Result<BTreeMap<(Uuid, i32), u64>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT u.id AS "id!", u.seq AS "seq!", 256 * t.n + u.place - 1 AS "place!"
+           FROM seal_tile t
+           CROSS JOIN LATERAL unnest(t.ids, t.seqs) WITH ORDINALITY AS u (id, seq, place)
+           WHERE t.span && (SELECT int8range(min(run_milliseconds(x)), max(run_milliseconds(x)), '[]') FROM unnest($1::uuid[]) AS x)
+             AND u.id = ANY ($1) AND 256 * t.n + u.place <= $2"#,
+        run_ids,
+        log::signed(size),
+    )
+    .fetch_all(executor)
+    .await?;
+    let places = rows
+        .into_iter()
+        .map(|row| ((row.id, row.seq), row.place.unsigned_abs()));
+    Ok(places.collect())
 }
 
 /// Returns the place of the latest entry of a run in a log of so many, and which row it is of.
@@ -66,7 +127,7 @@ pub(crate) async fn find(
         r#"SELECT 256 * t.n + u.place - 1 AS "place!", u.seq AS "seq!"
            FROM seal_tile t
            CROSS JOIN LATERAL unnest(t.ids, t.seqs) WITH ORDINALITY AS u (id, seq, place)
-           WHERE t.last_id >= $1 AND t.first_id <= $1 AND u.id = $1 AND u.seq >= 0 AND 256 * t.n + u.place <= $2
+           WHERE t.span @> run_milliseconds($1) AND u.id = $1 AND u.seq >= 0 AND 256 * t.n + u.place <= $2
            ORDER BY u.seq DESC, 1
            LIMIT 1"#,
         run_id.0,

@@ -18,9 +18,8 @@ use crate::{
         tree::{Edge, TILE},
     },
     store::{
-        Error,
+        Error, clock,
         feed::consumer::{self, Name},
-        interval,
     },
 };
 
@@ -51,21 +50,13 @@ pub(crate) async fn turn(
 ) -> Result<Turn, Error> {
     let mut transaction = pool.begin().await?;
     let consumer = consumer::lock(&mut transaction, Name::Seal).await?;
-    let is_early = sqlx::query_scalar!(
-        r#"SELECT EXISTS (
-               SELECT FROM checkpoint WHERE n = (SELECT max(n) FROM checkpoint) AND complete_until > clock_timestamp() - $1::interval
-           ) AS "is_early!""#,
-        interval(every / 2)
-    )
-    .fetch_one(&mut *transaction)
-    .await?;
-    if is_early {
-        return Ok(Turn::Done);
-    }
     let mut state = match state(&mut transaction, signer).await? {
         Ok(state) => state,
         Err(refusal) => return Ok(Turn::Refused(refusal)),
     };
+    if state.is_early(every) {
+        return Ok(Turn::Done);
+    }
     let gathered = gather::gather(&mut transaction, consumer.progress).await?;
     if let Some(progress) = &gathered.progress {
         consumer::note(&mut transaction, Name::Seal, progress).await?;
@@ -123,6 +114,15 @@ pub(crate) async fn rotate(
 }
 
 impl State {
+    /// Says whether all that was committed until a short while ago is sealed.
+    fn is_early(&self, every: std::time::Duration) -> bool {
+        let latest = self.latest.as_ref().map(|latest| &latest.checkpoint);
+        let until = latest.and_then(|latest| latest.complete_until);
+        let half = i64::try_from(every.as_micros() / 2).unwrap_or(i64::MAX);
+        // One of a time when the clock was ahead says nothing.
+        until.is_some_and(|until| (self.now.0.saturating_sub(half)..=self.now.0).contains(&until.0))
+    }
+
     /// Returns a checkpoint of the log as it is.
     fn next(&self, next_key: Option<PublicKey>) -> Checkpoint {
         let latest = self.latest.as_ref().map(|latest| &latest.checkpoint);
@@ -131,7 +131,8 @@ impl State {
             size: self.edge.size(),
             root: self.edge.root(),
             previous: latest.map(Checkpoint::hash),
-            at: self.now,
+            // A clock that was set back is no reason for a log that does not go on.
+            at: latest.map_or(self.now, |latest| latest.at.max(self.now)),
             complete_until: latest.and_then(|latest| latest.complete_until),
             has_gap: false,
             next_key,
@@ -169,16 +170,12 @@ async fn unsigned(connection: &mut PgConnection) -> Result<State, Error> {
     let latest = log::latest(&mut *connection, i64::MAX).await?;
     let size = latest.as_ref().map_or(0, |latest| latest.checkpoint.size);
     let edge = log::edge(&mut *connection, size).await?;
-    let now = sqlx::query_scalar!(
-        r#"SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS "now!""#
-    )
-    .fetch_one(connection)
-    .await?;
+    let now = clock::now(connection).await?;
     Ok(State {
         log,
         latest,
         edge,
-        now: Timestamp(now),
+        now,
     })
 }
 
@@ -203,25 +200,26 @@ async fn seal(
     state: &mut State,
     gathered: &Gathered,
 ) -> Result<(), Error> {
-    let mut entries: Vec<(i16, Entry)> = Vec::with_capacity(gathered.heads.len());
+    let mut entries: Vec<Entry> = Vec::with_capacity(gathered.heads.len());
     for (run_id, head) in &gathered.heads {
-        let entry = Entry {
+        entries.push(Entry {
+            shard: head.shard,
             id: *run_id,
             subject: Subject::History { seq: head.seq },
             hash: head.hash,
-        };
-        entries.push((head.shard, entry));
+        });
     }
     // Behind the runs, so that few tiles stay for their sake.
     let first = state.edge.size() + u64::try_from(entries.len()).unwrap_or(u64::MAX);
-    entries.extend(gathered.tombstones.iter().map(|entry| (0, *entry)));
+    entries.extend(&gathered.tombstones);
     note_tombstones(connection, &gathered.tombstones, first).await?;
+    let before_tile = state.edge.size() / TILE;
+    append(connection, &mut state.edge, &entries).await?;
     if !gathered.tombstones.is_empty() {
-        let place = state.edge.size() + u64::try_from(entries.len()).unwrap_or(u64::MAX);
-        let pruned = prune(connection, state.edge.size() / TILE, place).await?;
-        entries.extend(pruned.map(|entry| (0, entry)));
+        let pruned = prune(connection, before_tile, state.edge.size()).await?;
+        append(connection, &mut state.edge, pruned.as_slice()).await?;
     }
-    append(connection, &mut state.edge, &entries).await
+    Ok(())
 }
 
 async fn note_tombstones(
@@ -266,6 +264,7 @@ async fn prune(
     .fetch_one(connection)
     .await?;
     Ok(Some(Entry {
+        shard: 0,
         id,
         subject: Subject::Pruned,
         hash: hash_of_tiles(&tiles),

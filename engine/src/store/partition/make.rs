@@ -1,21 +1,13 @@
-//! The partitions of `history`: one per week of the time in the run id.
+//! Makes the partitions of this week and those to come.
 
 use history::Timestamp;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
-use uuid::Uuid;
 
-use super::sqlstate::{INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE};
+use super::week::{ONE_AT_A_TIME, Week};
+use crate::store::sqlstate::{INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE};
 
-const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1000;
-/// Weeks begin on Mondays; the first one of the Unix epoch was its fifth day.
-const FIRST_MONDAY_MS: i64 = 4 * 24 * 60 * 60 * 1000;
-/// This week and the next four: an engine that is started at least once a month never writes to the default partition.
-const WEEKS: i64 = 5;
 /// Creating a partition locks the default one, and reads it. A long audit may be reading it, or it is large: then rows go there instead.
 const TIMEOUTS: &str = "SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '2s'";
-/// Those who make partitions do so one after the other: several processes may begin on a new database at once. Locks with one key
-/// are members'.
-const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(1, 0)";
 /// Says what keeps a partition from being made that keeps nothing else from being done, by the SQLSTATE.
 fn can_do_without(code: &str) -> Option<&'static str> {
     Some(match code {
@@ -27,41 +19,6 @@ fn can_do_without(code: &str) -> Option<&'static str> {
         INSUFFICIENT_PRIVILEGE => "this role may not make tables, or does not own history",
         _ => return None,
     })
-}
-
-/// A week of run ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Week {
-    /// Its Monday, at midnight UTC, in milliseconds since the Unix epoch.
-    start_ms: i64,
-}
-
-impl Week {
-    /// Returns the week of a moment and those after it.
-    fn from(now: Timestamp) -> impl Iterator<Item = Self> {
-        let number = (now.0.div_euclid(1000) - FIRST_MONDAY_MS).div_euclid(WEEK_MS);
-        (0..WEEKS).map(move |week| Self {
-            start_ms: FIRST_MONDAY_MS + (number + week) * WEEK_MS,
-        })
-    }
-
-    /// Returns the smallest `UUIDv7` of the week: 48 bits of milliseconds, then zeros.
-    fn first(self) -> Uuid {
-        Uuid::from_u128(u128::from(self.start_ms.unsigned_abs()) << 80)
-    }
-
-    /// Returns the smallest `UUIDv7` after the week.
-    fn end(self) -> Uuid {
-        Self {
-            start_ms: self.start_ms + WEEK_MS,
-        }
-        .first()
-    }
-
-    /// Returns the partition's name: `history_w` and the number of the week since the first Monday of 1970.
-    fn table(self) -> String {
-        format!("history_w{}", (self.start_ms - FIRST_MONDAY_MS) / WEEK_MS)
-    }
 }
 
 /// Creates the partitions of this week and the next four that are absent, and then analyses `history` in the background:
@@ -179,10 +136,8 @@ async fn analyze(pool: &PgPool) -> Result<(), sqlx::Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{database, session::Pool},
-        *,
-    };
+    use super::*;
+    use crate::store::{database, session::Pool};
 
     #[tokio::test]
     async fn a_partition_that_somebody_has_taken_out_keeps_nobody_from_joining() {
@@ -205,18 +160,5 @@ mod tests {
         let mut connection = pool.acquire().await.unwrap();
         assert!(!exists(&mut connection, "history_w2970").await.unwrap());
         assert!(exists(&mut connection, "history_w2972").await.unwrap());
-    }
-
-    #[test]
-    fn a_week_begins_on_monday_and_holds_its_own_run_ids() {
-        // 2026-11-23T06:00:00Z, a Monday.
-        let now = Timestamp(1_795_413_600_000_000);
-        let weeks: Vec<Week> = Week::from(now).collect();
-        assert_eq!(weeks.len(), 5);
-        assert_eq!(weeks[0].start_ms, 1_795_392_000_000, "midnight of that day");
-        assert_eq!(weeks[0].table(), "history_w2968");
-        let run_id = Uuid::from_u128((1_795_413_600_000 << 80) | 0x7000_8000_0000_0000_0001);
-        assert!(weeks[0].first() <= run_id && run_id < weeks[0].end());
-        assert_eq!(weeks[0].end(), weeks[1].first());
     }
 }

@@ -1,0 +1,138 @@
+//! The archive: a blob store, by its URL.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use engine::{Archive, PutError};
+use futures::{FutureExt as _, future::BoxFuture};
+use opendal::{Operator, services::Fs};
+use tokio::time::timeout;
+
+/// How much each object is compressed: as zstd does unless told.
+const LEVEL: i32 = 3;
+/// What is behind the name of an object that is compressed.
+const COMPRESSED: &str = ".zst";
+/// How long a blob store may take for an object of some megabytes.
+const PUT_MAX: Duration = Duration::from_mins(2);
+
+/// A blob store.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    operator: Operator,
+    folder: PathBuf,
+}
+
+/// Why a URL is no archive.
+#[derive(Debug, thiserror::Error)]
+#[error("--archive {url}: {problem}; write one like file:///var/archive")]
+pub(crate) struct NoArchive {
+    /// The URL.
+    url: String,
+    /// What is wrong with it.
+    problem: String,
+}
+
+impl Store {
+    /// Opens one; that its service is there is found when the first object is written.
+    pub(crate) fn open(url: &str) -> Result<Self, NoArchive> {
+        let no = |problem: String| NoArchive {
+            url: url.to_owned(),
+            problem,
+        };
+        let Some(path) = url
+            .strip_prefix("file://")
+            .filter(|path| path.starts_with('/'))
+        else {
+            return Err(no("it is of no kind that is known".to_owned()));
+        };
+        // An object is there whole or not at all, also after a crash.
+        let service = Fs::default().root(path);
+        let operator = Operator::new(service.atomic_write_dir(&format!("{path}/.incoming")));
+        Ok(Self {
+            operator: operator.map_err(|error| no(error.to_string()))?,
+            folder: PathBuf::from(path),
+        })
+    }
+}
+
+impl Store {
+    /// Sees to it that an object is still in its folder after a loss of power, and that folder in its own.
+    fn keep(&self, name: &str) -> io::Result<()> {
+        let folders = Path::new(name).ancestors().skip(1);
+        for folder in folders {
+            File::open(self.folder.join(folder))?.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+impl Archive for Store {
+    fn put(&self, name: String, object: Vec<u8>) -> BoxFuture<'_, Result<(), PutError>> {
+        async move {
+            let compressed =
+                tokio::task::spawn_blocking(move || zstd::encode_all(&object[..], LEVEL));
+            let compressed = match compressed.await {
+                Ok(compressed) => compressed.map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            let written = match compressed {
+                Ok(object) => {
+                    let name = format!("{name}{COMPRESSED}");
+                    match timeout(PUT_MAX, self.operator.write(&name, object)).await {
+                        Ok(Ok(_)) => self.keep(&name).map_err(|error| error.to_string()),
+                        Ok(Err(error)) => Err(error.to_string()),
+                        Err(elapsed) => Err(elapsed.to_string()),
+                    }
+                }
+                Err(problem) => Err(problem),
+            };
+            written.map_err(|problem| PutError { name, problem })
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_object_is_in_the_folder_whole_or_not_at_all() {
+        let folder =
+            std::env::temp_dir().join(format!("coreason-archive-{}", uuid::Uuid::new_v4()));
+        let store = Store::open(&format!("file://{}", folder.display())).unwrap();
+        store
+            .put("a/b.jsonl".to_owned(), b"one\ntwo\n".to_vec())
+            .await
+            .unwrap();
+        let object = std::fs::read(folder.join("a/b.jsonl.zst")).unwrap();
+        assert_eq!(zstd::decode_all(&object[..]).unwrap(), b"one\ntwo\n");
+        std::fs::write(folder.join("c"), "a file where a folder should be").unwrap();
+        let error = store.put("c/d".to_owned(), Vec::new()).await.unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("the archive does not take c/d: "),
+            "{error}"
+        );
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_archive_is_said_so() {
+        for url in [
+            "",
+            "/var/archive",
+            "file://relative",
+            "ftp://host/x",
+            "s3://",
+        ] {
+            let error = Store::open(url).unwrap_err().to_string();
+            assert!(error.contains("file:///var/archive"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The sealed log, as far as it is what was signed by those who are trusted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use history::{Timestamp, chain::Hash};
+use tlog_tiles::tlog;
+use uuid::Uuid;
+
+use super::{
+    finding::{Finding, Problem},
+    report::Trust,
+    source::Source,
+};
+use crate::{
+    seal::{
+        Checkpoint, Entry, Note, PublicKey, Subject,
+        tree::{Edge, TILE, TILE_HEIGHT},
+    },
+    store::{Error, audit::Key, seal::audit},
+};
+
+/// What is sealed.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    /// Who may sign the next checkpoint.
+    keys: Vec<PublicKey>,
+    pub(super) checkpoints: Vec<Checkpoint>,
+    edge: Edge,
+    /// All that was computed so far is what was signed.
+    is_right: bool,
+    /// What was sealed as a whole before the checkpoint that is next to be reached.
+    complete_until: Option<Timestamp>,
+    /// How many checkpoints were reached.
+    reached: usize,
+    /// The heads of runs, in the order of the log.
+    pub(super) heads: Vec<Head>,
+    /// Deletions, by their ids, each with its tile.
+    pub(super) tombstones: BTreeMap<Uuid, (Hash, i64)>,
+    /// Deletions of tiles, by their ids.
+    pub(super) pruned: BTreeMap<Uuid, Hash>,
+    /// The tiles that are not there.
+    pub(super) without_tile: BTreeSet<i64>,
+    /// The tiles at which something may be missing, that was committed before.
+    pub(super) gaps: BTreeSet<i64>,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// A sealed row of history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Head {
+    pub(super) run: Key,
+    pub(super) seq: i32,
+    pub(super) hash: Hash,
+    pub(super) tile: i64,
+    /// What was committed before this moment had been sealed before. None where that is not known.
+    pub(super) younger_than: Option<i64>,
+}
+
+impl Log {
+    /// Reads all of it.
+    pub(super) async fn read(source: Source<'_>, trust: &Trust) -> Result<Self, Error> {
+        let mut log = Self {
+            keys: trust.keys.clone(),
+            is_right: true,
+            ..Self::default()
+        };
+        log.advance(source, trust).await?;
+        if log.checkpoints.is_empty() && log.findings.is_empty() {
+            log.find(
+                Problem::Checkpoint,
+                "there is no checkpoint: nothing was sealed, or all of it was deleted".to_owned(),
+            );
+        }
+        if let Some(note) = &trust.checkpoint {
+            log.check_kept(note);
+        }
+        Ok(log)
+    }
+
+    /// Reads what was sealed since.
+    pub(super) async fn advance(&mut self, source: Source<'_>, trust: &Trust) -> Result<(), Error> {
+        if self.findings.is_empty() {
+            self.read_checkpoints(source, trust).await?;
+            self.read_entries(source).await?;
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, problem: Problem, sentence: String) {
+        self.findings.push(Finding {
+            run: None,
+            seq: None,
+            problem,
+            sentence,
+        });
+    }
+
+    /// Reads the checkpoints up to the first that can't be trusted.
+    async fn read_checkpoints(&mut self, source: Source<'_>, trust: &Trust) -> Result<(), Error> {
+        let known = i64::try_from(self.checkpoints.len()).unwrap_or(i64::MAX);
+        for (n, row) in (known..).zip(source.checkpoints(known).await?) {
+            match self.trusted(n, &row, trust) {
+                Ok(checkpoint) => {
+                    // Who was followed signs no more.
+                    if let Some(next) = &checkpoint.next_key {
+                        self.keys = vec![next.clone()];
+                    }
+                    self.checkpoints.push(checkpoint);
+                }
+                Err(problem) => {
+                    let sentence = format!(
+                        "checkpoint {}: {problem}; it and those behind it prove nothing",
+                        row.n
+                    );
+                    self.find(Problem::Checkpoint, sentence);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a checkpoint that follows the last one, if it can be trusted.
+    fn trusted(
+        &self,
+        n: i64,
+        row: &audit::Checkpoint,
+        trust: &Trust,
+    ) -> Result<Checkpoint, &'static str> {
+        let note: Note = row.note.parse().map_err(|_| "it can't be read")?;
+        let checkpoint = Checkpoint::read(note.unverified()).map_err(|_| "it can't be read")?;
+        // A key that follows one that is lost is trusted if it is one of those that were given.
+        let follows = checkpoint.next_key.as_slice();
+        let is_signed = note.verify(&self.keys).is_some()
+            || (follows.iter().all(|key| trust.keys.contains(key))
+                && note.verify(follows).is_some());
+        if !is_signed {
+            return Err("none of the given keys has signed it, nor one that follows them");
+        }
+        let previous = self.checkpoints.last();
+        if row.n != n || checkpoint.previous != previous.map(Checkpoint::hash) {
+            return Err(
+                "it does not follow the one before it: one was removed, or put at another place",
+            );
+        }
+        let row = (
+            u64::try_from(row.size),
+            row.root.as_slice(),
+            row.at,
+            row.complete_until,
+        );
+        let said = (
+            Ok(checkpoint.size),
+            &checkpoint.root.0[..],
+            checkpoint.at,
+            checkpoint.complete_until,
+        );
+        if row != said {
+            return Err("its row says something else than was signed");
+        }
+        let grows = |previous: &Checkpoint| {
+            previous.log == checkpoint.log
+                && previous.size <= checkpoint.size
+                && previous.at <= checkpoint.at
+        };
+        if previous.is_some_and(|previous| !grows(previous)) {
+            return Err("it is of another log, or an earlier one");
+        }
+        Ok(checkpoint)
+    }
+
+    /// Looks for a checkpoint that somebody has kept.
+    fn check_kept(&mut self, note: &Note) {
+        let is_kept = |checkpoint: &Checkpoint| checkpoint.text() == note.unverified();
+        if !self.checkpoints.iter().any(is_kept) {
+            let sentence =
+                "the checkpoint that was kept is not one of this log: it was cut off, or rewritten";
+            self.find(Problem::Checkpoint, sentence.to_owned());
+        }
+    }
+
+    /// Reads the entries behind those that were read, and computes the root at each checkpoint.
+    async fn read_entries(&mut self, source: Source<'_>) -> Result<(), Error> {
+        let size = self.checkpoints.last().map_or(0, |last| last.size);
+        self.reach();
+        let mut tiles = Vec::new().into_iter().peekable();
+        while self.edge.size() < size {
+            let n = self.edge.size() / TILE;
+            let (tile, skip) = (
+                i64::try_from(n).unwrap_or(i64::MAX),
+                self.edge.size() % TILE,
+            );
+            if tiles.peek().is_none() {
+                tiles = source.tiles(tile).await?.into_iter().peekable();
+            }
+            let Some((_, entries)) = tiles.next_if(|(found, _)| *found == tile) else {
+                let root = source.tile_root(tile).await?;
+                let Some(root) = root.filter(|_| skip == 0 && size >= (n + 1) * TILE) else {
+                    let sentence = format!(
+                        "entries {} to {} of the log are gone, and nothing is left in their place",
+                        self.edge.size(),
+                        size - 1
+                    );
+                    self.find(Problem::Seal, sentence);
+                    return Ok(());
+                };
+                self.without_tile.insert(tile);
+                self.edge.push(TILE_HEIGHT, tlog::Hash(root));
+                self.reach();
+                continue;
+            };
+            let (skip, until) = (index(skip), index(TILE.min(size - n * TILE)));
+            let Some(entries) = entries.get(skip..until) else {
+                let sentence = format!(
+                    "tile {n} of the log has {} entries, and {until} were sealed",
+                    entries.len()
+                );
+                self.find(Problem::Seal, sentence);
+                return Ok(());
+            };
+            for entry in entries {
+                self.take(tile, entry);
+                self.edge.push(0, entry.leaf());
+                self.reach();
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the root with those that were signed of so many entries.
+    fn reach(&mut self) {
+        while let Some(checkpoint) = self.checkpoints.get(self.reached)
+            && checkpoint.size <= self.edge.size()
+        {
+            let is_right =
+                self.edge.size() == checkpoint.size && self.edge.root() == checkpoint.root;
+            if checkpoint.complete_until.is_some() {
+                self.complete_until = checkpoint.complete_until;
+            }
+            if self.is_right && !is_right {
+                let before = self.reached.checked_sub(1);
+                let from = before.map_or(0, |before| self.checkpoints[before].size);
+                let sentence = format!(
+                    "entries {from} to {} of the log are not those that checkpoint {} signed",
+                    checkpoint.size.saturating_sub(1),
+                    self.reached
+                );
+                self.find(Problem::Seal, sentence);
+            }
+            self.is_right &= is_right;
+            self.reached += 1;
+        }
+    }
+
+    fn take(&mut self, tile: i64, entry: &Entry) {
+        let has_gap = (self.checkpoints.get(self.reached)).is_some_and(|next| next.has_gap);
+        if has_gap {
+            self.gaps.insert(tile);
+        }
+        match entry.subject {
+            Subject::History { seq } => self.heads.push(Head {
+                run: Key {
+                    shard: entry.shard,
+                    run_id: entry.id,
+                },
+                seq,
+                hash: entry.hash,
+                tile,
+                younger_than: self
+                    .complete_until
+                    .filter(|_| !has_gap)
+                    .map(|until| until.0),
+            }),
+            Subject::Tombstone => {
+                self.tombstones.insert(entry.id, (entry.hash, tile));
+            }
+            Subject::Pruned => {
+                self.pruned.insert(entry.id, entry.hash);
+            }
+        }
+    }
+
+    /// Returns how many entries it has.
+    pub(super) fn size(&self) -> u64 {
+        self.edge.size()
+    }
+
+    /// Returns what is sealed as a whole: what was committed before.
+    pub(super) fn complete_until(&self) -> Option<Timestamp> {
+        let mut checkpoints = self.checkpoints.iter().rev();
+        checkpoints.find_map(|checkpoint| checkpoint.complete_until)
+    }
+}
+
+fn index(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
