@@ -82,7 +82,8 @@ SELECT c.n,
        c.size AS entries,
        c.complete_until,
        encode(c.root, 'hex') AS root,
-       substring(c.note FROM '\u2014 (\S+) ') AS signed_by,
+       substring(c.note FROM '\u2014 (\S+) ') || '+' ||
+           encode(substring(decode(substring(c.note FROM '\u2014 \S+ ([A-Za-z0-9+/]{8})'), 'base64') FOR 4), 'hex') AS signed_by,
        substring(c.note FROM '\nnext-key (\S+)') AS next_key,
        c.note ~ '\ngap\n' AS has_gap
 FROM checkpoint c;
@@ -93,7 +94,7 @@ COMMENT ON COLUMN sealed_checkpoint.made_at IS 'When it was made.';
 COMMENT ON COLUMN sealed_checkpoint.entries IS 'How many entries the log had.';
 COMMENT ON COLUMN sealed_checkpoint.complete_until IS 'What was committed before is in it; NULL where the log was behind.';
 COMMENT ON COLUMN sealed_checkpoint.root IS 'The root of the Merkle tree over them.';
-COMMENT ON COLUMN sealed_checkpoint.signed_by IS 'The name of the key that signed it.';
+COMMENT ON COLUMN sealed_checkpoint.signed_by IS 'The name and id of the key that signed it: as its public key begins.';
 COMMENT ON COLUMN sealed_checkpoint.next_key IS 'The key that signs from then on, where another one took over.';
 COMMENT ON COLUMN sealed_checkpoint.has_gap IS 'Whether something that was committed before may be missing.';
 
@@ -125,7 +126,9 @@ CREATE FUNCTION grant_audit(to_role text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), to_role);
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %I', current_schema(), to_role);
+    EXECUTE format('GRANT SELECT ON ALL SEQUENCES IN SCHEMA %I TO %I', current_schema(), to_role);
     EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA %I GRANT SELECT ON TABLES TO %I', current_schema(), to_role);
+    EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA %I GRANT SELECT ON SEQUENCES TO %I', current_schema(), to_role);
     EXECUTE format('REVOKE ALL ON member_secret FROM %I', to_role);
 END
 $$;

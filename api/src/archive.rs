@@ -47,7 +47,7 @@ impl Store {
             .strip_prefix("file://")
             .filter(|path| path.starts_with('/'))
         else {
-            return Err(no("it is of no kind that is known".to_owned()));
+            return Err(no("it is no folder that begins with file:///".to_owned()));
         };
         // An object is there whole or not at all, also after a crash.
         let service = Fs::default().root(path);
@@ -71,7 +71,7 @@ impl Store {
 }
 
 impl Archive for Store {
-    fn put(&self, name: String, object: Vec<u8>) -> BoxFuture<'_, Result<(), PutError>> {
+    fn put(&self, name: String, object: Vec<u8>) -> BoxFuture<'_, Result<String, PutError>> {
         async move {
             let compressed =
                 tokio::task::spawn_blocking(move || zstd::encode_all(&object[..], LEVEL));
@@ -79,18 +79,19 @@ impl Archive for Store {
                 Ok(compressed) => compressed.map_err(|error| error.to_string()),
                 Err(error) => Err(error.to_string()),
             };
+            let name = format!("{name}{COMPRESSED}");
             let written = match compressed {
-                Ok(object) => {
-                    let name = format!("{name}{COMPRESSED}");
-                    match timeout(PUT_MAX, self.operator.write(&name, object)).await {
-                        Ok(Ok(_)) => self.keep(&name).map_err(|error| error.to_string()),
-                        Ok(Err(error)) => Err(error.to_string()),
-                        Err(elapsed) => Err(elapsed.to_string()),
-                    }
-                }
+                Ok(object) => match timeout(PUT_MAX, self.operator.write(&name, object)).await {
+                    Ok(Ok(_)) => self.keep(&name).map_err(|error| error.to_string()),
+                    Ok(Err(error)) => Err(error.to_string()),
+                    Err(elapsed) => Err(elapsed.to_string()),
+                },
                 Err(problem) => Err(problem),
             };
-            written.map_err(|problem| PutError { name, problem })
+            match written {
+                Ok(()) => Ok(name),
+                Err(problem) => Err(PutError { name, problem }),
+            }
         }
         .boxed()
     }
@@ -105,10 +106,8 @@ mod tests {
         let folder =
             std::env::temp_dir().join(format!("coreason-archive-{}", uuid::Uuid::new_v4()));
         let store = Store::open(&format!("file://{}", folder.display())).unwrap();
-        store
-            .put("a/b.jsonl".to_owned(), b"one\ntwo\n".to_vec())
-            .await
-            .unwrap();
+        let put = store.put("a/b.jsonl".to_owned(), b"one\ntwo\n".to_vec());
+        assert_eq!(put.await.unwrap(), "a/b.jsonl.zst");
         let object = std::fs::read(folder.join("a/b.jsonl.zst")).unwrap();
         assert_eq!(zstd::decode_all(&object[..]).unwrap(), b"one\ntwo\n");
         std::fs::write(folder.join("c"), "a file where a folder should be").unwrap();
@@ -116,7 +115,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .starts_with("the archive does not take c/d: "),
+                .starts_with("the archive does not take c/d.zst: "),
             "{error}"
         );
         std::fs::remove_dir_all(&folder).unwrap();

@@ -16,8 +16,8 @@ use crate::{
 
 /// Keeps objects under names, for good.
 pub trait Archive: fmt::Debug + Send + Sync {
-    /// Writes an object, whole or not at all; returns when it will not be lost any more.
-    fn put(&self, name: String, object: Vec<u8>) -> BoxFuture<'_, Result<(), PutError>>;
+    /// Writes an object, whole or not at all; returns when it will not be lost any more, and under which name it is found: as it was given, or more.
+    fn put(&self, name: String, object: Vec<u8>) -> BoxFuture<'_, Result<String, PutError>>;
 }
 
 /// Why an object was not written.
@@ -39,6 +39,11 @@ pub(crate) enum Error {
     /// The archive failed.
     #[error(transparent)]
     Put(#[from] PutError),
+    /// What is due is not sealed.
+    #[error(
+        "they are not archived, because they are not sealed; the log says why, or what was sealed is not what is there"
+    )]
+    NotSealed,
     /// A run can't be written.
     #[error("a run can't be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -63,10 +68,13 @@ pub(crate) async fn expire(
     let Some(_one) = store::archive::one_at_a_time(pool).await? else {
         return Ok(false);
     };
-    let Some(latest) = store::seal::latest(pool, i64::MAX).await? else {
-        return Ok(false);
-    };
     let due = store::archive::due(pool, namespace, ARCHIVED_AT_ONCE).await?;
+    let Some(latest) = store::seal::latest(pool, i64::MAX).await? else {
+        return match due.runs.first() {
+            Some(run) if run.is_late => Err(Error::NotSealed),
+            _ => Ok(false),
+        };
+    };
     let size = latest.checkpoint.size;
     let places = store::seal::places(pool, &due.run_ids(), size).await?;
     let rotations = store::seal::rotations(pool, latest.n, i64::MAX).await?;
@@ -124,10 +132,14 @@ pub(crate) async fn expire(
         }
     }
     if archived.is_empty() {
-        return Ok(false);
+        // A minute is what sealing takes.
+        return match due.runs.first() {
+            Some(run) if run.is_late => Err(Error::NotSealed),
+            _ => Ok(false),
+        };
     }
     let name = format!("{}/{}/{}.jsonl", due.namespace, due.day, Uuid::now_v7());
-    archive.put(name.clone(), object).await?;
+    let name = archive.put(name, object).await?;
     let deleted = store::retention::expire_archived(pool, namespace, &archived, &name).await?;
     // Where nothing could be deleted it is tried again after a while, not at once.
     Ok(deleted && (due.is_full || is_cut))

@@ -114,7 +114,8 @@ async fn a_history_is_proved_to_who_has_the_public_key_and_nothing_else() {
         let (code, said) = offline(&["--offline", &proof, "--key", key]).await;
         assert_eq!(code, 0, "{said}");
         assert!(
-            said.starts_with("the history of run ") && said.contains(&public),
+            said.starts_with("the history of workflow w in namespace default, run ")
+                && said.contains(&public),
             "{said}"
         );
         let (code, said) = offline(&["--offline", &folder.file("grown"), "--key", key]).await;
@@ -153,6 +154,8 @@ async fn a_dump_and_its_database_are_held_against_what_was_sealed() {
     let (code, said) = offline(&["--offline", &folder.file("pub"), "--key", &public]).await;
     assert!(code == 1 && said.contains("[DUMP_UNREADABLE]"), "{said}");
     let run = "01a205b3-d7b0-7000-aa45-04e0e5517f43";
+    let empty = folder.file("empty");
+    std::fs::write(&empty, "").unwrap();
     for (words, wrong) in [
         (&["--offline", &dump][..], "--key"),
         (
@@ -197,12 +200,12 @@ async fn a_dump_and_its_database_are_held_against_what_was_sealed() {
 struct Archived(PathBuf);
 
 impl Archive for Archived {
-    fn put(&self, name: String, object: Vec<u8>) -> BoxFuture<'_, Result<(), PutError>> {
+    fn put(&self, name: String, object: Vec<u8>) -> BoxFuture<'_, Result<String, PutError>> {
         let path = self.0.join(&name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, object).unwrap();
         std::fs::write(self.0.join("latest"), path.to_str().unwrap()).unwrap();
-        async { Ok(()) }.boxed()
+        async { Ok(name) }.boxed()
     }
 }
 

@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 
 use history::{
-    Record, Timestamp,
+    EventKind, Record, Timestamp,
     chain::{self, GENESIS, Hash},
+    event::WorkflowExecutionStarted,
     record,
 };
 
@@ -156,6 +157,7 @@ impl Run {
             }
         };
         self.check_first(row);
+        self.check_execution(row, &records);
         let mut next = row.first_event_id;
         for event in records.iter().filter_map(Record::event) {
             self.events += 1;
@@ -168,6 +170,25 @@ impl Run {
         }
         self.next_event_id = Some(next);
         records.iter().map(Record::at).max()
+    }
+
+    /// Checks that `execution` names the workflow that the first event does: nothing else says under a hash whose history this is.
+    fn check_execution(&mut self, row: &Row, records: &[Record]) {
+        let Some(started) = records.first().and_then(started) else {
+            return;
+        };
+        let (Some(workflow_id), Some(workflow_type)) = (&row.workflow_id, &row.workflow_type)
+        else {
+            return;
+        };
+        let known = (started.workflow_id.as_str(), started.workflow_type.as_str());
+        if known != (workflow_id.as_str(), workflow_type.as_str()) && !known.0.is_empty() {
+            let sentence = format!(
+                "execution names workflow {workflow_id} of type {workflow_type}, and the history workflow {} of type {}",
+                known.0, known.1
+            );
+            self.find(Some(row.seq), Problem::Execution, sentence);
+        }
     }
 
     /// Checks that the row begins with the event that comes next.
@@ -214,4 +235,12 @@ pub(super) fn hash_at(row: &Row, namespace: &str, seq: i32, previous: &Hash) -> 
             records: &row.records,
         },
     )
+}
+
+/// Returns what a run began with, if this record says so.
+pub(super) fn started(record: &Record) -> Option<&WorkflowExecutionStarted> {
+    match &record.event()?.kind {
+        EventKind::WorkflowExecutionStarted(started) => Some(started),
+        _ => None,
+    }
 }

@@ -1,7 +1,7 @@
 //! A dump as `pg_dump` writes it in plain text: where each row is. What a row says is read when it is asked for.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, BufRead as _, BufReader},
     ops::RangeInclusive,
@@ -24,6 +24,19 @@ use crate::{
         },
     },
 };
+
+/// What the last line of a dump ends with; `pg_dump` says so in any language of its messages.
+const COMPLETE: &[u8] = b" database dump complete";
+/// The tables that a dump has to have, beside the partitions of `history`.
+const REQUIRED: [&str; 7] = [
+    "namespace",
+    "execution",
+    "tombstone",
+    "seal_tile",
+    "seal_node",
+    "seal_pruned",
+    "checkpoint",
+];
 
 /// A dump of a database.
 #[derive(Debug)]
@@ -53,6 +66,7 @@ struct Execution {
     run: Key,
     namespace: i16,
     history_length: Option<i64>,
+    line: Line,
 }
 
 /// Where a row is.
@@ -89,6 +103,7 @@ impl Dump {
         };
         let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
         let (mut at, mut table, mut bytes) = (0_u64, None, Vec::new());
+        let (mut seen, mut is_whole) = (BTreeSet::new(), false);
         loop {
             bytes.clear();
             let length = reader.read_until(b'\n', &mut bytes).map_err(failed)?;
@@ -98,7 +113,9 @@ impl Dump {
             let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
             match &table {
                 None => {
+                    is_whole |= text.ends_with(COMPLETE);
                     if let Some((name, columns)) = begin(text) {
+                        seen.insert(name.clone());
                         dump.parts.push(columns);
                         table = Some(name);
                     }
@@ -116,15 +133,15 @@ impl Dump {
             }
             at += u64::try_from(length).unwrap_or(u64::MAX);
         }
-        let is_there = |table: &str| {
-            dump.parts
-                .iter()
-                .any(|columns| columns.iter().any(|c| c == table))
-        };
-        if table.is_some() || !is_there("first_event_id") {
+        if table.is_some() || !is_whole {
             return Err(dump.unreadable(
-                "this is no dump of an engine's database in plain text, or only a part of it: make one with `pg_dump`, or of another format with `pg_restore -f -`",
+                "it was cut off: its last line says that it is complete, and is missing",
             ));
+        }
+        if let Some(missing) = REQUIRED.iter().find(|table| !seen.contains(**table)) {
+            return Err(dump.unreadable(&format!(
+                "it has no table {missing}: make one with `coreason audit dump` or `pg_dump`, and of another format with `pg_restore --file FILE`"
+            )));
         }
         dump.executions
             .sort_unstable_by_key(|execution| execution.run);
@@ -150,6 +167,7 @@ impl Dump {
                     run: cells.run()?,
                     namespace: cells.number("namespace")?,
                     history_length: cells.number_if_any("history_length")?,
+                    line,
                 };
                 self.executions.push(execution);
             }
@@ -252,6 +270,13 @@ impl Dump {
 
     fn row(&self, place: Place, line: Line) -> Result<Row, Error> {
         let execution = self.execution(place.run);
+        // The first row says which workflow it is.
+        let of = execution.filter(|_| place.seq == 0).map(|execution| {
+            self.read(execution.line, |cells| {
+                Ok((cells.text("workflow_id")?, cells.text("workflow_type")?))
+            })
+        });
+        let (workflow_id, workflow_type) = of.transpose()?.unzip();
         self.read(line, |cells| {
             Ok(Row {
                 shard: place.run.shard,
@@ -263,6 +288,8 @@ impl Dump {
                 hash: cells.bytes("hash")?,
                 namespace: execution.and_then(|it| self.namespaces.get(&it.namespace).cloned()),
                 history_length: execution.and_then(|it| it.history_length),
+                workflow_id,
+                workflow_type,
             })
         })
     }
@@ -522,27 +549,33 @@ mod tests {
     #[test]
     fn what_is_no_dump_is_said_so() {
         let file = std::env::temp_dir().join(format!("coreason-no-dump-{}", std::process::id()));
-        for text in [
-            "",
-            "PGDMP",
-            "COPY public.history (shard, first_event_id) FROM stdin;\n",
-        ] {
+        let refused = |text: &str| {
             std::fs::write(&file, text).unwrap();
-            assert!(
-                matches!(Dump::open(&file), Err(Error::Dump { .. })),
-                "{text}"
-            );
+            Dump::open(&file).unwrap_err().to_string()
+        };
+        for (text, problem) in [
+            ("", "cut off"),
+            ("PGDMP", "cut off"),
+            (
+                "COPY public.history (shard, first_event_id) FROM stdin;\n",
+                "cut off",
+            ),
+            (
+                "COPY public.namespace (id, name) FROM stdin;\n1\tdefault\n\\.\n",
+                "cut off",
+            ),
+            (
+                "-- PostgreSQL database dump complete\n",
+                "it has no table namespace",
+            ),
+            (
+                "COPY public.history (shard, run_id, first_event_id) FROM stdin;\n1\tx\t2\n\\.\n",
+                "the row at byte 64 has no readable column run_id",
+            ),
+        ] {
+            let said = refused(text);
+            assert!(said.contains(problem), "{text}: {said}");
         }
-        std::fs::write(
-            &file,
-            "COPY public.history (shard, run_id, first_event_id) FROM stdin;\n1\tx\t2\n\\.\n",
-        )
-        .unwrap();
-        let error = Dump::open(&file).unwrap_err().to_string();
-        assert!(
-            error.contains("the row at byte 64 has no readable column run_id"),
-            "{error}"
-        );
         std::fs::remove_file(&file).unwrap();
     }
 }

@@ -23,6 +23,8 @@ pub enum Problem {
     WithoutHistory,
     /// The run has a history and is not in `execution`.
     WithoutExecution,
+    /// `execution` names another workflow, or another type, than the history.
+    Execution,
     /// A checkpoint is missing, altered, or signed by nobody who is trusted.
     Checkpoint,
     /// The sealed log is not what was signed.
@@ -43,6 +45,7 @@ impl Problem {
             Self::EventIds => "EVENT_IDS_BROKEN",
             Self::WithoutHistory => "RUN_WITHOUT_HISTORY",
             Self::WithoutExecution => "RUN_WITHOUT_EXECUTION",
+            Self::Execution => "EXECUTION_CHANGED",
             Self::Checkpoint => "CHECKPOINT_BROKEN",
             Self::Seal => "SEAL_BROKEN",
             Self::Tombstone => "TOMBSTONE_BROKEN",

@@ -5,11 +5,13 @@ use futures::TryStreamExt as _;
 use history::{
     Namespace, RunId, Timestamp, WorkflowId,
     chain::{self, GENESIS, Hash},
+    record,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use tlog_tiles::tlog;
 
+use super::chain::started;
 use crate::{
     seal::{Checkpoint, Entry, Hashes, Note, PublicKey, Subject},
     store::{self, Error, audit::Key, seal::Latest},
@@ -36,7 +38,7 @@ pub enum Proof {
 pub struct HistoryProof {
     /// The namespace, which is under the hash of each row.
     pub namespace: String,
-    /// The workflow that the run was of. What is proved is of the run: only its history says which workflow it is.
+    /// The workflow that the run is of, as its first event has it.
     pub workflow_id: String,
     /// The run, which is under the hash of each row.
     pub run_id: RunId,
@@ -175,6 +177,13 @@ impl HistoryProof {
 
     /// Checks the chain, and its place in the log of a checkpoint.
     pub(crate) fn comes_out(&self, checkpoint: &Checkpoint) -> Result<(), NotProved> {
+        // Nothing but its first event says under a hash which workflow the run is of.
+        let first = self.rows.first();
+        let first = first.and_then(|row| record::read(row.version, &row.records).ok());
+        let first = first.as_ref().and_then(|records| records.first());
+        let is_of_workflow = first
+            .and_then(started)
+            .is_some_and(|started| started.workflow_id.as_str() == self.workflow_id);
         let mut head = GENESIS;
         for (seq, row) in (0..).zip(&self.rows) {
             let row = chain::Row {
@@ -202,7 +211,7 @@ impl HistoryProof {
         };
         let path = hashes(&self.inclusion)?;
         let (size, root) = (checkpoint.size, checkpoint.root);
-        let is_in = seq >= 0
+        let is_in = is_of_workflow
             && self.entry < size
             && tlog::check_record(&path, size, root, self.entry, entry.leaf()).is_ok();
         if is_in {

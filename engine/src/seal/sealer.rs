@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use sqlx::PgPool;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use super::signer::Signer;
+use super::signer::{Refusal, Signer};
 use crate::{
     limits::READ_AGAIN_AFTER,
     store::{
@@ -14,22 +14,29 @@ use crate::{
     },
 };
 
+/// How long after a log is refused that is said again.
+const SAID_AGAIN_AFTER: Duration = Duration::from_hours(1);
+
 /// Seals so often, for as long as it is polled. One process at a time does so.
 pub(crate) async fn keep(pool: PgPool, signer: Arc<Signer>, every: Duration) {
     while let Err(error) = consumer::begin(&pool, Name::Seal).await {
         warn(&error);
         sleep(READ_AGAIN_AFTER).await;
     }
-    let mut refused = None;
+    let mut refused: Option<(Refusal, Instant)> = None;
     loop {
         match seal::turn(&pool, &signer, every).await {
             Ok(Turn::More) => continue,
             Ok(Turn::Done) => refused = None,
             Ok(Turn::Refused(refusal)) => {
-                if refused.replace(refusal) != Some(refusal) {
+                // Again each hour, for who looks later.
+                let is_known = matches!(refused, Some((of, at)) if of == refusal && Instant::now() < at + SAID_AGAIN_AFTER);
+                if !is_known {
+                    refused = Some((refusal, Instant::now()));
                     tracing::error!(
+                        code = "SEAL_REFUSED",
                         error = &refusal as &dyn std::error::Error,
-                        "histories are not sealed any more"
+                        "histories are not sealed"
                     );
                 }
             }

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -37,6 +37,9 @@ pub enum KeyError {
         /// What is wrong with it.
         problem: Malformed,
     },
+    /// It is gone.
+    #[error("{}: the key is gone, and what it has signed last is still beside it; restore it, or have another one follow it with `coreason audit rotate-key --lost`", .0.display())]
+    Gone(PathBuf),
     /// Others can read it.
     #[error("{}: others may read this key; take that from them with `chmod 600`", .0.display())]
     Open(PathBuf),
@@ -53,7 +56,7 @@ pub enum KeyError {
 pub enum Refusal {
     /// Another key signs it.
     #[error(
-        "another key signs this log; give that one, or have this one follow it with `coreason audit rotate-key`"
+        "another key signs this log: the last `next-key` in the view sealed_checkpoint, if there was a rotation; start all processes with that one (--seal-key), or have this one follow it with `coreason audit rotate-key`"
     )]
     OtherKey,
     /// The key signs the log of another database.
@@ -81,31 +84,37 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// Opens the key in a file, which is made if it is not there.
+    /// Opens the key in a file, which is made if it never was there.
     ///
     /// # Errors
-    /// When the file can't be read or made, others may read it, or it holds something else.
+    /// When the file can't be read or made, others may read it, it holds something else, or it is gone: what it has signed last is still there.
     pub fn open(path: &Path) -> Result<Self, KeyError> {
-        let at = |path: &Path| {
-            let path = path.to_owned();
-            move |source| KeyError::Io { path, source }
-        };
-        if !path.try_exists().map_err(at(path))? {
+        let is_there = |path: &Path| path.try_exists().map_err(at(path));
+        if !is_there(path)? {
+            if is_there(&memory_of(path))? {
+                return Err(KeyError::Gone(path.to_owned()));
+            }
             let key = SigningKey::generate(NAME).map_err(KeyError::Random)?;
             create(path, &format!("{}\n", key.secret_text())).map_err(at(path))?;
         }
-        let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(path).map_err(at(path))?);
-        if mode & 0o077 != 0 {
-            return Err(KeyError::Open(path.to_owned()));
-        }
+        Self::open_known(path)
+    }
+
+    /// Opens the key in a file that has to be there.
+    ///
+    /// # Errors
+    /// When the file can't be read, others may read it, or it holds something else.
+    pub fn open_known(path: &Path) -> Result<Self, KeyError> {
         let text = fs::read_to_string(path).map_err(at(path))?;
         let key: SigningKey = text.parse().map_err(|problem| KeyError::Malformed {
             path: path.to_owned(),
             problem,
         })?;
-        let mut memory = path.as_os_str().to_owned();
-        memory.push(".checkpoint");
-        let memory = PathBuf::from(memory);
+        let mode = fs::metadata(path).map_err(at(path))?.mode();
+        if mode & 0o077 != 0 {
+            return Err(KeyError::Open(path.to_owned()));
+        }
+        let memory = memory_of(path);
         let last = match fs::read_to_string(&memory) {
             Ok(text) => {
                 let is_ours = |note: Note| {
@@ -187,6 +196,19 @@ impl Signer {
             _ => Ok(()),
         }
     }
+}
+
+/// Names a file in an error.
+fn at(path: &Path) -> impl FnOnce(io::Error) -> KeyError {
+    let path = path.to_owned();
+    move |source| KeyError::Io { path, source }
+}
+
+/// Returns where it is kept what a key has signed last.
+fn memory_of(path: &Path) -> PathBuf {
+    let mut memory = path.as_os_str().to_owned();
+    memory.push(".checkpoint");
+    PathBuf::from(memory)
 }
 
 /// Writes a file that only its owner may read, unless another process has just written it.

@@ -27,6 +27,8 @@ pub(crate) struct Due {
     pub(crate) shard: i16,
     pub(crate) run_id: Uuid,
     pub(crate) workflow_id: String,
+    /// It has been due for minutes.
+    pub(crate) is_late: bool,
     /// The number of its last row of history.
     pub(crate) last_seq: i32,
     /// Its row of `execution`, as JSON.
@@ -69,9 +71,11 @@ pub(crate) async fn due(pool: &PgPool, namespace: i16, most: i32) -> Result<DueR
     .fetch_one(pool)
     .await?;
     let rows = sqlx::query!(
-        r#"SELECT e.shard, e.run_id, e.workflow_id, h.seq AS "last_seq!", to_jsonb(e)::text AS "execution!"
+        r#"SELECT e.shard, e.run_id, e.workflow_id, h.seq AS "last_seq!", to_jsonb(e)::text AS "execution!",
+                  d.closed_at < clock_timestamp() - n.retention - interval '5 minutes' AS "is_late!"
            FROM due_runs($1, $2) AS d
            JOIN execution e ON e.shard = d.shard AND e.run_id = d.run_id
+           JOIN namespace n ON n.id = e.namespace
            CROSS JOIN LATERAL (
                SELECT x.seq FROM history x WHERE x.shard = e.shard AND x.run_id = e.run_id ORDER BY x.seq DESC LIMIT 1
            ) AS h
@@ -87,6 +91,7 @@ pub(crate) async fn due(pool: &PgPool, namespace: i16, most: i32) -> Result<DueR
             shard: row.shard,
             run_id: row.run_id,
             workflow_id: row.workflow_id,
+            is_late: row.is_late,
             last_seq: row.last_seq,
             execution: RawValue::from_string(row.execution).map_err(|error| Error::Corrupt {
                 table: "execution",

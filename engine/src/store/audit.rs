@@ -61,6 +61,9 @@ pub(crate) struct Row {
     pub(crate) namespace: Option<String>,
     /// How many events the run has, if it is closed.
     pub(crate) history_length: Option<i64>,
+    /// The workflow and its type, as `execution` has them.
+    pub(crate) workflow_id: Option<String>,
+    pub(crate) workflow_type: Option<String>,
 }
 
 impl Row {
@@ -92,7 +95,8 @@ pub(crate) fn rows_after(
         Row,
         r#"SELECT h.shard AS "shard!", h.run_id AS "run_id!", h.seq AS "seq!", h.first_event_id AS "first_event_id!",
                   h.version AS "version!", h.records AS "records!", h.hash AS "hash!",
-                  e.name AS "namespace?", e.history_length AS "history_length?"
+                  e.name AS "namespace?", e.history_length AS "history_length?",
+                  e.workflow_id AS "workflow_id?", e.workflow_type AS "workflow_type?"
            FROM (
                SELECT shard, run_id, seq, first_event_id, version, records, hash
                FROM history
@@ -101,7 +105,7 @@ pub(crate) fn rows_after(
                LIMIT $4
            ) h
            LEFT JOIN LATERAL (
-               SELECT n.name, e.history_length
+               SELECT n.name, e.history_length, e.workflow_id, e.workflow_type
                FROM execution e
                JOIN namespace n ON n.id = e.namespace
                WHERE e.shard = h.shard AND e.run_id = h.run_id
@@ -127,7 +131,8 @@ pub(crate) fn rows_of(
         Row,
         r#"SELECT h.shard AS "shard!", h.run_id AS "run_id!", h.seq AS "seq!", h.first_event_id AS "first_event_id!",
                   h.version AS "version!", h.records AS "records!", h.hash AS "hash!",
-                  n.name AS "namespace?", e.history_length AS "history_length?"
+                  n.name AS "namespace?", e.history_length AS "history_length?",
+                  e.workflow_id AS "workflow_id?", e.workflow_type AS "workflow_type?"
            FROM history h
            LEFT JOIN execution e ON e.shard = h.shard AND e.run_id = h.run_id
            LEFT JOIN namespace n ON n.id = e.namespace

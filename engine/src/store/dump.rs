@@ -53,6 +53,8 @@ pub(crate) async fn dump(
         drop(rows);
         out.write_all(b"\\.\n\n\n").await?;
     }
+    out.write_all(b"--\n-- coreason database dump complete\n--\n")
+        .await?;
     out.flush().await?;
     Ok(transaction.commit().await.map_err(Error::from)?)
 }

@@ -138,8 +138,9 @@ impl Run {
 
     fn record(&mut self, millis: i64, kind: &str) -> Record {
         let at = Timestamp(START + millis * 1000);
-        // A text of the test may name this run, whose id it does not know.
-        let kind = kind.replace("$run", &self.id.to_string());
+        // A text of the test may name this run, whose id it does not know, and its workflow.
+        let kind = (kind.replace("$run", &self.id.to_string()))
+            .replace("$workflow", self.workflow_id.as_str());
         if let Ok(kind) = serde_json::from_str::<EventKind>(&kind) {
             let id = EventId(self.next_event_id);
             self.next_event_id += 1;
@@ -200,7 +201,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The events that begin a run.
-pub(crate) const STARTED: &str = r#"{"WorkflowExecutionStarted":{"workflow_type":"Order","workflow_id":"w","task_queue":"orders","input":[{"$p":{"item":17}}],
+pub(crate) const STARTED: &str = r#"{"WorkflowExecutionStarted":{"workflow_type":"Order","workflow_id":"$workflow","task_queue":"orders","input":[{"$p":{"item":17}}],
     "original_execution_run_id":"$run","first_execution_run_id":"$run","attempt":1,"identity":"mara@desk"}}"#;
 pub(crate) const TASK_SCHEDULED: &str = r#"{"WorkflowTaskScheduled":{"task_queue":"orders","start_to_close_timeout":10000,"attempt":1}}"#;
 pub(crate) const TASK_STARTED: &str = r#"{"WorkflowTaskStarted":{"scheduled_event_id":2}}"#;

@@ -9,7 +9,7 @@ use std::{
 use engine::{
     Config, Engine,
     audit::{self, Dump, NoProof, NotProved, Proof, Report, Trust},
-    seal::{PublicKey, Signer},
+    seal::{KeyError, PublicKey, Signer},
 };
 use history::chain::{self, Hash};
 use sqlx::PgPool;
@@ -361,10 +361,8 @@ async fn two_histories_that_were_exchanged_are_found() {
         compute_chain_anew(&copy, run).await;
     }
     let found = found(&copy, &trust, &folder).await;
-    assert!(
-        found.len() >= 2 && found.iter().all(|it| is_of_rows(it)),
-        "{found:?}"
-    );
+    let is_named = |it: &String| is_of_rows(it) || it == "EXECUTION_CHANGED 0";
+    assert!(found.len() >= 4 && found.iter().all(is_named), "{found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -751,4 +749,35 @@ async fn what_is_deleted_by_hand_stays_in_the_log_however_much_else_is_deleted()
     };
     let found = found(&url, &trust, &folder).await;
     assert_eq!(found, ["ROW_REMOVED 0"; 256]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_given_to_another_workflow_is_found() {
+    let folder = Folder::new();
+    let (url, trust) = some_sealed(&folder).await;
+    for tamper in [
+        "UPDATE execution SET workflow_type = 'refund' WHERE workflow_id = 'then-1'",
+        "UPDATE execution SET workflow_id = 'order-813' WHERE workflow_id = 'then-1';
+         UPDATE current_run SET workflow_id = 'order-813' WHERE workflow_id = 'then-1'",
+    ] {
+        let found = found_after(&url, &trust, &folder, tamper).await;
+        assert_eq!(found, ["EXECUTION_CHANGED 0"], "{tamper}");
+    }
+}
+
+#[test]
+fn no_key_is_made_where_one_has_signed() {
+    let folder = Folder::new();
+    let path = folder.path("key");
+    let made = Signer::open(&path).unwrap();
+    assert_eq!(Signer::open(&path).unwrap().public(), made.public());
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(folder.path("key.checkpoint"), "what it has signed").unwrap();
+    assert!(matches!(Signer::open(&path), Err(KeyError::Gone(_))));
+    assert!(!path.exists());
+    assert!(matches!(
+        Signer::open_known(&folder.path("typo")),
+        Err(KeyError::Io { .. })
+    ));
+    assert!(!folder.path("typo").exists());
 }

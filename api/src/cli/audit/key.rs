@@ -41,13 +41,7 @@ impl Key {
     pub(super) fn run(self) -> Result<(), Error> {
         let file = file(&self.place, self.seal_key)?;
         // One that is made here would be one that nothing was signed with.
-        if !file.exists() {
-            return Err(Error::Usage(format!(
-                "{}: there is no key; `coreason dev` makes one",
-                file.display()
-            )));
-        }
-        let signer = Signer::open(&file)?;
+        let signer = Signer::open_known(&file)?;
         Ok(writeln!(io::stdout().lock(), "{}", signer.public())?)
     }
 }
@@ -57,10 +51,15 @@ impl RotateKey {
         let old = if self.lost {
             None
         } else {
-            Some(Signer::open(&file(&self.place, self.old)?)?)
+            Some(Signer::open_known(&file(&self.place, self.old)?)?)
         };
         let new = Signer::open(&self.new)?;
         let public = new.public();
+        if old.as_ref().is_some_and(|old| old.public() == public) {
+            return Err(Error::Usage(
+                "--new is the key that signs already".to_owned(),
+            ));
+        }
         on(self.place, |url| async move {
             let pool = connected(&url).await?;
             let rotated = seal::rotate(&pool, old.as_ref(), &new).await;

@@ -107,7 +107,18 @@ impl Verify {
         })
     }
 
+    /// A proof has a checkpoint of its own.
+    fn without_checkpoint(&self) -> Result<(), Error> {
+        match self.checkpoint {
+            Some(_) => Err(Error::Usage(
+                "--checkpoint is held against a database or a dump; a proof has one of its own, and `coreason audit prove-consistency` proves that one goes on from another".to_owned(),
+            )),
+            None => Ok(()),
+        }
+    }
+
     fn verify_archive(&self, object: Box<dyn BufRead>) -> Result<(), Error> {
+        self.without_checkpoint()?;
         let report = engine::audit::verify_archive(object, &keys(&self.key)?)?;
         let mut out = io::stdout().lock();
         if self.json {
@@ -137,6 +148,7 @@ impl Verify {
     }
 
     fn verify_proof(&self, proof: &Proof) -> Result<(), Error> {
+        self.without_checkpoint()?;
         let proved = proof.verify(&keys(&self.key)?)?;
         let mut out = io::stdout().lock();
         if self.json {
@@ -154,6 +166,12 @@ impl Verify {
 fn keys(given: &[String]) -> Result<Vec<PublicKey>, Error> {
     let mut keys = Vec::new();
     for given in given {
+        if given.starts_with("PRIVATE+KEY+") {
+            return Err(Error::Usage(
+                "--key: this is a secret key; give the public one, which `coreason audit key` shows".to_owned(),
+            ));
+        }
+        let known = keys.len();
         if let Ok(key) = given.parse() {
             keys.push(key);
             continue;
@@ -166,6 +184,11 @@ fn keys(given: &[String]) -> Result<Vec<PublicKey>, Error> {
         for line in file.lines().filter(|line| !line.trim().is_empty()) {
             let key = line.parse();
             keys.push(key.map_err(|error| Error::Usage(format!("--key {given}: {error}")))?);
+        }
+        if keys.len() == known {
+            return Err(Error::Usage(format!(
+                "--key {given}: there is no key in this file"
+            )));
         }
     }
     Ok(keys)
@@ -231,9 +254,10 @@ fn proof_sentence(proof: &Proof, proved: &Proved) -> String {
     let key = &proved.key;
     match proof {
         Proof::History(history) => format!(
-            "the history of run {} in namespace {} ({} rows) is the one that was sealed by {at}, says {key}",
-            history.run_id,
+            "the history of workflow {} in namespace {}, run {}, is as it was sealed by {at} ({} rows), says {key}",
+            history.workflow_id,
             history.namespace,
+            history.run_id,
             history.rows.len()
         ),
         Proof::Consistency(_) => {
