@@ -1,6 +1,7 @@
 //! Sealed histories, as who verifies them meets them: on the command line, with a file and a public key.
 
 use std::{
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -105,6 +106,13 @@ async fn a_history_is_proved_to_who_has_the_public_key_and_nothing_else() {
         nobody.0 == 1 && nobody.2.contains("[WORKFLOW_NOT_FOUND]"),
         "{nobody:?}"
     );
+    let turned = audit("prove-consistency", &url, &["1", "0"]).await;
+    assert!(
+        turned.0 == 2 && turned.2.contains("the earlier one"),
+        "{turned:?}"
+    );
+    let mode = std::fs::metadata(&proof).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "a proof has what users gave");
     let grown = printed("prove-consistency", &url, &["0"]).await;
     std::fs::write(folder.file("grown"), grown).unwrap();
     server.stop().await;

@@ -227,7 +227,10 @@ fn without_history(run: Key) -> Finding {
 /// # Errors
 /// When the database fails, the role may not read it, or the file can't be written.
 pub async fn dump(pool: &PgPool, path: &Path) -> Result<(), DumpError> {
-    let mut file = tokio::io::BufWriter::new(tokio::fs::File::create_new(path).await?);
+    // It has what users gave.
+    let mut options = tokio::fs::OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600).open(path);
+    let mut file = tokio::io::BufWriter::new(file.await?);
     store::dump::dump(pool, &mut file).await?;
     Ok(file.into_inner().sync_all().await?)
 }

@@ -3,6 +3,7 @@
 use std::{
     fs::OpenOptions,
     io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
 };
 
@@ -79,6 +80,11 @@ impl Prove {
 impl ProveConsistency {
     pub(super) async fn run(self) -> Result<(), Error> {
         let (from, to) = (self.from, self.to);
+        if to.is_some_and(|to| to < from) {
+            return Err(Error::Usage(
+                "the first checkpoint is the earlier one".to_owned(),
+            ));
+        }
         let proof = on(self.place, |url| async move {
             let pool = connected(&url).await?;
             let proof = audit::prove_consistency(&pool, from, to).await;
@@ -112,7 +118,9 @@ impl Out {
             Some(path) => {
                 let named =
                     |error: io::Error| Error::Usage(format!("--out {}: {error}", path.display()));
-                let file = OpenOptions::new().write(true).create_new(true).open(path);
+                // It has what users gave.
+                let mut options = OpenOptions::new();
+                let file = options.write(true).create_new(true).mode(0o600).open(path);
                 Ok(file
                     .map_err(named)?
                     .write_all(text.as_bytes())
