@@ -73,12 +73,11 @@ $$;
 COMMENT ON FUNCTION delete_runs IS 'Deletes closed runs with all that belongs to them, and notes it in "tombstone"; returns how many.';
 
 -- The runs that a namespace keeps no longer and that owe nobody anything, those first that closed first.
-CREATE FUNCTION due_runs(of_namespace smallint, most integer, of_these uuid[] DEFAULT NULL) RETURNS TABLE (shard smallint, run_id uuid, closed_at timestamptz, bytes bigint)
+CREATE FUNCTION due_runs(of_namespace smallint, most integer) RETURNS TABLE (shard smallint, run_id uuid, closed_at timestamptz, bytes bigint)
 LANGUAGE sql STABLE AS $$
     SELECT y.shard, y.run_id, y.closed_at, coalesce(y.history_bytes, 0)
     FROM visibility y
     WHERE y.namespace = of_namespace
-      AND (of_these IS NULL OR y.run_id = ANY (of_these))
       AND y.closed_at < clock_timestamp() - (SELECT n.retention FROM namespace n WHERE n.id = of_namespace)
       -- What can't go yet keeps nothing behind it from going.
       AND NOT EXISTS (SELECT FROM outbox o WHERE o.shard = y.shard AND o.run_id = y.run_id)
@@ -109,7 +108,17 @@ BEGIN
     FROM (
         SELECT x.*, sum(x.bytes) OVER (ORDER BY x.closed_at, x.run_id) - x.bytes AS bytes_before
         FROM (
-            SELECT d.* FROM due_runs(of_namespace, most, archived) AS d
+            SELECT d.* FROM due_runs(of_namespace, most) AS d WHERE archived IS NULL
+            UNION ALL
+            -- By their key: what else is due may be much.
+            (SELECT y.shard, y.run_id, y.closed_at, coalesce(y.history_bytes, 0)
+             FROM unnest(archived) AS a (run_id)
+             JOIN visibility y ON y.namespace = of_namespace AND y.run_id = a.run_id
+             JOIN namespace n ON n.id = of_namespace
+             WHERE y.closed_at < clock_timestamp() - n.retention
+               AND NOT EXISTS (SELECT FROM outbox o WHERE o.shard = y.shard AND o.run_id = y.run_id)
+             ORDER BY y.closed_at, y.run_id
+             LIMIT most)
         ) AS x
     ) AS v;
     IF run_ids IS NULL THEN

@@ -104,7 +104,8 @@ SELECT u.id AS run_id,
        encode(u.hash, 'hex') AS hash,
        256 * t.n + u.place - 1 AS entry,
        c.n AS checkpoint,
-       c.at AS sealed_at
+       c.at AS sealed_at,
+       t.span
 FROM seal_tile t
 CROSS JOIN LATERAL unnest(t.ids, t.seqs, t.hashes) WITH ORDINALITY AS u (id, seq, hash, place)
 CROSS JOIN LATERAL (
@@ -119,6 +120,7 @@ COMMENT ON COLUMN sealed_run.hash IS 'That row''s hash, the head of the chain.';
 COMMENT ON COLUMN sealed_run.entry IS 'The place in the log, from 0.';
 COMMENT ON COLUMN sealed_run.checkpoint IS 'The first checkpoint that has it.';
 COMMENT ON COLUMN sealed_run.sealed_at IS 'When that was made.';
+COMMENT ON COLUMN sealed_run.span IS 'When the runs of its tile were begun: who looks for one finds it quickly by "span @> run_milliseconds(run_id)".';
 
 -- Who may read all of it and change nothing.
 

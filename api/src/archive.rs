@@ -4,10 +4,9 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use engine::{Archive, PutError};
+use engine::{Archive, PutError, limits::ARCHIVE_PUT_MAX};
 use futures::{FutureExt as _, future::BoxFuture};
 use opendal::{Operator, services::Fs};
 use tokio::time::timeout;
@@ -16,8 +15,6 @@ use tokio::time::timeout;
 const LEVEL: i32 = 3;
 /// What is behind the name of an object that is compressed.
 const COMPRESSED: &str = ".zst";
-/// How long a blob store may take for an object of some megabytes.
-const PUT_MAX: Duration = Duration::from_mins(2);
 
 /// A blob store.
 #[derive(Debug, Clone)]
@@ -81,11 +78,13 @@ impl Archive for Store {
             };
             let name = format!("{name}{COMPRESSED}");
             let written = match compressed {
-                Ok(object) => match timeout(PUT_MAX, self.operator.write(&name, object)).await {
-                    Ok(Ok(_)) => self.keep(&name).map_err(|error| error.to_string()),
-                    Ok(Err(error)) => Err(error.to_string()),
-                    Err(elapsed) => Err(elapsed.to_string()),
-                },
+                Ok(object) => {
+                    match timeout(ARCHIVE_PUT_MAX, self.operator.write(&name, object)).await {
+                        Ok(Ok(_)) => self.keep(&name).map_err(|error| error.to_string()),
+                        Ok(Err(error)) => Err(error.to_string()),
+                        Err(elapsed) => Err(elapsed.to_string()),
+                    }
+                }
                 Err(problem) => Err(problem),
             };
             match written {

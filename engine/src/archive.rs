@@ -3,15 +3,19 @@
 use std::fmt;
 
 use futures::future::BoxFuture;
-use history::RunId;
 use serde::Serialize;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::{
-    audit::{HistoryProof, Row, texts},
+    audit::{NoProof, Proof, ProvedBy, SealedRun},
     limits::{ARCHIVED_AT_ONCE, ARCHIVED_BYTES_AT_ONCE},
-    store::{self, archive::Due, audit::Key},
+    store::{
+        self,
+        archive::{Due, DueRuns},
+        audit::Key,
+        seal::Latest,
+    },
 };
 
 /// Keeps objects under names, for good.
@@ -52,9 +56,8 @@ pub(crate) enum Error {
 /// A line of an object: the proof of a run, as `coreason audit verify --offline` reads it, and its row of `execution`.
 #[derive(Serialize)]
 struct Line<'a> {
-    kind: &'static str,
     #[serde(flatten)]
-    proof: &'a HistoryProof,
+    proof: Proof,
     execution: &'a serde_json::value::RawValue,
 }
 
@@ -69,78 +72,87 @@ pub(crate) async fn expire(
         return Ok(false);
     };
     let due = store::archive::due(pool, namespace, ARCHIVED_AT_ONCE).await?;
-    let Some(latest) = store::seal::latest(pool, i64::MAX).await? else {
-        return match due.runs.first() {
-            Some(run) if run.is_late => Err(Error::NotSealed),
-            _ => Ok(false),
-        };
+    let Some(first) = due.runs.first() else {
+        return Ok(false);
     };
-    let size = latest.checkpoint.size;
-    let places = store::seal::places(pool, &due.run_ids(), size).await?;
-    let rotations = store::seal::rotations(pool, latest.n, i64::MAX).await?;
-    let sealed: Vec<(&Due, u64)> = (due.runs.iter())
-        .filter_map(|run| Some((run, *places.get(&(run.run_id, run.last_seq))?)))
-        .collect();
-    let mut object = Vec::new();
-    let mut archived = Vec::new();
-    let mut is_cut = false;
-    let entries: Vec<u64> = sealed.iter().map(|(_, place)| *place).collect();
-    let mut connection = pool.acquire().await.map_err(store::Error::from)?;
-    let proofs = store::seal::inclusions(&mut connection, size, &entries).await?;
-    drop(connection);
-    for ((run, entry), inclusion) in sealed.into_iter().zip(proofs) {
-        let key = Key {
-            shard: run.shard,
-            run_id: run.run_id,
-        };
-        let rows = store::archive::rows(pool, key).await?;
-        let proof = HistoryProof {
-            namespace: due.namespace.clone(),
-            workflow_id: run.workflow_id.clone(),
-            run_id: RunId(run.run_id),
-            rows: (rows.into_iter())
-                .map(|row| Row {
-                    first_event_id: row.first_event_id,
-                    version: row.version,
-                    records: row.records,
-                })
-                .collect(),
-            entry,
-            inclusion: texts(&inclusion),
-            checkpoint: latest.note.to_string(),
-            rotations: rotations.clone(),
-        };
-        if let Err(error) = proof.comes_out(&latest.checkpoint) {
-            tracing::error!(
-                run_id = %run.run_id,
-                error = &error as &dyn std::error::Error,
-                "a run is kept for longer than its namespace wants it: what would be archived is not what was sealed"
-            );
-            continue;
-        }
-        let line = Line {
-            kind: "coreason-history",
-            proof: &proof,
-            execution: &run.execution,
-        };
-        serde_json::to_writer(&mut object, &line)?;
-        object.push(b'\n');
-        archived.push(run.run_id);
-        if object.len() >= ARCHIVED_BYTES_AT_ONCE {
-            is_cut = true;
-            break;
-        }
-    }
-    if archived.is_empty() {
-        // A minute is what sealing takes.
-        return match due.runs.first() {
-            Some(run) if run.is_late => Err(Error::NotSealed),
-            _ => Ok(false),
+    let object = match store::seal::latest(pool, i64::MAX).await? {
+        Some(latest) => object(pool, latest, &due).await?,
+        None => Object::default(),
+    };
+    if object.run_ids.is_empty() {
+        return if first.is_late {
+            Err(Error::NotSealed)
+        } else {
+            Ok(false)
         };
     }
     let name = format!("{}/{}/{}.jsonl", due.namespace, due.day, Uuid::now_v7());
-    let name = archive.put(name, object).await?;
-    let deleted = store::retention::expire_archived(pool, namespace, &archived, &name).await?;
+    let name = archive.put(name, object.lines).await?;
+    let deleted =
+        store::retention::expire_archived(pool, namespace, &object.run_ids, &name).await?;
     // Where nothing could be deleted it is tried again after a while, not at once.
-    Ok(deleted && (due.is_full || is_cut))
+    Ok(deleted && (due.is_full || object.is_cut))
+}
+
+/// What goes to the archive at once.
+#[derive(Default)]
+struct Object {
+    lines: Vec<u8>,
+    run_ids: Vec<Uuid>,
+    /// There was no room for the others.
+    is_cut: bool,
+}
+
+/// Writes those of the runs that are sealed, each as a line.
+async fn object(pool: &PgPool, latest: Latest, due: &DueRuns) -> Result<Object, Error> {
+    let size = latest.checkpoint.size;
+    let places = store::seal::places(pool, &due.run_ids(), size).await?;
+    let sealed: Vec<(&Due, u64)> = (due.runs.iter())
+        .filter_map(|run| Some((run, *places.get(&(run.run_id, run.last_seq))?)))
+        .collect();
+    let entries: Vec<u64> = sealed.iter().map(|(_, place)| *place).collect();
+    let mut connection = pool.acquire().await.map_err(store::Error::from)?;
+    let inclusions = store::seal::inclusions(&mut connection, size, &entries).await?;
+    drop(connection);
+    let log = ProvedBy {
+        namespace: due.namespace.clone(),
+        rotations: store::seal::rotations(pool, latest.n, i64::MAX).await?,
+        latest,
+    };
+    let mut object = Object::default();
+    for ((run, entry), inclusion) in sealed.into_iter().zip(inclusions) {
+        let of_run = SealedRun {
+            key: Key {
+                shard: run.shard,
+                run_id: run.run_id,
+            },
+            workflow_id: run.workflow_id.clone(),
+            seq: run.last_seq,
+            entry,
+        };
+        let proof = match log.prove(pool, of_run, &inclusion).await {
+            Ok(proof) => proof,
+            Err(NoProof::Store(error)) => return Err(error.into()),
+            Err(error) => {
+                tracing::error!(
+                    run_id = %run.run_id,
+                    error = &error as &dyn std::error::Error,
+                    "a run is kept for longer than its namespace wants it: what would be archived is not what was sealed"
+                );
+                continue;
+            }
+        };
+        let line = Line {
+            proof: Proof::History(proof),
+            execution: &run.execution,
+        };
+        serde_json::to_writer(&mut object.lines, &line)?;
+        object.lines.push(b'\n');
+        object.run_ids.push(run.run_id);
+        if object.lines.len() >= ARCHIVED_BYTES_AT_ONCE {
+            object.is_cut = true;
+            break;
+        }
+    }
+    Ok(object)
 }

@@ -128,6 +128,16 @@ pub const EXPIRE_AGAIN_AFTER: Duration = Duration::from_millis(10);
 pub const ARCHIVED_AT_ONCE: i32 = 2000;
 /// … and the bytes after which no further one does.
 pub const ARCHIVED_BYTES_AT_ONCE: usize = 16 * 1024 * 1024;
+/// How long an archive may take for an object.
+pub const ARCHIVE_PUT_MAX: Duration = Duration::from_mins(2);
+/// How long one process has the archive for itself without a word to the database: longer than an object takes.
+pub const ARCHIVE_HELD: Duration = Duration::from_mins(5);
+/// What has been due for so long and is not archived is told in the log.
+pub const ARCHIVE_LATE_AFTER: Duration = Duration::from_mins(5);
+/// How much later than it was decided something can be committed, and so sealed: what is older is a finding of the audit.
+pub const SEALED_LATE_MAX: Duration = Duration::from_mins(10);
+/// How often it is said again that a log is refused.
+pub const SEAL_REFUSED_SAID_EVERY: Duration = Duration::from_hours(1);
 /// How often it is looked for partitions of past weeks of which almost nothing is left.
 pub const PARTITIONS_DROPPED_EVERY: Duration = Duration::from_hours(1);
 /// At most so many rows are, which are moved while nobody can commit …

@@ -7,17 +7,17 @@ use std::{
     ops::RangeInclusive,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
-use history::{Timestamp, rfc3339};
 use uuid::Uuid;
 
+use super::cells::Cells;
 use crate::{
     seal::{Entry, Tombstone},
     store::{
         Error,
         audit::{Key, Place, Row},
+        dump::TABLES,
         seal::{
             audit::{Checkpoint, Deleted, Pruned},
             entries,
@@ -27,17 +27,6 @@ use crate::{
 
 /// What the last line of a dump ends with; `pg_dump` says so in any language of its messages.
 const COMPLETE: &[u8] = b" database dump complete";
-/// The tables that a dump has to have, beside the partitions of `history`.
-const REQUIRED: [&str; 7] = [
-    "namespace",
-    "execution",
-    "tombstone",
-    "seal_tile",
-    "seal_node",
-    "seal_pruned",
-    "checkpoint",
-];
-
 /// A dump of a database.
 #[derive(Debug)]
 pub struct Dump {
@@ -138,7 +127,11 @@ impl Dump {
                 "it was cut off: its last line says that it is complete, and is missing",
             ));
         }
-        if let Some(missing) = REQUIRED.iter().find(|table| !seen.contains(**table)) {
+        let is_there = |table: &str| {
+            seen.contains(table)
+                || (table == "history" && seen.iter().any(|part| part.starts_with("history_")))
+        };
+        if let Some(missing) = TABLES.iter().find(|table| !is_there(table)) {
             return Err(dump.unreadable(&format!(
                 "it has no table {missing}: make one with `coreason audit dump` or `pg_dump`, and of another format with `pg_restore --file FILE`"
             )));
@@ -166,7 +159,7 @@ impl Dump {
                 let execution = Execution {
                     run: cells.run()?,
                     namespace: cells.number("namespace")?,
-                    history_length: cells.number_if_any("history_length")?,
+                    history_length: cells.if_any("history_length", Cells::number)?,
                     line,
                 };
                 self.executions.push(execution);
@@ -186,10 +179,7 @@ impl Dump {
                     size: cells.number("size")?,
                     root: cells.bytes("root")?,
                     at: cells.moment("at")?,
-                    complete_until: match cells.raw("complete_until")? {
-                        "\\N" => None,
-                        _ => Some(cells.moment("complete_until")?),
-                    },
+                    complete_until: cells.if_any("complete_until", Cells::moment)?,
                     note: cells.text("note")?,
                 };
                 self.checkpoints.push(checkpoint);
@@ -227,12 +217,8 @@ impl Dump {
         let text = std::str::from_utf8(text).map_err(|_| {
             self.unreadable(&format!("the row at byte {} is not in UTF-8", line.at))
         })?;
-        Ok(Cells {
-            dump: self,
-            at: line.at,
-            columns: &self.parts[usize::try_from(line.part).unwrap_or(usize::MAX)],
-            texts: text.split('\t').collect(),
-        })
+        let columns = &self.parts[usize::try_from(line.part).unwrap_or(usize::MAX)];
+        Ok(Cells::new(&self.path, line.at, columns, text))
     }
 
     /// Reads a row.
@@ -364,17 +350,11 @@ impl Dump {
                         events: cells.number("events")?,
                         bytes: cells.number("bytes")?,
                         hash: cells.bytes("hash")?,
-                        runs_hash: match cells.raw("runs_hash")? {
-                            "\\N" => None,
-                            _ => Some(cells.bytes("runs_hash")?),
-                        },
-                        archive: cells.text_if_any("archive")?,
+                        runs_hash: cells.if_any("runs_hash", Cells::bytes)?,
+                        archive: cells.if_any("archive", Cells::text)?,
                     },
-                    leaf: cells.number_if_any("leaf")?,
-                    run_ids: match cells.raw("run_ids")? {
-                        "\\N" => None,
-                        _ => Some(cells.numbers("run_ids")?),
-                    },
+                    leaf: cells.if_any("leaf", Cells::number)?,
+                    run_ids: cells.if_any("run_ids", Cells::numbers)?,
                 })
             })
         });
@@ -395,156 +375,14 @@ fn begin(line: &[u8]) -> Option<(String, Vec<String>)> {
     let columns = columns
         .split(", ")
         .map(|name| name.trim_matches('"').to_owned());
-    let is_looked_at = table == "history"
-        || table.starts_with("history_")
-        || [
-            "namespace",
-            "execution",
-            "seal_tile",
-            "seal_node",
-            "checkpoint",
-            "tombstone",
-            "seal_pruned",
-        ]
-        .contains(&table);
+    // The partitions of `history` have names of their own.
+    let is_looked_at = TABLES.contains(&table) || table.starts_with("history_");
     is_looked_at.then(|| (table.to_owned(), columns.collect()))
-}
-
-/// The cells of a row, as they are written.
-struct Cells<'a> {
-    dump: &'a Dump,
-    at: u64,
-    columns: &'a [String],
-    texts: Vec<&'a str>,
-}
-
-impl<'a> Cells<'a> {
-    fn bad(&self, column: &str) -> Error {
-        let at = self.at;
-        self.dump.unreadable(&format!(
-            "the row at byte {at} has no readable column {column}"
-        ))
-    }
-
-    fn raw(&self, column: &str) -> Result<&'a str, Error> {
-        let at = self.columns.iter().position(|name| name == column);
-        let cell = at.and_then(|at| self.texts.get(at).copied());
-        cell.ok_or_else(|| self.bad(column))
-    }
-
-    fn text(&self, column: &str) -> Result<String, Error> {
-        unescaped(self.raw(column)?).ok_or_else(|| self.bad(column))
-    }
-
-    fn text_if_any(&self, column: &str) -> Result<Option<String>, Error> {
-        match self.raw(column)? {
-            "\\N" => Ok(None),
-            _ => self.text(column).map(Some),
-        }
-    }
-
-    fn number<T: FromStr>(&self, column: &str) -> Result<T, Error> {
-        self.raw(column)?.parse().map_err(|_| self.bad(column))
-    }
-
-    fn number_if_any<T: FromStr>(&self, column: &str) -> Result<Option<T>, Error> {
-        match self.raw(column)? {
-            "\\N" => Ok(None),
-            _ => self.number(column).map(Some),
-        }
-    }
-
-    fn run(&self) -> Result<Key, Error> {
-        Ok(Key {
-            shard: self.number("shard")?,
-            run_id: self.number("run_id")?,
-        })
-    }
-
-    fn bytes(&self, column: &str) -> Result<Vec<u8>, Error> {
-        bytes(&self.text(column)?).ok_or_else(|| self.bad(column))
-    }
-
-    fn moment(&self, column: &str) -> Result<Timestamp, Error> {
-        // Postgres writes an offset of whole hours without minutes.
-        let text = self.raw(column)?;
-        let read = rfc3339::read(text).or_else(|| rfc3339::read(&format!("{text}:00")));
-        read.ok_or_else(|| self.bad(column))
-    }
-
-    /// Reads an array.
-    fn items(&self, column: &str) -> Result<Vec<String>, Error> {
-        let text = self.text(column)?;
-        let inside = text
-            .strip_prefix('{')
-            .and_then(|rest| rest.strip_suffix('}'));
-        let inside = inside.ok_or_else(|| self.bad(column))?;
-        let items = inside.split(',').filter(|item| !item.is_empty());
-        Ok(items
-            .map(|item| item.trim_matches('"').replace("\\\\", "\\"))
-            .collect())
-    }
-
-    fn numbers<T: FromStr>(&self, column: &str) -> Result<Vec<T>, Error> {
-        let items = self
-            .items(column)?
-            .into_iter()
-            .map(|item| item.parse().ok());
-        items.collect::<Option<_>>().ok_or_else(|| self.bad(column))
-    }
-
-    fn byte_strings(&self, column: &str) -> Result<Vec<Vec<u8>>, Error> {
-        let items = self.items(column)?.into_iter().map(|item| bytes(&item));
-        items.collect::<Option<_>>().ok_or_else(|| self.bad(column))
-    }
-}
-
-/// Reads `\x00ff`.
-fn bytes(text: &str) -> Option<Vec<u8>> {
-    let digits = text.strip_prefix("\\x")?;
-    (0..digits.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
-        .collect()
-}
-
-/// Reads the text of a cell; nothing for one that has none.
-fn unescaped(cell: &str) -> Option<String> {
-    if cell == "\\N" {
-        return None;
-    }
-    let mut text = String::with_capacity(cell.len());
-    let mut rest = cell.chars();
-    while let Some(next) = rest.next() {
-        if next != '\\' {
-            text.push(next);
-            continue;
-        }
-        text.push(match rest.next()? {
-            'b' => '\u{8}',
-            'f' => '\u{c}',
-            'n' => '\n',
-            'r' => '\r',
-            't' => '\t',
-            'v' => '\u{b}',
-            other => other,
-        });
-    }
-    Some(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cell_is_read_as_it_was_before_it_was_dumped() {
-        assert_eq!(unescaped(r"a\tb\\n\n\\").as_deref(), Some("a\tb\\n\n\\"));
-        assert_eq!(unescaped("\\N"), None);
-        assert_eq!(bytes("\\x00fF"), Some(vec![0, 255]));
-        assert_eq!(bytes("00ff"), None);
-        assert_eq!(bytes("\\x0"), None);
-    }
 
     #[test]
     fn what_is_no_dump_is_said_so() {

@@ -66,6 +66,18 @@ pub struct Finding {
     pub sentence: String,
 }
 
+impl Finding {
+    /// Returns one about the sealed log.
+    pub(super) fn of_log(problem: Problem, sentence: String) -> Self {
+        Self {
+            run: None,
+            seq: None,
+            problem,
+            sentence,
+        }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.problem.code())?;

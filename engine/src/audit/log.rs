@@ -87,12 +87,7 @@ impl Log {
     }
 
     fn find(&mut self, problem: Problem, sentence: String) {
-        self.findings.push(Finding {
-            run: None,
-            seq: None,
-            problem,
-            sentence,
-        });
+        self.findings.push(Finding::of_log(problem, sentence));
     }
 
     /// Reads the checkpoints up to the first that can't be trusted.

@@ -18,6 +18,7 @@ use crate::store::{
 };
 
 mod archive;
+mod cells;
 mod chain;
 mod check;
 mod dump;
@@ -34,11 +35,11 @@ pub use archive::{ArchiveReport, NotArchived, verify_archive};
 pub use check::{Breach, Rule, check, rules};
 pub use dump::Dump;
 pub use finding::{Finding, Problem};
-pub(crate) use prove::texts;
 pub use prove::{
     ConsistencyProof, HistoryProof, NoProof, NotProved, Proof, Proved, Row, checkpoint, prove,
     prove_consistency,
 };
+pub(crate) use prove::{ProvedBy, SealedRun};
 pub use report::{FINDINGS_MAX, Report, Summary, Trust};
 pub use sqlx::PgPool as Pool;
 

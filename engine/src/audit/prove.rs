@@ -176,7 +176,7 @@ impl HistoryProof {
     }
 
     /// Checks the chain, and its place in the log of a checkpoint.
-    pub(crate) fn comes_out(&self, checkpoint: &Checkpoint) -> Result<(), NotProved> {
+    fn comes_out(&self, checkpoint: &Checkpoint) -> Result<(), NotProved> {
         // Nothing but its first event says under a hash which workflow the run is of.
         let first = self.rows.first();
         let first = first.and_then(|row| record::read(row.version, &row.records).ok());
@@ -279,7 +279,7 @@ fn hashes(texts: &[String]) -> Result<Vec<tlog::Hash>, NotProved> {
 }
 
 /// Writes hashes as a proof has them.
-pub(crate) fn texts(hashes: &[tlog::Hash]) -> Vec<String> {
+fn texts(hashes: &[tlog::Hash]) -> Vec<String> {
     hashes
         .iter()
         .map(|hash| BASE64_STANDARD.encode(hash.0))
@@ -318,32 +318,64 @@ pub async fn prove(
         shard,
         run_id: run_id.0,
     };
-    let rows: Vec<_> = store::audit::rows_of(pool, key, 0..=seq)
-        .try_collect()
-        .await?;
     let inclusion = path(pool, |reader| tlog::prove_record(size, entry, reader)).await?;
-    let proof = Proof::History(HistoryProof {
-        namespace: namespace.to_string(),
+    let sealed = SealedRun {
+        key,
         workflow_id: workflow_id.to_string(),
-        run_id,
-        rows: rows
-            .into_iter()
-            .map(|row| Row {
-                first_event_id: row.first_event_id,
-                version: row.version,
-                records: row.records,
-            })
-            .collect(),
+        seq,
         entry,
-        inclusion: texts(&inclusion),
-        checkpoint: latest.note.to_string(),
+    };
+    let log = ProvedBy {
+        namespace: namespace.to_string(),
         rotations: rotations(pool, latest.n).await?,
-    });
-    // Whoever is given it can rely on it.
-    if let Proof::History(proof) = &proof {
-        proof.comes_out(&latest.checkpoint)?;
+        latest,
+    };
+    Ok(Proof::History(log.prove(pool, sealed, &inclusion).await?))
+}
+
+/// A run that is sealed, as far as its row `seq`, by an entry.
+#[derive(Debug)]
+pub(crate) struct SealedRun {
+    pub(crate) key: Key,
+    pub(crate) workflow_id: String,
+    pub(crate) seq: i32,
+    pub(crate) entry: u64,
+}
+
+/// By what the histories of a namespace are proved.
+#[derive(Debug)]
+pub(crate) struct ProvedBy {
+    pub(crate) namespace: String,
+    pub(crate) latest: Latest,
+    pub(crate) rotations: Vec<String>,
+}
+
+impl ProvedBy {
+    /// Makes the proof of a run, which comes out: whoever is given it can rely on it.
+    pub(crate) async fn prove(
+        &self,
+        pool: &PgPool,
+        run: SealedRun,
+        inclusion: &[tlog::Hash],
+    ) -> Result<HistoryProof, NoProof> {
+        let rows = store::audit::rows_of(pool, run.key, 0..=run.seq).map_ok(|row| Row {
+            first_event_id: row.first_event_id,
+            version: row.version,
+            records: row.records,
+        });
+        let proof = HistoryProof {
+            namespace: self.namespace.clone(),
+            workflow_id: run.workflow_id,
+            run_id: RunId(run.key.run_id),
+            rows: rows.try_collect().await?,
+            entry: run.entry,
+            inclusion: texts(inclusion),
+            checkpoint: self.latest.note.to_string(),
+            rotations: self.rotations.clone(),
+        };
+        proof.comes_out(&self.latest.checkpoint)?;
+        Ok(proof)
     }
-    Ok(proof)
 }
 
 /// Proves that the log has only grown between two checkpoints: the n-th, from 0, and a later one, or the latest.

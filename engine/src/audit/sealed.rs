@@ -12,6 +12,7 @@ use super::{
     source::Source,
 };
 use crate::{
+    limits::SEALED_LATE_MAX,
     seal::{hash_of_runs, hash_of_tiles, hash_of_uuids},
     store::{
         Error,
@@ -20,8 +21,8 @@ use crate::{
     },
 };
 
-/// How much later than it was decided something can be committed, and so sealed, in microseconds: where a batch waits for a server that was replaced.
-const SLACK: i64 = 600_000_000;
+/// [`SEALED_LATE_MAX`] in microseconds: a batch may wait for a server that was replaced.
+const SLACK: i64 = SEALED_LATE_MAX.as_secs().cast_signed() * 1_000_000;
 
 /// What was sealed, to be compared with what is there.
 pub(super) struct Sealed<'a> {
@@ -88,12 +89,7 @@ impl<'a> Sealed<'a> {
     }
 
     fn find(&mut self, problem: Problem, sentence: String) {
-        self.findings.push(Finding {
-            run: None,
-            seq: None,
-            problem,
-            sentence,
-        });
+        self.findings.push(Finding::of_log(problem, sentence));
     }
 
     fn find_in(&mut self, run: Key, seq: i32, problem: Problem, sentence: String) {

@@ -7,17 +7,17 @@ use uuid::Uuid;
 /// What a row of `tombstone` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tombstone {
-    pub id: Uuid,
-    pub namespace: i16,
-    pub at: Timestamp,
-    pub reason: i16,
-    pub runs: i32,
-    pub closed_from: Timestamp,
-    pub closed_until: Timestamp,
-    pub events: i64,
-    pub bytes: i64,
+    pub(crate) id: Uuid,
+    pub(crate) namespace: i16,
+    pub(crate) at: Timestamp,
+    pub(crate) reason: i16,
+    pub(crate) runs: i32,
+    pub(crate) closed_from: Timestamp,
+    pub(crate) closed_until: Timestamp,
+    pub(crate) events: i64,
+    pub(crate) bytes: i64,
     /// Over the runs and the heads of their chains.
-    pub hash: Vec<u8>,
+    pub(crate) hash: Vec<u8>,
     /// Over the runs alone, in order; none where nothing was sealed.
     pub(crate) runs_hash: Option<Vec<u8>>,
     /// The object that has their histories.

@@ -7,15 +7,12 @@ use tokio::time::{Instant, sleep};
 
 use super::signer::{Refusal, Signer};
 use crate::{
-    limits::READ_AGAIN_AFTER,
+    limits::{READ_AGAIN_AFTER, SEAL_REFUSED_SAID_EVERY},
     store::{
         feed::consumer::{self, Name},
         seal::{self, Turn},
     },
 };
-
-/// How long after a log is refused that is said again.
-const SAID_AGAIN_AFTER: Duration = Duration::from_hours(1);
 
 /// Seals so often, for as long as it is polled. One process at a time does so.
 pub(crate) async fn keep(pool: PgPool, signer: Arc<Signer>, every: Duration) {
@@ -30,7 +27,7 @@ pub(crate) async fn keep(pool: PgPool, signer: Arc<Signer>, every: Duration) {
             Ok(Turn::Done) => refused = None,
             Ok(Turn::Refused(refusal)) => {
                 // Again each hour, for who looks later.
-                let is_known = matches!(refused, Some((of, at)) if of == refusal && Instant::now() < at + SAID_AGAIN_AFTER);
+                let is_known = matches!(refused, Some((of, at)) if of == refusal && Instant::now() < at + SEAL_REFUSED_SAID_EVERY);
                 if !is_known {
                     refused = Some((refusal, Instant::now()));
                     tracing::error!(

@@ -140,11 +140,8 @@ impl Signer {
         self.key.public()
     }
 
-    pub(crate) fn sign(&self, checkpoint: &Checkpoint) -> Note {
-        Note::sign(checkpoint.text(), &[&self.key])
-    }
-
-    pub(crate) fn sign_with(signers: &[&Self], checkpoint: &Checkpoint) -> Note {
+    /// Signs a checkpoint, with one key or, where another follows it, with both.
+    pub(crate) fn sign(signers: &[&Self], checkpoint: &Checkpoint) -> Note {
         let keys: Vec<&SigningKey> = signers.iter().map(|signer| &signer.key).collect();
         Note::sign(checkpoint.text(), &keys)
     }

@@ -10,9 +10,9 @@ pub(crate) const TILE_HEIGHT: u8 = 8;
 /// The root of a full tile (level 1), of a tile of such roots (2), and so on; `n` counts those of its level from 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Node {
-    pub level: u8,
-    pub n: u64,
-    pub hash: tlog::Hash,
+    pub(crate) level: u8,
+    pub(crate) n: u64,
+    pub(crate) hash: tlog::Hash,
 }
 
 /// The right edge of a tree: the roots of the perfect subtrees that its entries are made of, from the left.

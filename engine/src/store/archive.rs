@@ -4,10 +4,8 @@ use serde_json::value::RawValue;
 use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{Error, audit::Key};
-
-/// How long one process archives before another may: longer than an object takes to be written.
-const HELD: &str = "SET LOCAL idle_in_transaction_session_timeout = '5min'";
+use super::{Error, interval};
+use crate::limits::{ARCHIVE_HELD, ARCHIVE_LATE_AFTER};
 
 /// Closed runs that a namespace keeps no longer.
 #[derive(Debug)]
@@ -35,14 +33,6 @@ pub(crate) struct Due {
     pub(crate) execution: Box<RawValue>,
 }
 
-/// A row of history.
-#[derive(Debug)]
-pub(crate) struct Row {
-    pub(crate) first_event_id: i64,
-    pub(crate) version: i16,
-    pub(crate) records: String,
-}
-
 impl DueRuns {
     pub(crate) fn run_ids(&self) -> Vec<Uuid> {
         self.runs.iter().map(|run| run.run_id).collect()
@@ -54,7 +44,13 @@ pub(crate) async fn one_at_a_time(
     pool: &PgPool,
 ) -> Result<Option<Transaction<'static, Postgres>>, Error> {
     let mut transaction = pool.begin().await?;
-    sqlx::raw_sql(HELD).execute(&mut *transaction).await?;
+    let held = ARCHIVE_HELD.as_millis().to_string();
+    sqlx::query!(
+        "SELECT set_config('idle_in_transaction_session_timeout', $1, true)",
+        held
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
     // Locks with one key are members'; (1, 0) to (1, 2) are of partitions, the feed, and those that delete.
     let is_held = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock(1, 3) AS "is_held!""#)
         .fetch_one(&mut *transaction)
@@ -72,7 +68,7 @@ pub(crate) async fn due(pool: &PgPool, namespace: i16, most: i32) -> Result<DueR
     .await?;
     let rows = sqlx::query!(
         r#"SELECT e.shard, e.run_id, e.workflow_id, h.seq AS "last_seq!", to_jsonb(e)::text AS "execution!",
-                  d.closed_at < clock_timestamp() - n.retention - interval '5 minutes' AS "is_late!"
+                  d.closed_at < clock_timestamp() - n.retention - $3::interval AS "is_late!"
            FROM due_runs($1, $2) AS d
            JOIN execution e ON e.shard = d.shard AND e.run_id = d.run_id
            JOIN namespace n ON n.id = e.namespace
@@ -82,6 +78,7 @@ pub(crate) async fn due(pool: &PgPool, namespace: i16, most: i32) -> Result<DueR
            ORDER BY d.closed_at, d.run_id"#,
         namespace,
         most,
+        interval(ARCHIVE_LATE_AFTER),
     )
     .fetch_all(pool)
     .await?;
@@ -106,16 +103,4 @@ pub(crate) async fn due(pool: &PgPool, namespace: i16, most: i32) -> Result<DueR
         runs: runs.collect::<Result<_, Error>>()?,
         is_full,
     })
-}
-
-/// Returns the rows of a run, in order.
-pub(crate) async fn rows(pool: &PgPool, run: Key) -> Result<Vec<Row>, Error> {
-    Ok(sqlx::query_as!(
-        Row,
-        "SELECT first_event_id, version, records FROM history WHERE shard = $1 AND run_id = $2 ORDER BY seq",
-        run.shard,
-        run.run_id
-    )
-    .fetch_all(pool)
-    .await?)
 }

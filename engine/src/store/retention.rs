@@ -64,16 +64,6 @@ pub(crate) async fn expire_archived(
     run_ids: &[Uuid],
     object: &str,
 ) -> Result<bool, Error> {
-    let left = async || {
-        let left = sqlx::query_scalar!(
-            r#"SELECT count(*) AS "left!" FROM due_runs($1, $2, $3)"#,
-            namespace,
-            i32::MAX,
-            run_ids,
-        );
-        left.fetch_one(pool).await
-    };
-    let before = left().await?;
     // Each turn deletes one at least, unless all are of ids that somebody is about to use.
     for _ in run_ids {
         let more = sqlx::query_scalar!(
@@ -89,7 +79,14 @@ pub(crate) async fn expire_archived(
         }
         sleep(EXPIRE_AGAIN_AFTER).await;
     }
-    Ok(left().await? < before)
+    let left = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "left!" FROM visibility WHERE namespace = $1 AND run_id = ANY ($2)"#,
+        namespace,
+        run_ids,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(usize::try_from(left).is_ok_and(|left| left < run_ids.len()))
 }
 
 /// Deletes a closed run that owes nobody anything; says whether it is gone.

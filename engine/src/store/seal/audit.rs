@@ -1,7 +1,7 @@
-//! Reads for the audit: all that is sealed, and what was deleted.
+//! Reads all that is sealed, and what was deleted.
 
 use history::Timestamp;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::log;
@@ -92,38 +92,82 @@ pub(crate) async fn tile_root(pool: &PgPool, n: i64) -> Result<Option<Vec<u8>>, 
     )
 }
 
+/// A row of `tombstone` as it comes.
+struct Row {
+    id: Uuid,
+    namespace: i16,
+    reason: i16,
+    runs: i32,
+    events: i64,
+    bytes: i64,
+    hash: Vec<u8>,
+    runs_hash: Option<Vec<u8>>,
+    archive: Option<String>,
+    leaf: Option<i64>,
+    run_ids: Option<Vec<Uuid>>,
+    at: i64,
+    closed_from: i64,
+    closed_until: i64,
+}
+
 /// Returns at most so many deletions behind one, in the order of their ids.
 pub(crate) async fn deleted(pool: &PgPool, after: Uuid, most: i64) -> Result<Vec<Deleted>, Error> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"SELECT id, namespace, reason, runs, events, bytes, hash, runs_hash, archive, leaf, run_ids,
                   (extract(epoch FROM at) * 1000000)::bigint AS "at!",
                   (extract(epoch FROM closed_from) * 1000000)::bigint AS "closed_from!",
                   (extract(epoch FROM closed_until) * 1000000)::bigint AS "closed_until!"
            FROM tombstone WHERE id > $1 ORDER BY id LIMIT $2"#,
         after,
-        most
+        most,
     )
     .fetch_all(pool)
     .await?;
-    let deleted = rows.into_iter().map(|row| Deleted {
-        tombstone: Tombstone {
-            id: row.id,
-            namespace: row.namespace,
-            at: Timestamp(row.at),
-            reason: row.reason,
-            runs: row.runs,
-            closed_from: Timestamp(row.closed_from),
-            closed_until: Timestamp(row.closed_until),
-            events: row.events,
-            bytes: row.bytes,
-            hash: row.hash,
-            runs_hash: row.runs_hash,
-            archive: row.archive,
-        },
-        leaf: row.leaf.map(i64::unsigned_abs),
-        run_ids: row.run_ids,
-    });
-    Ok(deleted.collect())
+    Ok(rows.into_iter().map(Row::deleted).collect())
+}
+
+/// Returns at most so many deletions that are not sealed, the oldest first; without the runs.
+pub(crate) async fn unsealed(
+    connection: &mut PgConnection,
+    most: i64,
+) -> Result<Vec<Tombstone>, Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, namespace, reason, runs, events, bytes, hash, runs_hash, archive, leaf, NULL::uuid[] AS run_ids,
+                  (extract(epoch FROM at) * 1000000)::bigint AS "at!",
+                  (extract(epoch FROM closed_from) * 1000000)::bigint AS "closed_from!",
+                  (extract(epoch FROM closed_until) * 1000000)::bigint AS "closed_until!"
+           FROM tombstone WHERE leaf IS NULL ORDER BY at LIMIT $1"#,
+        most,
+    )
+    .fetch_all(connection)
+    .await?;
+    let tombstones = rows.into_iter().map(|row| row.deleted().tombstone);
+    Ok(tombstones.collect())
+}
+
+impl Row {
+    fn deleted(self) -> Deleted {
+        Deleted {
+            tombstone: Tombstone {
+                id: self.id,
+                namespace: self.namespace,
+                at: Timestamp(self.at),
+                reason: self.reason,
+                runs: self.runs,
+                closed_from: Timestamp(self.closed_from),
+                closed_until: Timestamp(self.closed_until),
+                events: self.events,
+                bytes: self.bytes,
+                hash: self.hash,
+                runs_hash: self.runs_hash,
+                archive: self.archive,
+            },
+            leaf: self.leaf.map(i64::unsigned_abs),
+            run_ids: self.run_ids,
+        }
+    }
 }
 
 /// Returns which tiles were deleted.

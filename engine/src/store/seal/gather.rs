@@ -2,19 +2,20 @@
 
 use std::collections::{BTreeMap, btree_map};
 
-use history::{RunId, Timestamp, chain::Hash};
+use history::{RunId, chain::Hash};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::audit;
 use crate::{
     limits::{
         SEAL_ENTRIES_MAX, SEAL_PAGES_MAX, SEAL_TOMBSTONES_MAX, VISIBILITY_BUILD_PAGE,
         VISIBILITY_PAGE,
     },
-    seal::{Entry, Subject, Tombstone},
+    seal::{Entry, Subject},
     store::{
         Error, feed,
-        feed::consumer::{Name, Progress, begin_building},
+        feed::consumer::{Consumer, Name, Progress, begin_building},
     },
 };
 
@@ -68,7 +69,10 @@ impl Gathered {
 /// Reads on from where the log is.
 pub(super) async fn gather(
     connection: &mut PgConnection,
-    mut progress: Progress,
+    Consumer {
+        mut progress,
+        builds,
+    }: Consumer,
 ) -> Result<Gathered, Error> {
     // Before the feed: what was deleted by then was committed before, and is in what is read of the feed, if that is all.
     let tombstones = tombstones(connection).await?;
@@ -78,7 +82,8 @@ pub(super) async fn gather(
         pages += 1;
         let next = match progress.clone() {
             Progress::ToBuild => {
-                gathered.has_gap = true;
+                // The first time there was nothing to be missed.
+                gathered.has_gap = builds > 0;
                 Some(begin_building(connection, Name::Seal).await?)
             }
             Progress::Building {
@@ -86,7 +91,7 @@ pub(super) async fn gather(
                 namespace,
                 run_id,
             } => {
-                gathered.has_gap = true;
+                gathered.has_gap |= builds > 1;
                 Some(build(connection, &mut gathered, cursor, (namespace, run_id)).await?)
             }
             Progress::Reading(cursor) => read(connection, &mut gathered, cursor).await?,
@@ -184,37 +189,12 @@ async fn read(
 
 /// Returns the oldest deletions that are not sealed.
 async fn tombstones(connection: &mut PgConnection) -> Result<Vec<Entry>, Error> {
-    let rows = sqlx::query!(
-        r#"SELECT id, namespace, reason, runs, events, bytes, hash, runs_hash, archive,
-                  (extract(epoch FROM at) * 1000000)::bigint AS "at!",
-                  (extract(epoch FROM closed_from) * 1000000)::bigint AS "closed_from!",
-                  (extract(epoch FROM closed_until) * 1000000)::bigint AS "closed_until!"
-           FROM tombstone WHERE leaf IS NULL ORDER BY at LIMIT $1"#,
-        SEAL_TOMBSTONES_MAX
-    )
-    .fetch_all(connection)
-    .await?;
-    let entries = rows.into_iter().map(|row| {
-        let tombstone = Tombstone {
-            id: row.id,
-            namespace: row.namespace,
-            at: Timestamp(row.at),
-            reason: row.reason,
-            runs: row.runs,
-            closed_from: Timestamp(row.closed_from),
-            closed_until: Timestamp(row.closed_until),
-            events: row.events,
-            bytes: row.bytes,
-            hash: row.hash,
-            runs_hash: row.runs_hash,
-            archive: row.archive,
-        };
-        Entry {
-            shard: 0,
-            id: row.id,
-            subject: Subject::Tombstone,
-            hash: tombstone.digest(),
-        }
+    let unsealed = audit::unsealed(connection, SEAL_TOMBSTONES_MAX).await?;
+    let entries = unsealed.into_iter().map(|tombstone| Entry {
+        shard: 0,
+        id: tombstone.id,
+        subject: Subject::Tombstone,
+        hash: tombstone.digest(),
     });
     Ok(entries.collect())
 }

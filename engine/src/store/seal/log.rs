@@ -18,9 +18,9 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Latest {
     /// It is the n-th, from 0.
-    pub n: i64,
-    pub checkpoint: Checkpoint,
-    pub note: Note,
+    pub(crate) n: i64,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) note: Note,
 }
 
 /// Returns the name of the log.

@@ -7,7 +7,6 @@ mod log;
 mod prove;
 mod turn;
 
-pub(crate) use log::Latest;
-pub(crate) use log::{entries, latest};
+pub(crate) use log::{Latest, entries, latest};
 pub(crate) use prove::{find, inclusions, places, proof, rotations, run_of};
 pub(crate) use turn::{Turn, rotate, turn};

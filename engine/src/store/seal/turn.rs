@@ -57,7 +57,7 @@ pub(crate) async fn turn(
     if state.is_early(every) {
         return Ok(Turn::Done);
     }
-    let gathered = gather::gather(&mut transaction, consumer.progress).await?;
+    let gathered = gather::gather(&mut transaction, consumer).await?;
     if let Some(progress) = &gathered.progress {
         consumer::note(&mut transaction, Name::Seal, progress).await?;
     }
@@ -73,14 +73,14 @@ pub(crate) async fn turn(
     seal(&mut transaction, &mut state, &gathered).await?;
     let checkpoint = Checkpoint {
         complete_until: gathered.is_all.then_some(state.now),
-        has_gap: gathered.has_gap && state.latest.is_some(),
+        has_gap: gathered.has_gap,
         ..state.next(None)
     };
     let note = write(
         &mut transaction,
         &state,
         &checkpoint,
-        signer.sign(&checkpoint),
+        Signer::sign(&[signer], &checkpoint),
     )
     .await?;
     transaction.commit().await?;
@@ -104,7 +104,7 @@ pub(crate) async fn rotate(
     };
     let checkpoint = state.next(Some(new.public()));
     let keys: Vec<&Signer> = old.into_iter().chain([new]).collect();
-    let note = Signer::sign_with(&keys, &checkpoint);
+    let note = Signer::sign(&keys, &checkpoint);
     let note = write(&mut transaction, &state, &checkpoint, note).await?;
     transaction.commit().await?;
     for signer in keys {
