@@ -162,11 +162,14 @@ pub const READ_CONNECTIONS: u32 = 8;
 pub const CONTROL_CONNECTIONS: u32 = 3;
 /// How many an audit has.
 pub const AUDIT_CONNECTIONS: u32 = 8;
-/// How many a process has at most in all: reads twice, control, the lists' and those that bring these forward, two that commit and as many to find out whether a batch whose answer was lost was committed, and two
-/// for its lease and that of the member it watches.
-pub const CONNECTIONS_MAX: i32 = 31;
-/// A role that may open fewer than so many at once is refused: one that serves under load has as many.
-pub const CONNECTIONS_MIN: i32 = 17;
+/// How many connections a process has at most besides those for reads: control, the lists' and those that bring these forward, two that
+/// commit and as many to find out whether a batch whose answer was lost was committed, and two for its lease and that of the member it
+/// watches.
+pub const CONNECTIONS_BESIDE_READS: u32 = 15;
+/// How many connections a process has at most in all.
+pub const CONNECTIONS_MAX: u32 = CONNECTIONS_BESIDE_READS + 2 * READ_CONNECTIONS;
+/// A role that may open fewer than so many at once is refused; one that may not open [`CONNECTIONS_MAX`] has fewer for reads.
+pub const CONNECTIONS_MIN: u32 = CONNECTIONS_BESIDE_READS + 2;
 /// When something has waited for so long to be committed, and nothing was, a process is not ready.
 pub const COMMITS_STALLED_AFTER: Duration = Duration::from_secs(5);
 /// How long a read or a change waits for one of its connections.

@@ -65,10 +65,10 @@ impl Engine {
     /// # Errors
     /// When the database can't be reached, is older than Postgres 15, or has a newer schema.
     pub async fn open(config: Config) -> Result<Self, Error> {
-        let address = store::connect::Address::find_to_write(&config.database_url).await?;
+        let mut address = store::connect::Address::find_to_write(&config.database_url).await?;
         let whole = store::fit::pool(&address).await?;
         store::fit::check(&address, &whole).await?;
-        store::fit::check_limit(&whole).await?;
+        address.share(store::fit::connections(&whole).await?);
         store::migrate::migrate(&whole).await?;
         whole.close().await;
         let (reads, lists) = (address.pool(Pool::Read), address.pool(Pool::List));

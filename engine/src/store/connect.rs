@@ -18,7 +18,10 @@ use super::{
         failover::{Since, TIME},
     },
 };
-use crate::limits::PING_TIMEOUT;
+use crate::limits::{
+    AUDIT_CONNECTIONS, CONNECTIONS_BESIDE_READS, CONTROL_CONNECTIONS, LIST_CONNECTIONS,
+    PING_TIMEOUT, READ_CONNECTIONS, VISIBILITY_CONNECTIONS,
+};
 
 /// The SQLSTATE of a server that does not let somebody in this way.
 const NOT_LET_IN: &str = "28000";
@@ -37,6 +40,8 @@ pub(crate) struct Address {
     way: Way,
     /// What sqlx goes through where it takes more than a plain connection on this machine.
     bridge: Option<Arc<Bridge>>,
+    /// The most connections of a pool for reads.
+    reads: u32,
 }
 
 impl Address {
@@ -88,7 +93,17 @@ impl Address {
         } else {
             None
         };
-        Ok(Self { way, bridge })
+        Ok(Self {
+            way,
+            bridge,
+            reads: READ_CONNECTIONS,
+        })
+    }
+
+    /// Shares so many connections among the pools to come: a pool keeps what it has opened, and those of another would not be let in.
+    pub(crate) fn share(&mut self, connections: u32) {
+        let for_reads = connections.saturating_sub(CONNECTIONS_BESIDE_READS) / 2;
+        self.reads = for_reads.clamp(1, READ_CONNECTIONS);
     }
 
     /// Returns what the URL says of it.
@@ -96,12 +111,18 @@ impl Address {
         self.way.target()
     }
 
-    /// Returns a pool, which opens its connections when they are needed.
+    /// Returns a pool, which opens its connections when they are needed. It has few: they wait for each other rather than load the server.
     pub(crate) fn pool(&self, pool: Pool) -> sqlx::PgPool {
         let settings: Arc<str> = self.settings(Purpose::Pooled(pool)).into();
         let (way, time) = (self.way.clone(), self.way.time.clone());
         PgPoolOptions::new()
-            .max_connections(pool.connections())
+            .max_connections(match pool {
+                Pool::Read => self.reads,
+                Pool::Control => CONTROL_CONNECTIONS,
+                Pool::List => LIST_CONNECTIONS,
+                Pool::Visibility => VISIBILITY_CONNECTIONS,
+                Pool::Whole => AUDIT_CONNECTIONS,
+            })
             .acquire_timeout(pool.patience())
             .test_before_acquire(false)
             .after_connect(move |connection, _| {
@@ -224,10 +245,30 @@ async fn settle(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{COMMITTERS, CONNECTIONS_MAX, CONNECTIONS_MIN};
 
     /// What the environment of a process says that [`the_environment_counts_alike_for_all_sessions`].
     const PGOPTIONS: &str =
         "-c search_path=elsewhere -c coreason.a=environment -c coreason.b=environment";
+
+    #[tokio::test]
+    async fn what_a_process_may_open_is_enough_for_all_its_pools() {
+        let server = std::env::var("COREASON_TEST_DATABASE_URL")
+            .expect("./test sets COREASON_TEST_DATABASE_URL");
+        let mut address = Address::find(&server).await.unwrap();
+        let beside = [Pool::Control, Pool::List, Pool::Visibility];
+        // One that commits and one that asks for the fate, of each committer; the lease, and the watch.
+        let sessions = 2 * u32::try_from(COMMITTERS).unwrap() + 2;
+        for most in CONNECTIONS_MIN..=CONNECTIONS_MAX {
+            address.share(most);
+
+            let of = |pool| address.pool(pool).options().get_max_connections();
+            let beside: u32 = beside.into_iter().map(of).sum();
+            assert_eq!(beside + sessions, CONNECTIONS_BESIDE_READS);
+            let all = CONNECTIONS_BESIDE_READS + 2 * of(Pool::Read);
+            assert!((most - 1..=most).contains(&all), "{all} of {most}");
+        }
+    }
 
     #[tokio::test]
     async fn the_environment_counts_alike_for_all_sessions() {

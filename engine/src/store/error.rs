@@ -47,7 +47,7 @@ pub enum Error {
     )]
     FewConnections {
         /// How many it may open.
-        most: i32,
+        most: u32,
         /// What says so.
         limit: String,
     },

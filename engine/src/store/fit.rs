@@ -74,8 +74,11 @@ pub(crate) async fn pool(address: &Address) -> Result<sqlx::PgPool, Error> {
     Ok(pool)
 }
 
-/// Sees that a process of this role may open enough connections.
-pub(crate) async fn check_limit(pool: &sqlx::PgPool) -> Result<(), Error> {
+/// Returns how many connections a process of this role may open.
+///
+/// # Errors
+/// [`Error::FewConnections`].
+pub(crate) async fn connections(pool: &sqlx::PgPool) -> Result<u32, Error> {
     let limit = sqlx::query!(
         r#"SELECT l.most AS "most!", l.name AS "name!"
            FROM pg_roles r, pg_database d, LATERAL (VALUES
@@ -90,19 +93,19 @@ pub(crate) async fn check_limit(pool: &sqlx::PgPool) -> Result<(), Error> {
     )
     .fetch_one(pool)
     .await?;
-    if limit.most < CONNECTIONS_MIN {
-        return Err(Error::FewConnections {
-            most: limit.most,
-            limit: limit.name,
-        });
+    // Fewer than none are none.
+    let most = u32::try_from(limit.most).unwrap_or(0);
+    if most < CONNECTIONS_MIN {
+        let limit = limit.name;
+        return Err(Error::FewConnections { most, limit });
     }
-    if limit.most < CONNECTIONS_MAX {
+    if most < CONNECTIONS_MAX {
         tracing::warn!(
-            most = limit.most,
+            most,
             limit = limit.name,
             keeps = CONNECTIONS_MAX,
-            "the database lets this role open fewer connections than a process keeps under load: reads and changes of members will wait for each other"
+            "the database lets this role open fewer connections than a process keeps under load: reads will wait for each other"
         );
     }
-    Ok(())
+    Ok(most)
 }

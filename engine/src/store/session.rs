@@ -5,9 +5,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::limits::{
-    AUDIT_CONNECTIONS, AUDIT_IDLE_IN_TRANSACTION_MAX, COMMIT_LOCK_WAIT, CONNECTION_WAIT_MAX,
-    CONTROL_CONNECTIONS, CONTROL_TIMEOUT, IDLE_IN_TRANSACTION_MAX, LIST_CONNECTIONS, LIST_TIMEOUT,
-    LOCK_TURN, LOCK_WAIT_MAX, READ_CONNECTIONS, READ_TIMEOUT, VISIBILITY_CONNECTIONS,
+    AUDIT_IDLE_IN_TRANSACTION_MAX, COMMIT_LOCK_WAIT, CONNECTION_WAIT_MAX, CONTROL_TIMEOUT,
+    IDLE_IN_TRANSACTION_MAX, LIST_TIMEOUT, LOCK_TURN, LOCK_WAIT_MAX, READ_TIMEOUT,
     VISIBILITY_TIMEOUT,
 };
 
@@ -77,17 +76,6 @@ pub(crate) enum Pool {
 }
 
 impl Pool {
-    /// Returns how many connections it may have. Few: they wait for each other rather than load the server.
-    pub(super) fn connections(self) -> u32 {
-        match self {
-            Self::Control => CONTROL_CONNECTIONS,
-            Self::Read => READ_CONNECTIONS,
-            Self::List => LIST_CONNECTIONS,
-            Self::Visibility => VISIBILITY_CONNECTIONS,
-            Self::Whole => AUDIT_CONNECTIONS,
-        }
-    }
-
     /// Returns how long to wait for one of them.
     pub(super) fn patience(self) -> Duration {
         match self {

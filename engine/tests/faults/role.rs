@@ -159,7 +159,7 @@ async fn a_session_of_another_role_is_none_of_a_members_whatever_it_calls_itself
 async fn a_role_with_too_few_connections_is_told_and_with_the_least_it_works() {
     let postgres = Instance::start().await;
     let url = hostile(&postgres).await;
-    let allow = async |most: i32| {
+    let allow = async |most: u32| {
         let limit = format!("ALTER ROLE plain CONNECTION LIMIT {most}");
         execute(&postgres.url(), &limit).await;
     };
@@ -177,6 +177,11 @@ async fn a_role_with_too_few_connections_is_told_and_with_the_least_it_works() {
     keep_working(&engine, sequence(2), echo());
     let ledger = Ledger::default();
     ledger.run_many(&engine, 20, 2).await;
+    // What histories are read with, all of it at once.
+    let reads = (0..20).map(|_| sqlx::query("SELECT pg_sleep(0.05)").execute(engine.pool()));
+    for read in join_all(reads).await {
+        read.unwrap();
+    }
     let (space, all) = (namespace(), ListRequest::default());
     let reads = (0..20).map(|_| engine.list(&space, &all));
     for listed in join_all(reads).await {
