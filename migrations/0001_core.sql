@@ -27,7 +27,8 @@ COMMENT ON TABLE search_attribute IS 'The search attributes that a namespace has
 CREATE TABLE cluster (
     id      smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
     epoch   bigint NOT NULL DEFAULT 0,                 -- grows by one with each member that joins
-    version bigint NOT NULL DEFAULT 0                  -- grows by one with each change of members or of a shard's owner
+    version bigint NOT NULL DEFAULT 0,                 -- grows by one with each change of members or of a shard's owner
+    archives boolean NOT NULL DEFAULT false            -- no run is deleted because it is kept no longer that is not archived
 );
 COMMENT ON TABLE cluster IS 'What the engine processes on this database agree on.';
 INSERT INTO cluster DEFAULT VALUES;
@@ -547,12 +548,12 @@ CREATE TABLE tombstone (
     run_id       uuid,                     -- of a single one
     workflow_id  text,
     span         int8range,                -- when they were begun, as their ids say, in milliseconds since 1970
-    runs_hash    bytea,                    -- SHA-256 over their run ids, in order
+    runs_hash    bytea NOT NULL,           -- SHA-256 over their run ids, in order
     run_ids      uuid[],                   -- which they were, in order, as long as the sealed log names them; NULL where nothing is sealed
     hash         bytea NOT NULL,           -- SHA-256 over their run ids, each with the head of its chain, in the order of run ids
     archive      text,                     -- the object that has their histories, if they were archived
     leaf         bigint,                   -- which entry of the sealed log says so; NULL until it is sealed
-    CONSTRAINT tombstone_hash_is_sha256 CHECK (octet_length(hash) = 32)
+    CONSTRAINT tombstone_hash_is_sha256 CHECK (octet_length(hash) = 32 AND octet_length(runs_hash) = 32)
 );
 COMMENT ON TABLE tombstone IS 'What was deleted: how many runs, when they had closed, and a hash of the heads of their chains.';
 CREATE INDEX tombstone_unsealed ON tombstone (at) WHERE leaf IS NULL; -- what is to be sealed

@@ -72,12 +72,14 @@ END
 $$;
 COMMENT ON FUNCTION delete_runs IS 'Deletes closed runs with all that belongs to them, and notes it in "tombstone"; returns how many.';
 
--- The runs that a namespace keeps no longer and that owe nobody anything, those first that closed first.
-CREATE FUNCTION due_runs(of_namespace smallint, most integer) RETURNS TABLE (shard smallint, run_id uuid, closed_at timestamptz, bytes bigint)
+-- The runs that a namespace keeps no longer and that owe nobody anything, those first that closed first, behind a place in that order.
+CREATE FUNCTION due_runs(of_namespace smallint, most integer, after_closed timestamptz DEFAULT '-infinity', after_run uuid DEFAULT '00000000-0000-0000-0000-000000000000')
+RETURNS TABLE (shard smallint, run_id uuid, closed_at timestamptz, bytes bigint)
 LANGUAGE sql STABLE AS $$
     SELECT y.shard, y.run_id, y.closed_at, coalesce(y.history_bytes, 0)
     FROM visibility y
     WHERE y.namespace = of_namespace
+      AND (y.closed_at, y.run_id) > (after_closed, after_run)
       AND y.closed_at < clock_timestamp() - (SELECT n.retention FROM namespace n WHERE n.id = of_namespace)
       -- What can't go yet keeps nothing behind it from going.
       AND NOT EXISTS (SELECT FROM outbox o WHERE o.shard = y.shard AND o.run_id = y.run_id)
@@ -87,24 +89,26 @@ $$;
 COMMENT ON FUNCTION due_runs IS 'Closed runs that a namespace keeps no longer.';
 
 -- Deletes some of the runs that a namespace keeps no longer, those first that closed first: at most so many, and one at least of at most so many
--- bytes. Of given ones only those, which are archived under a name. Says whether there may be more. One process at a time does so.
+-- bytes. Of given ones only those, which are archived under a name. Returns how many; NULL while another process is about it.
 CREATE FUNCTION expire_runs(
     of_namespace smallint, most integer, most_bytes bigint, archived uuid[] DEFAULT NULL, archived_as text DEFAULT NULL
-) RETURNS boolean LANGUAGE plpgsql AS $$
+) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     shards smallint[];
     run_ids uuid[];
-    seen bigint;
 BEGIN
+    IF archived IS NULL AND (SELECT c.archives FROM cluster c) THEN
+        RAISE EXCEPTION 'runs of this database are archived before they are deleted, and this process has no archive'
+            USING HINT = 'start it with --archive, or UPDATE cluster SET archives = false';
+    END IF;
     -- Locks with one key are members'; (1, 0) and (1, 1) are of partitions and the feed.
     IF NOT pg_try_advisory_xact_lock(1, 2) THEN
-        RETURN archived IS NOT NULL;
+        RETURN NULL;
     END IF;
     -- Before it is known what is to go: who is told meanwhile that they are kept for longer is told so before or after this.
     PERFORM FROM feed_consumer WHERE name = 'visibility' FOR NO KEY UPDATE;
     PERFORM FROM namespace n WHERE n.id = of_namespace FOR SHARE;
-    SELECT array_agg(v.shard) FILTER (WHERE v.bytes_before < most_bytes), array_agg(v.run_id) FILTER (WHERE v.bytes_before < most_bytes), count(*)
-    INTO shards, run_ids, seen
+    SELECT array_agg(v.shard), array_agg(v.run_id) INTO shards, run_ids
     FROM (
         SELECT x.*, sum(x.bytes) OVER (ORDER BY x.closed_at, x.run_id) - x.bytes AS bytes_before
         FROM (
@@ -120,12 +124,12 @@ BEGIN
              ORDER BY y.closed_at, y.run_id
              LIMIT most)
         ) AS x
-    ) AS v;
+    ) AS v
+    WHERE v.bytes_before < most_bytes;
     IF run_ids IS NULL THEN
-        RETURN false;
+        RETURN 0;
     END IF;
-    PERFORM delete_runs(shards, run_ids, 1::smallint, archived_as);
-    RETURN seen = most OR seen > cardinality(run_ids);
+    RETURN delete_runs(shards, run_ids, 1::smallint, archived_as);
 END
 $$;
-COMMENT ON FUNCTION expire_runs IS 'Deletes some of the closed runs that a namespace keeps no longer; says whether there may be more.';
+COMMENT ON FUNCTION expire_runs IS 'Deletes some of the closed runs that a namespace keeps no longer; returns how many.';

@@ -108,7 +108,7 @@ BEGIN
     DELETE FROM seal_tile t WHERE t.n = ANY (gone);
     -- Whoever verifies the log needs to know which runs were deleted only as long as it names them.
     UPDATE tombstone b SET run_ids = NULL
-    WHERE b.run_ids IS NOT NULL AND b.leaf < 256 * before_tile AND b.span && range_merge(spans)
+    WHERE b.run_ids IS NOT NULL AND b.leaf < 256 * before_tile AND spans && b.span
       AND NOT EXISTS (SELECT FROM seal_tile t WHERE t.span && b.span AND t.ids && b.run_ids);
     RETURN gone;
 END

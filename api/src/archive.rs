@@ -1,6 +1,7 @@
 //! The archive: a blob store, by its URL.
 
 use std::{
+    error::Error,
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -9,7 +10,7 @@ use std::{
 use engine::{Archive, PutError, limits::ARCHIVE_PUT_MAX};
 use futures::{FutureExt as _, future::BoxFuture};
 use opendal::{Operator, services::Fs};
-use tokio::time::timeout;
+use tokio::{task::spawn_blocking, time::timeout};
 
 /// How much each object is compressed: as zstd does unless told.
 const LEVEL: i32 = 3;
@@ -57,40 +58,32 @@ impl Store {
 }
 
 impl Store {
-    /// Sees to it that an object is still in its folder after a loss of power, and that folder in its own.
-    fn keep(&self, name: &str) -> io::Result<()> {
-        let folders = Path::new(name).ancestors().skip(1);
-        for folder in folders {
-            File::open(self.folder.join(folder))?.sync_all()?;
-        }
-        Ok(())
+    async fn write(&self, name: &str, object: Vec<u8>) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let object = spawn_blocking(move || zstd::encode_all(&object[..], LEVEL)).await??;
+        self.operator.write(name, object).await?;
+        let (folder, name) = (self.folder.clone(), PathBuf::from(name));
+        Ok(spawn_blocking(move || keep(&folder, &name)).await??)
     }
+}
+
+/// Sees to it that an object is still in its folder after a loss of power, and that folder in its own.
+fn keep(root: &Path, name: &Path) -> io::Result<()> {
+    for folder in name.ancestors().skip(1) {
+        File::open(root.join(folder))?.sync_all()?;
+    }
+    Ok(())
 }
 
 impl Archive for Store {
     fn put(&self, name: String, object: Vec<u8>) -> BoxFuture<'_, Result<String, PutError>> {
         async move {
-            let compressed =
-                tokio::task::spawn_blocking(move || zstd::encode_all(&object[..], LEVEL));
-            let compressed = match compressed.await {
-                Ok(compressed) => compressed.map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
             let name = format!("{name}{COMPRESSED}");
-            let written = match compressed {
-                Ok(object) => {
-                    match timeout(ARCHIVE_PUT_MAX, self.operator.write(&name, object)).await {
-                        Ok(Ok(_)) => self.keep(&name).map_err(|error| error.to_string()),
-                        Ok(Err(error)) => Err(error.to_string()),
-                        Err(elapsed) => Err(elapsed.to_string()),
-                    }
-                }
-                Err(problem) => Err(problem),
+            let problem = match timeout(ARCHIVE_PUT_MAX, self.write(&name, object)).await {
+                Ok(Ok(())) => return Ok(name),
+                Ok(Err(error)) => error.to_string(),
+                Err(elapsed) => elapsed.to_string(),
             };
-            match written {
-                Ok(()) => Ok(name),
-                Err(problem) => Err(PutError { name, problem }),
-            }
+            Err(PutError { name, problem })
         }
         .boxed()
     }

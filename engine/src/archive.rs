@@ -12,7 +12,7 @@ use crate::{
     limits::{ARCHIVED_AT_ONCE, ARCHIVED_BYTES_AT_ONCE},
     store::{
         self,
-        archive::{Due, DueRuns},
+        archive::{After, Due, DueRuns},
         audit::Key,
         seal::Latest,
     },
@@ -43,11 +43,6 @@ pub(crate) enum Error {
     /// The archive failed.
     #[error(transparent)]
     Put(#[from] PutError),
-    /// What is due is not sealed.
-    #[error(
-        "they are not archived, because they are not sealed; the log says why, or what was sealed is not what is there"
-    )]
-    NotSealed,
     /// A run can't be written.
     #[error("a run can't be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -61,37 +56,75 @@ struct Line<'a> {
     execution: &'a serde_json::value::RawValue,
 }
 
-/// Archives some of the closed runs that a namespace keeps no longer and that are sealed, those first that closed first, and deletes them. Says whether there
-/// may be more.
+/// Archives some of the closed runs that a namespace keeps no longer and that are sealed, those first that closed first behind a place, which goes on, and
+/// deletes them. Says whether there may be more.
 pub(crate) async fn expire(
     pool: &PgPool,
     archive: &dyn Archive,
     namespace: i16,
+    after: &mut After,
 ) -> Result<bool, Error> {
-    let Some(_one) = store::archive::one_at_a_time(pool).await? else {
+    let Some(one) = store::archive::one_at_a_time(pool).await? else {
         return Ok(false);
     };
-    let due = store::archive::due(pool, namespace, ARCHIVED_AT_ONCE).await?;
-    let Some(first) = due.runs.first() else {
+    let expired = expire_next(pool, archive, namespace, after).await;
+    // Where it is only dropped, the next turn may find it still held.
+    one.rollback().await.map_err(store::Error::from)?;
+    expired
+}
+
+async fn expire_next(
+    pool: &PgPool,
+    archive: &dyn Archive,
+    namespace: i16,
+    after: &mut After,
+) -> Result<bool, Error> {
+    let due = store::archive::due(
+        pool,
+        namespace,
+        *after,
+        ARCHIVED_AT_ONCE,
+        ARCHIVED_BYTES_AT_ONCE,
+    )
+    .await?;
+    // What can't be archived keeps nothing behind it from being so; it is looked at again from the front.
+    *after = due.next.unwrap_or_default();
+    if due.runs.is_empty() {
         return Ok(false);
-    };
+    }
     let object = match store::seal::latest(pool, i64::MAX).await? {
         Some(latest) => object(pool, latest, &due).await?,
         None => Object::default(),
     };
-    if object.run_ids.is_empty() {
-        return if first.is_late {
-            Err(Error::NotSealed)
-        } else {
-            Ok(false)
-        };
+    let is_left = |run: &&Due| run.is_late && !object.run_ids.contains(&run.run_id);
+    if let Some(first) = due.runs.iter().find(is_left) {
+        tracing::error!(
+            code = "NOT_SEALED",
+            namespace = due.namespace,
+            run_id = %first.run_id,
+            runs = due.runs.iter().filter(is_left).count(),
+            "runs are kept for longer than their namespace wants it, and not archived: they are not sealed, or not as they are there"
+        );
     }
-    let name = format!("{}/{}/{}.jsonl", due.namespace, due.day, Uuid::now_v7());
+    if object.run_ids.is_empty() {
+        return Ok(due.next.is_some());
+    }
+    // Any text may be the name of a namespace; what follows it is unlike any other.
+    let namespace_part: String = (due.namespace.chars().take(100))
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '-' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    let name = format!("{namespace_part}/{}/{}.jsonl", due.day, Uuid::now_v7());
     let name = archive.put(name, object.lines).await?;
     let deleted =
         store::retention::expire_archived(pool, namespace, &object.run_ids, &name).await?;
     // Where nothing could be deleted it is tried again after a while, not at once.
-    Ok(deleted && (due.is_full || object.is_cut))
+    Ok(deleted && due.next.is_some())
 }
 
 /// What goes to the archive at once.
@@ -99,35 +132,39 @@ pub(crate) async fn expire(
 struct Object {
     lines: Vec<u8>,
     run_ids: Vec<Uuid>,
-    /// There was no room for the others.
-    is_cut: bool,
 }
 
 /// Writes those of the runs that are sealed, each as a line.
 async fn object(pool: &PgPool, latest: Latest, due: &DueRuns) -> Result<Object, Error> {
     let size = latest.checkpoint.size;
     let places = store::seal::places(pool, &due.run_ids(), size).await?;
-    let sealed: Vec<(&Due, u64)> = (due.runs.iter())
-        .filter_map(|run| Some((run, *places.get(&(run.run_id, run.last_seq))?)))
-        .collect();
-    let entries: Vec<u64> = sealed.iter().map(|(_, place)| *place).collect();
+    let sealed = due.runs.iter().filter_map(|run| {
+        let last_seq = run.last_seq?;
+        let entry = *places.get(&(run.run_id, last_seq))?;
+        Some((run, last_seq, entry))
+    });
+    let sealed: Vec<(&Due, i32, u64)> = sealed.collect();
+    let entries: Vec<u64> = sealed.iter().map(|(_, _, entry)| *entry).collect();
     let mut connection = pool.acquire().await.map_err(store::Error::from)?;
     let inclusions = store::seal::inclusions(&mut connection, size, &entries).await?;
     drop(connection);
     let log = ProvedBy {
         namespace: due.namespace.clone(),
-        rotations: store::seal::rotations(pool, latest.n, i64::MAX).await?,
+        rotations: store::seal::rotations(pool, latest.n).await?,
         latest,
     };
     let mut object = Object::default();
-    for ((run, entry), inclusion) in sealed.into_iter().zip(inclusions) {
+    for ((run, seq, entry), inclusion) in sealed.into_iter().zip(inclusions) {
+        let Some(inclusion) = inclusion else {
+            continue;
+        };
         let of_run = SealedRun {
             key: Key {
                 shard: run.shard,
                 run_id: run.run_id,
             },
             workflow_id: run.workflow_id.clone(),
-            seq: run.last_seq,
+            seq,
             entry,
         };
         let proof = match log.prove(pool, of_run, &inclusion).await {
@@ -149,10 +186,6 @@ async fn object(pool: &PgPool, latest: Latest, due: &DueRuns) -> Result<Object, 
         serde_json::to_writer(&mut object.lines, &line)?;
         object.lines.push(b'\n');
         object.run_ids.push(run.run_id);
-        if object.lines.len() >= ARCHIVED_BYTES_AT_ONCE {
-            object.is_cut = true;
-            break;
-        }
     }
     Ok(object)
 }

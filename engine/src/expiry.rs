@@ -1,6 +1,6 @@
 //! Deletes the closed runs that their namespaces keep no longer, in small steps.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use sqlx::PgPool;
 use tokio::time::{Instant, sleep};
@@ -8,18 +8,19 @@ use tokio::time::{Instant, sleep};
 use crate::{
     archive::{self, Archive},
     limits::{EXPIRE_AGAIN_AFTER, EXPIRE_EVERY, PARTITIONS_DROPPED_EVERY},
-    store::{self, partition, retention},
+    store::{self, archive::After, partition, retention},
 };
 
 /// Deletes what is to go, for as long as it is polled.
 pub(crate) async fn keep(pool: PgPool, archive: Option<Arc<dyn Archive>>) {
     let mut drop_at = Instant::now();
+    let mut archiving = HashMap::new();
     loop {
         if Instant::now() >= drop_at {
             drop_at = Instant::now() + PARTITIONS_DROPPED_EVERY;
             drop_partitions(&pool).await;
         }
-        let pause = match expire(&pool, archive.as_deref()).await {
+        let pause = match expire(&pool, archive.as_deref(), &mut archiving).await {
             Ok(true) => EXPIRE_AGAIN_AFTER,
             Ok(false) => EXPIRE_EVERY,
             Err(error) => {
@@ -32,11 +33,21 @@ pub(crate) async fn keep(pool: PgPool, archive: Option<Arc<dyn Archive>>) {
 }
 
 /// Deletes some of each namespace; says whether there may be more.
-async fn expire(pool: &PgPool, archive: Option<&dyn Archive>) -> Result<bool, store::Error> {
+async fn expire(
+    pool: &PgPool,
+    archive: Option<&dyn Archive>,
+    archiving: &mut HashMap<i16, After>,
+) -> Result<bool, store::Error> {
+    if archive.is_some() {
+        retention::begin_archive(pool).await?;
+    }
     let mut more = false;
     for namespace in retention::forgetful(pool).await? {
         let expired = match archive {
-            Some(archive) => archive::expire(pool, archive, namespace).await,
+            Some(archive) => {
+                let after = archiving.entry(namespace).or_default();
+                archive::expire(pool, archive, namespace, after).await
+            }
             None => retention::expire(pool, namespace)
                 .await
                 .map_err(archive::Error::from),

@@ -96,9 +96,9 @@ pub const VISIBILITY_BUILD_PAGE: i64 = 5000;
 /// The most runs that one statement of either brings into the lists, and the most bytes of search attributes.
 pub const VISIBILITY_CHUNK: usize = 1000;
 pub const VISIBILITY_CHUNK_BYTES: usize = 1024 * 1024;
-/// How many connections bring the lists forward, and delete what is kept no longer.
+/// How many connections bring the lists forward, delete what is kept no longer, archive and seal.
 pub const VISIBILITY_CONNECTIONS: u32 = 4;
-/// How long a statement of either may take.
+/// How long a statement of any of these may take.
 pub const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
 /// The least time that a namespace keeps closed runs, if not for ever. Temporal: 1 h.
 pub const RETENTION_MIN: Duration = Duration::from_mins(1);
@@ -124,10 +124,12 @@ pub const SEAL_PRUNE_LEAST: i32 = 16;
 pub const EXPIRE_EVERY: Duration = Duration::from_secs(10);
 /// How long after some were deleted the next ones are, while there are more.
 pub const EXPIRE_AGAIN_AFTER: Duration = Duration::from_millis(10);
+/// How often it is tried to delete what is archived while another process deletes.
+pub const EXPIRE_TRIES_MAX: u32 = 1000;
 /// The most closed runs whose histories go into one object of the archive, before they are deleted.
 pub const ARCHIVED_AT_ONCE: i32 = 2000;
-/// … and the bytes after which no further one does.
-pub const ARCHIVED_BYTES_AT_ONCE: usize = 16 * 1024 * 1024;
+/// … and the bytes of their histories after which no further one does.
+pub const ARCHIVED_BYTES_AT_ONCE: i64 = 16 * 1024 * 1024;
 /// How long an archive may take for an object.
 pub const ARCHIVE_PUT_MAX: Duration = Duration::from_mins(2);
 /// How long one process has the archive for itself without a word to the database: longer than an object takes.

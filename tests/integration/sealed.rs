@@ -281,6 +281,11 @@ async fn what_is_kept_no_longer_is_in_the_archive_with_its_proof_before_it_is_de
         code == 1 && said.contains("line 1: the history is not the one that was sealed"),
         "{said}"
     );
+    // Who has no archive deletes nothing from now on.
+    let without = "SELECT expire_runs(1::smallint, 1, 1::bigint)";
+    let refused = postgres.query_one(without, &[]).await.unwrap_err();
+    let refused = refused.as_db_error().unwrap().message().to_owned();
+    assert!(refused.contains("this process has no archive"), "{refused}");
     // That they were archived is under the seal.
     printed("verify", &url, &["--key", &public]).await;
     postgres

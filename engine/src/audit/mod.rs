@@ -232,6 +232,11 @@ pub async fn dump(pool: &PgPool, path: &Path) -> Result<(), DumpError> {
     let mut options = tokio::fs::OpenOptions::new();
     let file = options.write(true).create_new(true).mode(0o600).open(path);
     let mut file = tokio::io::BufWriter::new(file.await?);
-    store::dump::dump(pool, &mut file).await?;
+    let dumped = store::dump::dump(pool, &mut file).await;
+    if dumped.is_err() {
+        // Half of it is worth nothing, and in the way of the next one.
+        tokio::fs::remove_file(path).await?;
+    }
+    dumped?;
     Ok(file.into_inner().sync_all().await?)
 }

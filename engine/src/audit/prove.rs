@@ -17,9 +17,6 @@ use crate::{
     store::{self, Error, audit::Key, seal::Latest},
 };
 
-/// How many rotations of keys a proof takes with it at most.
-const ROTATIONS_MAX: i64 = 1000;
-
 /// A proof, as a file has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
@@ -327,7 +324,7 @@ pub async fn prove(
     };
     let log = ProvedBy {
         namespace: namespace.to_string(),
-        rotations: rotations(pool, latest.n).await?,
+        rotations: store::seal::rotations(pool, latest.n).await?,
         latest,
     };
     Ok(Proof::History(log.prove(pool, sealed, &inclusion).await?))
@@ -399,7 +396,7 @@ pub async fn prove_consistency(
         from: from.note.to_string(),
         to: to.note.to_string(),
         consistency: texts(&consistency),
-        rotations: rotations(pool, to.n).await?,
+        rotations: store::seal::rotations(pool, to.n).await?,
     };
     proof.comes_out(&from.checkpoint, &to.checkpoint)?;
     Ok(Proof::Consistency(proof))
@@ -410,11 +407,6 @@ async fn nth(pool: &PgPool, n: Option<i64>) -> Result<Latest, NoProof> {
     found
         .filter(|found| n.is_none_or(|n| n == found.n))
         .ok_or(NoProof::NoCheckpoint)
-}
-
-/// Returns the checkpoints up to the n-th by which one key was followed by another, in order.
-async fn rotations(pool: &PgPool, until: i64) -> Result<Vec<String>, Error> {
-    store::seal::rotations(pool, until, ROTATIONS_MAX).await
 }
 
 /// Has a proof made of the hashes in the database.

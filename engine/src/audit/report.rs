@@ -7,6 +7,7 @@ use crate::seal::{Note, PublicKey};
 
 /// The most findings that a report lists; the others are counted.
 pub const FINDINGS_MAX: usize = 10_000;
+
 /// Who is trusted with what was sealed.
 #[derive(Debug, Clone, Default)]
 pub struct Trust {

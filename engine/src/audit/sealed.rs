@@ -57,14 +57,6 @@ struct Missing {
     has_rows: bool,
 }
 
-/// What is said of a deletion.
-enum Said {
-    /// What was sealed, or a moment ago.
-    Known,
-    /// What nobody has sealed.
-    Nothing,
-}
-
 impl<'a> Sealed<'a> {
     /// Reads all that is sealed, and checks that it is what was signed by those who are trusted, or who follow them.
     pub(super) async fn read(source: Source<'_>, trust: &'a Trust) -> Result<Self, Error> {
@@ -262,9 +254,8 @@ impl<'a> Sealed<'a> {
             };
             after = last.tombstone.id;
             for row in page {
-                match self.check_deleted(&row, source, gone) {
-                    Said::Known => deleted.extend(row.run_ids.into_iter().flatten()),
-                    Said::Nothing => {}
+                if self.check_deleted(&row, source, gone) {
+                    deleted.extend(row.run_ids.into_iter().flatten());
                 }
             }
         }
@@ -275,16 +266,17 @@ impl<'a> Sealed<'a> {
         Ok(deleted)
     }
 
-    /// Compares what is said of a deletion with what was sealed of it, and of the runs.
-    fn check_deleted(&mut self, row: &Deleted, source: Source<'_>, gone: &BTreeSet<i64>) -> Said {
+    /// Compares what is said of a deletion with what was sealed of it, and of the runs. Says whether it is on record.
+    fn check_deleted(&mut self, row: &Deleted, source: Source<'_>, gone: &BTreeSet<i64>) -> bool {
         let (tombstone, id) = (&row.tombstone, row.tombstone.id);
-        let names_others = row.run_ids.as_ref().is_some_and(|run_ids| {
-            tombstone.runs_hash.as_deref() != Some(hash_of_uuids(run_ids).as_slice())
-        });
+        let names_others = row
+            .run_ids
+            .as_ref()
+            .is_some_and(|run_ids| tombstone.runs_hash != hash_of_uuids(run_ids));
         if names_others {
             let sentence = format!("the row {id} of tombstone names other runs than were deleted");
             self.find(Problem::Tombstone, sentence);
-            return Said::Nothing;
+            return false;
         }
         let Some((hash, tile)) = self.log.tombstones.remove(&id) else {
             return self.check_unsealed(row, source);
@@ -292,7 +284,7 @@ impl<'a> Sealed<'a> {
         if hash != tombstone.digest() {
             let sentence = format!("the row {id} of tombstone is not what was sealed");
             self.find(Problem::Tombstone, sentence);
-            return Said::Nothing;
+            return false;
         }
         let run_ids = row.run_ids.as_deref().unwrap_or_default();
         let heads: Option<Vec<&Head>> = run_ids.iter().map(|id| self.last.get(id)).collect();
@@ -307,7 +299,7 @@ impl<'a> Sealed<'a> {
         };
         if !first.is_some_and(is_known) {
             self.unchecked_deletions += 1;
-            return Said::Known;
+            return true;
         }
         let heads = heads.into_iter().map(|head| (head.run.run_id, &head.hash));
         if hash_of_runs(heads) != tombstone.hash.as_slice() {
@@ -316,11 +308,11 @@ impl<'a> Sealed<'a> {
             );
             self.find(Problem::Tombstone, sentence);
         }
-        Said::Known
+        true
     }
 
-    /// A deletion that is not sealed must be young, and wait for that.
-    fn check_unsealed(&mut self, row: &Deleted, source: Source<'_>) -> Said {
+    /// A deletion that is not sealed must be young, and wait for that. Says whether it does.
+    fn check_unsealed(&mut self, row: &Deleted, source: Source<'_>) -> bool {
         let (id, at) = (row.tombstone.id, row.tombstone.at.0);
         let is_old = |until: Timestamp| at < until.0 - SLACK;
         let waits = match row.leaf {
@@ -332,9 +324,9 @@ impl<'a> Sealed<'a> {
             let sentence =
                 format!("the row {id} of tombstone was never sealed: it was put in later");
             self.find(Problem::Tombstone, sentence);
-            return Said::Nothing;
+            return false;
         }
         self.unchecked_deletions += 1;
-        Said::Known
+        true
     }
 }

@@ -210,37 +210,40 @@ fn memory_of(path: &Path) -> PathBuf {
 
 /// Writes a file that only its owner may read, unless another process has just written it.
 fn create(path: &Path, text: &str) -> io::Result<()> {
-    let new = written(path, text)?;
-    let linked = fs::hard_link(&new, path);
-    fs::remove_file(&new)?;
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => kept(path),
-    }
+    put(path, text, |new, path| match fs::hard_link(new, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    })
 }
 
 /// The same in the place of what was there, whole or not at all.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    fs::rename(written(path, text)?, path)?;
-    kept(path)
+    put(path, text, |new, path| fs::rename(new, path))
 }
 
-/// Writes a file beside another one.
-fn written(path: &Path, text: &str) -> io::Result<PathBuf> {
+/// Writes a file beside another one, puts it in its place, and sees to it that it is still there after a crash. What is beside it goes in any case.
+fn put(
+    path: &Path,
+    text: &str,
+    place: impl FnOnce(&Path, &Path) -> io::Result<()>,
+) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}", Uuid::new_v4()));
     let new = PathBuf::from(name);
-    let mut options = fs::OpenOptions::new();
-    let mut file = (options.write(true).create_new(true).mode(0o600)).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    Ok(new)
-}
-
-/// Sees to it that a file is still there after a crash.
-fn kept(path: &Path) -> io::Result<()> {
+    let placed = written(&new, text).and_then(|()| place(&new, path));
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => placed?,
+    }
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn written(new: &Path, text: &str) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    let mut file = (options.write(true).create_new(true).mode(0o600)).open(new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }

@@ -1,5 +1,6 @@
 //! Reads the runs that are to be archived.
 
+use history::Timestamp;
 use serde_json::value::RawValue;
 use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
@@ -15,8 +16,8 @@ pub(crate) struct DueRuns {
     /// The day, in UTC.
     pub(crate) day: String,
     pub(crate) runs: Vec<Due>,
-    /// There may be more.
-    pub(crate) is_full: bool,
+    /// Where there may be more.
+    pub(crate) next: Option<After>,
 }
 
 /// One of them.
@@ -27,8 +28,8 @@ pub(crate) struct Due {
     pub(crate) workflow_id: String,
     /// It has been due for minutes.
     pub(crate) is_late: bool,
-    /// The number of its last row of history.
-    pub(crate) last_seq: i32,
+    /// The number of its last row of history, if it has any.
+    pub(crate) last_seq: Option<i32>,
     /// Its row of `execution`, as JSON.
     pub(crate) execution: Box<RawValue>,
 }
@@ -58,8 +59,32 @@ pub(crate) async fn one_at_a_time(
     Ok(is_held.then_some(transaction))
 }
 
-/// Returns closed runs that a namespace keeps no longer and that owe nobody anything, those first that closed first, at most so many.
-pub(crate) async fn due(pool: &PgPool, namespace: i16, most: i32) -> Result<DueRuns, Error> {
+/// A place among the runs of a namespace, in the order of their close.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct After {
+    closed_at: Timestamp,
+    run_id: Uuid,
+}
+
+impl Default for After {
+    /// Before all of them.
+    fn default() -> Self {
+        Self {
+            closed_at: Timestamp(0),
+            run_id: Uuid::nil(),
+        }
+    }
+}
+
+/// Returns closed runs that a namespace keeps no longer and that owe nobody anything, those first that closed first: at most so many, and one at least of
+/// at most so many bytes.
+pub(crate) async fn due(
+    pool: &PgPool,
+    namespace: i16,
+    after: After,
+    most: i32,
+    most_bytes: i64,
+) -> Result<DueRuns, Error> {
     let about = sqlx::query!(
         r#"SELECT name, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY/MM/DD') AS "day!" FROM namespace WHERE id = $1"#,
         namespace
@@ -67,24 +92,39 @@ pub(crate) async fn due(pool: &PgPool, namespace: i16, most: i32) -> Result<DueR
     .fetch_one(pool)
     .await?;
     let rows = sqlx::query!(
-        r#"SELECT e.shard, e.run_id, e.workflow_id, h.seq AS "last_seq!", to_jsonb(e)::text AS "execution!",
-                  d.closed_at < clock_timestamp() - n.retention - $3::interval AS "is_late!"
-           FROM due_runs($1, $2) AS d
+        r#"SELECT e.shard, e.run_id, e.workflow_id, h.seq AS "last_seq?", to_jsonb(e)::text AS "execution!",
+                  (extract(epoch FROM d.closed_at) * 1000000)::bigint AS "closed_at!",
+                  d.closed_at < clock_timestamp() - n.retention - $5::interval AS "is_late!", d.of AS "of!"
+           FROM (
+               SELECT x.*, sum(x.bytes) OVER (ORDER BY x.closed_at, x.run_id) - x.bytes AS bytes_before, count(*) OVER () AS of
+               FROM due_runs($1, $2, 'epoch'::timestamptz + $3::bigint * interval '1 microsecond', $4) AS x
+           ) AS d
            JOIN execution e ON e.shard = d.shard AND e.run_id = d.run_id
            JOIN namespace n ON n.id = e.namespace
-           CROSS JOIN LATERAL (
-               SELECT x.seq FROM history x WHERE x.shard = e.shard AND x.run_id = e.run_id ORDER BY x.seq DESC LIMIT 1
-           ) AS h
+           LEFT JOIN LATERAL (
+               SELECT y.seq FROM history y WHERE y.shard = e.shard AND y.run_id = e.run_id ORDER BY y.seq DESC LIMIT 1
+           ) AS h ON true
+           WHERE d.bytes_before < $6::bigint
            ORDER BY d.closed_at, d.run_id"#,
         namespace,
         most,
+        after.closed_at.0,
+        after.run_id,
         interval(ARCHIVE_LATE_AFTER),
+        most_bytes,
     )
     .fetch_all(pool)
     .await?;
-    let is_full = usize::try_from(most).is_ok_and(|most| rows.len() >= most);
-    let runs = rows.into_iter().map(|row| {
-        Ok(Due {
+    let (mut next, mut runs) = (None, Vec::with_capacity(rows.len()));
+    let read = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    for row in rows {
+        if row.of >= i64::from(most) || row.of > read {
+            next = Some(After {
+                closed_at: Timestamp(row.closed_at),
+                run_id: row.run_id,
+            });
+        }
+        runs.push(Due {
             shard: row.shard,
             run_id: row.run_id,
             workflow_id: row.workflow_id,
@@ -95,12 +135,12 @@ pub(crate) async fn due(pool: &PgPool, namespace: i16, most: i32) -> Result<DueR
                 row: format!("run {}", row.run_id),
                 problem: error.to_string(),
             })?,
-        })
-    });
+        });
+    }
     Ok(DueRuns {
         namespace: about.name,
         day: about.day,
-        runs: runs.collect::<Result<_, Error>>()?,
-        is_full,
+        runs,
+        next,
     })
 }

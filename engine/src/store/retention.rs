@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{Error, interval};
-use crate::limits::{EXPIRE_AGAIN_AFTER, EXPIRED_AT_ONCE, EXPIRED_BYTES_AT_ONCE};
+use crate::limits::{EXPIRE_AGAIN_AFTER, EXPIRE_TRIES_MAX, EXPIRED_AT_ONCE, EXPIRED_BYTES_AT_ONCE};
 
 /// Why runs are deleted, as `tombstone` has it.
 const ASKED_FOR: i16 = 2;
@@ -46,15 +46,24 @@ pub(crate) async fn forgetful(pool: &PgPool) -> Result<Vec<i16>, Error> {
     Ok(all.fetch_all(pool).await?)
 }
 
-/// Deletes some of the closed runs that a namespace keeps no longer; says whether there may be more.
+/// Deletes some of the closed runs that a namespace keeps no longer; says whether any did go, and so whether there may be more.
 pub(crate) async fn expire(pool: &PgPool, namespace: i16) -> Result<bool, Error> {
-    let more = sqlx::query_scalar!(
+    let deleted = sqlx::query_scalar!(
         "SELECT expire_runs($1, $2, $3)",
         namespace,
         EXPIRED_AT_ONCE,
         EXPIRED_BYTES_AT_ONCE,
     );
-    Ok(more.fetch_one(pool).await?.unwrap_or(false))
+    let deleted = deleted.fetch_one(pool).await?;
+    Ok(deleted.is_some_and(|deleted| deleted > 0))
+}
+
+/// From now on no process deletes runs that are kept no longer but with an archive.
+pub(crate) async fn begin_archive(pool: &PgPool) -> Result<(), Error> {
+    sqlx::query!("UPDATE cluster SET archives = true WHERE NOT archives")
+        .execute(pool)
+        .await?;
+    Ok(())
 }
 
 /// Deletes those of these runs that a namespace keeps no longer, whose histories are in the archive. Says whether any is gone.
@@ -64,9 +73,9 @@ pub(crate) async fn expire_archived(
     run_ids: &[Uuid],
     object: &str,
 ) -> Result<bool, Error> {
-    // Each turn deletes one at least, unless all are of ids that somebody is about to use.
-    for _ in run_ids {
-        let more = sqlx::query_scalar!(
+    let (mut gone, mut busy) = (false, 0);
+    loop {
+        let deleted = sqlx::query_scalar!(
             "SELECT expire_runs($1, $2, $3, $4, $5)",
             namespace,
             EXPIRED_AT_ONCE,
@@ -74,19 +83,15 @@ pub(crate) async fn expire_archived(
             run_ids,
             object,
         );
-        if !more.fetch_one(pool).await?.unwrap_or(false) {
-            break;
+        match deleted.fetch_one(pool).await? {
+            Some(0) => return Ok(gone),
+            Some(_) => gone = true,
+            // Who is about it takes a moment.
+            None if busy < EXPIRE_TRIES_MAX => busy += 1,
+            None => return Ok(gone),
         }
         sleep(EXPIRE_AGAIN_AFTER).await;
     }
-    let left = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "left!" FROM visibility WHERE namespace = $1 AND run_id = ANY ($2)"#,
-        namespace,
-        run_ids,
-    )
-    .fetch_one(pool)
-    .await?;
-    Ok(usize::try_from(left).is_ok_and(|left| left < run_ids.len()))
 }
 
 /// Deletes a closed run that owes nobody anything; says whether it is gone.

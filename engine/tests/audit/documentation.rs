@@ -9,8 +9,8 @@ const PAGE: &str = include_str!("../../../docs/audit.md");
 /// What is asked for beside what happened: an attribute, a deletion, and a run that is sealed.
 const ANSWERED: &str = "
     UPDATE execution SET search_attributes = '{\"Customer\": \"mara\"}' WHERE workflow_id = 'order-17';
-    INSERT INTO tombstone (namespace, reason, runs, closed_from, closed_until, events, bytes, hash)
-    SELECT 1, 1, 3, now(), now(), 17, 1000, sha256('x');
+    INSERT INTO tombstone (namespace, reason, runs, closed_from, closed_until, events, bytes, runs_hash, hash)
+    SELECT 1, 1, 3, now(), now(), 17, 1000, sha256('x'), sha256('x');
     INSERT INTO seal_tile SELECT 0, int8range(0, NULL), ARRAY[shard], ARRAY[run_id], ARRAY[5], ARRAY[sha256('x')] FROM execution WHERE workflow_id = 'order-17';
     INSERT INTO checkpoint SELECT 0, 1, sha256('x'), now(), now(), ''";
 

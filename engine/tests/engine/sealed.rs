@@ -7,10 +7,11 @@ use std::{
 };
 
 use engine::{
-    Config, Engine,
+    Archive, Config, Engine, PutError,
     audit::{self, Dump, NoProof, NotProved, Proof, Report, Trust},
     seal::{KeyError, PublicKey, Signer},
 };
+use futures::{FutureExt as _, future::BoxFuture};
 use history::chain::{self, Hash};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -277,6 +278,7 @@ async fn what_was_taken_out_is_found() {
         "UPDATE tombstone SET reason = 1",
         "UPDATE tombstone SET hash = sha256('x')",
         "UPDATE tombstone SET at = at - interval '1 day'",
+        "UPDATE tombstone SET workflow_id = 'other'",
     ] {
         let found = found_after(&url, &trust, &folder, tamper).await;
         assert!(
@@ -286,8 +288,8 @@ async fn what_was_taken_out_is_found() {
     }
     // A deletion that is made up.
     let forged = format!(
-        "INSERT INTO tombstone (namespace, at, reason, runs, closed_from, closed_until, events, bytes, run_id, hash)
-         SELECT 1, now() - interval '1 hour', 2, 1, now(), now(), 11, 1, run_id, sha256('x') FROM execution WHERE workflow_id = 'then-1';
+        "INSERT INTO tombstone (namespace, at, reason, runs, closed_from, closed_until, events, bytes, run_id, runs_hash, hash)
+         SELECT 1, now() - interval '1 hour', 2, 1, now(), now(), 11, 1, run_id, sha256('x'), sha256('x') FROM execution WHERE workflow_id = 'then-1';
          {whole}"
     );
     let found = found_after(&url, &trust, &folder, &forged).await;
@@ -780,4 +782,57 @@ fn no_key_is_made_where_one_has_signed() {
         Err(KeyError::Io { .. })
     ));
     assert!(!folder.path("typo").exists());
+}
+
+/// A folder that an engine archives to.
+#[derive(Debug)]
+struct Archived(PathBuf);
+
+impl Archive for Archived {
+    fn put(&self, name: String, object: Vec<u8>) -> BoxFuture<'_, Result<String, PutError>> {
+        let path = self.0.join(&name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, object).unwrap();
+        async { Ok(name) }.boxed()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_archived_keeps_nothing_behind_it_from_being_so() {
+    let folder = Folder::new();
+    let (url, trust) = some_sealed(&folder).await;
+    // More than are looked at at once, closed before all others, and in no log.
+    let in_front = OLD_RUNS.replace("FROM execution", "FROM execution WHERE request_id = 'r'");
+    let in_front = format!(
+        "{in_front};
+         UPDATE execution SET closed_at = closed_at - interval '1 hour';
+         SELECT project_visibility(array_agg(shard), array_agg(run_id)) FROM execution;
+         UPDATE namespace SET retention = '1 minute'"
+    );
+    execute(&url, &in_front).await;
+    let engine = owner_with(Config {
+        signer: Some(Arc::new(Signer::open(&folder.path("key")).unwrap())),
+        archive: Some(Arc::new(Archived(folder.0.clone()))),
+        ..Config::new(&url, "http://127.0.0.1:1")
+    })
+    .await;
+    until(
+        &url,
+        "(SELECT coalesce(sum(runs), 0) = 9 FROM tombstone WHERE reason = 1)",
+    )
+    .await;
+    engine.close().await;
+    assert_eq!(
+        number(&url, "SELECT count(*) FROM execution").await,
+        256 * 20 + 1
+    );
+    let object = connect(&url).await;
+    let object = object.query_one(
+        "SELECT DISTINCT archive FROM deletion WHERE reason = 'Retention'",
+        &[],
+    );
+    let object: String = object.await.unwrap().get(0);
+    let object = std::fs::File::open(folder.path(&object)).unwrap();
+    let report = audit::verify_archive(std::io::BufReader::new(object), &trust.keys).unwrap();
+    assert_eq!((report.runs, report.findings), (9, Vec::new()));
 }

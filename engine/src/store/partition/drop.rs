@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use history::Timestamp;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 
-use super::week::{FIRST_MONDAY_MS, ONE_AT_A_TIME, WEEK_MS};
+use super::week::{ONE_AT_A_TIME, Week};
 use crate::{
     limits::{PARTITION_BYTES_KEPT_MAX, PARTITION_KEPT_SHARE, PARTITION_ROWS_KEPT_MAX},
     store::{
@@ -16,8 +16,8 @@ use crate::{
 
 /// No such table.
 const UNDEFINED_TABLE: &str = "42P01";
-/// Commits wait for as long behind one who waits for the lock, and for as long again while a few rows are moved.
-const TIMEOUTS: &str = "SET LOCAL lock_timeout = '100ms'; SET LOCAL statement_timeout = '1s'";
+/// Commits wait for 100 ms behind one who waits for the lock, and while it is held for as long as three statements take: a second at most.
+const TIMEOUTS: &str = "SET LOCAL lock_timeout = '100ms'; SET LOCAL statement_timeout = '300ms'";
 
 /// Drops the partitions of weeks that are over of which almost nothing is left: that is moved to `history_default`, byte for byte. Returns their names.
 /// One that somebody reads, for hours it may be, is left for the next time.
@@ -44,14 +44,13 @@ pub(crate) async fn drop_emptied(pool: &PgPool, now: Timestamp) -> Result<Vec<St
 
 /// Returns the partitions of weeks that are over, the last one left out: who made a run id may have been slow to commit it.
 async fn past(connection: &mut PgConnection, now: Timestamp) -> Result<Vec<String>, Error> {
-    let this_week = (now.0.div_euclid(1000) - FIRST_MONDAY_MS).div_euclid(WEEK_MS);
     Ok(sqlx::query_scalar!(
         r#"SELECT c.relname::text AS "name!"
            FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
            WHERE i.inhparent = 'history'::regclass AND c.relname ~ '^history_w\d{1,9}$'
              AND substring(c.relname FROM '\d+')::bigint < $1::bigint - 1
            ORDER BY c.relname"#,
-        this_week
+        Week::number(now)
     )
     .fetch_all(connection)
     .await?)
@@ -96,7 +95,7 @@ fn code(error: &sqlx::Error) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{make::ensure_partitions, week::Week},
+        super::{make::ensure_partitions, week::WEEK_MS},
         *,
     };
     use crate::store::{database, session::Pool};

@@ -4,14 +4,16 @@ use history::Timestamp;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 
 use super::week::{ONE_AT_A_TIME, Week};
-use crate::store::sqlstate::{INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE};
+use crate::store::sqlstate::{INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE, QUERY_CANCELED};
 
 /// Creating a partition locks the default one, and reads it. A long audit may be reading it, or it is large: then rows go there instead.
 const TIMEOUTS: &str = "SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '2s'";
+
 /// Says what keeps a partition from being made that keeps nothing else from being done, by the SQLSTATE.
 fn can_do_without(code: &str) -> Option<&'static str> {
     Some(match code {
         LOCK_NOT_AVAILABLE => "history is locked by a long read or another process",
+        QUERY_CANCELED => "history_default is too large to be looked through in time",
         "42P17" => "another partition has its rows",
         "42P07" => {
             "a table of that name is no partition of history; attach it again, or give it another name"

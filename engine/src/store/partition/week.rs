@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 pub(super) const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 /// Weeks begin on Mondays; the first one of the Unix epoch was its fifth day.
-pub(super) const FIRST_MONDAY_MS: i64 = 4 * 24 * 60 * 60 * 1000;
+const FIRST_MONDAY_MS: i64 = 4 * 24 * 60 * 60 * 1000;
 /// This week and the next four: an engine that is started at least once a month never writes to the default partition.
 const WEEKS: i64 = 5;
 /// Those who make partitions do so one after the other: several processes may begin on a new database at once. Locks with one key
@@ -20,9 +20,14 @@ pub(super) struct Week {
 }
 
 impl Week {
+    /// Returns the number of the week of a moment, since the first Monday of 1970.
+    pub(super) fn number(now: Timestamp) -> i64 {
+        (now.0.div_euclid(1000) - FIRST_MONDAY_MS).div_euclid(WEEK_MS)
+    }
+
     /// Returns the week of a moment and those after it.
     pub(super) fn from(now: Timestamp) -> impl Iterator<Item = Self> {
-        let number = (now.0.div_euclid(1000) - FIRST_MONDAY_MS).div_euclid(WEEK_MS);
+        let number = Self::number(now);
         (0..WEEKS).map(move |week| Self {
             start_ms: FIRST_MONDAY_MS + (number + week) * WEEK_MS,
         })

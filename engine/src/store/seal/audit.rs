@@ -101,7 +101,9 @@ struct Row {
     events: i64,
     bytes: i64,
     hash: Vec<u8>,
-    runs_hash: Option<Vec<u8>>,
+    run_id: Option<Uuid>,
+    workflow_id: Option<String>,
+    runs_hash: Vec<u8>,
     archive: Option<String>,
     leaf: Option<i64>,
     run_ids: Option<Vec<Uuid>>,
@@ -114,7 +116,7 @@ struct Row {
 pub(crate) async fn deleted(pool: &PgPool, after: Uuid, most: i64) -> Result<Vec<Deleted>, Error> {
     let rows = sqlx::query_as!(
         Row,
-        r#"SELECT id, namespace, reason, runs, events, bytes, hash, runs_hash, archive, leaf, run_ids,
+        r#"SELECT id, namespace, reason, runs, events, bytes, run_id, workflow_id, hash, runs_hash, archive, leaf, run_ids,
                   (extract(epoch FROM at) * 1000000)::bigint AS "at!",
                   (extract(epoch FROM closed_from) * 1000000)::bigint AS "closed_from!",
                   (extract(epoch FROM closed_until) * 1000000)::bigint AS "closed_until!"
@@ -134,7 +136,7 @@ pub(crate) async fn unsealed(
 ) -> Result<Vec<Tombstone>, Error> {
     let rows = sqlx::query_as!(
         Row,
-        r#"SELECT id, namespace, reason, runs, events, bytes, hash, runs_hash, archive, leaf, NULL::uuid[] AS run_ids,
+        r#"SELECT id, namespace, reason, runs, events, bytes, run_id, workflow_id, hash, runs_hash, archive, leaf, NULL::uuid[] AS run_ids,
                   (extract(epoch FROM at) * 1000000)::bigint AS "at!",
                   (extract(epoch FROM closed_from) * 1000000)::bigint AS "closed_from!",
                   (extract(epoch FROM closed_until) * 1000000)::bigint AS "closed_until!"
@@ -160,6 +162,8 @@ impl Row {
                 closed_until: Timestamp(self.closed_until),
                 events: self.events,
                 bytes: self.bytes,
+                run_id: self.run_id,
+                workflow_id: self.workflow_id,
                 hash: self.hash,
                 runs_hash: self.runs_hash,
                 archive: self.archive,

@@ -21,7 +21,7 @@ pub(crate) async fn proof<T>(
     connection: &mut PgConnection,
     proof: impl Fn(&Hashes) -> Result<T, tlog::Error>,
 ) -> Result<Option<T>, Error> {
-    Ok(proofs(connection, [proof]).await?.pop())
+    Ok(proofs(connection, [proof]).await?.pop().flatten())
 }
 
 /// Returns the hashes that lead from entries to the root of a log of so many.
@@ -29,16 +29,16 @@ pub(crate) async fn inclusions(
     connection: &mut PgConnection,
     size: u64,
     entries: &[u64],
-) -> Result<Vec<Vec<tlog::Hash>>, Error> {
+) -> Result<Vec<Option<Vec<tlog::Hash>>>, Error> {
     let of = |entry: u64| move |hashes: &Hashes| tlog::prove_record(size, entry, hashes);
     proofs(connection, entries.iter().map(|entry| of(*entry))).await
 }
 
-/// Has proofs made, for which each tile is read once; those that there are.
+/// Has proofs made, for which each tile is read once; `None` for each that there is not.
 async fn proofs<T, P>(
     connection: &mut PgConnection,
     proofs: impl IntoIterator<Item = P>,
-) -> Result<Vec<T>, Error>
+) -> Result<Vec<Option<T>>, Error>
 where
     P: Fn(&Hashes) -> Result<T, tlog::Error>,
 {
@@ -58,7 +58,7 @@ where
         known.insert(index, subtree(connection, &mut tiles, height, n).await?);
     }
     let known = Hashes::new(known);
-    let made = proofs.iter().filter_map(|proof| match known.ask(proof)? {
+    let made = proofs.iter().map(|proof| match known.ask(proof)? {
         Asked::Proof(proof) => Some(proof),
         Asked::Wants(_) => None,
     });
@@ -102,10 +102,12 @@ pub(crate) async fn places(
 ) -> Result<BTreeMap<(Uuid, i32), u64>, Error> {
     let rows = sqlx::query!(
         r#"SELECT u.id AS "id!", u.seq AS "seq!", 256 * t.n + u.place - 1 AS "place!"
-           FROM seal_tile t
+           FROM unnest($1::uuid[]) AS x (id)
+           CROSS JOIN LATERAL (
+               SELECT y.n, y.ids, y.seqs FROM seal_tile y WHERE y.span @> run_milliseconds(x.id) OFFSET 0
+           ) AS t
            CROSS JOIN LATERAL unnest(t.ids, t.seqs) WITH ORDINALITY AS u (id, seq, place)
-           WHERE t.span && (SELECT int8range(min(run_milliseconds(x)), max(run_milliseconds(x)), '[]') FROM unnest($1::uuid[]) AS x)
-             AND u.id = ANY ($1) AND 256 * t.n + u.place <= $2"#,
+           WHERE u.id = x.id AND 256 * t.n + u.place <= $2"#,
         run_ids,
         log::signed(size),
     )
@@ -163,16 +165,14 @@ pub(crate) async fn run_of(
     Ok(run_id.map(RunId))
 }
 
-/// Returns the notes of the checkpoints up to the n-th that name another key, in order, at most so many.
+/// Returns the notes of the checkpoints up to the n-th that name another key, in order.
 pub(crate) async fn rotations(
     executor: impl PgExecutor<'_>,
     until: i64,
-    most: i64,
 ) -> Result<Vec<String>, Error> {
     Ok(sqlx::query_scalar!(
-        "SELECT note FROM checkpoint WHERE n <= $1 AND strpos(note, chr(10) || 'next-key ') > 0 ORDER BY n LIMIT $2",
-        until,
-        most
+        "SELECT note FROM checkpoint WHERE n <= $1 AND strpos(note, chr(10) || 'next-key ') > 0 ORDER BY n",
+        until
     )
     .fetch_all(executor)
     .await?)
