@@ -76,14 +76,17 @@ async fn main() -> Result<()> {
         }
         Some(OwnProgram::Scale(scale)) => {
             let postgres = scale.postgres.clone();
-            on_postgres(postgres, async |_, url| {
+            on_postgres(postgres, None, async |_, url| {
                 Box::pin(scale::measure(scale, url)).await
             })
             .await
         }
         Some(OwnProgram::Soak(soak)) => {
             let postgres = soak.postgres.clone();
-            on_postgres(postgres, async |folder, url| {
+            let setting = soak
+                .freeze_max_age
+                .map(|age| format!("autovacuum_freeze_max_age = {age}"));
+            on_postgres(postgres, setting, async |folder, url| {
                 Box::pin(soak::measure(soak, folder, url)).await
             })
             .await
@@ -91,7 +94,7 @@ async fn main() -> Result<()> {
         Some(OwnProgram::Restarted { url }) => scale::sleepers::restarted(url).await,
         None => {
             let postgres = options.postgres.clone();
-            on_postgres(postgres, async |folder, url| {
+            on_postgres(postgres, None, async |folder, url| {
                 Box::pin(measure(&options, folder, url)).await
             })
             .await
@@ -99,19 +102,30 @@ async fn main() -> Result<()> {
     }
 }
 
-/// Measures on a Postgres of its own and prints the report.
+/// Measures on a Postgres of its own, with a setting if there is one, and prints the report.
 async fn on_postgres(
     bin_dir: Option<PathBuf>,
+    setting: Option<String>,
     measure: impl AsyncFnOnce(PathBuf, &str) -> Result<String>,
 ) -> Result<()> {
     let folder = std::env::temp_dir().join(format!("coreason-bench-{}", std::process::id()));
-    let server = postgres::Server::start(postgres::Options {
+    let options = || postgres::Options {
         data_dir: folder.clone(),
         missing: postgres::Missing::Create,
-        bin_dir,
+        bin_dir: bin_dir.clone(),
         port: None,
-    })
-    .await?;
+    };
+    let mut server = postgres::Server::start(options()).await?;
+    if let Some(setting) = setting {
+        let (client, connection) =
+            tokio_postgres::connect(server.url(), tokio_postgres::NoTls).await?;
+        tokio::spawn(connection);
+        let setting = format!("ALTER SYSTEM SET {setting}");
+        client.batch_execute(&setting).await?;
+        // It is read at the start.
+        server.stop().await?;
+        server = postgres::Server::start(options()).await?;
+    }
     let report = measure(folder.clone(), server.url()).await;
     server.stop().await?;
     std::fs::remove_dir_all(&folder).context("the bench's folder")?;

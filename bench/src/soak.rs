@@ -27,14 +27,17 @@ pub(crate) struct Options {
     /// Leave histories unsealed.
     #[arg(long)]
     unsealed: bool,
+    /// After how many transactions Postgres has to freeze a table, `autovacuum_freeze_max_age`; as it is unless given.
+    #[arg(long, value_name = "TRANSACTIONS")]
+    pub(crate) freeze_max_age: Option<u32>,
     /// Where Postgres's binaries are.
     #[arg(long)]
     pub(crate) postgres: Option<PathBuf>,
 }
 
 const HEAD: &str = "\
-| minute | workflows/s | p50 ms | p99 ms | WAL bytes/wf | CPU ms/wf: engine, worker | Postgres | engine MiB | database MiB | dead rows | vacuums | checkpoint |
-|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+| minute | workflows/s | p50 ms | p99 ms | WAL bytes/wf | CPU ms/wf: engine, worker | Postgres | engine MiB | database MiB | dead rows | vacuums | checkpoint | oldest closed s | oldest xid |
+|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|
 ";
 
 /// What Postgres has kept and done so far.
@@ -45,6 +48,10 @@ struct Kept {
     vacuums: i64,
     /// Where the log begins that a recovery would read: moved by each checkpoint.
     redo: i64,
+    /// How long the run has been closed that has been so for the longest, in seconds: the retention, and what deletion lags behind.
+    oldest_closed: f64,
+    /// How many transactions ago that table was frozen for which this is the longest ago.
+    oldest_transaction: i64,
 }
 
 /// Runs workflows of one activity and returns a line a minute; each is also written to stderr when it is known.
@@ -89,7 +96,7 @@ fn line(minute: u64, measured: Measured, resident: u64, before: Kept, now: Kept)
     let cost = measured.cost.context("what it took")?;
     let postgres = cost.in_postgres.context("what it took in Postgres")?;
     Ok(format!(
-        "| {minute} | {:.0} | {:.2} | {:.2} | {:.0} | {:.3} | {:.3} | {} | {} | {} | {} | {} |\n",
+        "| {minute} | {:.0} | {:.2} | {:.2} | {:.0} | {:.3} | {:.3} | {} | {} | {} | {} | {} | {:.0} | {} |\n",
         measured.rate(),
         measured.figures.p50_ms,
         measured.figures.p99_ms,
@@ -101,6 +108,8 @@ fn line(minute: u64, measured: Measured, resident: u64, before: Kept, now: Kept)
         now.dead_rows,
         now.vacuums - before.vacuums,
         if now.redo == before.redo { "" } else { "yes" },
+        now.oldest_closed,
+        now.oldest_transaction,
     ))
 }
 
@@ -108,7 +117,9 @@ async fn kept(client: &tokio_postgres::Client) -> Result<Kept> {
     let row = client
         .query_one(
             "SELECT pg_database_size(current_database()), sum(n_dead_tup)::bigint, sum(autovacuum_count)::bigint,
-                    (SELECT (redo_lsn - '0/0'::pg_lsn)::bigint FROM pg_control_checkpoint())
+                    (SELECT (redo_lsn - '0/0'::pg_lsn)::bigint FROM pg_control_checkpoint()),
+                    (SELECT extract(epoch FROM clock_timestamp() - min(v.closed_at))::float8 FROM visibility v WHERE v.namespace = 1),
+                    (SELECT max(age(c.relfrozenxid))::bigint FROM pg_class c WHERE c.relfrozenxid <> 0)
              FROM pg_stat_user_tables",
             &[],
         )
@@ -118,5 +129,7 @@ async fn kept(client: &tokio_postgres::Client) -> Result<Kept> {
         dead_rows: row.get(1),
         vacuums: row.get(2),
         redo: row.get(3),
+        oldest_closed: row.get::<_, Option<f64>>(4).unwrap_or(0.0),
+        oldest_transaction: row.get(5),
     })
 }
