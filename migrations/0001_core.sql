@@ -193,7 +193,7 @@ CREATE TABLE history (
     CONSTRAINT hash_is_sha256 CHECK (octet_length(hash) = 32)
 ) PARTITION BY RANGE (run_id);
 COMMENT ON TABLE history IS 'The append-only log of every run, hash-chained, partitioned by the time in the run id.';
-CREATE TABLE history_default PARTITION OF history DEFAULT;
+CREATE TABLE history_default PARTITION OF history DEFAULT WITH (autovacuum_freeze_min_age = 0); -- what is appended does not change any more
 
 -- Open runs that have been so for a while: a takeover finds them here, and those younger than member.open_since by their
 -- start in "execution". So a run that is quickly over never has a row here, and no index on "execution" knows who is open.

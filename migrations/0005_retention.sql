@@ -8,29 +8,36 @@
 -- the same ids. In plain statements it never did in 370.
 CREATE FUNCTION delete_runs(wanted_shards smallint[], wanted_run_ids uuid[], why smallint, archived_as text DEFAULT NULL) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
-    held uuid[];
     shards smallint[];
     run_ids uuid[];
+    namespaces smallint[];
+    workflow_ids text[];
+    held uuid[];
 BEGIN
     PERFORM FROM feed_consumer WHERE name = 'visibility' FOR NO KEY UPDATE;
-    SELECT array_agg(l.run_id) INTO held
-    FROM (
-        SELECT c.run_id
-        FROM unnest(wanted_shards, wanted_run_ids) AS u (shard, run_id)
-        JOIN execution e ON e.shard = u.shard AND e.run_id = u.run_id
-        JOIN current_run c ON c.shard = e.shard AND c.namespace = e.namespace AND c.workflow_id = e.workflow_id AND c.run_id = e.run_id
-        WHERE e.closed_at IS NOT NULL
-        FOR UPDATE OF c SKIP LOCKED
-    ) AS l;
-    -- Of the latest runs of their ids, those that are held.
-    SELECT array_agg(e.shard), array_agg(e.run_id) INTO shards, run_ids
+    SELECT array_agg(e.shard), array_agg(e.run_id), array_agg(e.namespace), array_agg(e.workflow_id)
+    INTO shards, run_ids, namespaces, workflow_ids
     FROM unnest(wanted_shards, wanted_run_ids) AS u (shard, run_id)
     JOIN execution e ON e.shard = u.shard AND e.run_id = u.run_id
     WHERE e.closed_at IS NOT NULL
-      AND NOT EXISTS (SELECT FROM outbox o WHERE o.shard = e.shard AND o.run_id = e.run_id)
-      AND (e.run_id = ANY (held) OR NOT EXISTS (
-          SELECT FROM current_run c
-          WHERE c.shard = e.shard AND c.namespace = e.namespace AND c.workflow_id = e.workflow_id AND c.run_id = e.run_id));
+      AND NOT EXISTS (SELECT FROM outbox o WHERE o.shard = e.shard AND o.run_id = e.run_id);
+    SELECT array_agg(l.run_id) INTO held
+    FROM (
+        SELECT c.run_id
+        FROM unnest(shards, run_ids, namespaces, workflow_ids) AS f (shard, run_id, namespace, workflow_id)
+        JOIN current_run c ON c.shard = f.shard AND c.namespace = f.namespace AND c.workflow_id = f.workflow_id AND c.run_id = f.run_id
+        FOR UPDATE OF c SKIP LOCKED
+    ) AS l;
+    -- Mostly all are the latest runs of their ids. Else those stay that are, and are not held.
+    IF cardinality(held) IS DISTINCT FROM cardinality(run_ids) THEN
+        SELECT array_agg(f.shard), array_agg(f.run_id), array_agg(f.namespace), array_agg(f.workflow_id)
+        INTO shards, run_ids, namespaces, workflow_ids
+        FROM unnest(shards, run_ids, namespaces, workflow_ids) AS f (shard, run_id, namespace, workflow_id)
+        WHERE f.run_id = ANY (held)
+           OR NOT EXISTS (
+               SELECT FROM current_run c
+               WHERE c.shard = f.shard AND c.namespace = f.namespace AND c.workflow_id = f.workflow_id AND c.run_id = f.run_id);
+    END IF;
     IF run_ids IS NULL THEN
         RETURN 0;
     END IF;
@@ -48,24 +55,20 @@ BEGIN
         SELECT x.hash FROM history x WHERE x.shard = e.shard AND x.run_id = e.run_id ORDER BY x.seq DESC LIMIT 1
     ) AS h ON true
     GROUP BY e.namespace;
+    WITH gone AS (
+        DELETE FROM visibility v USING unnest(namespaces, run_ids) AS f (namespace, run_id)
+        WHERE v.namespace = f.namespace AND v.run_id = f.run_id
+        RETURNING v.namespace, v.workflow_type, v.task_queue, v.status
+    )
     UPDATE workflow_count w SET runs = w.runs - x.n
-    FROM (
-        SELECT v.namespace, v.workflow_type, v.task_queue, v.status, count(*) AS n
-        FROM unnest(shards, run_ids) AS f (shard, run_id)
-        JOIN execution e ON e.shard = f.shard AND e.run_id = f.run_id
-        JOIN visibility v ON v.namespace = e.namespace AND v.run_id = e.run_id
-        GROUP BY 1, 2, 3, 4
-    ) AS x
+    FROM (SELECT g.namespace, g.workflow_type, g.task_queue, g.status, count(*) AS n FROM gone g GROUP BY 1, 2, 3, 4) AS x
     WHERE w.namespace = x.namespace AND w.workflow_type = x.workflow_type AND w.task_queue = x.task_queue AND w.status = x.status;
-    DELETE FROM visibility v USING unnest(shards, run_ids) AS f (shard, run_id), execution e
-    WHERE e.shard = f.shard AND e.run_id = f.run_id AND v.namespace = e.namespace AND v.run_id = e.run_id;
-    DELETE FROM visibility_attribute a USING unnest(shards, run_ids) AS f (shard, run_id), execution e
-    WHERE e.shard = f.shard AND e.run_id = f.run_id AND a.namespace = e.namespace AND a.run_id = e.run_id;
+    DELETE FROM visibility_attribute a USING unnest(namespaces, run_ids) AS f (namespace, run_id)
+    WHERE a.namespace = f.namespace AND a.run_id = f.run_id;
     DELETE FROM history h USING unnest(shards, run_ids) AS f (shard, run_id) WHERE h.shard = f.shard AND h.run_id = f.run_id;
     DELETE FROM attempt a USING unnest(shards, run_ids) AS f (shard, run_id) WHERE a.shard = f.shard AND a.run_id = f.run_id;
-    DELETE FROM current_run c USING unnest(shards, run_ids) AS f (shard, run_id), execution e
-    WHERE e.shard = f.shard AND e.run_id = f.run_id
-      AND c.shard = e.shard AND c.namespace = e.namespace AND c.workflow_id = e.workflow_id AND c.run_id = e.run_id;
+    DELETE FROM current_run c USING unnest(shards, run_ids, namespaces, workflow_ids) AS f (shard, run_id, namespace, workflow_id)
+    WHERE c.shard = f.shard AND c.namespace = f.namespace AND c.workflow_id = f.workflow_id AND c.run_id = f.run_id;
     DELETE FROM execution e USING unnest(shards, run_ids) AS f (shard, run_id) WHERE e.shard = f.shard AND e.run_id = f.run_id;
     RETURN cardinality(run_ids);
 END

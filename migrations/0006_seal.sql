@@ -66,16 +66,16 @@ DECLARE
     t seal_tile;
 BEGIN
     SELECT * INTO t FROM seal_tile x WHERE x.n = tile;
-    IF 0 > ANY (t.seqs) OR cardinality(t.ids) < 256 THEN
+    IF 0 > ANY (t.seqs) OR cardinality(t.ids) < 256
+       OR EXISTS (SELECT FROM execution e WHERE e.shard = t.shards[256] AND e.run_id = t.ids[256]) THEN
         RETURN false;
     END IF;
-    FOR i IN REVERSE 256 .. 1 LOOP
-        IF EXISTS (SELECT FROM execution e WHERE e.shard = t.shards[i] AND e.run_id = t.ids[i]) THEN
-            RETURN false;
-        END IF;
-    END LOOP;
-    RETURN t.ids <@ (SELECT array_agg(u.id) FROM tombstone b CROSS JOIN unnest(b.run_ids) AS u (id)
-                     WHERE b.run_ids IS NOT NULL AND b.leaf IS NOT NULL AND b.span && t.span);
+    -- As sets: to look for each id in an array would be to compare it with all of them.
+    RETURN NOT EXISTS (
+        SELECT unnest(t.ids)
+        EXCEPT
+        SELECT u.id FROM tombstone b CROSS JOIN unnest(b.run_ids) AS u (id)
+        WHERE b.run_ids IS NOT NULL AND b.leaf IS NOT NULL AND b.span && t.span);
 END
 $$;
 COMMENT ON FUNCTION is_tile_of_deleted_runs IS 'Whether all that a tile of the sealed log names are runs that are deleted.';

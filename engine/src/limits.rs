@@ -105,7 +105,7 @@ pub const RETENTION_MIN: Duration = Duration::from_mins(1);
 /// And the longest: a hundred years, so that it can be taken from any time.
 pub const RETENTION_MAX: Duration = Duration::from_hours(100 * 365 * 24);
 /// The most closed runs that are deleted in one transaction, for whose ids a start may have to wait until then.
-pub const EXPIRED_AT_ONCE: i32 = 200;
+pub const EXPIRED_AT_ONCE: i32 = 500;
 /// The stored bytes after which no further run is taken.
 pub const EXPIRED_BYTES_AT_ONCE: i64 = 16 * 1024 * 1024;
 /// How often what was committed is sealed.

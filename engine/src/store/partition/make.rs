@@ -96,7 +96,10 @@ async fn create(connection: &mut PgConnection, week: Week) -> Result<Made, sqlx:
         return Ok(Made::Not);
     }
     for statement in [
-        format!("CREATE TABLE {table} (LIKE history INCLUDING ALL)"),
+        // What is appended does not change any more: the first vacuum that comes by freezes it.
+        format!(
+            "CREATE TABLE {table} (LIKE history INCLUDING ALL) WITH (autovacuum_freeze_min_age = 0)"
+        ),
         format!(
             "ALTER TABLE history ATTACH PARTITION {table} FOR VALUES FROM ('{first}') TO ('{end}')"
         ),
