@@ -106,7 +106,9 @@ CREATE TABLE feed (
     PRIMARY KEY (epoch, slot, batch)
 ) WITH (
     toast_tuple_target = 8160,                -- a batch of a hundred rows stays in the page
-    autovacuum_vacuum_insert_threshold = -1   -- rows are deleted before anybody gains from a vacuum of what was inserted
+    autovacuum_vacuum_insert_threshold = -1,  -- rows are deleted before anybody gains from a vacuum of what was inserted
+    autovacuum_analyze_scale_factor = 0.5,    -- as in "execution"
+    autovacuum_vacuum_cost_limit = 2000
 );
 ALTER TABLE feed
     ALTER run_ids SET STORAGE EXTERNAL, ALTER hashes SET STORAGE EXTERNAL, -- what is random does not compress
@@ -165,7 +167,11 @@ CREATE TABLE execution (
     PRIMARY KEY (shard, run_id),
     CONSTRAINT closed_if_not_running CHECK ((status = 1) = (closed_at IS NULL)),
     CONSTRAINT length_if_closed CHECK ((closed_at IS NULL) = (history_length IS NULL))
-) WITH (fillfactor = 60); -- with room in the page and no index on what changes, a close is heap-only
+) WITH (
+    fillfactor = 60,                       -- with room in the page and no index on what changes, a close is heap-only
+    autovacuum_analyze_scale_factor = 0.5, -- what comes is like what goes; to look after each tenth of the rows took a tenth of two cores
+    autovacuum_vacuum_cost_limit = 2000    -- the usual 200, shared by three workers, vacuums less than a full load deletes
+);
 COMMENT ON TABLE execution IS 'One row per run; what happened in it is in "history".';
 CREATE INDEX execution_by_start ON execution (namespace, run_id); -- list, newest first; takeover, those after open_since
 
@@ -177,7 +183,7 @@ CREATE TABLE current_run (
     run_id          uuid NOT NULL,  -- the latest run, open or closed
     previous_run_id uuid,           -- the run that it took the place of: an update must name the run it found
     PRIMARY KEY (shard, namespace, workflow_id)
-);
+) WITH (autovacuum_analyze_scale_factor = 0.5, autovacuum_vacuum_cost_limit = 2000); -- as in "execution"
 COMMENT ON TABLE current_run IS 'The latest run of each workflow id.';
 
 -- What happened. Append-only; one row per commit and run.
@@ -193,7 +199,11 @@ CREATE TABLE history (
     CONSTRAINT hash_is_sha256 CHECK (octet_length(hash) = 32)
 ) PARTITION BY RANGE (run_id);
 COMMENT ON TABLE history IS 'The append-only log of every run, hash-chained, partitioned by the time in the run id.';
-CREATE TABLE history_default PARTITION OF history DEFAULT WITH (autovacuum_freeze_min_age = 0); -- what is appended does not change any more
+CREATE TABLE history_default PARTITION OF history DEFAULT WITH (
+    autovacuum_freeze_min_age = 0,         -- what is appended does not change any more: the first vacuum that comes by freezes it
+    autovacuum_analyze_scale_factor = 0.5, -- as in "execution"
+    autovacuum_vacuum_cost_limit = 2000
+);
 
 -- Open runs that have been so for a while: a takeover finds them here, and those younger than member.open_since by their
 -- start in "execution". So a run that is quickly over never has a row here, and no index on "execution" knows who is open.
@@ -555,6 +565,8 @@ CREATE TABLE tombstone (
     leaf         bigint,                   -- which entry of the sealed log says so; NULL until it is sealed
     CONSTRAINT tombstone_hash_is_sha256 CHECK (octet_length(hash) = 32 AND octet_length(runs_hash) = 32)
 );
+-- Nobody looks for what is in the array, and to count that took 1.6 s each time.
+ALTER TABLE tombstone ALTER run_ids SET STATISTICS 0;
 COMMENT ON TABLE tombstone IS 'What was deleted: how many runs, when they had closed, and a hash of the heads of their chains.';
 CREATE INDEX tombstone_unsealed ON tombstone (at) WHERE leaf IS NULL; -- what is to be sealed
 CREATE INDEX tombstone_of_sealed_runs ON tombstone USING gist (span) WHERE run_ids IS NOT NULL; -- of which the sealed log still names runs

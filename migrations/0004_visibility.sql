@@ -21,7 +21,7 @@ CREATE TABLE visibility (
     root_run_id   uuid,
     attributes    uuid,                             -- MD5 of the search attributes that "visibility_attribute" has of it; NULL if it never had one
     PRIMARY KEY (namespace, run_id)
-);
+) WITH (autovacuum_analyze_scale_factor = 0.5, autovacuum_vacuum_cost_limit = 2000); -- as in "execution"
 COMMENT ON TABLE visibility IS 'One row per run, for lists; made from "execution" by the feed.';
 -- Each ends in the order of lists, so that a page is the beginning of what an index has.
 CREATE INDEX visibility_by_status ON visibility (namespace, status, run_id);
@@ -44,7 +44,7 @@ CREATE TABLE visibility_attribute (
     keyword   text COLLATE "C",        -- of a Keyword; one of a KeywordList; a word of a Text
     number    numeric,                 -- of an Int or a Double; of a Bool 0 or 1; of a Datetime the microseconds since 1970
     CONSTRAINT one_value CHECK ((keyword IS NULL) <> (number IS NULL))
-);
+) WITH (autovacuum_vacuum_cost_limit = 2000); -- as in "execution"
 COMMENT ON TABLE visibility_attribute IS 'The values of search attributes, for lists; made from "execution" by the feed.';
 CREATE UNIQUE INDEX visibility_attribute_by_keyword ON visibility_attribute (namespace, attribute, keyword, run_id) WHERE keyword IS NOT NULL;
 CREATE UNIQUE INDEX visibility_attribute_by_number ON visibility_attribute (namespace, attribute, number, run_id) WHERE number IS NOT NULL;

@@ -9,6 +9,9 @@ use crate::store::sqlstate::{INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE, QUERY_C
 /// Creating a partition locks the default one, and reads it. A long audit may be reading it, or it is large: then rows go there instead.
 const TIMEOUTS: &str = "SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '2s'";
 
+/// What vacuum is told of the default partition, where the migration says why.
+const AS_DEFAULT: &str = "autovacuum_freeze_min_age = 0, autovacuum_analyze_scale_factor = 0.5, autovacuum_vacuum_cost_limit = 2000";
+
 /// Says what keeps a partition from being made that keeps nothing else from being done, by the SQLSTATE.
 fn can_do_without(code: &str) -> Option<&'static str> {
     Some(match code {
@@ -96,10 +99,7 @@ async fn create(connection: &mut PgConnection, week: Week) -> Result<Made, sqlx:
         return Ok(Made::Not);
     }
     for statement in [
-        // What is appended does not change any more: the first vacuum that comes by freezes it.
-        format!(
-            "CREATE TABLE {table} (LIKE history INCLUDING ALL) WITH (autovacuum_freeze_min_age = 0)"
-        ),
+        format!("CREATE TABLE {table} (LIKE history INCLUDING ALL) WITH ({AS_DEFAULT})"),
         format!(
             "ALTER TABLE history ATTACH PARTITION {table} FOR VALUES FROM ('{first}') TO ('{end}')"
         ),
@@ -165,5 +165,17 @@ mod tests {
         let mut connection = pool.acquire().await.unwrap();
         assert!(!exists(&mut connection, "history_w2970").await.unwrap());
         assert!(exists(&mut connection, "history_w2972").await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn vacuum_is_told_the_same_of_all_partitions() {
+        let pool = database::fresh().await.pool(Pool::Read);
+        ensure_partitions(&pool, Timestamp(1_795_413_600_000_000))
+            .await
+            .unwrap();
+        let told = "SELECT DISTINCT c.reloptions FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'history'::regclass";
+        let told: Vec<Option<Vec<String>>> =
+            sqlx::query_scalar(told).fetch_all(&pool).await.unwrap();
+        assert!(matches!(&told[..], [Some(_)]), "{told:?}");
     }
 }
