@@ -220,8 +220,9 @@ impl Kind {
         if !first.starts_with(b"{") {
             return Ok(Self::Dump);
         }
-        // A line that is whole is one of several.
-        if first.starts_with(b"{\"") {
+        // A line that is whole is one of several; a proof of consistency is none of an archive.
+        let is_line = first.starts_with(b"{\"");
+        if is_line && !first.starts_with(b"{\"kind\":\"coreason-consistency") {
             return Ok(Self::Archive(Box::new(object)));
         }
         let proof = Proof::read(&read(file)?).map(|proof| Self::Proof(Box::new(proof)));

@@ -1,0 +1,228 @@
+//! The archive: a blob store, by its URL.
+
+mod https;
+
+use std::{
+    error::Error,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use engine::{Archive, PutError, limits::ARCHIVE_PUT_MAX};
+use futures::{FutureExt as _, future::BoxFuture};
+use opendal::{
+    HttpTransporter, OperationContext, Operator,
+    services::{Fs, S3},
+};
+use tokio::{task::spawn_blocking, time::timeout};
+
+use self::https::Https;
+
+/// How much each object is compressed: as zstd does unless told.
+const LEVEL: i32 = 3;
+/// What is behind the name of an object that is compressed.
+const COMPRESSED: &str = ".zst";
+
+/// A blob store.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    operator: Operator,
+    /// Where it is on this machine, if it is.
+    folder: Option<PathBuf>,
+}
+
+/// Why a URL is no archive.
+#[derive(Debug, thiserror::Error)]
+#[error("--archive {url}: {problem}; write one like file:///var/archive or s3://bucket/prefix")]
+pub(crate) struct NoArchive {
+    /// The URL.
+    url: String,
+    /// What is wrong with it.
+    problem: String,
+}
+
+impl Store {
+    /// Opens one; that its service is there is found when the first object is written. What is to be known of S3 besides, as its keys, is found
+    /// where programs for AWS look for it: in the environment, files and services of the machine.
+    pub(crate) fn open(url: &str) -> Result<Self, NoArchive> {
+        let opened = match url.split_once("://") {
+            Some(("file", path)) if path.starts_with('/') => Self::in_folder(path),
+            Some(("s3", place)) if !place.is_empty() && !place.starts_with('/') => {
+                let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+                Self::in_bucket(S3::default().bucket(bucket).root(prefix))
+            }
+            _ => Err("it is neither a folder that begins with file:/// nor a bucket".into()),
+        };
+        opened.map_err(|problem| NoArchive {
+            url: url.to_owned(),
+            problem: problem.to_string(),
+        })
+    }
+
+    fn in_folder(path: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        // An object is there whole or not at all, also after a crash.
+        let service = Fs::default().root(path);
+        Ok(Self {
+            operator: Operator::new(service.atomic_write_dir(&format!("{path}/.incoming")))?,
+            folder: Some(PathBuf::from(path)),
+        })
+    }
+
+    fn in_bucket(service: S3) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let transport = HttpTransporter::new(Https::new()?);
+        let context = OperationContext::new().with_http_transport(transport);
+        Ok(Self {
+            operator: Operator::new(service)?.with_context(context),
+            folder: None,
+        })
+    }
+
+    async fn write(&self, name: &str, object: Vec<u8>) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let object = spawn_blocking(move || zstd::encode_all(&object[..], LEVEL)).await??;
+        let mut writer = self.operator.writer(name).await?;
+        let written = match writer.write(object).await {
+            Ok(()) => writer.close().await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            // Each attempt would leave what it has written so far, on what may be a full disk.
+            drop(writer.abort().await);
+            return Err(error.into());
+        }
+        if let Some(folder) = self.folder.clone() {
+            let name = PathBuf::from(name);
+            spawn_blocking(move || keep(&folder, &name)).await??;
+        }
+        Ok(())
+    }
+}
+
+/// Sees to it that an object is still in its folder after a loss of power, and that folder in its own.
+fn keep(root: &Path, name: &Path) -> io::Result<()> {
+    for folder in name.ancestors().skip(1) {
+        File::open(root.join(folder))?.sync_all()?;
+    }
+    Ok(())
+}
+
+impl Archive for Store {
+    fn put(&self, name: String, object: Vec<u8>) -> BoxFuture<'_, Result<String, PutError>> {
+        async move {
+            let name = format!("{name}{COMPRESSED}");
+            let problem = match timeout(ARCHIVE_PUT_MAX, self.write(&name, object)).await {
+                Ok(Ok(())) => return Ok(name),
+                Ok(Err(error)) => error.to_string(),
+                Err(elapsed) => elapsed.to_string(),
+            };
+            Err(PutError { name, problem })
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::server::conn::http1;
+    use hyper_util::rt::TokioIo;
+    use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
+    use tokio::{net::TcpListener, process::Command};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_object_is_in_the_folder_whole_or_not_at_all() {
+        let folder =
+            std::env::temp_dir().join(format!("coreason-archive-{}", uuid::Uuid::new_v4()));
+        let store = Store::open(&format!("file://{}", folder.display())).unwrap();
+        let put = store.put("a/b.jsonl".to_owned(), b"one\ntwo\n".to_vec());
+        assert_eq!(put.await.unwrap(), "a/b.jsonl.zst");
+        let object = std::fs::read(folder.join("a/b.jsonl.zst")).unwrap();
+        assert_eq!(zstd::decode_all(&object[..]).unwrap(), b"one\ntwo\n");
+        std::fs::write(folder.join("c"), "a file where a folder should be").unwrap();
+        let error = store.put("c/d".to_owned(), Vec::new()).await.unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("the archive does not take c/d.zst: "),
+            "{error}"
+        );
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// A name of the environment that says where this test runs itself.
+    const ITSELF: &str = "COREASON_TEST_ARCHIVE";
+
+    /// A server that speaks S3, and its address.
+    async fn s3(folder: &Path, key: &str, secret: &str) -> String {
+        let mut service = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder).unwrap());
+        service.set_auth(SimpleAuth::from_single(key, secret));
+        let service = service.build();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let stream = TokioIo::new(stream);
+                tokio::spawn(http1::Builder::new().serve_connection(stream, service.clone()));
+            }
+        });
+        address
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_object_is_in_a_bucket_with_the_keys_of_the_environment() {
+        let name = "archive::tests::an_object_is_in_a_bucket_with_the_keys_of_the_environment";
+        if let Ok(url) = std::env::var(ITSELF) {
+            let put = Store::open(&url).unwrap();
+            let put = put.put("a b/é.jsonl".to_owned(), b"one\ntwo\n".to_vec());
+            assert_eq!(put.await.unwrap(), "a b/é.jsonl.zst");
+            return;
+        }
+        let folder =
+            std::env::temp_dir().join(format!("coreason-archive-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir_all(folder.join("histories")).unwrap();
+        let server = s3(&folder, "key", "secret").await;
+        let put = async |url: &str, secret: &str| {
+            let mut itself = Command::new(std::env::current_exe().unwrap());
+            itself.args(["--exact", name, "--nocapture"]);
+            itself.env(ITSELF, url).env("AWS_ENDPOINT_URL", &server);
+            itself.env("AWS_REGION", "eu-central-1");
+            itself.env("AWS_ACCESS_KEY_ID", "key");
+            itself.env("AWS_SECRET_ACCESS_KEY", secret);
+            let output = itself.output().await.unwrap();
+            let told = [output.stdout, output.stderr].concat();
+            (
+                output.status.success(),
+                String::from_utf8_lossy(&told).into_owned(),
+            )
+        };
+
+        let kept = put("s3://histories/of/us", "secret").await;
+        let refused = put("s3://histories", "stranger").await;
+
+        assert!(kept.0, "{}", kept.1);
+        let object = std::fs::read(folder.join("histories/of/us/a b/é.jsonl.zst")).unwrap();
+        assert_eq!(zstd::decode_all(&object[..]).unwrap(), b"one\ntwo\n");
+        assert!(
+            !refused.0 && refused.1.contains("SignatureDoesNotMatch"),
+            "{}",
+            refused.1
+        );
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_archive_is_said_so() {
+        for url in [
+            "",
+            "/var/archive",
+            "file://relative",
+            "ftp://host/x",
+            "s3://",
+            "s3:///prefix",
+        ] {
+            let error = Store::open(url).unwrap_err().to_string();
+            assert!(error.contains("file:///var/archive"), "{error}");
+        }
+    }
+}
