@@ -19,7 +19,7 @@ CREATE TABLE visibility (
     parent_run_id uuid,
     root_workflow_id text COLLATE "C",              -- the first ancestor's; NULL if it is no child
     root_run_id   uuid,
-    attributes    uuid,                             -- MD5 of the search attributes that "visibility_attribute" has of it; NULL if it never had one
+    attributes    uuid,                             -- the first half of SHA-256 of the search attributes that "visibility_attribute" has of it; NULL if it never had one
     PRIMARY KEY (namespace, run_id)
 ) WITH (autovacuum_analyze_scale_factor = 0.5, autovacuum_vacuum_cost_limit = 2000); -- as in "execution"
 COMMENT ON TABLE visibility IS 'One row per run, for lists; made from "execution" by the feed.';
@@ -53,6 +53,46 @@ CREATE INDEX visibility_attribute_by_run ON visibility_attribute (namespace, run
 CREATE STATISTICS visibility_attribute_keywords (mcv, ndistinct) ON attribute, keyword FROM visibility_attribute;
 CREATE STATISTICS visibility_attribute_numbers (mcv, ndistinct) ON attribute, number FROM visibility_attribute;
 
+-- Deletes some of the values of search attributes whose declaration was taken back; returns how many. Of others it looks at one each.
+CREATE FUNCTION forget_attributes(most integer) RETURNS bigint LANGUAGE sql AS $$
+    WITH RECURSIVE of_keywords AS (
+        (SELECT a.namespace, a.attribute FROM visibility_attribute a WHERE a.keyword IS NOT NULL ORDER BY a.namespace, a.attribute LIMIT 1)
+        UNION ALL
+        SELECT n.namespace, n.attribute FROM of_keywords k CROSS JOIN LATERAL (
+            SELECT a.namespace, a.attribute FROM visibility_attribute a
+            WHERE a.keyword IS NOT NULL AND (a.namespace, a.attribute) > (k.namespace, k.attribute)
+            ORDER BY a.namespace, a.attribute LIMIT 1
+        ) AS n
+    ),
+    of_numbers AS (
+        (SELECT a.namespace, a.attribute FROM visibility_attribute a WHERE a.number IS NOT NULL ORDER BY a.namespace, a.attribute LIMIT 1)
+        UNION ALL
+        SELECT n.namespace, n.attribute FROM of_numbers k CROSS JOIN LATERAL (
+            SELECT a.namespace, a.attribute FROM visibility_attribute a
+            WHERE a.number IS NOT NULL AND (a.namespace, a.attribute) > (k.namespace, k.attribute)
+            ORDER BY a.namespace, a.attribute LIMIT 1
+        ) AS n
+    ),
+    forgotten AS (
+        SELECT u.namespace, u.attribute
+        FROM (SELECT * FROM of_keywords UNION SELECT * FROM of_numbers) AS u
+        WHERE NOT EXISTS (SELECT FROM search_attribute s WHERE s.id = u.attribute)
+    ),
+    deleted AS (
+        DELETE FROM visibility_attribute v
+        WHERE v.ctid = ANY (ARRAY(
+            SELECT a.ctid FROM forgotten f
+            JOIN visibility_attribute a ON a.namespace = f.namespace AND a.attribute = f.attribute AND a.keyword IS NOT NULL
+            UNION ALL
+            SELECT a.ctid FROM forgotten f
+            JOIN visibility_attribute a ON a.namespace = f.namespace AND a.attribute = f.attribute AND a.number IS NOT NULL
+            LIMIT most))
+        RETURNING 1
+    )
+    SELECT count(*) FROM deleted
+$$;
+COMMENT ON FUNCTION forget_attributes IS 'Deletes some of the values of search attributes whose declaration was taken back.';
+
 -- How many runs there are, kept with "visibility" and never counted from it.
 CREATE TABLE workflow_count (
     namespace     smallint NOT NULL,
@@ -83,7 +123,7 @@ INSERT INTO feed_consumer (name) VALUES ('visibility');
 CREATE FUNCTION project_visibility(changed_shards smallint[], changed_run_ids uuid[])
 RETURNS TABLE (namespace smallint, run_id uuid, search_attributes text) LANGUAGE sql AS $$
     WITH present AS MATERIALIZED (
-        SELECT e.*, md5(e.search_attributes::text)::uuid AS attributes, v.status AS status_before, v.attributes AS attributes_before
+        SELECT e.*, encode(substr(sha256(convert_to(e.search_attributes::text, 'UTF8')), 1, 16), 'hex')::uuid AS attributes, v.status AS status_before, v.attributes AS attributes_before
         FROM unnest(changed_shards, changed_run_ids) AS c (shard, run_id)
         JOIN execution e ON e.shard = c.shard AND e.run_id = c.run_id
         LEFT JOIN visibility v ON v.namespace = e.namespace AND v.run_id = e.run_id

@@ -7,18 +7,24 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     archive::{self, Archive},
-    limits::{EXPIRE_AGAIN_AFTER, EXPIRE_EVERY, PARTITIONS_DROPPED_EVERY},
-    store::{self, archive::After, partition, retention},
+    limits::{EXPIRE_AGAIN_AFTER, EXPIRE_EVERY, FORGOTTEN_AT_ONCE, SWEEP_EVERY},
+    store::{self, archive::After, partition, retention, visibility},
 };
 
 /// Deletes what is to go, for as long as it is polled.
 pub(crate) async fn keep(pool: PgPool, archive: Option<Arc<dyn Archive>>) {
-    let mut drop_at = Instant::now();
+    let mut sweep_at = Instant::now();
     let mut archiving = HashMap::new();
     loop {
-        if Instant::now() >= drop_at {
-            drop_at = Instant::now() + PARTITIONS_DROPPED_EVERY;
+        if Instant::now() >= sweep_at {
+            sweep_at = Instant::now() + SWEEP_EVERY;
             drop_partitions(&pool).await;
+            if let Err(error) = sweep_lists(&pool).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "what lists keep of what is gone can't be deleted; trying again"
+                );
+            }
         }
         let pause = match expire(&pool, archive.as_deref(), &mut archiving).await {
             Ok(true) => EXPIRE_AGAIN_AFTER,
@@ -78,6 +84,15 @@ async fn drop_partitions(pool: &PgPool) {
             "partitions of past weeks can't be dropped; trying again"
         ),
     }
+}
+
+/// Deletes what lists keep of search attributes that were taken back, and of types and queues that nothing is left of.
+async fn sweep_lists(pool: &PgPool) -> Result<(), store::Error> {
+    visibility::forget_counts(pool).await?;
+    while visibility::forget(pool, FORGOTTEN_AT_ONCE).await? {
+        sleep(EXPIRE_AGAIN_AFTER).await;
+    }
+    Ok(())
 }
 
 fn warn(error: &(dyn std::error::Error + 'static)) {

@@ -140,8 +140,10 @@ pub const ARCHIVE_LATE_AFTER: Duration = Duration::from_mins(5);
 pub const SEALED_LATE_MAX: Duration = Duration::from_mins(10);
 /// How often it is said again that a log is refused.
 pub const SEAL_REFUSED_SAID_EVERY: Duration = Duration::from_hours(1);
-/// How often it is looked for partitions of past weeks of which almost nothing is left.
-pub const PARTITIONS_DROPPED_EVERY: Duration = Duration::from_hours(1);
+/// How often it is looked for partitions of past weeks of which almost nothing is left, and for values of search attributes that were taken back.
+pub const SWEEP_EVERY: Duration = Duration::from_hours(1);
+/// The most such values that are deleted in one statement.
+pub const FORGOTTEN_AT_ONCE: i32 = 1000;
 /// At most so many rows are, which are moved while nobody can commit …
 pub const PARTITION_ROWS_KEPT_MAX: i64 = 1000;
 /// … and bytes of their records …

@@ -7,7 +7,7 @@ use history::{
     search_attribute::{SearchAttributeValue, words},
 };
 use serde_json::value::RawValue;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::{
@@ -67,6 +67,14 @@ pub(super) async fn write(connection: &mut PgConnection, runs: &[Of]) -> Result<
         }
     }
     rows.insert(connection).await
+}
+
+/// Deletes some of the rows of attributes whose declaration was taken back; says whether there may be more.
+pub(crate) async fn forget(pool: &PgPool, most: i32) -> Result<bool, Error> {
+    let deleted = sqlx::query_scalar!(r#"SELECT forget_attributes($1) AS "deleted!""#, most)
+        .fetch_one(pool)
+        .await?;
+    Ok(deleted >= i64::from(most))
 }
 
 #[derive(Default)]
@@ -143,6 +151,29 @@ mod tests {
     use history::SearchAttributeType as Type;
 
     use super::*;
+    use crate::store::{database, session::Pool};
+
+    #[tokio::test]
+    async fn the_values_of_an_attribute_that_was_taken_back_are_deleted() {
+        let pool = database::fresh().await.pool(Pool::Visibility);
+        // Ten rows of each, and of one of each kind that is not there any more.
+        let filled = "
+            INSERT INTO search_attribute (namespace, name, type) VALUES (1, 'Customer', 2), (1, 'Amount', 3);
+            INSERT INTO visibility_attribute (namespace, attribute, run_id, keyword, number)
+            SELECT s.namespace, s.id + other, gen_random_uuid(), CASE s.type WHEN 2 THEN 'mara' END, CASE s.type WHEN 3 THEN 5 END
+            FROM search_attribute s, unnest(ARRAY[0, 100]) AS other, generate_series(1, 10)";
+        sqlx::raw_sql(filled).execute(&pool).await.unwrap();
+
+        let mut steps = 1;
+        while forget(&pool, 3).await.unwrap() {
+            steps += 1;
+        }
+
+        assert_eq!(steps, 7);
+        let left = "SELECT count(*), count(s.id) FROM visibility_attribute a LEFT JOIN search_attribute s ON s.id = a.attribute";
+        let left: (i64, i64) = sqlx::query_as(left).fetch_one(&pool).await.unwrap();
+        assert_eq!(left, (20, 20));
+    }
 
     #[test]
     fn a_value_is_found_by_what_it_is_compared_with() {

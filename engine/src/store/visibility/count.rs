@@ -4,7 +4,10 @@ use history::{Status, TaskQueue, WorkflowType};
 use sqlx::{PgPool, QueryBuilder};
 
 use super::filter::Writer;
-use crate::{query::Query, store::namespaces::Declared};
+use crate::{
+    query::Query,
+    store::{Error, namespaces::Declared},
+};
 
 /// How many runs of one type and queue have one status.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,4 +102,12 @@ pub(crate) async fn count(
         .persistent(false)
         .fetch_one(pool)
         .await
+}
+
+/// Deletes the counts of which nothing is left: types and queues come and go.
+pub(crate) async fn forget_counts(pool: &PgPool) -> Result<(), Error> {
+    sqlx::query!("DELETE FROM workflow_count WHERE runs = 0")
+        .execute(pool)
+        .await?;
+    Ok(())
 }

@@ -9,8 +9,9 @@ mod order;
 mod plans;
 mod project;
 
+pub(crate) use attributes::forget;
 pub use count::{Rate, WorkflowCount};
-pub(crate) use count::{count, counts};
+pub(crate) use count::{count, counts, forget_counts};
 pub use list::{ListRequest, Page, Summary};
 pub(crate) use list::{failed, list};
 pub(crate) use order::Ordered;
