@@ -47,7 +47,7 @@ BEGIN
            CASE WHEN count(*) = 1 THEN (array_agg(e.run_id))[1] END, CASE WHEN count(*) = 1 THEN min(e.workflow_id) END,
            int8range(min(run_milliseconds(e.run_id)), max(run_milliseconds(e.run_id)), '[]'),
            sha256(string_agg(uuid_send(e.run_id), '' ORDER BY e.run_id)),
-           CASE WHEN EXISTS (SELECT FROM feed_consumer c WHERE c.name = 'seal') THEN array_agg(e.run_id ORDER BY e.run_id) END,
+           CASE WHEN EXISTS (SELECT FROM feed_consumer c WHERE c.name = 'seal') OR EXISTS (SELECT FROM checkpoint) THEN array_agg(e.run_id ORDER BY e.run_id) END,
            sha256(string_agg(uuid_send(e.run_id) || coalesce(h.hash, ''), '' ORDER BY e.run_id)), archived_as
     FROM unnest(shards, run_ids) AS f (shard, run_id)
     JOIN execution e ON e.shard = f.shard AND e.run_id = f.run_id

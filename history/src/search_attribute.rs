@@ -133,10 +133,12 @@ impl SearchAttributeValue {
     }
 }
 
-/// Says whether a number is zero as it is written: one that is only read as such is too small to be one.
+/// Says whether a number is zero as it is written: one that is only read as such is too small to be one. With an exponent of more than three digits
+/// it is nothing that a database would take.
 fn is_zero(json: &[u8]) -> bool {
-    let digits = json.split(|byte| matches!(byte, b'e' | b'E')).next();
-    digits.is_some_and(|digits| !digits.iter().any(|byte| matches!(byte, b'1'..=b'9')))
+    let mut parts = json.split(|byte| matches!(byte, b'e' | b'E'));
+    let is_nought = |digits: &[u8]| !digits.iter().any(|byte| matches!(byte, b'1'..=b'9'));
+    parts.next().is_some_and(is_nought) && parts.next().is_none_or(|exponent| exponent.len() <= 4)
 }
 
 /// Returns the words of a text as they are searched for: in lower case, without what is neither letter nor digit.

@@ -248,7 +248,10 @@ impl Log {
     }
 
     fn take(&mut self, tile: i64, entry: &Entry) {
-        let has_gap = (self.checkpoints.get(self.reached)).is_some_and(|next| next.has_gap);
+        let next = self.checkpoints.get(self.reached);
+        let has_gap = next.is_some_and(|next| next.has_gap);
+        // Earlier than that of the one before where the clock was set back in between.
+        let own = next.and_then(|next| next.complete_until);
         if has_gap {
             self.gaps.insert(tile);
         }
@@ -264,7 +267,7 @@ impl Log {
                 younger_than: self
                     .complete_until
                     .filter(|_| !has_gap)
-                    .map(|until| until.0),
+                    .map(|until| own.map_or(until, |own| own.min(until)).0),
             }),
             Subject::Tombstone => {
                 self.tombstones.insert(entry.id, (entry.hash, tile));

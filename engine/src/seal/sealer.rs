@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::signer::{Refusal, Signer};
 use crate::{
-    limits::{READ_AGAIN_AFTER, SEAL_REFUSED_SAID_EVERY},
+    limits::SEAL_REFUSED_SAID_EVERY,
     store::{
         feed::consumer::{self, Name},
         seal::{self, Turn},
@@ -16,13 +16,14 @@ use crate::{
 
 /// Seals so often, for as long as it is polled. One process at a time does so.
 pub(crate) async fn keep(pool: PgPool, signer: Arc<Signer>, every: Duration) {
-    while let Err(error) = consumer::begin(&pool, Name::Seal).await {
-        warn(&error);
-        sleep(READ_AGAIN_AFTER).await;
-    }
     let mut refused: Option<(Refusal, Instant)> = None;
     loop {
-        match seal::turn(&pool, &signer, every).await {
+        // Each time: somebody may have stopped it.
+        let turn = async {
+            consumer::begin(&pool, Name::Seal).await?;
+            seal::turn(&pool, &signer, every).await
+        };
+        match turn.await {
             Ok(Turn::More) => continue,
             Ok(Turn::Done) => refused = None,
             Ok(Turn::Refused(refusal)) => {

@@ -534,6 +534,56 @@ async fn that_the_log_was_only_appended_to_between_two_checkpoints_can_be_proved
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn that_a_log_has_grown_from_nothing_can_be_proved() {
+    let folder = Folder::new();
+    let url = database().await;
+    // Makes the tables.
+    owner(&url).await.close().await;
+    let (old, new) = (
+        Signer::open(&folder.path("old")).unwrap(),
+        Signer::open(&folder.path("new")).unwrap(),
+    );
+    let db = pool(&url).await;
+    let rotated = engine::seal::rotate(&db, Some(&old), &new).await.unwrap();
+    rotated.unwrap();
+    let (engine, public) = sealing(&url, &folder.path("new")).await;
+    work(&engine, sequence(1), echo());
+    run_some(&engine, "first", 1).await;
+    sealed(&url).await;
+    engine.close().await;
+
+    let grown = audit::prove_consistency(&db, 0, None).await.unwrap();
+
+    assert_eq!(grown.verify(&[old.public()]).unwrap().key, public);
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sealing_that_was_stopped_and_goes_on_accuses_nobody() {
+    let folder = Folder::new();
+    let (url, trust) = some_sealed(&folder).await;
+    execute(&url, "DELETE FROM feed_consumer WHERE name = 'seal'").await;
+    let engine = owner(&url).await;
+    work(&engine, sequence(1), echo());
+    run_some(&engine, "unsealed", 2).await;
+    engine.delete_workflow(&address("first-1")).await.unwrap();
+    engine.close().await;
+    let before = number(&url, "SELECT count(*) FROM checkpoint").await;
+
+    let (engine, _) = sealing(&url, &folder.path("key")).await;
+    sealed(&url).await;
+    engine.close().await;
+
+    assert!(found(&url, &trust, &folder).await.is_empty());
+    let next =
+        format!("SELECT strpos(note, chr(10) || 'gap')::bigint FROM checkpoint WHERE n = {before}");
+    assert!(
+        number(&url, &next).await > 0,
+        "what was committed meanwhile was sealed too late"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_trusts_a_key_trusts_those_that_follow_it_on_record() {
     let folder = Folder::new();
     let (url, trust) = some_sealed(&folder).await;

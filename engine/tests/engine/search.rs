@@ -710,6 +710,7 @@ async fn times_durations_and_ancestors_are_compared_as_they_are_written() {
             format!("RunId STARTS_WITH '{}'", &run_id.to_string()[..36]),
             vec!["one"],
         ),
+        ("ParentRunId NOT IN ('no uuid')".to_owned(), vec![]),
         ("RootWorkflowId = 'one'".to_owned(), vec!["one"]),
         (format!("RootRunId = '{run_id}'"), vec!["one"]),
         (

@@ -63,6 +63,7 @@ fn a_value_of_another_type_is_refused_with_what_it_is_to_be() {
         (Type::Double, r#""1""#),
         (Type::Double, "1e999"),
         (Type::Double, "1e-20000"),
+        (Type::Double, "0e-20000"),
         (Type::Bool, "0"),
         (Type::Datetime, "1770091506"),
         (Type::Datetime, r#""yesterday""#),

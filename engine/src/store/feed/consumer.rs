@@ -52,7 +52,10 @@ impl Name {
 pub(crate) async fn begin(pool: &PgPool, name: Name) -> Result<(), Error> {
     let name = name.text();
     sqlx::query!(
-        "INSERT INTO feed_consumer (name) SELECT $1 WHERE NOT EXISTS (SELECT FROM feed_consumer WHERE name = $1)
+        // A log that was begun before has missed what was committed since.
+        "INSERT INTO feed_consumer (name, builds)
+         SELECT $1, CASE WHEN $1 = 'seal' AND EXISTS (SELECT FROM checkpoint) THEN 1 ELSE 0 END
+         WHERE NOT EXISTS (SELECT FROM feed_consumer WHERE name = $1)
          ON CONFLICT DO NOTHING",
         name
     )

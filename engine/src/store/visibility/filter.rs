@@ -10,8 +10,6 @@ use crate::{
 
 /// How far at most the time in a run id is from its start, in milliseconds: both are read from one clock, one shortly after the other.
 const SKEW_MS: i64 = 60_000;
-/// Behind every text that begins with another one comes that one with this behind it.
-const GREATEST: char = char::MAX;
 
 /// Where a built-in attribute stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,8 +127,10 @@ impl Writer<'_> {
             Test::StartsWith(prefix) => {
                 self.push([of, " >= "]);
                 self.sql.push_bind(prefix.clone());
-                self.push([" AND ", of, " < "]);
-                self.sql.push_bind(format!("{prefix}{GREATEST}"));
+                if let Some(end) = end_of(prefix) {
+                    self.push([" AND ", of, " < "]);
+                    self.sql.push_bind(end);
+                }
             }
             Test::NotStartsWith(prefix) => {
                 self.push(["NOT starts_with(", of, ", "]);
@@ -204,7 +204,8 @@ impl Writer<'_> {
                 } else {
                     " <> ALL ("
                 };
-                self.push([of, any]);
+                // To differ from none is no test of what is not there.
+                self.push([of, " IS NOT NULL AND ", of, any]);
                 self.sql.push_bind(ids).push(")");
             }
             Test::IsNull | Test::IsNotNull => self.scalar(of, test),
@@ -437,5 +438,40 @@ fn operator(comparison: Comparison) -> &'static str {
         Comparison::LessOrEqual => " <= ",
         Comparison::Greater => " > ",
         Comparison::GreaterOrEqual => " >= ",
+    }
+}
+/// Returns the first text, by bytes, behind all that begin with another one; `None` where there is none.
+fn end_of(prefix: &str) -> Option<String> {
+    let mut end = prefix.to_owned();
+    while let Some(last) = end.pop() {
+        // Those between are no characters.
+        let next = match last {
+            '\u{d7ff}' => Some('\u{e000}'),
+            last => char::from_u32(u32::from(last) + 1),
+        };
+        if let Some(next) = next {
+            end.push(next);
+            return Some(end);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behind_all_that_begin_with_a_text_is_the_next_one() {
+        for (prefix, end) in [
+            ("a", Some("b")),
+            ("az", Some("a{")),
+            ("a\u{10ffff}", Some("b")),
+            ("\u{d7ff}", Some("\u{e000}")),
+            ("\u{10ffff}", None),
+            ("", None),
+        ] {
+            assert_eq!(end_of(prefix).as_deref(), end, "{prefix:?}");
+        }
     }
 }

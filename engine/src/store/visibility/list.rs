@@ -124,15 +124,18 @@ pub(crate) async fn list(
         query,
         order,
     };
-    of.page(&mut sql, request.cursor.as_ref(), size);
+    // One more says whether there is a next page.
+    of.page(&mut sql, request.cursor.as_ref(), size + 1);
     // A plan for these values: what is frequent in one namespace is rare in another.
-    let rows: Vec<Row> = sql
+    let mut rows: Vec<Row> = sql
         .build_query_as()
         .persistent(false)
         .fetch_all(pool)
         .await?;
-    let full = rows.len() >= size as usize;
-    let next = rows.last().filter(|_| full).map(|last| Cursor {
+    let size = size as usize;
+    let has_more = rows.len() > size;
+    rows.truncate(size);
+    let next = rows.last().filter(|_| has_more).map(|last| Cursor {
         run_id: RunId(last.run_id),
         value: last.ordered_by.clone(),
     });
