@@ -22,6 +22,8 @@ pub const LOG_FLUSH_MAX: Duration = Duration::from_secs(1);
 pub const LEASE_MIN: Duration = Duration::from_millis(200);
 /// The longest delay that can be told before a process stops that was asked to: `coreason stop` waits two minutes for all of it.
 pub const SHUTDOWN_DELAY_MAX: Duration = Duration::from_mins(1);
+/// How long an archive that is a server may take to take a connection.
+pub const ARCHIVE_CONNECT_MAX: Duration = Duration::from_secs(5);
 /// How many runs a page of a list has unless told.
 pub const LIST_PAGE: u32 = 100;
 /// The most runs in a page of a list.

@@ -44,9 +44,6 @@ async fn expire(
     archive: Option<&dyn Archive>,
     archiving: &mut HashMap<i16, After>,
 ) -> Result<bool, store::Error> {
-    if archive.is_some() {
-        retention::begin_archive(pool).await?;
-    }
     let mut more = false;
     for namespace in retention::forgetful(pool).await? {
         let expired = match archive {

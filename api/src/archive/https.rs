@@ -1,7 +1,7 @@
 //! How the archive speaks HTTP: with hyper, and with rustls as what reaches Postgres does. What `OpenDAL` brings for this would give all other
 //! clients of the process another TLS, or none.
 
-use std::{io, time::Duration};
+use std::io;
 
 use axum::http::{Request, Response};
 use bytes::Bytes;
@@ -16,8 +16,7 @@ use hyper_util::{
 use opendal::{Buffer, Error, ErrorKind, HttpBody, HttpTransport};
 use tokio_rustls::rustls::crypto::ring;
 
-/// How long a server may take to take a connection.
-const CONNECT_MAX: Duration = Duration::from_secs(5);
+use crate::limits::ARCHIVE_CONNECT_MAX;
 
 /// A client that keeps its connections.
 #[derive(Debug)]
@@ -31,7 +30,7 @@ impl Https {
     pub(super) fn new() -> io::Result<Self> {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
-        http.set_connect_timeout(Some(CONNECT_MAX));
+        http.set_connect_timeout(Some(ARCHIVE_CONNECT_MAX));
         let connector = HttpsConnectorBuilder::new()
             .with_provider_and_native_roots(ring::default_provider())?
             .https_or_http()

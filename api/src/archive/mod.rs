@@ -147,6 +147,8 @@ mod tests {
                 .starts_with("the archive does not take c/d.zst: "),
             "{error}"
         );
+        let left = std::fs::read_dir(folder.join(".incoming")).unwrap();
+        assert_eq!(left.count(), 0, "what was begun of it is gone");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

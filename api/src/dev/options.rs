@@ -65,7 +65,7 @@ pub(crate) struct Options {
     #[arg(long, env = "COREASON_SEAL_KEY", value_name = "FILE")]
     pub(super) seal_key: Option<PathBuf>,
     /// Where the histories of runs go before they are deleted, because their namespace keeps them no longer, once they are sealed: a folder of this
-    /// machine, as `file:///var/archive`.
+    /// machine, as `file:///var/archive`, or a bucket of S3, as `s3://bucket/prefix`.
     #[arg(long, env = "COREASON_ARCHIVE", value_name = "URL")]
     pub(super) archive: Option<String>,
     /// How long this process goes on as ever when it is asked to stop, while `/readyz` says 503: until whoever spreads requests has seen it.

@@ -70,6 +70,9 @@ impl Engine {
         store::fit::check(&address, &whole).await?;
         address.share(store::fit::connections(&whole).await?);
         store::migrate::migrate(&whole).await?;
+        if config.archive.is_some() {
+            store::retention::begin_archive(&whole).await?;
+        }
         whole.close().await;
         let (reads, lists) = (address.pool(Pool::Read), address.pool(Pool::List));
         let namespaces = store::namespaces::Namespaces::load(&reads).await?;

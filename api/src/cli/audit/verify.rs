@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, BufRead, BufReader, Write as _},
+    io::{self, BufRead, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -220,10 +220,14 @@ impl Kind {
         if !first.starts_with(b"{") {
             return Ok(Self::Dump);
         }
-        // A line that is whole is one of several; a proof of consistency is none of an archive.
-        let is_line = first.starts_with(b"{\"");
-        if is_line && !first.starts_with(b"{\"kind\":\"coreason-consistency") {
-            return Ok(Self::Archive(Box::new(object)));
+        // A line that is whole is one of several, unless it is what no archive has.
+        if first.starts_with(b"{\"") {
+            let mut line = String::new();
+            object.read_line(&mut line).map_err(failed)?;
+            return Ok(match Proof::read(&line) {
+                Some(proof @ Proof::Consistency(_)) => Self::Proof(Box::new(proof)),
+                _ => Self::Archive(Box::new(io::Cursor::new(line).chain(object))),
+            });
         }
         let proof = Proof::read(&read(file)?).map(|proof| Self::Proof(Box::new(proof)));
         proof.ok_or_else(|| {
