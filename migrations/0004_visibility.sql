@@ -55,27 +55,23 @@ CREATE STATISTICS visibility_attribute_numbers (mcv, ndistinct) ON attribute, nu
 
 -- Deletes some of the values of search attributes whose declaration was taken back; returns how many. Of others it looks at one each.
 CREATE FUNCTION forget_attributes(most integer) RETURNS bigint LANGUAGE sql AS $$
-    WITH RECURSIVE of_keywords AS (
-        (SELECT a.namespace, a.attribute FROM visibility_attribute a WHERE a.keyword IS NOT NULL ORDER BY a.namespace, a.attribute LIMIT 1)
+    -- Each that is there, from one to the next, by the indexes.
+    WITH RECURSIVE used (namespace, attribute) AS (
+        SELECT (-32768)::smallint, 0
         UNION ALL
-        SELECT n.namespace, n.attribute FROM of_keywords k CROSS JOIN LATERAL (
-            SELECT a.namespace, a.attribute FROM visibility_attribute a
-            WHERE a.keyword IS NOT NULL AND (a.namespace, a.attribute) > (k.namespace, k.attribute)
-            ORDER BY a.namespace, a.attribute LIMIT 1
-        ) AS n
-    ),
-    of_numbers AS (
-        (SELECT a.namespace, a.attribute FROM visibility_attribute a WHERE a.number IS NOT NULL ORDER BY a.namespace, a.attribute LIMIT 1)
-        UNION ALL
-        SELECT n.namespace, n.attribute FROM of_numbers k CROSS JOIN LATERAL (
-            SELECT a.namespace, a.attribute FROM visibility_attribute a
-            WHERE a.number IS NOT NULL AND (a.namespace, a.attribute) > (k.namespace, k.attribute)
-            ORDER BY a.namespace, a.attribute LIMIT 1
+        SELECT n.namespace, n.attribute FROM used u CROSS JOIN LATERAL (
+            (SELECT a.namespace, a.attribute FROM visibility_attribute a
+             WHERE a.keyword IS NOT NULL AND (a.namespace, a.attribute) > (u.namespace, u.attribute)
+             ORDER BY a.namespace, a.attribute LIMIT 1)
+            UNION ALL
+            (SELECT a.namespace, a.attribute FROM visibility_attribute a
+             WHERE a.number IS NOT NULL AND (a.namespace, a.attribute) > (u.namespace, u.attribute)
+             ORDER BY a.namespace, a.attribute LIMIT 1)
+            ORDER BY namespace, attribute LIMIT 1
         ) AS n
     ),
     forgotten AS (
-        SELECT u.namespace, u.attribute
-        FROM (SELECT * FROM of_keywords UNION SELECT * FROM of_numbers) AS u
+        SELECT u.namespace, u.attribute FROM used u
         WHERE NOT EXISTS (SELECT FROM search_attribute s WHERE s.id = u.attribute)
     ),
     deleted AS (

@@ -584,6 +584,46 @@ async fn sealing_that_was_stopped_and_goes_on_accuses_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_set_back_makes_no_row_one_that_was_put_in_later() {
+    let folder = Folder::new();
+    let url = database().await;
+    // Makes the tables.
+    owner(&url).await.close().await;
+    execute(
+        &url,
+        "CREATE SCHEMA clock; CREATE TABLE clock.ahead AS SELECT interval '1 hour' AS by;
+         CREATE FUNCTION clock.clock_timestamp() RETURNS timestamptz LANGUAGE sql
+             AS 'SELECT pg_catalog.clock_timestamp() + by FROM clock.ahead'",
+    )
+    .await;
+    // Who names the catalogue behind it reads this clock, and not the server's.
+    let sign = if url.contains('?') { '&' } else { '?' };
+    let of_clock = format!("{url}{sign}options=-c%20search_path%3Dpublic,clock,pg_catalog");
+    for (ahead, name) in [("1 hour", "first"), ("0", "then")] {
+        execute(&url, &format!("UPDATE clock.ahead SET by = '{ahead}'")).await;
+        let (engine, _) = sealing(&of_clock, &folder.path("key")).await;
+        work(&engine, sequence(1), echo());
+        run_some(&engine, name, 2).await;
+        sealed(&url).await;
+        engine.close().await;
+    }
+    // By then nothing is of the future.
+    execute(&url, "UPDATE clock.ahead SET by = '2 hours'").await;
+    let until = "SELECT count(*) FROM (SELECT complete_until < lag(complete_until) OVER (ORDER BY n) AS is_back FROM checkpoint) AS c WHERE is_back";
+    assert!(number(&url, until).await > 0);
+
+    let trust = Trust {
+        keys: vec![Signer::open(&folder.path("key")).unwrap().public()],
+        checkpoint: None,
+    };
+    let db = pool(&of_clock).await;
+    let report = audit::verify_sealed(&db, &trust).await.unwrap();
+
+    assert!(report.is_sound(), "{:?}", report.findings);
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_trusts_a_key_trusts_those_that_follow_it_on_record() {
     let folder = Folder::new();
     let (url, trust) = some_sealed(&folder).await;

@@ -440,6 +440,7 @@ fn operator(comparison: Comparison) -> &'static str {
         Comparison::GreaterOrEqual => " >= ",
     }
 }
+
 /// Returns the first text, by bytes, behind all that begin with another one; `None` where there is none.
 fn end_of(prefix: &str) -> Option<String> {
     let mut end = prefix.to_owned();
