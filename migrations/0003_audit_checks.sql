@@ -10,7 +10,7 @@ FROM (VALUES
     (2, 'EVENT_IDS_BROKEN', 'The rows of a run are numbered from 0 and its events from 1, without gaps, and the first event is the start.'),
     (3, 'RECORD_AFTER_CLOSE', 'Nothing follows the event that closes a run.'),
     (4, 'TIME_RAN_BACK', 'No event of a run is older than one before it.'),
-    (5, 'EXECUTION_DISAGREES', 'execution says of a run what its last event says: status, time of close and number of events.'),
+    (5, 'EXECUTION_DISAGREES', 'execution says of a run what its last event says: status, time of close and number of events; and what its first event says: workflow, type, queue, request, first run of its chain, parent, root, and when it started.'),
     (6, 'RUN_WITHOUT_HISTORY', 'Each run in execution has a history.'),
     (7, 'RUN_WITHOUT_EXECUTION', 'Each history belongs to a run in execution.'),
     (8, 'CURRENT_RUN_WRONG', 'current_run names the latest run of each workflow id, and that run exists.'),
@@ -330,6 +330,42 @@ LANGUAGE sql STABLE AS $$
            OR (l.status IS NOT NULL AND (r.history_length IS DISTINCT FROM l.events
                                          OR r.closed_at IS DISTINCT FROM timestamptz 'epoch' + l.t * interval '1 microsecond'))
         UNION ALL
+        SELECT 'EXECUTION_DISAGREES', r.run_id, s.id,
+               (SELECT format('its %s is %s, and its start says %s', f.name, coalesce(f.kept, 'none'), coalesce(f.said, 'none'))
+                FROM (VALUES
+                    (1, 'workflow id', r.workflow_id, s.start ->> 'workflow_id'),
+                    (2, 'type', r.workflow_type, s.start ->> 'workflow_type'),
+                    (3, 'task queue', r.task_queue, s.start ->> 'task_queue'),
+                    (4, 'request', q.kept, q.said),
+                    (5, 'first run', r.first_run_id::text, s.start ->> 'first_execution_run_id'),
+                    -- The parent's run, and a child's request: see CHILD_UNASKED.
+                    (6, 'parent''s workflow id', r.parent_workflow_id, s.start #>> '{parent_workflow_execution,workflow_id}'),
+                    (7, 'root', r.root_run_id::text, s.start #>> '{root_workflow_execution,run_id}'),
+                    (8, 'root''s workflow id', r.root_workflow_id, s.start #>> '{root_workflow_execution,workflow_id}'),
+                    (9, 'start', r.started_at::text, (timestamptz 'epoch' + s.t * interval '1 microsecond')::text),
+                    (10, 'execution time', coalesce(r.execution_at, r.started_at)::text,
+                     (timestamptz 'epoch' + (s.t + 1000 * coalesce(stored_number(s.start -> 'first_workflow_task_backoff'), 0)) * interval '1 microsecond')::text)
+                ) AS f (place, name, kept, said)
+                WHERE f.kept IS DISTINCT FROM f.said
+                ORDER BY f.place LIMIT 1)
+        FROM run r
+        JOIN sound s ON s.run_id = r.run_id AND s.start IS NOT NULL
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN r.parent_run_id IS NULL OR r.first_run_id <> r.run_id THEN r.request_id END,
+                   CASE WHEN r.parent_run_id IS NULL OR r.first_run_id <> r.run_id THEN s.start ->> 'request_id' END
+        ) AS q (kept, said)
+        -- The texts are made for those that differ alone.
+        WHERE (r.workflow_id, r.workflow_type, r.task_queue, q.kept, r.first_run_id::text)
+              IS DISTINCT FROM (s.start ->> 'workflow_id', s.start ->> 'workflow_type', s.start ->> 'task_queue', q.said,
+                                s.start ->> 'first_execution_run_id')
+           OR r.parent_workflow_id IS DISTINCT FROM s.start #>> '{parent_workflow_execution,workflow_id}'
+           OR (r.root_run_id::text, r.root_workflow_id)
+              IS DISTINCT FROM (s.start #>> '{root_workflow_execution,run_id}', s.start #>> '{root_workflow_execution,workflow_id}')
+           OR r.started_at IS DISTINCT FROM timestamptz 'epoch' + s.t * interval '1 microsecond'
+           OR coalesce(r.execution_at, r.started_at)
+              IS DISTINCT FROM timestamptz 'epoch'
+                               + (s.t + 1000 * coalesce(stored_number(s.start -> 'first_workflow_task_backoff'), 0)) * interval '1 microsecond'
+        UNION ALL
         SELECT 'RUN_WITHOUT_HISTORY', r.run_id, NULL, 'history has no row of it'
         FROM run r
         WHERE r.run_id NOT IN (SELECT x.run_id FROM record x)
@@ -384,10 +420,10 @@ LANGUAGE sql STABLE AS $$
                       s.start #>> '{parent_workflow_execution,run_id}', r.request_id, r.parent_run_id)
         FROM run r
         JOIN sound s ON s.run_id = r.run_id AND s.start IS NOT NULL
-        WHERE r.first_run_id = r.run_id
-          AND (s.start #>> '{parent_workflow_execution,run_id}' IS DISTINCT FROM r.parent_run_id::text
-               OR (r.parent_run_id IS NOT NULL
-                   AND r.request_id <> format('%s:%s', r.parent_run_id, s.start ->> 'parent_initiated_event_id')))
+        WHERE s.start #>> '{parent_workflow_execution,run_id}' IS DISTINCT FROM r.parent_run_id::text
+           -- Later runs of its chain have requests of their own.
+           OR (r.first_run_id = r.run_id AND r.parent_run_id IS NOT NULL
+               AND r.request_id <> format('%s:%s', r.parent_run_id, s.start ->> 'parent_initiated_event_id'))
         UNION ALL
         SELECT 'PARKED_TOO_LATE', p.run_id, NULL, format('it is due at %s, and something of it at %s', coalesce(p.due_at::text, 'no time'), d.at)
         FROM run r

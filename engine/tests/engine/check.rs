@@ -62,6 +62,38 @@ const BREAKS: &[(&str, &str)] = &[
          INSERT INTO open_run SELECT shard, run_id, false FROM execution WHERE run_id = pg_temp.run('steps')",
     ),
     (
+        "EXECUTION_DISAGREES",
+        "UPDATE execution SET workflow_type = 'another' WHERE run_id = pg_temp.run('steps')",
+    ),
+    (
+        "EXECUTION_DISAGREES",
+        "UPDATE execution SET task_queue = 'another' WHERE run_id = pg_temp.run('steps')",
+    ),
+    (
+        "EXECUTION_DISAGREES",
+        "UPDATE execution SET request_id = 'another' WHERE run_id = pg_temp.run('steps')",
+    ),
+    (
+        "EXECUTION_DISAGREES",
+        "UPDATE execution SET first_run_id = gen_random_uuid() WHERE run_id = pg_temp.run('steps')",
+    ),
+    (
+        "EXECUTION_DISAGREES",
+        "UPDATE execution SET parent_workflow_id = 'another' WHERE run_id = pg_temp.run('steps')",
+    ),
+    (
+        "EXECUTION_DISAGREES",
+        "UPDATE execution SET root_run_id = gen_random_uuid(), root_workflow_id = 'another' WHERE run_id = pg_temp.run('steps')",
+    ),
+    (
+        "EXECUTION_DISAGREES",
+        "UPDATE execution SET started_at = started_at - interval '1 microsecond' WHERE run_id = pg_temp.run('steps')",
+    ),
+    (
+        "EXECUTION_DISAGREES",
+        "UPDATE execution SET execution_at = started_at + interval '1 second' WHERE run_id = pg_temp.run('steps')",
+    ),
+    (
         "RUN_WITHOUT_HISTORY",
         "DELETE FROM history WHERE run_id = pg_temp.run('waiter')",
     ),
@@ -196,7 +228,8 @@ const WORDS: &str = r#"
     -- Copies a run, as one that started long before.
     CREATE FUNCTION pg_temp.again(workflow text) RETURNS void LANGUAGE sql AS $$
         INSERT INTO history
-        SELECT shard, '01000000-0000-7000-8000-000000000000', seq, first_event_id, version, records, hash
+        SELECT shard, '01000000-0000-7000-8000-000000000000', seq, first_event_id, version,
+               replace(records, run_id::text, '01000000-0000-7000-8000-000000000000'), hash
         FROM history
         WHERE run_id = pg_temp.run(workflow);
         INSERT INTO execution
