@@ -19,7 +19,7 @@ CREATE TABLE visibility (
     parent_run_id uuid,
     root_workflow_id text COLLATE "C",              -- the first ancestor's; NULL if it is no child
     root_run_id   uuid,
-    attributes    uuid,                             -- the first half of SHA-256 of the search attributes that "visibility_attribute" has of it; NULL if it never had one
+    attributes    uuid,                             -- the first half of SHA-256 of its search attributes and of the ids of those that are declared, as "visibility_attribute" has them; NULL if it never had one
     PRIMARY KEY (namespace, run_id)
 ) WITH (autovacuum_analyze_scale_factor = 0.5, autovacuum_vacuum_cost_limit = 2000); -- as in "execution"
 COMMENT ON TABLE visibility IS 'One row per run, for lists; made from "execution" by the feed.';
@@ -119,7 +119,15 @@ INSERT INTO feed_consumer (name) VALUES ('visibility');
 CREATE FUNCTION project_visibility(changed_shards smallint[], changed_run_ids uuid[])
 RETURNS TABLE (namespace smallint, run_id uuid, search_attributes text) LANGUAGE sql AS $$
     WITH present AS MATERIALIZED (
-        SELECT e.*, encode(substr(sha256(convert_to(e.search_attributes::text, 'UTF8')), 1, 16), 'hex')::uuid AS attributes, v.status AS status_before, v.attributes AS attributes_before
+        SELECT e.*,
+               CASE WHEN e.search_attributes IS NOT NULL
+                    -- One that was taken back and declared again is another one, also where its value is the same.
+                    THEN encode(substr(sha256(convert_to(e.search_attributes::text || coalesce(
+                             (SELECT string_agg(s.id::text, ',' ORDER BY s.id)
+                              FROM search_attribute s
+                              WHERE s.namespace = e.namespace AND e.search_attributes ? s.name), ''), 'UTF8')), 1, 16), 'hex')::uuid
+               END AS attributes,
+               v.status AS status_before, v.attributes AS attributes_before
         FROM unnest(changed_shards, changed_run_ids) AS c (shard, run_id)
         JOIN execution e ON e.shard = c.shard AND e.run_id = c.run_id
         LEFT JOIN visibility v ON v.namespace = e.namespace AND v.run_id = e.run_id

@@ -86,6 +86,9 @@ fn code() -> Script {
                     upserted_memo: attributes(&json!({"stage": "packed"})),
                 },
             ],
+            "repeat" => vec![Command::UpsertWorkflowSearchAttributes {
+                search_attributes: attributes(&json!({"Customer": "same"})),
+            }],
             "unknown" => vec![Command::UpsertWorkflowSearchAttributes {
                 search_attributes: attributes(&json!({"Nobody": 1})),
             }],
@@ -190,6 +193,37 @@ async fn workflow_code_changes_what_its_run_is_found_by() {
     let described = next.describe(&address("w")).await.unwrap();
     assert_eq!(described.memo, run.memo);
     assert_eq!(found(&next, "Customer = 'second'").await, ["w"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_code_says_again_is_found_by_an_attribute_that_was_declared_anew() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    declare_all(&engine).await;
+    work(&engine, code(), echo());
+    let upserts = |times: u32| {
+        format!("(SELECT count(*) FROM history WHERE records LIKE '%UpsertWorkflow%') = {times}")
+    };
+    engine
+        .start_workflow(&namespace(), start("repeat", "w"))
+        .await
+        .unwrap();
+    until(&url, &upserts(1)).await;
+    assert_eq!(found(&engine, "Customer = 'same'").await, ["w"]);
+    engine
+        .delete_search_attribute(&namespace(), "Customer")
+        .await
+        .unwrap();
+    let new = engine
+        .declare_search_attribute(&namespace(), "Customer", Type::Keyword)
+        .await;
+    assert!(new.unwrap());
+    assert!(found(&engine, "Customer = 'same'").await.is_empty());
+
+    engine.signal(&address("w"), signal("again")).await.unwrap();
+    until(&url, &upserts(2)).await;
+
+    assert_eq!(found(&engine, "Customer = 'same'").await, ["w"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
