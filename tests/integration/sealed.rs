@@ -225,6 +225,7 @@ async fn what_is_kept_no_longer_is_in_the_archive_with_its_proof_before_it_is_de
     let database = server.halt().await;
     postgres.batch_execute(old).await.unwrap();
     let archive = folder.file("archive");
+    std::fs::create_dir(&archive).unwrap();
     let options = [
         "--seal-key",
         &folder.file("key"),
@@ -280,7 +281,7 @@ async fn what_is_kept_no_longer_is_in_the_archive_with_its_proof_before_it_is_de
         "{said}"
     );
     // Who has no archive deletes nothing from now on.
-    let without = "SELECT expire_runs(1::smallint, 1, 1::bigint)";
+    let without = "SELECT expire_runs(1::smallint, clock_timestamp(), 1, 1::bigint)";
     let refused = postgres.query_one(without, &[]).await.unwrap_err();
     let refused = refused.as_db_error().unwrap().message().to_owned();
     assert!(refused.contains("this process has no archive"), "{refused}");

@@ -4,12 +4,15 @@ mod https;
 
 use std::{
     error::Error,
-    fs::File,
+    fs::{self, File},
     io,
     path::{Path, PathBuf},
 };
 
-use engine::{Archive, PutError, limits::ARCHIVE_PUT_MAX};
+use engine::{
+    Archive, PutError,
+    limits::{ARCHIVE_HELD, ARCHIVE_PUT_MAX},
+};
 use futures::{FutureExt as _, future::BoxFuture};
 use opendal::{
     HttpTransporter, OperationContext, Operator,
@@ -23,6 +26,8 @@ use self::https::Https;
 const LEVEL: i32 = 3;
 /// What is behind the name of an object that is compressed.
 const COMPRESSED: &str = ".zst";
+/// Where in a folder objects are while they are written.
+const INCOMING: &str = ".incoming";
 
 /// A blob store.
 #[derive(Debug, Clone)]
@@ -61,11 +66,21 @@ impl Store {
     }
 
     fn in_folder(path: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let folder = PathBuf::from(path);
+        // A name with a slip, or a disk that is not mounted: what is written there would not be found where it is looked for.
+        let found = fs::metadata(&folder).map_err(|error| format!("the folder: {error}"))?;
+        if !found.is_dir() {
+            return Err("it is no folder".into());
+        }
         // An object is there whole or not at all, also after a crash.
-        let service = Fs::default().root(path);
+        let incoming = folder.join(INCOMING);
+        forget_begun(&incoming)?;
+        let service = Fs::default()
+            .root(path)
+            .atomic_write_dir(&incoming.to_string_lossy());
         Ok(Self {
-            operator: Operator::new(service.atomic_write_dir(&format!("{path}/.incoming")))?,
-            folder: Some(PathBuf::from(path)),
+            operator: Operator::new(service)?,
+            folder: Some(folder),
         })
     }
 
@@ -98,6 +113,29 @@ impl Store {
     }
 }
 
+/// Deletes what a crash has left of objects that were being written, by this process or another one.
+fn forget_begun(incoming: &Path) -> io::Result<()> {
+    // What is not there any more, somebody else has deleted or written to its end.
+    let found = |done: io::Result<()>| match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    };
+    let forget = |object: &Path| {
+        let age = fs::metadata(object)?.modified()?.elapsed();
+        // Another process may be about it.
+        if age.is_ok_and(|age| age > ARCHIVE_HELD) {
+            fs::remove_file(object)?;
+        }
+        Ok(())
+    };
+    found((|| {
+        for object in fs::read_dir(incoming)? {
+            found(forget(&object?.path()))?;
+        }
+        Ok(())
+    })())
+}
+
 /// Sees to it that an object is still in its folder after a loss of power, and that folder in its own.
 fn keep(root: &Path, name: &Path) -> io::Result<()> {
     for folder in name.ancestors().skip(1) {
@@ -123,6 +161,8 @@ impl Archive for Store {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use hyper::server::conn::http1;
     use hyper_util::rt::TokioIo;
     use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
@@ -134,12 +174,13 @@ mod tests {
     async fn an_object_is_in_the_folder_whole_or_not_at_all() {
         let folder =
             std::env::temp_dir().join(format!("coreason-archive-{}", uuid::Uuid::new_v4()));
+        fs::create_dir(&folder).unwrap();
         let store = Store::open(&format!("file://{}", folder.display())).unwrap();
         let put = store.put("a/b.jsonl".to_owned(), b"one\ntwo\n".to_vec());
         assert_eq!(put.await.unwrap(), "a/b.jsonl.zst");
-        let object = std::fs::read(folder.join("a/b.jsonl.zst")).unwrap();
+        let object = fs::read(folder.join("a/b.jsonl.zst")).unwrap();
         assert_eq!(zstd::decode_all(&object[..]).unwrap(), b"one\ntwo\n");
-        std::fs::write(folder.join("c"), "a file where a folder should be").unwrap();
+        fs::write(folder.join("c"), "a file where a folder should be").unwrap();
         let error = store.put("c/d".to_owned(), Vec::new()).await.unwrap_err();
         assert!(
             error
@@ -147,9 +188,45 @@ mod tests {
                 .starts_with("the archive does not take c/d.zst: "),
             "{error}"
         );
-        let left = std::fs::read_dir(folder.join(".incoming")).unwrap();
+        let left = fs::read_dir(folder.join(".incoming")).unwrap();
         assert_eq!(left.count(), 0, "what was begun of it is gone");
-        std::fs::remove_dir_all(&folder).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_a_crash_has_left_is_deleted_and_what_another_process_writes_is_not() {
+        let folder =
+            std::env::temp_dir().join(format!("coreason-archive-{}", uuid::Uuid::new_v4()));
+        let incoming = folder.join(INCOMING);
+        fs::create_dir_all(&incoming).unwrap();
+        fs::write(incoming.join("under way"), "half").unwrap();
+        let left = File::create(incoming.join("left")).unwrap();
+        left.set_modified(SystemTime::now() - Duration::from_hours(1))
+            .unwrap();
+
+        Store::open(&format!("file://{}", folder.display())).unwrap();
+
+        let mut there = fs::read_dir(&incoming).unwrap();
+        let there = there.by_ref().map(|entry| entry.unwrap().file_name());
+        assert_eq!(there.collect::<Vec<_>>(), ["under way"]);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_not_made() {
+        let error = Store::open("file:///no/such/folder")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("the folder: No such file or directory"),
+            "{error}"
+        );
+        assert!(!Path::new("/no").exists());
+        let file = std::env::current_exe().unwrap();
+        let error = Store::open(&format!("file://{}", file.display()))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("it is no folder"), "{error}");
     }
 
     /// A name of the environment that says where this test runs itself.
@@ -182,7 +259,7 @@ mod tests {
         }
         let folder =
             std::env::temp_dir().join(format!("coreason-archive-{}", uuid::Uuid::new_v4()));
-        std::fs::create_dir_all(folder.join("histories")).unwrap();
+        fs::create_dir_all(folder.join("histories")).unwrap();
         let server = s3(&folder, "key", "secret").await;
         let put = async |url: &str, secret: &str| {
             let mut itself = Command::new(std::env::current_exe().unwrap());
@@ -203,14 +280,14 @@ mod tests {
         let refused = put("s3://histories", "stranger").await;
 
         assert!(kept.0, "{}", kept.1);
-        let object = std::fs::read(folder.join("histories/of/us/a b/é.jsonl.zst")).unwrap();
+        let object = fs::read(folder.join("histories/of/us/a b/é.jsonl.zst")).unwrap();
         assert_eq!(zstd::decode_all(&object[..]).unwrap(), b"one\ntwo\n");
         assert!(
             !refused.0 && refused.1.contains("SignatureDoesNotMatch"),
             "{}",
             refused.1
         );
-        std::fs::remove_dir_all(&folder).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
