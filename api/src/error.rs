@@ -212,9 +212,9 @@ impl Error {
                 Some("GET …/search-attributes lists those that are declared")
             }
             Self::Engine(E::NamespaceNotFound(_)) => Some("use the namespace `default`"),
-            Self::Engine(E::WorkflowNotFound { .. }) => {
-                Some("look for its id in the list of workflows of this namespace")
-            }
+            Self::Engine(E::WorkflowNotFound { .. }) => Some(
+                "look for its id in the list of workflows of this namespace; runs that are left when the latest was deleted are named by their run ids",
+            ),
             Self::Engine(E::Rejected(Rejection::WorkflowClosed)) => Some(
                 "read its result; to run it again, start it again under the same or another id",
             ),
