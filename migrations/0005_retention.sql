@@ -75,28 +75,32 @@ END
 $$;
 COMMENT ON FUNCTION delete_runs IS 'Deletes closed runs with all that belongs to them, and notes it in "tombstone"; returns how many.';
 
--- The runs that a namespace keeps no longer and that owe nobody anything, those first that closed first, behind a place in that order.
-CREATE FUNCTION due_runs(of_namespace smallint, most integer, after_closed timestamptz DEFAULT '-infinity', after_run uuid DEFAULT '00000000-0000-0000-0000-000000000000')
+-- The runs of a namespace that closed before a moment and that owe nobody anything, those first that closed first, behind a place in that order.
+-- The moment is a parameter: no index is searched by what clock_timestamp() says, for that changes from row to row.
+CREATE FUNCTION due_runs(of_namespace smallint, closed_before timestamptz, most integer,
+                         after_closed timestamptz DEFAULT '-infinity', after_run uuid DEFAULT '00000000-0000-0000-0000-000000000000')
 RETURNS TABLE (shard smallint, run_id uuid, closed_at timestamptz, bytes bigint)
 LANGUAGE sql STABLE AS $$
     SELECT y.shard, y.run_id, y.closed_at, coalesce(y.history_bytes, 0)
     FROM visibility y
     WHERE y.namespace = of_namespace
       AND (y.closed_at, y.run_id) > (after_closed, after_run)
-      AND y.closed_at < clock_timestamp() - (SELECT n.retention FROM namespace n WHERE n.id = of_namespace)
+      AND y.closed_at < closed_before
       -- What can't go yet keeps nothing behind it from going.
       AND NOT EXISTS (SELECT FROM outbox o WHERE o.shard = y.shard AND o.run_id = y.run_id)
     ORDER BY y.closed_at, y.run_id
     LIMIT most
 $$;
-COMMENT ON FUNCTION due_runs IS 'Closed runs that a namespace keeps no longer.';
+COMMENT ON FUNCTION due_runs IS 'Closed runs that owe nobody anything, in the order of their close.';
 
 -- Deletes some of the runs that a namespace keeps no longer, those first that closed first: at most so many, and one at least of at most so many
--- bytes. Of given ones only those, which are archived under a name. Returns how many; NULL while another process is about it.
+-- bytes. What time it is says who asks, who has watched the clock of this server; a later time than the clock says is not believed. Of given ones only
+-- those, which are archived under a name. Returns how many; NULL while another process is about it.
 CREATE FUNCTION expire_runs(
-    of_namespace smallint, most integer, most_bytes bigint, archived uuid[] DEFAULT NULL, archived_as text DEFAULT NULL
+    of_namespace smallint, time_now timestamptz, most integer, most_bytes bigint, archived uuid[] DEFAULT NULL, archived_as text DEFAULT NULL
 ) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
+    closed_before timestamptz;
     shards smallint[];
     run_ids uuid[];
 BEGIN
@@ -110,19 +114,18 @@ BEGIN
     END IF;
     -- Before it is known what is to go: who is told meanwhile that they are kept for longer is told so before or after this.
     PERFORM FROM feed_consumer WHERE name = 'visibility' FOR NO KEY UPDATE;
-    PERFORM FROM namespace n WHERE n.id = of_namespace FOR SHARE;
+    SELECT least(clock_timestamp(), time_now) - n.retention INTO closed_before FROM namespace n WHERE n.id = of_namespace FOR SHARE;
     SELECT array_agg(v.shard), array_agg(v.run_id) INTO shards, run_ids
     FROM (
         SELECT x.*, sum(x.bytes) OVER (ORDER BY x.closed_at, x.run_id) - x.bytes AS bytes_before
         FROM (
-            SELECT d.* FROM due_runs(of_namespace, most) AS d WHERE archived IS NULL
+            SELECT d.* FROM due_runs(of_namespace, closed_before, most) AS d WHERE archived IS NULL
             UNION ALL
             -- By their key: what else is due may be much.
             (SELECT y.shard, y.run_id, y.closed_at, coalesce(y.history_bytes, 0)
              FROM unnest(archived) AS a (run_id)
              JOIN visibility y ON y.namespace = of_namespace AND y.run_id = a.run_id
-             JOIN namespace n ON n.id = of_namespace
-             WHERE y.closed_at < clock_timestamp() - n.retention
+             WHERE y.closed_at < closed_before
                AND NOT EXISTS (SELECT FROM outbox o WHERE o.shard = y.shard AND o.run_id = y.run_id)
              ORDER BY y.closed_at, y.run_id
              LIMIT most)

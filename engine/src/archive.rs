@@ -3,6 +3,7 @@
 use std::fmt;
 
 use futures::future::BoxFuture;
+use history::Timestamp;
 use serde::Serialize;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -62,12 +63,13 @@ pub(crate) async fn expire(
     pool: &PgPool,
     archive: &dyn Archive,
     namespace: i16,
+    now: Timestamp,
     after: &mut After,
 ) -> Result<bool, Error> {
     let Some(one) = store::archive::one_at_a_time(pool).await? else {
         return Ok(false);
     };
-    let expired = expire_next(pool, archive, namespace, after).await;
+    let expired = expire_next(pool, archive, namespace, now, after).await;
     // Where it is only dropped, the next turn may find it still held.
     one.rollback().await.map_err(store::Error::from)?;
     expired
@@ -77,11 +79,13 @@ async fn expire_next(
     pool: &PgPool,
     archive: &dyn Archive,
     namespace: i16,
+    now: Timestamp,
     after: &mut After,
 ) -> Result<bool, Error> {
     let due = store::archive::due(
         pool,
         namespace,
+        now,
         *after,
         ARCHIVED_AT_ONCE,
         ARCHIVED_BYTES_AT_ONCE,
@@ -122,7 +126,7 @@ async fn expire_next(
     let name = format!("{namespace_part}/{}/{}.jsonl", due.day, Uuid::now_v7());
     let name = archive.put(name, object.lines).await?;
     let deleted =
-        store::retention::expire_archived(pool, namespace, &object.run_ids, &name).await?;
+        store::retention::expire_archived(pool, namespace, now, &object.run_ids, &name).await?;
     // Where nothing could be deleted it is tried again after a while, not at once.
     Ok(deleted && due.next.is_some())
 }

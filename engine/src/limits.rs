@@ -122,8 +122,16 @@ pub const SEAL_PRUNE_LOOK: i32 = 2048;
 pub const SEAL_PRUNE_LEAST: i32 = 16;
 /// How often it is looked for closed runs that are kept no longer.
 pub const EXPIRE_EVERY: Duration = Duration::from_secs(10);
-/// How long after some were deleted the next ones are, while there are more.
+/// How long after as many were deleted as are at once the next ones are.
 pub const EXPIRE_AGAIN_AFTER: Duration = Duration::from_millis(10);
+/// … and after fewer: by then others are due that are worth a transaction.
+pub const EXPIRE_FEW_AFTER: Duration = Duration::from_millis(250);
+/// Nothing is deleted because of its age while the database's clock and this machine's differ by more …
+pub const CLOCKS_APART_MAX: Duration = Duration::from_mins(1);
+/// … nor before the database's has been steady for so long, after it was set.
+pub const CLOCK_STEADY_FOR: Duration = Duration::from_mins(10);
+/// How often it is said again that nothing is deleted because of a clock.
+pub const CLOCK_DOUBT_SAID_EVERY: Duration = Duration::from_mins(5);
 /// How often it is tried to delete what is archived while another process deletes.
 pub const EXPIRE_TRIES_MAX: u32 = 1000;
 /// The most closed runs whose histories go into one object of the archive, before they are deleted.

@@ -81,32 +81,39 @@ impl Default for After {
 pub(crate) async fn due(
     pool: &PgPool,
     namespace: i16,
+    now: Timestamp,
     after: After,
     most: i32,
     most_bytes: i64,
 ) -> Result<DueRuns, Error> {
     let about = sqlx::query!(
-        r#"SELECT name, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY/MM/DD') AS "day!" FROM namespace WHERE id = $1"#,
-        namespace
+        r#"SELECT n.name, to_char(t.now AT TIME ZONE 'UTC', 'YYYY/MM/DD') AS "day!",
+                  (extract(epoch FROM t.now - n.retention) * 1000000)::bigint AS closed_before
+           FROM namespace n
+           CROSS JOIN (SELECT least(clock_timestamp(), 'epoch'::timestamptz + $2::bigint * interval '1 microsecond')) AS t (now)
+           WHERE n.id = $1"#,
+        namespace,
+        now.0,
     )
     .fetch_one(pool)
     .await?;
     let rows = sqlx::query!(
         r#"SELECT e.shard, e.run_id, e.workflow_id, h.seq AS "last_seq?", to_jsonb(e)::text AS "execution!",
                   (extract(epoch FROM d.closed_at) * 1000000)::bigint AS "closed_at!",
-                  d.closed_at < clock_timestamp() - n.retention - $5::interval AS "is_late!", d.of AS "of!"
-           FROM (
+                  d.closed_at < m.closed_before - $6::interval AS "is_late!", d.of AS "of!"
+           FROM (SELECT 'epoch'::timestamptz + $2::bigint * interval '1 microsecond') AS m (closed_before)
+           CROSS JOIN LATERAL (
                SELECT x.*, sum(x.bytes) OVER (ORDER BY x.closed_at, x.run_id) - x.bytes AS bytes_before, count(*) OVER () AS of
-               FROM due_runs($1, $2, 'epoch'::timestamptz + $3::bigint * interval '1 microsecond', $4) AS x
+               FROM due_runs($1, m.closed_before, $3, 'epoch'::timestamptz + $4::bigint * interval '1 microsecond', $5) AS x
            ) AS d
            JOIN execution e ON e.shard = d.shard AND e.run_id = d.run_id
-           JOIN namespace n ON n.id = e.namespace
            LEFT JOIN LATERAL (
                SELECT y.seq FROM history y WHERE y.shard = e.shard AND y.run_id = e.run_id ORDER BY y.seq DESC LIMIT 1
            ) AS h ON true
-           WHERE d.bytes_before < $6::bigint
+           WHERE d.bytes_before < $7::bigint
            ORDER BY d.closed_at, d.run_id"#,
         namespace,
+        about.closed_before,
         most,
         after.closed_at.0,
         after.run_id,

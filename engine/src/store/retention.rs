@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use history::RunId;
+use history::{RunId, Timestamp};
 use sqlx::PgPool;
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -46,16 +46,17 @@ pub(crate) async fn forgetful(pool: &PgPool) -> Result<Vec<i16>, Error> {
     Ok(all.fetch_all(pool).await?)
 }
 
-/// Deletes some of the closed runs that a namespace keeps no longer; says whether any did go, and so whether there may be more.
-pub(crate) async fn expire(pool: &PgPool, namespace: i16) -> Result<bool, Error> {
+/// Deletes some of the closed runs that a namespace keeps no longer, at most [`EXPIRED_AT_ONCE`]; returns how many. None while another process is
+/// about it.
+pub(crate) async fn expire(pool: &PgPool, namespace: i16, now: Timestamp) -> Result<i32, Error> {
     let deleted = sqlx::query_scalar!(
-        "SELECT expire_runs($1, $2, $3)",
+        "SELECT expire_runs($1, 'epoch'::timestamptz + $2::bigint * interval '1 microsecond', $3, $4)",
         namespace,
+        now.0,
         EXPIRED_AT_ONCE,
         EXPIRED_BYTES_AT_ONCE,
     );
-    let deleted = deleted.fetch_one(pool).await?;
-    Ok(deleted.is_some_and(|deleted| deleted > 0))
+    Ok(deleted.fetch_one(pool).await?.unwrap_or(0))
 }
 
 /// From now on no process deletes runs that are kept no longer but with an archive.
@@ -70,14 +71,16 @@ pub(crate) async fn begin_archive(pool: &PgPool) -> Result<(), Error> {
 pub(crate) async fn expire_archived(
     pool: &PgPool,
     namespace: i16,
+    now: Timestamp,
     run_ids: &[Uuid],
     object: &str,
 ) -> Result<bool, Error> {
     let (mut gone, mut busy) = (false, 0);
     loop {
         let deleted = sqlx::query_scalar!(
-            "SELECT expire_runs($1, $2, $3, $4, $5)",
+            "SELECT expire_runs($1, 'epoch'::timestamptz + $2::bigint * interval '1 microsecond', $3, $4, $5, $6)",
             namespace,
+            now.0,
             EXPIRED_AT_ONCE,
             EXPIRED_BYTES_AT_ONCE,
             run_ids,
@@ -117,4 +120,43 @@ pub(crate) async fn delete(pool: &PgPool, shard: i16, run_id: RunId) -> Result<b
     .fetch_one(pool)
     .await?;
     Ok(deleted == Some(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{database, session::Pool};
+
+    #[tokio::test]
+    async fn a_turn_looks_at_little_more_than_what_it_deletes() {
+        let address = database::fresh().await;
+        let pool = address.pool(Pool::Whole);
+        // Each closed an hour ago or less.
+        sqlx::raw_sql(
+            "UPDATE namespace SET retention = '2 hours';
+             INSERT INTO visibility (namespace, run_id, shard, workflow_id, workflow_type, task_queue, status, started_at, execution_at, closed_at)
+             SELECT 1, gen_random_uuid(), 0, 'w-' || n, 'w', 'q', 2, t.at, t.at, t.at
+             FROM generate_series(1, 20000) n, LATERAL (SELECT clock_timestamp() - n / 20000.0 * interval '1 hour' AS at) t;
+             ANALYZE visibility",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+        let looked_at = "SELECT pg_stat_get_xact_blocks_fetched('visibility'::regclass)
+                         + sum(pg_stat_get_xact_blocks_fetched(i.indexrelid))::bigint
+                         FROM pg_index i WHERE i.indrelid = 'visibility'::regclass";
+        let mut transaction = pool.begin().await.unwrap();
+
+        let deleted: i32 =
+            sqlx::query_scalar("SELECT expire_runs(1::smallint, clock_timestamp(), 500, 1000000)")
+                .fetch_one(&mut *transaction)
+                .await
+                .unwrap();
+        let pages: i64 = sqlx::query_scalar(looked_at)
+            .fetch_one(&mut *transaction)
+            .await
+            .unwrap();
+
+        assert_eq!(deleted, 0);
+        assert!(pages < 20, "{pages} pages");
+    }
 }

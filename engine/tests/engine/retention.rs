@@ -197,11 +197,19 @@ async fn what_can_not_go_keeps_nothing_behind_it_and_a_step_has_so_many_bytes() 
             "{step}"
         );
     };
-    left("expire_runs(1::smallint, 1, 1000000)", 4).await;
-    left("expire_runs(1::smallint, 200, 1)", 3).await;
-    left("expire_runs(1::smallint, 200, 1000000)", 1).await;
+    left("expire_runs(1::smallint, clock_timestamp(), 1, 1000000)", 4).await;
+    left("expire_runs(1::smallint, clock_timestamp(), 200, 1)", 3).await;
+    left(
+        "expire_runs(1::smallint, clock_timestamp(), 200, 1000000)",
+        1,
+    )
+    .await;
     execute(&url, "DELETE FROM outbox").await;
-    left("expire_runs(1::smallint, 200, 1000000)", 0).await;
+    left(
+        "expire_runs(1::smallint, clock_timestamp(), 200, 1000000)",
+        0,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

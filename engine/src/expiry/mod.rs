@@ -1,0 +1,152 @@
+//! Deletes the closed runs that their namespaces keep no longer, in small steps.
+
+mod watched;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use history::Timestamp;
+use sqlx::PgPool;
+use tokio::time::{Instant, sleep};
+
+use self::watched::{Doubt, Watched};
+use crate::{
+    archive::{self, Archive},
+    limits::{
+        CLOCK_DOUBT_SAID_EVERY, EXPIRE_AGAIN_AFTER, EXPIRE_EVERY, EXPIRE_FEW_AFTER,
+        EXPIRED_AT_ONCE, FORGOTTEN_AT_ONCE, SWEEP_EVERY,
+    },
+    store::{self, archive::After, partition, retention, visibility},
+    world::World,
+};
+
+/// Deletes what is to go, for as long as it is polled.
+pub(crate) async fn keep(pool: PgPool, archive: Option<Arc<dyn Archive>>) {
+    let mut sweep_at = Instant::now();
+    let mut expiry = Expiry {
+        pool,
+        archive,
+        watched: Watched::new(World::REAL),
+        doubted: None,
+        archiving: HashMap::new(),
+    };
+    loop {
+        let pool = &expiry.pool;
+        if Instant::now() >= sweep_at {
+            sweep_at = Instant::now() + SWEEP_EVERY;
+            drop_partitions(pool).await;
+            if let Err(error) = sweep_lists(pool).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "what lists keep of what is gone can't be deleted; trying again"
+                );
+            }
+        }
+        let pause = expiry.turn().await.unwrap_or_else(|error| {
+            warn(&error);
+            EXPIRE_EVERY
+        });
+        sleep(pause).await;
+    }
+}
+
+/// What deletes.
+struct Expiry {
+    pool: PgPool,
+    archive: Option<Arc<dyn Archive>>,
+    watched: Watched,
+    /// When it was last said why nothing is deleted.
+    doubted: Option<Instant>,
+    /// How far each namespace was looked through for what goes to the archive.
+    archiving: HashMap<i16, After>,
+}
+
+impl Expiry {
+    /// Deletes some of each namespace; returns after how long others may be worth a turn.
+    async fn turn(&mut self) -> Result<Duration, store::Error> {
+        let namespaces = retention::forgetful(&self.pool).await?;
+        if namespaces.is_empty() {
+            return Ok(EXPIRE_EVERY);
+        }
+        let now = match self.watched.now(&self.pool).await? {
+            Ok(now) => now,
+            Err(doubt) => {
+                self.say(doubt);
+                return Ok(EXPIRE_EVERY);
+            }
+        };
+        let mut pause = EXPIRE_EVERY;
+        for namespace in namespaces {
+            match self.expire(namespace, now).await {
+                Ok(until_next) => pause = pause.min(until_next),
+                // The others' go all the same.
+                Err(error) => warn(&error),
+            }
+        }
+        Ok(pause)
+    }
+
+    /// Deletes some of one namespace; returns after how long others may be worth a turn.
+    async fn expire(&mut self, namespace: i16, now: Timestamp) -> Result<Duration, archive::Error> {
+        let Some(archive) = &self.archive else {
+            return Ok(match retention::expire(&self.pool, namespace, now).await? {
+                0 => EXPIRE_EVERY,
+                EXPIRED_AT_ONCE.. => EXPIRE_AGAIN_AFTER,
+                _ => EXPIRE_FEW_AFTER,
+            });
+        };
+        let after = self.archiving.entry(namespace).or_default();
+        let more = archive::expire(&self.pool, &**archive, namespace, now, after).await?;
+        Ok(if more {
+            EXPIRE_AGAIN_AFTER
+        } else {
+            EXPIRE_EVERY
+        })
+    }
+
+    fn say(&mut self, doubt: Doubt) {
+        let said_lately = |at: Instant| at.elapsed() < CLOCK_DOUBT_SAID_EVERY;
+        if !self.doubted.is_some_and(said_lately) {
+            self.doubted = Some(Instant::now());
+            tracing::error!(
+                code = "CLOCK_DOUBTED",
+                error = &doubt as &dyn std::error::Error,
+                "closed runs are kept for longer than their namespaces want it"
+            );
+        }
+    }
+}
+
+/// Gives back the disk of weeks whose runs are deleted.
+async fn drop_partitions(pool: &PgPool) {
+    let dropped = match store::clock::now(pool).await {
+        Ok(now) => partition::drop_emptied(pool, now).await,
+        Err(error) => Err(error),
+    };
+    match dropped {
+        Ok(dropped) => {
+            for partition in dropped {
+                tracing::info!(partition, "its runs are deleted, and so is this partition");
+            }
+        }
+        Err(error) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "partitions of past weeks can't be dropped; trying again"
+        ),
+    }
+}
+
+/// Deletes what lists keep of search attributes that were taken back, and of types and queues that nothing is left of.
+async fn sweep_lists(pool: &PgPool) -> Result<(), store::Error> {
+    visibility::forget_counts(pool).await?;
+    while visibility::forget(pool, FORGOTTEN_AT_ONCE).await? {
+        sleep(EXPIRE_AGAIN_AFTER).await;
+    }
+    Ok(())
+}
+
+fn warn(error: &(dyn std::error::Error + 'static)) {
+    tracing::warn!(
+        error,
+        "closed runs that are kept no longer can't be deleted; trying again"
+    );
+}

@@ -1,0 +1,169 @@
+//! What time it is for what deletes: a clock that is wrong for a minute would delete what should have been kept for years.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use history::Timestamp;
+use sqlx::PgPool;
+
+use crate::{
+    clock::{Asked, Clock},
+    limits::{CLOCK_STEADY_FOR, CLOCKS_APART_MAX},
+    store,
+    world::World,
+};
+
+/// Why nothing is deleted by what the database's clock says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Doubt {
+    /// It was set, or read wrong.
+    #[error(
+        "the database's clock said something else than it had said before; nothing is deleted until it has been steady for {} minutes",
+        CLOCK_STEADY_FOR.as_secs() / 60
+    )]
+    Set,
+    /// It is not what this machine's says.
+    #[error(
+        "the database's clock and this machine's are {by_seconds} s apart; nothing is deleted until both say the same: see which is wrong"
+    )]
+    Apart {
+        /// How much later the database's is.
+        by_seconds: i64,
+    },
+}
+
+/// The database's clock, watched for as long as this process runs.
+#[derive(Debug)]
+pub(super) struct Watched {
+    world: World,
+    clock: Option<Clock>,
+    /// When it was last seen to be set, by the boot-time clock.
+    set_at: Option<i64>,
+}
+
+impl Watched {
+    pub(super) fn new(world: World) -> Self {
+        Self {
+            world,
+            clock: None,
+            set_at: None,
+        }
+    }
+
+    /// Returns what time it is, if that can be trusted.
+    pub(super) async fn now(
+        &mut self,
+        pool: &PgPool,
+    ) -> Result<Result<Timestamp, Doubt>, store::Error> {
+        let asked = Asked::now(self.world);
+        let there = store::clock::now(pool).await?;
+        let here = SystemTime::now().duration_since(UNIX_EPOCH);
+        let here = here.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(0));
+        Ok(self.judge(asked, there, Timestamp(here)))
+    }
+
+    /// Judges what the database's clock and this machine's say.
+    fn judge(
+        &mut self,
+        asked: Asked,
+        there: Timestamp,
+        here: Timestamp,
+    ) -> Result<Timestamp, Doubt> {
+        let micros = (self.world.micros)();
+        let clock = self
+            .clock
+            .get_or_insert_with(|| Clock::set_to(there, self.world));
+        if !clock.sample(asked, there) {
+            self.set_at = Some(micros);
+        }
+        let by = there.0.saturating_sub(here.0);
+        if u128::from(by.unsigned_abs()) > CLOCKS_APART_MAX.as_micros() {
+            return Err(Doubt::Apart {
+                by_seconds: by / 1_000_000,
+            });
+        }
+        let steady_for = self.set_at.map(|at| micros.abs_diff(at));
+        if steady_for.is_some_and(|so_far| u128::from(so_far) < CLOCK_STEADY_FOR.as_micros()) {
+            return Err(Doubt::Set);
+        }
+        Ok(clock.now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    thread_local! {
+        static BOOT: Cell<i64> = const { Cell::new(0) };
+    }
+    const WORLD: World = World {
+        micros: || BOOT.get(),
+        random: || 0,
+    };
+    const SECOND: i64 = 1_000_000;
+    const MINUTE: i64 = 60 * SECOND;
+    const YEAR: i64 = 365 * 24 * 60 * MINUTE;
+
+    /// What is to be thought of a database's clock that is so far from the true time, and of this machine's.
+    fn judge(watched: &mut Watched, there: i64, here: i64) -> Result<Timestamp, Doubt> {
+        let now = YEAR + BOOT.get();
+        let (there, here) = (Timestamp(now + there), Timestamp(now + here));
+        watched.judge(Asked::now(WORLD), there, here)
+    }
+
+    #[test]
+    fn clocks_that_agree_are_trusted_at_once() {
+        BOOT.set(0);
+        let mut watched = Watched::new(WORLD);
+        assert_eq!(judge(&mut watched, 0, 0), Ok(Timestamp(YEAR)));
+        BOOT.set(10 * SECOND);
+        let ran_apart = judge(&mut watched, 0, 59 * SECOND);
+        assert_eq!(ran_apart, Ok(Timestamp(YEAR + 10 * SECOND)));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_trusted_when_it_has_been_steady_for_a_while() {
+        for by in [YEAR, -YEAR / 2] {
+            BOOT.set(0);
+            let mut watched = Watched::new(WORLD);
+            judge(&mut watched, 0, 0).unwrap();
+            // Both are of one machine, so they agree.
+            for minute in 0..10 {
+                BOOT.set(minute * MINUTE + SECOND);
+                assert_eq!(judge(&mut watched, by, by), Err(Doubt::Set), "{minute}");
+            }
+            BOOT.set(12 * MINUTE);
+            judge(&mut watched, by, by).unwrap();
+        }
+    }
+
+    #[test]
+    fn one_wrong_reading_deletes_nothing() {
+        BOOT.set(0);
+        let mut watched = Watched::new(WORLD);
+        judge(&mut watched, 0, 0).unwrap();
+        BOOT.set(SECOND);
+        assert_eq!(judge(&mut watched, YEAR, YEAR), Err(Doubt::Set));
+        BOOT.set(2 * SECOND);
+        assert_eq!(judge(&mut watched, 0, 0), Err(Doubt::Set));
+        BOOT.set(11 * MINUTE);
+        let now = judge(&mut watched, 0, 0);
+        assert_eq!(now, Ok(Timestamp(YEAR + 11 * MINUTE)));
+    }
+
+    #[test]
+    fn nothing_is_deleted_while_the_two_machines_do_not_agree() {
+        for (there, here) in [(YEAR, 0), (-YEAR / 2, 0), (0, 61 * SECOND)] {
+            BOOT.set(0);
+            let mut watched = Watched::new(WORLD);
+            for _ in 0..3 {
+                let by_seconds = (there - here) / SECOND;
+                let doubt = Err(Doubt::Apart { by_seconds });
+                assert_eq!(judge(&mut watched, there, here), doubt);
+                BOOT.set(BOOT.get() + 20 * MINUTE);
+            }
+        }
+    }
+}
