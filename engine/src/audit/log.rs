@@ -250,8 +250,9 @@ impl Log {
     fn take(&mut self, tile: i64, entry: &Entry) {
         let next = self.checkpoints.get(self.reached);
         let has_gap = next.is_some_and(|next| next.has_gap);
-        // Earlier than that of the one before where the clock was set back in between.
-        let own = next.and_then(|next| next.complete_until);
+        // Of the first one that says so from here on: earlier than that of the one before where the clock was set back in between.
+        let behind = self.checkpoints.get(self.reached..).unwrap_or_default();
+        let own = behind.iter().find_map(|next| next.complete_until);
         if has_gap {
             self.gaps.insert(tile);
         }
@@ -292,4 +293,50 @@ impl Log {
 
 fn index(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint(size: u64, complete_until: Option<i64>) -> Checkpoint {
+        Checkpoint {
+            log: Uuid::nil(),
+            size,
+            root: tlog::Hash::default(),
+            previous: None,
+            at: Timestamp(0),
+            complete_until: complete_until.map(Timestamp),
+            has_gap: false,
+            next_key: None,
+        }
+    }
+
+    #[test]
+    fn what_is_sealed_after_a_clock_was_set_back_may_be_as_old_as_that_clock_says() {
+        // The first one after that has not all of it, and says nothing.
+        let mut log = Log {
+            checkpoints: vec![
+                checkpoint(1, Some(1000)),
+                checkpoint(2, None),
+                checkpoint(3, Some(100)),
+                checkpoint(4, Some(200)),
+            ],
+            ..Log::default()
+        };
+        let entry = Entry {
+            shard: 0,
+            id: Uuid::nil(),
+            subject: Subject::History { seq: 0 },
+            hash: Hash::default(),
+        };
+        for _ in 0..4 {
+            log.take(0, &entry);
+            log.edge.push(0, entry.leaf());
+            log.reach();
+        }
+        let younger_than: Vec<Option<i64>> =
+            log.heads.iter().map(|head| head.younger_than).collect();
+        assert_eq!(younger_than, [None, Some(100), Some(100), Some(100)]);
+    }
 }

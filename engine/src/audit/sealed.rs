@@ -80,6 +80,11 @@ impl<'a> Sealed<'a> {
         })
     }
 
+    /// Returns what is sealed as a whole, as far as it can be told: it was said by a clock that may have been set back since.
+    fn complete_until(&self) -> Option<Timestamp> {
+        self.log.complete_until().map(|until| until.min(self.now))
+    }
+
     fn find(&mut self, problem: Problem, sentence: String) {
         self.findings.push(Finding::of_log(problem, sentence));
     }
@@ -110,7 +115,7 @@ impl<'a> Sealed<'a> {
             head.younger_than
         } else {
             self.young_rows += 1;
-            self.log.complete_until().map(|until| until.0)
+            self.complete_until().map(|until| until.0)
         };
         if let (Some(younger_than), Some(at)) = (younger_than, at)
             && at.0 < younger_than - SLACK
@@ -320,7 +325,7 @@ impl<'a> Sealed<'a> {
             // It is sealed with a checkpoint that came after the last one that was read.
             Some(leaf) => self.may_follow(source, leaf),
         };
-        if !waits || at > self.now.0 + SLACK || self.log.complete_until().is_some_and(is_old) {
+        if !waits || at > self.now.0 + SLACK || self.complete_until().is_some_and(is_old) {
             let sentence =
                 format!("the row {id} of tombstone was never sealed: it was put in later");
             self.find(Problem::Tombstone, sentence);
