@@ -1,6 +1,9 @@
 //! The check of an object of an archive: a proof of a run in each line.
 
-use std::io::{self, BufRead};
+use std::{
+    collections::BTreeSet,
+    io::{self, BufRead},
+};
 
 use super::prove::{NotProved, Proof};
 use crate::seal::PublicKey;
@@ -35,12 +38,18 @@ pub fn verify_archive(
     keys: &[PublicKey],
 ) -> Result<ArchiveReport, io::Error> {
     let mut report = ArchiveReport::default();
+    let mut run_ids = BTreeSet::new();
     for (line, text) in (1..).zip(object.lines()) {
         let Some(Proof::History(proof)) = Proof::read(&text?) else {
             let problem = NotProved::Unreadable("it is no history with its proof");
             report.findings.push(NotArchived { line, problem });
             continue;
         };
+        if !run_ids.insert(proof.run_id) {
+            let problem = NotProved::Twice(proof.run_id);
+            report.findings.push(NotArchived { line, problem });
+            continue;
+        }
         report.runs += 1;
         report.rows += u64::try_from(proof.rows.len()).unwrap_or(u64::MAX);
         if let Err(problem) = Proof::History(proof).verify(keys) {

@@ -107,6 +107,9 @@ pub enum NotProved {
         "the later checkpoint is not of the same log, or of one from which something was removed or changed since the earlier one"
     )]
     Rewritten,
+    /// An object of an archive has a run more than once, in the place of another one perhaps.
+    #[error("the run {0} has a line before it")]
+    Twice(RunId),
 }
 
 /// Why there is no proof.
