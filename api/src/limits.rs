@@ -24,6 +24,8 @@ pub const LEASE_MIN: Duration = Duration::from_millis(200);
 pub const SHUTDOWN_DELAY_MAX: Duration = Duration::from_mins(1);
 /// How long an archive that is a server may take to take a connection.
 pub const ARCHIVE_CONNECT_MAX: Duration = Duration::from_secs(5);
+/// How long it may take to take away what was written of an object that failed.
+pub const ARCHIVE_ABORT_MAX: Duration = Duration::from_secs(5);
 /// How many runs a page of a list has unless told.
 pub const LIST_PAGE: u32 = 100;
 /// The most runs in a page of a list.

@@ -18,9 +18,13 @@ use opendal::{
     HttpTransporter, OperationContext, Operator,
     services::{Fs, S3},
 };
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, timeout, timeout_at},
+};
 
 use self::https::Https;
+use crate::limits::ARCHIVE_ABORT_MAX;
 
 /// How much each object is compressed: as zstd does unless told.
 const LEVEL: i32 = 3;
@@ -95,19 +99,27 @@ impl Store {
 
     async fn write(&self, name: &str, object: Vec<u8>) -> Result<(), Box<dyn Error + Send + Sync>> {
         let object = spawn_blocking(move || zstd::encode_all(&object[..], LEVEL)).await??;
-        let mut writer = self.operator.writer(name).await?;
-        let written = match writer.write(object).await {
-            Ok(()) => writer.close().await.map(drop),
-            Err(error) => Err(error),
+        let until = Instant::now() + ARCHIVE_PUT_MAX;
+        let mut writer = timeout_at(until, self.operator.writer(name)).await??;
+        let written = timeout_at(until, async {
+            writer.write(object).await?;
+            writer.close().await
+        });
+        let failed: Box<dyn Error + Send + Sync> = match written.await {
+            Ok(Ok(_)) => return self.keep(name, until).await,
+            Ok(Err(error)) => error.into(),
+            Err(elapsed) => elapsed.into(),
         };
-        if let Err(error) = written {
-            // Each attempt would leave what it has written so far, on what may be a full disk.
-            drop(writer.abort().await);
-            return Err(error.into());
-        }
+        // Each attempt would leave what it has written so far, on what may be a full disk. What hangs is not waited for once more.
+        drop(timeout(ARCHIVE_ABORT_MAX, writer.abort()).await);
+        Err(failed)
+    }
+
+    /// Sees to it that an object is still there after a loss of power.
+    async fn keep(&self, name: &str, until: Instant) -> Result<(), Box<dyn Error + Send + Sync>> {
         if let Some(folder) = self.folder.clone() {
             let name = PathBuf::from(name);
-            spawn_blocking(move || keep(&folder, &name)).await??;
+            timeout_at(until, spawn_blocking(move || keep(&folder, &name))).await???;
         }
         Ok(())
     }
@@ -148,12 +160,13 @@ impl Archive for Store {
     fn put(&self, name: String, object: Vec<u8>) -> BoxFuture<'_, Result<String, PutError>> {
         async move {
             let name = format!("{name}{COMPRESSED}");
-            let problem = match timeout(ARCHIVE_PUT_MAX, self.write(&name, object)).await {
-                Ok(Ok(())) => return Ok(name),
-                Ok(Err(error)) => error.to_string(),
-                Err(elapsed) => elapsed.to_string(),
-            };
-            Err(PutError { name, problem })
+            match self.write(&name, object).await {
+                Ok(()) => Ok(name),
+                Err(error) => Err(PutError {
+                    name,
+                    problem: error.to_string(),
+                }),
+            }
         }
         .boxed()
     }
