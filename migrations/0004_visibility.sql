@@ -55,6 +55,8 @@ CREATE STATISTICS visibility_attribute_numbers (mcv, ndistinct) ON attribute, nu
 
 -- Deletes some of the values of search attributes whose declaration was taken back; returns how many. Of others it looks at one each.
 CREATE FUNCTION forget_attributes(most integer) RETURNS bigint LANGUAGE sql AS $$
+    -- As all who write here do first.
+    SELECT FROM feed_consumer WHERE name = 'visibility' FOR NO KEY UPDATE;
     -- Each that is there, from one to the next, by the indexes.
     WITH RECURSIVE used (namespace, attribute) AS (
         SELECT (-32768)::smallint, 0

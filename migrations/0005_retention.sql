@@ -95,10 +95,13 @@ COMMENT ON FUNCTION due_runs IS 'Closed runs that owe nobody anything, in the or
 
 -- Deletes some of the runs that a namespace keeps no longer, those first that closed first: at most so many, and one at least of at most so many
 -- bytes. What time it is says who asks, who has watched the clock of this server; a later time than the clock says is not believed. Of given ones only
--- those, which are archived under a name. Returns how many; NULL while another process is about it.
+-- those, which are archived under a name; else those behind a place, so that nobody who keeps the dead rows of what was deleted has each turn pass them
+-- all. Returns how many, NULL while another process is about it, and the place of the last.
 CREATE FUNCTION expire_runs(
-    of_namespace smallint, time_now timestamptz, most integer, most_bytes bigint, archived uuid[] DEFAULT NULL, archived_as text DEFAULT NULL
-) RETURNS integer LANGUAGE plpgsql AS $$
+    of_namespace smallint, time_now timestamptz, most integer, most_bytes bigint, archived uuid[] DEFAULT NULL, archived_as text DEFAULT NULL,
+    after_closed timestamptz DEFAULT '-infinity', after_run uuid DEFAULT '00000000-0000-0000-0000-000000000000',
+    OUT deleted integer, OUT last_closed timestamptz, OUT last_run uuid
+) LANGUAGE plpgsql AS $$
 DECLARE
     closed_before timestamptz;
     shards smallint[];
@@ -110,16 +113,17 @@ BEGIN
     END IF;
     -- Locks with one key are members'; (1, 0) and (1, 1) are of partitions and the feed.
     IF NOT pg_try_advisory_xact_lock(1, 2) THEN
-        RETURN NULL;
+        RETURN;
     END IF;
     -- Before it is known what is to go: who is told meanwhile that they are kept for longer is told so before or after this.
     PERFORM FROM feed_consumer WHERE name = 'visibility' FOR NO KEY UPDATE;
     SELECT least(clock_timestamp(), time_now) - n.retention INTO closed_before FROM namespace n WHERE n.id = of_namespace FOR SHARE;
-    SELECT array_agg(v.shard), array_agg(v.run_id) INTO shards, run_ids
+    SELECT array_agg(v.shard ORDER BY v.closed_at, v.run_id), array_agg(v.run_id ORDER BY v.closed_at, v.run_id), max(v.closed_at)
+    INTO shards, run_ids, last_closed
     FROM (
         SELECT x.*, sum(x.bytes) OVER (ORDER BY x.closed_at, x.run_id) - x.bytes AS bytes_before
         FROM (
-            SELECT d.* FROM due_runs(of_namespace, closed_before, most) AS d WHERE archived IS NULL
+            SELECT d.* FROM due_runs(of_namespace, closed_before, most, after_closed, after_run) AS d WHERE archived IS NULL
             UNION ALL
             -- By their key: what else is due may be much.
             (SELECT y.shard, y.run_id, y.closed_at, coalesce(y.history_bytes, 0)
@@ -132,10 +136,8 @@ BEGIN
         ) AS x
     ) AS v
     WHERE v.bytes_before < most_bytes;
-    IF run_ids IS NULL THEN
-        RETURN 0;
-    END IF;
-    RETURN delete_runs(shards, run_ids, 1::smallint, archived_as);
+    last_run := run_ids[cardinality(run_ids)];
+    deleted := CASE WHEN run_ids IS NULL THEN 0 ELSE delete_runs(shards, run_ids, 1::smallint, archived_as) END;
 END
 $$;
 COMMENT ON FUNCTION expire_runs IS 'Deletes some of the closed runs that a namespace keeps no longer; returns how many.';

@@ -49,6 +49,7 @@ CREATE TABLE checkpoint (
 );
 COMMENT ON TABLE checkpoint IS 'Signed states of the sealed log.';
 CREATE INDEX checkpoint_by_size ON checkpoint (size);
+CREATE INDEX checkpoint_by_time ON checkpoint (complete_until) WHERE complete_until IS NOT NULL; -- about where in the log something is
 CREATE INDEX checkpoint_of_rotation ON checkpoint (n) WHERE strpos(note, chr(10) || 'next-key ') > 0; -- by which one key was followed by another
 
 -- Tiles that were deleted because all their runs were. Their roots are still in "seal_node".
@@ -60,28 +61,9 @@ CREATE TABLE seal_pruned (
 );
 COMMENT ON TABLE seal_pruned IS 'Tiles of the sealed log that were deleted, because all their runs are.';
 
--- Says whether all that a tile names are runs that are deleted, and sealed as such. One lookup for most of those of which they are not.
-CREATE FUNCTION is_tile_of_deleted_runs(tile bigint) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
-DECLARE
-    t seal_tile;
-BEGIN
-    SELECT * INTO t FROM seal_tile x WHERE x.n = tile;
-    IF 0 > ANY (t.seqs) OR cardinality(t.ids) < 256
-       OR EXISTS (SELECT FROM execution e WHERE e.shard = t.shards[256] AND e.run_id = t.ids[256]) THEN
-        RETURN false;
-    END IF;
-    -- As sets: to look for each id in an array would be to compare it with all of them.
-    RETURN NOT EXISTS (
-        SELECT unnest(t.ids)
-        EXCEPT
-        SELECT u.id FROM tombstone b CROSS JOIN unnest(b.run_ids) AS u (id)
-        WHERE b.run_ids IS NOT NULL AND b.leaf IS NOT NULL AND b.span && t.span);
-END
-$$;
-COMMENT ON FUNCTION is_tile_of_deleted_runs IS 'Whether all that a tile of the sealed log names are runs that are deleted.';
-
--- Deletes tiles all of whose runs are deleted: of the next few that are full and older than a given one, as far as no checkpoint ends inside of them (it
--- could not be proved any more that the log was only appended to since). Returns which; none, where they are too few to be worth an entry.
+-- Deletes tiles all of whose runs are deleted, and sealed as such: of the next few that are full and older than a given one, as far as no checkpoint ends
+-- inside of them (it could not be proved any more that the log was only appended to since). Returns which; none, where they are too few to be worth an
+-- entry. All are looked at together, and ids as sets: to look for each in an array would be to compare it with all of them.
 CREATE FUNCTION prune_seal(before_tile bigint, looked_at integer, fewest integer) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
     looked bigint[];
@@ -97,19 +79,45 @@ BEGIN
     ) AS x;
     -- From the front again, when the end is reached.
     UPDATE seal SET prune_from = CASE WHEN cardinality(looked) = looked_at THEN looked[looked_at] + 1 ELSE 0 END;
-    SELECT array_agg(l.n ORDER BY l.n) INTO gone
-    FROM unnest(looked) AS l (n)
-    WHERE NOT EXISTS (SELECT FROM checkpoint c WHERE c.size > 256 * l.n AND c.size < 256 * (l.n + 1))
-      AND coalesce(is_tile_of_deleted_runs(l.n), false);
+    -- Those of which a run is left are out with the first one that is; mostly that is the last one of the tile, or the next.
+    SELECT array_agg(t.n), range_agg(t.span) INTO gone, spans
+    FROM seal_tile t
+    WHERE t.n = ANY (looked) AND cardinality(t.ids) = 256 AND 0 <= ALL (t.seqs)
+      AND NOT EXISTS (SELECT FROM checkpoint c WHERE c.size > 256 * t.n AND c.size < 256 * (t.n + 1))
+      AND NOT EXISTS (SELECT FROM execution e WHERE e.shard = t.shards[256] AND e.run_id = t.ids[256])
+      AND NOT EXISTS (
+          SELECT FROM unnest(t.shards, t.ids) AS u (shard, id)
+          CROSS JOIN LATERAL (SELECT FROM execution e WHERE e.shard = u.shard AND e.run_id = u.id OFFSET 0) AS e);
+    SELECT array_agg(g.n ORDER BY g.n) INTO gone
+    FROM unnest(gone) AS g (n)
+    WHERE NOT EXISTS (
+        SELECT FROM (
+            SELECT t.n FROM (SELECT x.n, unnest(x.ids) AS id FROM seal_tile x WHERE x.n = ANY (gone)) AS t
+            WHERE NOT EXISTS (
+                SELECT FROM (
+                    SELECT unnest(b.run_ids) AS id FROM tombstone b
+                    WHERE b.run_ids IS NOT NULL AND b.leaf IS NOT NULL AND spans && b.span
+                ) AS d
+                WHERE d.id = t.id)
+        ) AS kept
+        WHERE kept.n = g.n);
     IF gone IS NULL OR cardinality(gone) < fewest THEN
         RETURN '{}';
     END IF;
     SELECT range_agg(t.span) INTO spans FROM seal_tile t WHERE t.n = ANY (gone);
     DELETE FROM seal_tile t WHERE t.n = ANY (gone);
     -- Whoever verifies the log needs to know which runs were deleted only as long as it names them.
+    WITH told AS MATERIALIZED (
+        SELECT b.id, b.span, b.run_ids FROM tombstone b
+        WHERE b.run_ids IS NOT NULL AND b.leaf < 256 * before_tile AND spans && b.span
+    ),
+    named AS (
+        SELECT unnest(t.ids) AS id FROM seal_tile t WHERE t.span && (SELECT range_agg(x.span) FROM told x)
+    )
     UPDATE tombstone b SET run_ids = NULL
-    WHERE b.run_ids IS NOT NULL AND b.leaf < 256 * before_tile AND spans && b.span
-      AND NOT EXISTS (SELECT FROM seal_tile t WHERE t.span && b.span AND t.ids && b.run_ids);
+    FROM told
+    WHERE b.id = told.id
+      AND told.id NOT IN (SELECT y.tombstone FROM (SELECT x.id AS tombstone, unnest(x.run_ids) AS id FROM told x) AS y JOIN named m ON m.id = y.id);
     RETURN gone;
 END
 $$;

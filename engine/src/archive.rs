@@ -13,9 +13,10 @@ use crate::{
     limits::{ARCHIVED_AT_ONCE, ARCHIVED_BYTES_AT_ONCE},
     store::{
         self,
-        archive::{After, Due, DueRuns},
+        archive::{Due, DueRuns},
         audit::Key,
-        seal::Latest,
+        retention::After,
+        seal::{Latest, Places},
     },
 };
 
@@ -69,9 +70,15 @@ pub(crate) async fn expire(
     let Some(one) = store::archive::one_at_a_time(pool).await? else {
         return Ok(false);
     };
+    // Said when this process began; who has said otherwise since, has others delete what is not archived.
+    if store::retention::begin_archive(pool).await? {
+        tracing::warn!(
+            "`cluster` said that this database has no archive, while this process has one; it says so again"
+        );
+    }
     let expired = expire_next(pool, archive, namespace, now, after).await;
-    // Where it is only dropped, the next turn may find it still held.
-    one.rollback().await.map_err(store::Error::from)?;
+    // Where it is only dropped, the next turn may find it still held. Where it was held for too long it is gone by now, and what was done is done.
+    drop(one.rollback().await);
     expired
 }
 
@@ -93,23 +100,23 @@ async fn expire_next(
     .await?;
     // What can't be archived keeps nothing behind it from being so; it is looked at again from the front.
     *after = due.next.unwrap_or_default();
-    if due.runs.is_empty() {
+    let Some(first) = due.runs.first() else {
         return Ok(false);
-    }
-    let object = match store::seal::latest(pool, i64::MAX).await? {
-        Some(latest) => object(pool, latest, &due).await?,
-        None => Object::default(),
     };
-    let is_left = |run: &&Due| run.is_late && !object.run_ids.contains(&run.run_id);
-    if let Some(first) = due.runs.iter().find(is_left) {
-        tracing::error!(
-            code = "NOT_SEALED",
-            namespace = due.namespace,
-            run_id = %first.run_id,
-            runs = due.runs.iter().filter(is_left).count(),
-            "runs are kept for longer than their namespace wants it, and not archived: they are not sealed, or not as they are there"
-        );
-    }
+    let latest = store::seal::latest(pool, i64::MAX).await?;
+    let sealed_until = latest.as_ref().and_then(|it| it.checkpoint.complete_until);
+    let object = match latest {
+        Some(latest) if sealed_until.is_some_and(|until| first.closed_at < until) => {
+            object(pool, latest, &due).await?
+        }
+        // Nor is what comes behind it: where sealing has stopped this is not said of each.
+        _ => {
+            say_late(&due, &Object::default());
+            *after = After::default();
+            return Ok(false);
+        }
+    };
+    say_late(&due, &object);
     if object.run_ids.is_empty() {
         return Ok(due.next.is_some());
     }
@@ -131,6 +138,20 @@ async fn expire_next(
     Ok(deleted && due.next.is_some())
 }
 
+/// Says what has been due for a while and is not in an object.
+fn say_late(due: &DueRuns, object: &Object) {
+    let is_left = |run: &&Due| run.is_late && !object.run_ids.contains(&run.run_id);
+    if let Some(first) = due.runs.iter().find(is_left) {
+        tracing::error!(
+            code = "NOT_SEALED",
+            namespace = due.namespace,
+            run_id = %first.run_id,
+            runs = due.runs.iter().filter(is_left).count(),
+            "runs are kept for longer than their namespace wants it, and not archived: they are not sealed, or not as they are there"
+        );
+    }
+}
+
 /// What goes to the archive at once.
 #[derive(Default)]
 struct Object {
@@ -138,10 +159,30 @@ struct Object {
     run_ids: Vec<Uuid>,
 }
 
+/// Returns where the entries of these runs are.
+async fn places(pool: &PgPool, due: &DueRuns, size: u64) -> Result<Places, Error> {
+    let run_ids = |runs: &[&Due]| -> Vec<Uuid> { runs.iter().map(|run| run.run_id).collect() };
+    let (Some(first), Some(last)) = (due.runs.first(), due.runs.last()) else {
+        return Ok(Places::new());
+    };
+    let all: Vec<&Due> = due.runs.iter().collect();
+    let closed = first.closed_at..=last.closed_at;
+    let mut places = store::seal::places_by_close(pool, &run_ids(&all), closed, size).await?;
+    let is_found = |run: &&Due| {
+        let seq = run.last_seq;
+        seq.is_some_and(|seq| places.contains_key(&(run.run_id, seq)))
+    };
+    let others: Vec<&Due> = all.into_iter().filter(|run| !is_found(run)).collect();
+    if !others.is_empty() {
+        places.extend(store::seal::places(pool, &run_ids(&others), size).await?);
+    }
+    Ok(places)
+}
+
 /// Writes those of the runs that are sealed, each as a line.
 async fn object(pool: &PgPool, latest: Latest, due: &DueRuns) -> Result<Object, Error> {
     let size = latest.checkpoint.size;
-    let places = store::seal::places(pool, &due.run_ids(), size).await?;
+    let places = places(pool, due, size).await?;
     let sealed = due.runs.iter().filter_map(|run| {
         let last_seq = run.last_seq?;
         let entry = *places.get(&(run.run_id, last_seq))?;

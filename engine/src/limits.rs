@@ -118,6 +118,8 @@ pub const SEAL_PAGES_MAX: usize = 200;
 pub const SEAL_TOMBSTONES_MAX: i64 = 16 * 1024;
 /// How many tiles of the sealed log are looked at for such all of whose runs are deleted, each time that deletions are sealed.
 pub const SEAL_PRUNE_LOOK: i32 = 2048;
+/// How long that may take: what is to be signed does not wait for longer.
+pub const SEAL_PRUNE_MAX: Duration = Duration::from_secs(10);
 /// Fewer of them stay, for they are not worth the entry that says so.
 pub const SEAL_PRUNE_LEAST: i32 = 16;
 /// How often it is looked for closed runs that are kept no longer.
@@ -132,6 +134,8 @@ pub const CLOCKS_APART_MAX: Duration = Duration::from_mins(1);
 pub const CLOCK_STEADY_FOR: Duration = Duration::from_mins(10);
 /// How often it is said again that nothing is deleted because of a clock.
 pub const CLOCK_DOUBT_SAID_EVERY: Duration = Duration::from_mins(5);
+/// How often all that is due is looked through from the front: for what could not go when its turn was.
+pub const EXPIRE_FROM_FRONT_EVERY: Duration = Duration::from_mins(1);
 /// How often it is tried to delete what is archived while another process deletes.
 pub const EXPIRE_TRIES_MAX: u32 = 1000;
 /// The most closed runs whose histories go into one object of the archive, before they are deleted.
@@ -140,7 +144,7 @@ pub const ARCHIVED_AT_ONCE: i32 = 2000;
 pub const ARCHIVED_BYTES_AT_ONCE: i64 = 16 * 1024 * 1024;
 /// How long an archive may take for an object.
 pub const ARCHIVE_PUT_MAX: Duration = Duration::from_mins(2);
-/// How long one process has the archive for itself without a word to the database: longer than an object takes.
+/// How long one process has the archive for itself without a word to the session that says so: longer than an object takes, with all that is read for it.
 pub const ARCHIVE_HELD: Duration = Duration::from_mins(5);
 /// What has been due for so long and is not archived is told in the log.
 pub const ARCHIVE_LATE_AFTER: Duration = Duration::from_mins(5);
@@ -148,7 +152,8 @@ pub const ARCHIVE_LATE_AFTER: Duration = Duration::from_mins(5);
 pub const SEALED_LATE_MAX: Duration = Duration::from_mins(10);
 /// How often it is said again that a log is refused.
 pub const SEAL_REFUSED_SAID_EVERY: Duration = Duration::from_hours(1);
-/// How often it is looked for partitions of past weeks of which almost nothing is left, and for values of search attributes that were taken back.
+/// How often it is looked for partitions of past weeks of which almost nothing is left, values of search attributes that were taken back, and counts of
+/// types and queues that are gone.
 pub const SWEEP_EVERY: Duration = Duration::from_hours(1);
 /// The most such values that are deleted in one statement.
 pub const FORGOTTEN_AT_ONCE: i32 = 1000;

@@ -187,6 +187,7 @@ fn keep_lists(
         tokio::select! {
             () = lists.keep(tail) => {}
             () = expiry::keep(lists.pool.clone(), archive) => {}
+            () = expiry::sweep(lists.pool.clone()) => {}
             // Nothing is ever sent; the channel closes.
             _ = ended.changed() => {}
         }

@@ -13,39 +13,46 @@ use crate::{
     archive::{self, Archive},
     limits::{
         CLOCK_DOUBT_SAID_EVERY, EXPIRE_AGAIN_AFTER, EXPIRE_EVERY, EXPIRE_FEW_AFTER,
-        EXPIRED_AT_ONCE, FORGOTTEN_AT_ONCE, SWEEP_EVERY,
+        EXPIRE_FROM_FRONT_EVERY, EXPIRED_AT_ONCE, FORGOTTEN_AT_ONCE, SWEEP_EVERY,
     },
-    store::{self, archive::After, partition, retention, visibility},
+    store::{
+        self, partition,
+        retention::{self, After},
+        visibility,
+    },
     world::World,
 };
 
-/// Deletes what is to go, for as long as it is polled.
+/// Deletes what is kept no longer, for as long as it is polled.
 pub(crate) async fn keep(pool: PgPool, archive: Option<Arc<dyn Archive>>) {
-    let mut sweep_at = Instant::now();
     let mut expiry = Expiry {
         pool,
         archive,
         watched: Watched::new(World::REAL),
         doubted: None,
-        archiving: HashMap::new(),
+        after: HashMap::new(),
+        from_front_at: Instant::now(),
     };
     loop {
-        let pool = &expiry.pool;
-        if Instant::now() >= sweep_at {
-            sweep_at = Instant::now() + SWEEP_EVERY;
-            drop_partitions(pool).await;
-            if let Err(error) = sweep_lists(pool).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "what lists keep of what is gone can't be deleted; trying again"
-                );
-            }
-        }
         let pause = expiry.turn().await.unwrap_or_else(|error| {
             warn(&error);
             EXPIRE_EVERY
         });
         sleep(pause).await;
+    }
+}
+
+/// Deletes what is left of what is gone, each hour, for as long as it is polled.
+pub(crate) async fn sweep(pool: PgPool) {
+    loop {
+        drop_partitions(&pool).await;
+        if let Err(error) = sweep_lists(&pool).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what lists keep of what is gone can't be deleted; trying again"
+            );
+        }
+        sleep(SWEEP_EVERY).await;
     }
 }
 
@@ -56,8 +63,10 @@ struct Expiry {
     watched: Watched,
     /// When it was last said why nothing is deleted.
     doubted: Option<Instant>,
-    /// How far each namespace was looked through for what goes to the archive.
-    archiving: HashMap<i16, After>,
+    /// How far each namespace was looked through.
+    after: HashMap<i16, After>,
+    /// When all are looked through from the front again: for what could not go yet.
+    from_front_at: Instant,
 }
 
 impl Expiry {
@@ -74,6 +83,10 @@ impl Expiry {
                 return Ok(EXPIRE_EVERY);
             }
         };
+        if Instant::now() >= self.from_front_at {
+            self.from_front_at = Instant::now() + EXPIRE_FROM_FRONT_EVERY;
+            self.after.clear();
+        }
         let mut pause = EXPIRE_EVERY;
         for namespace in namespaces {
             match self.expire(namespace, now).await {
@@ -87,14 +100,18 @@ impl Expiry {
 
     /// Deletes some of one namespace; returns after how long others may be worth a turn.
     async fn expire(&mut self, namespace: i16, now: Timestamp) -> Result<Duration, archive::Error> {
+        let after = self.after.entry(namespace).or_default();
         let Some(archive) = &self.archive else {
-            return Ok(match retention::expire(&self.pool, namespace, now).await? {
+            let deleted = retention::expire(&self.pool, namespace, now, after).await?;
+            if deleted == 0 {
+                *after = After::default();
+            }
+            return Ok(match deleted {
                 0 => EXPIRE_EVERY,
                 EXPIRED_AT_ONCE.. => EXPIRE_AGAIN_AFTER,
                 _ => EXPIRE_FEW_AFTER,
             });
         };
-        let after = self.archiving.entry(namespace).or_default();
         let more = archive::expire(&self.pool, &**archive, namespace, now, after).await?;
         Ok(if more {
             EXPIRE_AGAIN_AFTER
@@ -138,7 +155,7 @@ async fn drop_partitions(pool: &PgPool) {
 /// Deletes what lists keep of search attributes that were taken back, and of types and queues that nothing is left of.
 async fn sweep_lists(pool: &PgPool) -> Result<(), store::Error> {
     visibility::forget_counts(pool).await?;
-    while visibility::forget(pool, FORGOTTEN_AT_ONCE).await? {
+    while visibility::forget_attributes(pool, FORGOTTEN_AT_ONCE).await? {
         sleep(EXPIRE_AGAIN_AFTER).await;
     }
     Ok(())

@@ -20,10 +20,7 @@ pub use signer::{KeyError, Refusal, Signer};
 
 use sqlx::PgPool;
 
-use crate::store::{
-    self,
-    feed::consumer::{self, Name},
-};
+use crate::store::{self, feed::consumer};
 
 /// Has another key sign from now on, on record: signed by the old one, if it is not lost, and the new one. Returns the checkpoint that says so.
 ///
@@ -34,6 +31,6 @@ pub async fn rotate(
     old: Option<&Signer>,
     new: &Signer,
 ) -> Result<Result<Note, Refusal>, store::Error> {
-    consumer::begin(pool, Name::Seal).await?;
+    consumer::begin_sealing(pool).await?;
     store::seal::rotate(pool, old, new).await
 }

@@ -9,7 +9,7 @@ use super::signer::{Refusal, Signer};
 use crate::{
     limits::SEAL_REFUSED_SAID_EVERY,
     store::{
-        feed::consumer::{self, Name},
+        feed::consumer,
         seal::{self, Turn},
     },
 };
@@ -20,7 +20,7 @@ pub(crate) async fn keep(pool: PgPool, signer: Arc<Signer>, every: Duration) {
     loop {
         // Each time: somebody may have stopped it.
         let turn = async {
-            consumer::begin(&pool, Name::Seal).await?;
+            consumer::begin_sealing(&pool).await?;
             seal::turn(&pool, &signer, every).await
         };
         match turn.await {

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{Error, interval};
+use super::{Error, interval, retention::After};
 use crate::limits::{ARCHIVE_HELD, ARCHIVE_LATE_AFTER};
 
 /// Closed runs that a namespace keeps no longer.
@@ -26,18 +26,13 @@ pub(crate) struct Due {
     pub(crate) shard: i16,
     pub(crate) run_id: Uuid,
     pub(crate) workflow_id: String,
+    pub(crate) closed_at: Timestamp,
     /// It has been due for minutes.
     pub(crate) is_late: bool,
     /// The number of its last row of history, if it has any.
     pub(crate) last_seq: Option<i32>,
     /// Its row of `execution`, as JSON.
     pub(crate) execution: Box<RawValue>,
-}
-
-impl DueRuns {
-    pub(crate) fn run_ids(&self) -> Vec<Uuid> {
-        self.runs.iter().map(|run| run.run_id).collect()
-    }
 }
 
 /// Lets one process at a time archive, as long as what is returned is kept; `None` while another does.
@@ -57,23 +52,6 @@ pub(crate) async fn one_at_a_time(
         .fetch_one(&mut *transaction)
         .await?;
     Ok(is_held.then_some(transaction))
-}
-
-/// A place among the runs of a namespace, in the order of their close.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct After {
-    closed_at: Timestamp,
-    run_id: Uuid,
-}
-
-impl Default for After {
-    /// Before all of them.
-    fn default() -> Self {
-        Self {
-            closed_at: Timestamp(0),
-            run_id: Uuid::nil(),
-        }
-    }
 }
 
 /// Returns closed runs that a namespace keeps no longer and that owe nobody anything, those first that closed first: at most so many, and one at least of
@@ -135,6 +113,7 @@ pub(crate) async fn due(
             shard: row.shard,
             run_id: row.run_id,
             workflow_id: row.workflow_id,
+            closed_at: Timestamp(row.closed_at),
             is_late: row.is_late,
             last_seq: row.last_seq,
             execution: RawValue::from_string(row.execution).map_err(|error| Error::Corrupt {

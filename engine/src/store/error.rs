@@ -1,7 +1,7 @@
 //! Why the store failed.
 
 use super::{
-    sqlstate::{LOCK_NOT_AVAILABLE, QUERY_CANCELED},
+    sqlstate::{DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED},
     told,
 };
 use crate::{
@@ -201,14 +201,14 @@ impl Error {
         answer.code().as_deref() == Some(LOCK_NOT_AVAILABLE)
     }
 
-    /// Says whether the server has waited for too long for what another session has.
+    /// Says whether the server has waited for too long for what another session has, or each for the other.
     pub(crate) fn is_of_a_wait(&self) -> bool {
         let Self::Sqlx(sqlx::Error::Database(answer)) = self else {
             return false;
         };
         matches!(
             answer.code().as_deref(),
-            Some(QUERY_CANCELED | LOCK_NOT_AVAILABLE)
+            Some(QUERY_CANCELED | LOCK_NOT_AVAILABLE | DEADLOCK_DETECTED)
         )
     }
 

@@ -46,25 +46,59 @@ pub(crate) async fn forgetful(pool: &PgPool) -> Result<Vec<i16>, Error> {
     Ok(all.fetch_all(pool).await?)
 }
 
-/// Deletes some of the closed runs that a namespace keeps no longer, at most [`EXPIRED_AT_ONCE`]; returns how many. None while another process is
-/// about it.
-pub(crate) async fn expire(pool: &PgPool, namespace: i16, now: Timestamp) -> Result<i32, Error> {
-    let deleted = sqlx::query_scalar!(
-        "SELECT expire_runs($1, 'epoch'::timestamptz + $2::bigint * interval '1 microsecond', $3, $4)",
+/// A place among the runs of a namespace, in the order of their close.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct After {
+    pub(super) closed_at: Timestamp,
+    pub(super) run_id: Uuid,
+}
+
+impl Default for After {
+    /// Before all of them.
+    fn default() -> Self {
+        Self {
+            closed_at: Timestamp(0),
+            run_id: Uuid::nil(),
+        }
+    }
+}
+
+/// Deletes some of the closed runs that a namespace keeps no longer, at most [`EXPIRED_AT_ONCE`], those first that closed first behind a place, which
+/// goes on; returns how many. None while another process is about it.
+pub(crate) async fn expire(
+    pool: &PgPool,
+    namespace: i16,
+    now: Timestamp,
+    after: &mut After,
+) -> Result<i32, Error> {
+    let expired = sqlx::query!(
+        r#"SELECT deleted, (extract(epoch FROM last_closed) * 1000000)::bigint AS last_closed, last_run
+           FROM expire_runs($1, 'epoch'::timestamptz + $2::bigint * interval '1 microsecond', $3, $4,
+                            after_closed => 'epoch'::timestamptz + $5::bigint * interval '1 microsecond', after_run => $6)"#,
         namespace,
         now.0,
         EXPIRED_AT_ONCE,
         EXPIRED_BYTES_AT_ONCE,
-    );
-    Ok(deleted.fetch_one(pool).await?.unwrap_or(0))
+        after.closed_at.0,
+        after.run_id,
+    )
+    .fetch_one(pool)
+    .await?;
+    if let Some((closed_at, run_id)) = expired.last_closed.zip(expired.last_run) {
+        *after = After {
+            closed_at: Timestamp(closed_at),
+            run_id,
+        };
+    }
+    Ok(expired.deleted.unwrap_or(0))
 }
 
-/// From now on no process deletes runs that are kept no longer but with an archive.
-pub(crate) async fn begin_archive(pool: &PgPool) -> Result<(), Error> {
-    sqlx::query!("UPDATE cluster SET archives = true WHERE NOT archives")
+/// From now on no process deletes runs that are kept no longer but with an archive. Says whether that is news.
+pub(crate) async fn begin_archive(pool: &PgPool) -> Result<bool, Error> {
+    let done = sqlx::query!("UPDATE cluster SET archives = true WHERE NOT archives")
         .execute(pool)
         .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 /// Deletes those of these runs that a namespace keeps no longer, whose histories are in the archive. Says whether any is gone.
@@ -78,7 +112,7 @@ pub(crate) async fn expire_archived(
     let (mut gone, mut busy) = (false, 0);
     loop {
         let deleted = sqlx::query_scalar!(
-            "SELECT expire_runs($1, 'epoch'::timestamptz + $2::bigint * interval '1 microsecond', $3, $4, $5, $6)",
+            "SELECT deleted FROM expire_runs($1, 'epoch'::timestamptz + $2::bigint * interval '1 microsecond', $3, $4, $5, $6)",
             namespace,
             now.0,
             EXPIRED_AT_ONCE,
@@ -146,11 +180,12 @@ mod tests {
                          FROM pg_index i WHERE i.indrelid = 'visibility'::regclass";
         let mut transaction = pool.begin().await.unwrap();
 
-        let deleted: i32 =
-            sqlx::query_scalar("SELECT expire_runs(1::smallint, clock_timestamp(), 500, 1000000)")
-                .fetch_one(&mut *transaction)
-                .await
-                .unwrap();
+        let deleted: i32 = sqlx::query_scalar(
+            "SELECT deleted FROM expire_runs(1::smallint, clock_timestamp(), 500, 1000000)",
+        )
+        .fetch_one(&mut *transaction)
+        .await
+        .unwrap();
         let pages: i64 = sqlx::query_scalar(looked_at)
             .fetch_one(&mut *transaction)
             .await

@@ -6,6 +6,8 @@ pub(crate) const DATA_EXCEPTION: &str = "22";
 pub(crate) const QUERY_CANCELED: &str = "57014";
 /// Another session keeps a lock for too long. Postgres: `lock_not_available`.
 pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// Two sessions wait for each other. Postgres: `deadlock_detected`.
+pub(crate) const DEADLOCK_DETECTED: &str = "40P01";
 /// The role has no right to what it asks for. Postgres: `insufficient_privilege`.
 pub(crate) const INSUFFICIENT_PRIVILEGE: &str = "42501";
 /// The process that sent a batch has its slot no more. Raised by `commit_batch` alone.

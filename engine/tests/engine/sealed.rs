@@ -584,6 +584,52 @@ async fn sealing_that_was_stopped_and_goes_on_accuses_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_log_begins_behind_the_deletions_that_are_under_way() {
+    let folder = Folder::new();
+    let url = database().await;
+    let engine = owner(&url).await;
+    work(&engine, sequence(1), echo());
+    run_some(&engine, "first", 3).await;
+    until(
+        &url,
+        "(SELECT count(*) = 3 FROM visibility WHERE status = 2)",
+    )
+    .await;
+    engine.close().await;
+    // It has looked whether there is a log, and not committed.
+    let deleting = connect(&url).await;
+    deleting
+        .batch_execute("BEGIN; SELECT delete_runs(array_agg(shard), array_agg(run_id), 2::smallint) FROM execution WHERE workflow_id = 'first-0'")
+        .await
+        .unwrap();
+
+    let (engine, public) = sealing(&url, &folder.path("key")).await;
+    until(
+        &url,
+        "EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'SELECT name FROM feed_consumer%')",
+    )
+    .await;
+    assert_eq!(
+        number(
+            &url,
+            "SELECT count(*) FROM feed_consumer WHERE name = 'seal'"
+        )
+        .await,
+        0
+    );
+    deleting.batch_execute("COMMIT").await.unwrap();
+    sealed(&url).await;
+    engine.close().await;
+
+    let trust = Trust {
+        keys: vec![public],
+        checkpoint: None,
+    };
+    let report = verified(&url, &trust, &folder).await;
+    assert!(report.is_sound(), "{:?}", report.findings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_was_set_back_makes_no_row_one_that_was_put_in_later() {
     let folder = Folder::new();
     let url = database().await;
@@ -922,7 +968,17 @@ async fn what_can_not_be_archived_keeps_nothing_behind_it_from_being_so() {
         &[],
     );
     let object: String = object.await.unwrap().get(0);
-    let object = std::fs::File::open(folder.path(&object)).unwrap();
-    let report = audit::verify_archive(std::io::BufReader::new(object), &trust.keys).unwrap();
+    let object = std::fs::read_to_string(folder.path(&object)).unwrap();
+    let report = audit::verify_archive(object.as_bytes(), &trust.keys).unwrap();
     assert_eq!((report.runs, report.findings), (9, Vec::new()));
+    // One that was put in the place of another is none.
+    let mut lines: Vec<&str> = object.lines().collect();
+    lines[4] = lines[2];
+    let report = audit::verify_archive(lines.join("\n").as_bytes(), &trust.keys).unwrap();
+    assert_eq!(report.runs, 8);
+    let finding = report.findings[0].to_string();
+    assert!(
+        finding.starts_with("line 5: the run ") && finding.ends_with(" has a line before it"),
+        "{finding}"
+    );
 }

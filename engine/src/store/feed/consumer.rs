@@ -26,7 +26,7 @@ pub(crate) enum Progress {
 #[derive(Debug)]
 pub(crate) struct Consumer {
     pub(crate) progress: Progress,
-    /// How often all was made anew.
+    /// How often all was made anew; of a log that was stopped and goes on it is one more.
     pub(crate) builds: i64,
 }
 
@@ -48,19 +48,29 @@ impl Name {
     }
 }
 
-/// Has the feed keep what it has not read.
-pub(crate) async fn begin(pool: &PgPool, name: Name) -> Result<(), Error> {
-    let name = name.text();
+/// Has the feed keep what the sealed log has not read.
+pub(crate) async fn begin_sealing(pool: &PgPool) -> Result<(), Error> {
+    let is_there = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM feed_consumer WHERE name = 'seal') AS "is_there!""#
+    );
+    if is_there.fetch_one(pool).await? {
+        return Ok(());
+    }
+    let mut transaction = pool.begin().await?;
+    // Whoever deletes runs has this row to the end, and says of which runs they were if there is a log: what is deleted without that is gone before the
+    // first run is read for the log.
+    sqlx::query!("SELECT name FROM feed_consumer WHERE name = 'visibility' FOR NO KEY UPDATE")
+        .fetch_optional(&mut *transaction)
+        .await?;
+    // A log that was begun before, and stopped, has missed what was committed since.
     sqlx::query!(
-        // A log that was begun before has missed what was committed since.
         "INSERT INTO feed_consumer (name, builds)
-         SELECT $1, CASE WHEN $1 = 'seal' AND EXISTS (SELECT FROM checkpoint) THEN 1 ELSE 0 END
-         WHERE NOT EXISTS (SELECT FROM feed_consumer WHERE name = $1)
-         ON CONFLICT DO NOTHING",
-        name
+         SELECT 'seal', CASE WHEN EXISTS (SELECT FROM checkpoint) THEN 1 ELSE 0 END
+         ON CONFLICT DO NOTHING"
     )
-    .execute(pool)
+    .execute(&mut *transaction)
     .await?;
+    transaction.commit().await?;
     Ok(())
 }
 

@@ -8,5 +8,7 @@ mod prove;
 mod turn;
 
 pub(crate) use log::{Latest, entries, latest};
-pub(crate) use prove::{find, inclusions, places, proof, rotations, run_of};
+pub(crate) use prove::{
+    Places, find, inclusions, places, places_by_close, proof, rotations, run_of,
+};
 pub(crate) use turn::{Turn, rotate, turn};

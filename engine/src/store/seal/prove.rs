@@ -1,8 +1,11 @@
 //! Reads what a proof is made of.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map},
+    ops::RangeInclusive,
+};
 
-use history::{Namespace, RunId, WorkflowId};
+use history::{Namespace, RunId, Timestamp, WorkflowId};
 use sqlx::{PgConnection, PgExecutor};
 use tlog_tiles::tlog;
 use uuid::Uuid;
@@ -16,6 +19,10 @@ use crate::{
     store::Error,
 };
 
+/// By how much the clock of an engine, which says when a run has closed, and that of the database, which says what is sealed, may differ, and how long a
+/// commit may take, in microseconds.
+const CLOCKS_DIFFER: i64 = 10_000_000;
+
 /// Has a proof made of the hashes of inner nodes of the tree; `None` if there is no such proof.
 pub(crate) async fn proof<T>(
     connection: &mut PgConnection,
@@ -24,14 +31,37 @@ pub(crate) async fn proof<T>(
     Ok(proofs(connection, [proof]).await?.pop().flatten())
 }
 
-/// Returns the hashes that lead from entries to the root of a log of so many.
+/// Returns the hashes that lead from entries to the root of a log of so many; `None` for each that a part of the log which is damaged is needed for.
 pub(crate) async fn inclusions(
     connection: &mut PgConnection,
     size: u64,
     entries: &[u64],
 ) -> Result<Vec<Option<Vec<tlog::Hash>>>, Error> {
     let of = |entry: u64| move |hashes: &Hashes| tlog::prove_record(size, entry, hashes);
-    proofs(connection, entries.iter().map(|entry| of(*entry))).await
+    let all = proofs(connection, entries.iter().map(|entry| of(*entry))).await;
+    if !all.as_ref().is_err_and(is_damage) {
+        return all;
+    }
+    let mut inclusions = Vec::with_capacity(entries.len());
+    for entry in entries {
+        inclusions.push(match proof(connection, of(*entry)).await {
+            Err(error) if is_damage(&error) => {
+                tracing::error!(
+                    code = error.code(),
+                    entry,
+                    error = &error as &dyn std::error::Error,
+                    "an entry of the sealed log can't be proved"
+                );
+                None
+            }
+            inclusion => inclusion?,
+        });
+    }
+    Ok(inclusions)
+}
+
+fn is_damage(error: &Error) -> bool {
+    matches!(error, Error::Corrupt { .. } | Error::Pruned(_))
 }
 
 /// Has proofs made, for which each tile is read once; `None` for each that there is not.
@@ -94,29 +124,67 @@ async fn subtree(
     Ok(tree::perfect(parts).unwrap_or_default())
 }
 
-/// Returns the places of entries in a log of so many, by their run and row, of those runs that have one.
+/// Where in a log of so many the entries of runs are, by run and row.
+pub(crate) type Places = BTreeMap<(Uuid, i32), u64>;
+
+/// Returns the places of the entries that were sealed about when these runs had closed: their last ones, unless they were sealed late.
+pub(crate) async fn places_by_close(
+    executor: impl PgExecutor<'_>,
+    run_ids: &[Uuid],
+    closed: RangeInclusive<Timestamp>,
+    size: u64,
+) -> Result<Places, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT u.id AS "id!", u.seq AS "seq!", 256 * t.n + u.place - 1 AS "place!"
+           FROM (
+               SELECT coalesce((SELECT c.size FROM checkpoint c WHERE c.complete_until < 'epoch'::timestamptz + $2::bigint * interval '1 microsecond'
+                                ORDER BY c.complete_until DESC LIMIT 1), 0),
+                      coalesce((SELECT c.size FROM checkpoint c WHERE c.complete_until > 'epoch'::timestamptz + $3::bigint * interval '1 microsecond'
+                                ORDER BY c.complete_until LIMIT 1), $4)
+           ) AS c (first, behind)
+           JOIN seal_tile t ON t.n BETWEEN c.first / 256 AND c.behind / 256
+           CROSS JOIN LATERAL unnest(t.ids, t.seqs) WITH ORDINALITY AS u (id, seq, place)
+           JOIN unnest($1::uuid[]) AS x (id) ON x.id = u.id
+           WHERE 256 * t.n + u.place <= $4"#,
+        run_ids,
+        closed.start().0.saturating_sub(CLOCKS_DIFFER),
+        closed.end().0.saturating_add(CLOCKS_DIFFER),
+        log::signed(size),
+    )
+    .fetch_all(executor)
+    .await?;
+    let rows = rows.into_iter();
+    Ok(rows
+        .map(|row| ((row.id, row.seq), row.place.unsigned_abs()))
+        .collect())
+}
+
+/// Returns the places of all entries of these runs.
 pub(crate) async fn places(
     executor: impl PgExecutor<'_>,
     run_ids: &[Uuid],
     size: u64,
-) -> Result<BTreeMap<(Uuid, i32), u64>, Error> {
+) -> Result<Places, Error> {
     let rows = sqlx::query!(
         r#"SELECT u.id AS "id!", u.seq AS "seq!", 256 * t.n + u.place - 1 AS "place!"
-           FROM unnest($1::uuid[]) AS x (id)
-           CROSS JOIN LATERAL (
-               SELECT y.n, y.ids, y.seqs FROM seal_tile y WHERE y.span @> run_milliseconds(x.id) OFFSET 0
-           ) AS t
+           FROM (
+               SELECT DISTINCT y.n
+               FROM unnest($1::uuid[]) AS x (id)
+               CROSS JOIN LATERAL (SELECT z.n FROM seal_tile z WHERE z.span @> run_milliseconds(x.id) OFFSET 0) AS y
+           ) AS w
+           JOIN seal_tile t ON t.n = w.n
            CROSS JOIN LATERAL unnest(t.ids, t.seqs) WITH ORDINALITY AS u (id, seq, place)
-           WHERE u.id = x.id AND 256 * t.n + u.place <= $2"#,
+           JOIN unnest($1::uuid[]) AS x (id) ON x.id = u.id
+           WHERE 256 * t.n + u.place <= $2"#,
         run_ids,
         log::signed(size),
     )
     .fetch_all(executor)
     .await?;
-    let places = rows
-        .into_iter()
-        .map(|row| ((row.id, row.seq), row.place.unsigned_abs()));
-    Ok(places.collect())
+    let rows = rows.into_iter();
+    Ok(rows
+        .map(|row| ((row.id, row.seq), row.place.unsigned_abs()))
+        .collect())
 }
 
 /// Returns the place of the latest entry of a run in a log of so many, and which row it is of.
@@ -176,4 +244,54 @@ pub(crate) async fn rotations(
     )
     .fetch_all(executor)
     .await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::super::{database, session::Pool},
+        *,
+    };
+
+    const SECOND: i64 = 1_000_000;
+
+    #[tokio::test]
+    async fn entries_are_found_about_when_their_runs_closed_and_late_ones_where_they_are() {
+        let address = database::fresh().await;
+        let pool = address.pool(Pool::Whole);
+        // A tile a minute, with a run that closed in it, the first of which is sealed once more in the last.
+        sqlx::raw_sql(
+            "CREATE FUNCTION pg_temp.run(minute bigint) RETURNS uuid LANGUAGE sql AS
+                 $$ SELECT (lpad(to_hex(60000 * minute), 12, '0') || '7000' || '8000' || lpad(minute::text, 12, '0'))::uuid $$;
+             INSERT INTO seal_tile
+             SELECT n, int8range(0, 60000 * n, '[]'), array_fill(0::smallint, ARRAY[256]),
+                    ARRAY[pg_temp.run(n), CASE n WHEN 9 THEN pg_temp.run(0) ELSE gen_random_uuid() END] || array_fill(gen_random_uuid(), ARRAY[254]),
+                    array_fill(3, ARRAY[256]), array_fill('x'::bytea, ARRAY[256])
+             FROM generate_series(0, 9) n;
+             INSERT INTO checkpoint
+             SELECT n, 256 * (n + 1), sha256('x'), to_timestamp(60 * (n + 1)), to_timestamp(60 * (n + 1)), '' FROM generate_series(0, 9) n",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+        let run = |minute: u64| {
+            let id = format!("{:012x}700080{minute:014}", 60_000 * minute);
+            Uuid::parse_str(&id).unwrap()
+        };
+        let runs = [run(0), run(4), run(5)];
+        let closed = |from: i64, to: i64| Timestamp(from * SECOND)..=Timestamp(to * SECOND);
+
+        let about = places_by_close(&pool, &runs, closed(265, 330), 2560).await;
+        let first = places_by_close(&pool, &runs, closed(5, 15), 2560).await;
+        let of_less = places_by_close(&pool, &runs, closed(265, 330), 1280).await;
+        let all = places(&pool, &runs, 2560).await;
+
+        let place = |minute: u64| ((run(minute), 3), 256 * minute);
+        assert_eq!(about.unwrap(), Places::from([place(4), place(5)]));
+        assert_eq!(first.unwrap(), Places::from([place(0)]));
+        assert_eq!(of_less.unwrap(), Places::from([place(4)]));
+        let all = all.unwrap();
+        assert_eq!(all.keys().count(), 3);
+        assert_eq!((all[&(run(4), 3)], all[&(run(5), 3)]), (1024, 1280));
+    }
 }

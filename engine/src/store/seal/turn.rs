@@ -1,7 +1,9 @@
 //! Appends to the sealed log what the feed says has changed, and signs what the log is by then.
 
+use std::time::Duration;
+
 use history::Timestamp;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use tlog_tiles::tlog;
 use uuid::Uuid;
 
@@ -12,7 +14,7 @@ use super::{
     prove,
 };
 use crate::{
-    limits::{SEAL_PRUNE_LEAST, SEAL_PRUNE_LOOK},
+    limits::{SEAL_PRUNE_LEAST, SEAL_PRUNE_LOOK, SEAL_PRUNE_MAX, VISIBILITY_TIMEOUT},
     seal::{
         Checkpoint, Entry, Note, PublicKey, Refusal, Signer, Subject, hash_of_tiles,
         tree::{Edge, TILE},
@@ -43,11 +45,7 @@ struct State {
 }
 
 /// Appends what has changed and signs, in a transaction of its own, unless that was done less than a time ago. Waits for whoever else does so.
-pub(crate) async fn turn(
-    pool: &PgPool,
-    signer: &Signer,
-    every: std::time::Duration,
-) -> Result<Turn, Error> {
+pub(crate) async fn turn(pool: &PgPool, signer: &Signer, every: Duration) -> Result<Turn, Error> {
     let mut transaction = pool.begin().await?;
     let consumer = consumer::lock(&mut transaction, Name::Seal).await?;
     let mut state = match state(&mut transaction, signer).await? {
@@ -115,7 +113,7 @@ pub(crate) async fn rotate(
 
 impl State {
     /// Says whether all that was committed until a short while ago is sealed.
-    fn is_early(&self, every: std::time::Duration) -> bool {
+    fn is_early(&self, every: Duration) -> bool {
         let latest = self.latest.as_ref().map(|latest| &latest.checkpoint);
         let until = latest.and_then(|latest| latest.complete_until);
         let half = i64::try_from(every.as_micros() / 2).unwrap_or(i64::MAX);
@@ -239,20 +237,46 @@ async fn note_tombstones(
     Ok(())
 }
 
-/// Deletes tiles all of whose runs are deleted; returns the entry that says so.
+/// Deletes tiles all of whose runs are deleted; returns the entry that says so. What is to be signed does not wait for it: where it takes too long,
+/// those that were looked at are left for the next round.
 async fn prune(
     connection: &mut PgConnection,
     before_tile: u64,
     place: u64,
 ) -> Result<Option<Entry>, Error> {
-    let tiles = sqlx::query_scalar!(
+    let mut savepoint = connection.begin().await?;
+    limit(&mut savepoint, SEAL_PRUNE_MAX).await?;
+    let pruned = sqlx::query_scalar!(
         r#"SELECT prune_seal($1, $2, $3) AS "tiles!""#,
         signed(before_tile),
         SEAL_PRUNE_LOOK,
         SEAL_PRUNE_LEAST,
     )
-    .fetch_one(&mut *connection)
-    .await?;
+    .fetch_one(&mut *savepoint)
+    .await
+    .map_err(Error::from);
+    let tiles = match pruned {
+        Ok(tiles) => {
+            savepoint.commit().await?;
+            limit(connection, VISIBILITY_TIMEOUT).await?;
+            tiles
+        }
+        Err(error) if error.is_of_a_wait() => {
+            savepoint.rollback().await?;
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "some of what the sealed log says of deleted runs is kept for longer"
+            );
+            sqlx::query!(
+                "UPDATE seal SET prune_from = prune_from + $1::integer",
+                SEAL_PRUNE_LOOK
+            )
+            .execute(connection)
+            .await?;
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
     if tiles.is_empty() {
         return Ok(None);
     }
@@ -269,6 +293,17 @@ async fn prune(
         subject: Subject::Pruned,
         hash: hash_of_tiles(&tiles),
     }))
+}
+
+/// Limits what each statement of this transaction takes from now on.
+async fn limit(connection: &mut PgConnection, most: Duration) -> Result<(), Error> {
+    sqlx::query!(
+        "SELECT set_config('statement_timeout', $1, true)",
+        most.as_millis().to_string()
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(())
 }
 
 /// Writes a checkpoint behind the latest.

@@ -70,7 +70,7 @@ pub(super) async fn write(connection: &mut PgConnection, runs: &[Of]) -> Result<
 }
 
 /// Deletes some of the rows of attributes whose declaration was taken back; says whether there may be more.
-pub(crate) async fn forget(pool: &PgPool, most: i32) -> Result<bool, Error> {
+pub(crate) async fn forget_attributes(pool: &PgPool, most: i32) -> Result<bool, Error> {
     let deleted = sqlx::query_scalar!(r#"SELECT forget_attributes($1) AS "deleted!""#, most)
         .fetch_one(pool)
         .await?;
@@ -165,7 +165,7 @@ mod tests {
         sqlx::raw_sql(filled).execute(&pool).await.unwrap();
 
         let mut steps = 1;
-        while forget(&pool, 3).await.unwrap() {
+        while forget_attributes(&pool, 3).await.unwrap() {
             steps += 1;
         }
 

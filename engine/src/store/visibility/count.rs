@@ -106,8 +106,14 @@ pub(crate) async fn count(
 
 /// Deletes the counts of which nothing is left: types and queues come and go.
 pub(crate) async fn forget_counts(pool: &PgPool) -> Result<(), Error> {
-    sqlx::query!("DELETE FROM workflow_count WHERE runs = 0")
-        .execute(pool)
+    let mut transaction = pool.begin().await?;
+    // As all who write here do first.
+    sqlx::query!("SELECT name FROM feed_consumer WHERE name = 'visibility' FOR NO KEY UPDATE")
+        .fetch_optional(&mut *transaction)
         .await?;
+    sqlx::query!("DELETE FROM workflow_count WHERE runs = 0")
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
     Ok(())
 }

@@ -9,7 +9,7 @@ mod order;
 mod plans;
 mod project;
 
-pub(crate) use attributes::forget;
+pub(crate) use attributes::forget_attributes;
 pub use count::{Rate, WorkflowCount};
 pub(crate) use count::{count, counts, forget_counts};
 pub use list::{ListRequest, Page, Summary};
