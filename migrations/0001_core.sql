@@ -28,7 +28,8 @@ CREATE TABLE cluster (
     id      smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
     epoch   bigint NOT NULL DEFAULT 0,                 -- grows by one with each member that joins
     version bigint NOT NULL DEFAULT 0,                 -- grows by one with each change of members or of a shard's owner
-    archives boolean NOT NULL DEFAULT false            -- no run is deleted because it is kept no longer that is not archived
+    archives boolean NOT NULL DEFAULT false,           -- no run is deleted because it is kept no longer that is not archived
+    archive uuid                                       -- in which archive: the name that is written in it
 );
 COMMENT ON TABLE cluster IS 'What the engine processes on this database agree on.';
 INSERT INTO cluster DEFAULT VALUES;

@@ -22,13 +22,19 @@ use crate::{
 
 /// Keeps objects under names, for good.
 pub trait Archive: fmt::Debug + Send + Sync {
+    /// Returns the name that was written in it when it was begun; `None` where none was, an error where it can't be reached.
+    fn name(&self) -> BoxFuture<'_, Result<Option<Uuid>, PutError>>;
+
+    /// Begins it: writes its name in it, for good.
+    fn begin(&self, name: Uuid) -> BoxFuture<'_, Result<(), PutError>>;
+
     /// Writes an object, whole or not at all; returns when it will not be lost any more, and under which name it is found: as it was given, or more.
     fn put(&self, name: String, object: Vec<u8>) -> BoxFuture<'_, Result<String, PutError>>;
 }
 
-/// Why an object was not written.
+/// Why an object was not written, or not read.
 #[derive(Debug, thiserror::Error)]
-#[error("the archive does not take {name}: {problem}")]
+#[error("the archive does not take or give {name}: {problem}")]
 pub struct PutError {
     /// The object's name.
     pub name: String,
@@ -45,9 +51,34 @@ pub(crate) enum Error {
     /// The archive failed.
     #[error(transparent)]
     Put(#[from] PutError),
+    /// What was archived before is not there.
+    #[error(
+        "nothing is in the archive, and this database has archived to {0}: see whether its disk is mounted; if another one is to be begun, UPDATE cluster SET archive = NULL"
+    )]
+    Empty(Uuid),
+    /// It is another archive.
+    #[error(
+        "this is the archive {found}, and this database archives to {known}: all its processes need the same one; if this one is to follow, UPDATE cluster SET archive = NULL"
+    )]
+    Other {
+        /// What was found.
+        found: Uuid,
+        /// What was looked for.
+        known: Uuid,
+    },
     /// A run can't be written.
     #[error("a run can't be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+}
+
+impl Error {
+    /// Returns the stable code.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Put(_) | Self::Empty(_) | Self::Other { .. } | Self::Json(_) => "ARCHIVE_FAILED",
+        }
+    }
 }
 
 /// A line of an object: the proof of a run, as `coreason audit verify --offline` reads it, and its row of `execution`.
@@ -131,11 +162,29 @@ async fn expire_next(
         })
         .collect();
     let name = format!("{namespace_part}/{}/{}.jsonl", due.day, Uuid::now_v7());
+    know(pool, archive).await?;
     let name = archive.put(name, object.lines).await?;
     let deleted =
         store::retention::expire_archived(pool, namespace, now, &object.run_ids, &name).await?;
     // Where nothing could be deleted it is tried again after a while, not at once.
     Ok(deleted && due.next.is_some())
+}
+
+/// Sees to it that this is the archive that has what was archived before: each time, for a disk may be away.
+async fn know(pool: &PgPool, archive: &dyn Archive) -> Result<(), Error> {
+    let known = store::archive::name(pool).await?;
+    let found = archive.name().await?;
+    match (known, found) {
+        (Some(known), Some(found)) if known == found => Ok(()),
+        (Some(known), Some(found)) => Err(Error::Other { found, known }),
+        (Some(known), None) => Err(Error::Empty(known)),
+        (None, Some(found)) => Ok(store::archive::set_name(pool, found).await?),
+        (None, None) => {
+            let name = Uuid::new_v4();
+            archive.begin(name).await?;
+            Ok(store::archive::set_name(pool, name).await?)
+        }
+    }
 }
 
 /// Says what has been due for a while and is not in an object.
@@ -233,4 +282,65 @@ async fn object(pool: &PgPool, latest: Latest, due: &DueRuns) -> Result<Object, 
         object.run_ids.push(run.run_id);
     }
     Ok(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures::FutureExt as _;
+
+    use super::*;
+    use crate::store::{database, session::Pool};
+
+    /// An archive that has nothing but its name.
+    #[derive(Debug, Default)]
+    struct Named(Mutex<Option<Uuid>>);
+
+    impl Archive for Named {
+        fn name(&self) -> BoxFuture<'_, Result<Option<Uuid>, PutError>> {
+            let name = *self.0.lock().unwrap();
+            async move { Ok(name) }.boxed()
+        }
+
+        fn begin(&self, name: Uuid) -> BoxFuture<'_, Result<(), PutError>> {
+            *self.0.lock().unwrap() = Some(name);
+            async { Ok(()) }.boxed()
+        }
+
+        fn put(&self, name: String, _: Vec<u8>) -> BoxFuture<'_, Result<String, PutError>> {
+            async { Ok(name) }.boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn an_archive_that_is_another_one_or_is_away_gets_nothing() {
+        let pool = database::fresh().await.pool(Pool::Whole);
+        let archive = Named::default();
+        know(&pool, &archive).await.unwrap();
+        know(&pool, &archive).await.unwrap();
+        let name = archive.0.lock().unwrap().unwrap();
+
+        let other = Named(Mutex::new(Some(Uuid::nil())));
+        let error = know(&pool, &other).await.unwrap_err();
+        assert!(
+            matches!(error, Error::Other { found, known } if found.is_nil() && known == name),
+            "{error}"
+        );
+        // As where the disk that it is on is not mounted.
+        let error = know(&pool, &Named::default()).await.unwrap_err();
+        assert!(
+            matches!(error, Error::Empty(known) if known == name),
+            "{error}"
+        );
+        assert_eq!(error.code(), "ARCHIVE_FAILED");
+
+        // Who says that another one is to follow gets that.
+        sqlx::raw_sql("UPDATE cluster SET archive = NULL")
+            .execute(&pool)
+            .await
+            .unwrap();
+        know(&pool, &other).await.unwrap();
+        know(&pool, &archive).await.unwrap_err();
+    }
 }

@@ -136,6 +136,8 @@ pub const CLOCK_STEADY_FOR: Duration = Duration::from_mins(10);
 pub const CLOCK_DOUBT_SAID_EVERY: Duration = Duration::from_mins(5);
 /// How often all that is due is looked through from the front: for what could not go when its turn was.
 pub const EXPIRE_FROM_FRONT_EVERY: Duration = Duration::from_mins(1);
+/// How often it is said again that nothing can be deleted.
+pub const EXPIRY_FAILED_SAID_EVERY: Duration = Duration::from_mins(5);
 /// How often it is tried to delete what is archived while another process deletes.
 pub const EXPIRE_TRIES_MAX: u32 = 1000;
 /// The most closed runs whose histories go into one object of the archive, before they are deleted.
@@ -150,6 +152,10 @@ pub const ARCHIVE_HELD: Duration = Duration::from_mins(5);
 pub const ARCHIVE_LATE_AFTER: Duration = Duration::from_mins(5);
 /// How much later than it was decided something can be committed, and so sealed: what is older is a finding of the audit.
 pub const SEALED_LATE_MAX: Duration = Duration::from_mins(10);
+/// What was committed and is not sealed after so long is told in the log, and again as often.
+pub const SEAL_LATE_AFTER: Duration = Duration::from_mins(3);
+/// How often it is looked whether it is.
+pub const SEAL_WATCHED_EVERY: Duration = Duration::from_secs(30);
 /// How often it is said again that a log is refused.
 pub const SEAL_REFUSED_SAID_EVERY: Duration = Duration::from_hours(1);
 /// How often it is looked for partitions of past weeks of which almost nothing is left, values of search attributes that were taken back, and counts of

@@ -23,6 +23,8 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
+use uuid::Uuid;
+
 use self::https::Https;
 use crate::limits::ARCHIVE_ABORT_MAX;
 
@@ -30,15 +32,18 @@ use crate::limits::ARCHIVE_ABORT_MAX;
 const LEVEL: i32 = 3;
 /// What is behind the name of an object that is compressed.
 const COMPRESSED: &str = ".zst";
+/// The object that has the name of the archive.
+const NAME: &str = "coreason-archive";
 /// Where in a folder objects are while they are written.
 const INCOMING: &str = ".incoming";
 
 /// A blob store.
 #[derive(Debug, Clone)]
-pub(crate) struct Store {
-    operator: Operator,
-    /// Where it is on this machine, if it is.
-    folder: Option<PathBuf>,
+pub(crate) enum Store {
+    /// On this machine.
+    Folder(PathBuf),
+    /// A server.
+    Bucket(Operator),
 }
 
 /// Why a URL is no archive.
@@ -56,7 +61,7 @@ impl Store {
     /// where programs for AWS look for it: in the environment, files and services of the machine.
     pub(crate) fn open(url: &str) -> Result<Self, NoArchive> {
         let opened = match url.split_once("://") {
-            Some(("file", path)) if path.starts_with('/') => Self::in_folder(path),
+            Some(("file", path)) if path.starts_with('/') => Ok(Self::in_folder(path)),
             Some(("s3", place)) if !place.is_empty() && !place.starts_with('/') => {
                 let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
                 Self::in_bucket(S3::default().bucket(bucket).root(prefix))
@@ -69,38 +74,27 @@ impl Store {
         })
     }
 
-    fn in_folder(path: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
+    fn in_folder(path: &str) -> Self {
         let folder = PathBuf::from(path);
-        // A name with a slip, or a disk that is not mounted: what is written there would not be found where it is looked for.
-        let found = fs::metadata(&folder).map_err(|error| format!("the folder: {error}"))?;
-        if !found.is_dir() {
-            return Err("it is no folder".into());
-        }
-        // An object is there whole or not at all, also after a crash.
-        let incoming = folder.join(INCOMING);
-        forget_begun(&incoming)?;
-        let service = Fs::default()
-            .root(path)
-            .atomic_write_dir(&incoming.to_string_lossy());
-        Ok(Self {
-            operator: Operator::new(service)?,
-            folder: Some(folder),
-        })
+        forget_begun(&folder.join(INCOMING)).unwrap_or_else(|error| {
+            tracing::warn!(
+                error = &error as &dyn Error,
+                "what a crash has left of objects in the archive can't be deleted"
+            );
+        });
+        Self::Folder(folder)
     }
 
     fn in_bucket(service: S3) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let transport = HttpTransporter::new(Https::new()?);
         let context = OperationContext::new().with_http_transport(transport);
-        Ok(Self {
-            operator: Operator::new(service)?.with_context(context),
-            folder: None,
-        })
+        Ok(Self::Bucket(Operator::new(service)?.with_context(context)))
     }
 
     async fn write(&self, name: &str, object: Vec<u8>) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let object = spawn_blocking(move || zstd::encode_all(&object[..], LEVEL)).await??;
         let until = Instant::now() + ARCHIVE_PUT_MAX;
-        let mut writer = timeout_at(until, self.operator.writer(name)).await??;
+        let operator = timeout_at(until, self.operator()).await??;
+        let mut writer = timeout_at(until, operator.writer(name)).await??;
         let written = timeout_at(until, async {
             writer.write(object).await?;
             writer.close().await
@@ -117,7 +111,7 @@ impl Store {
 
     /// Sees to it that an object is still there after a loss of power.
     async fn keep(&self, name: &str, until: Instant) -> Result<(), Box<dyn Error + Send + Sync>> {
-        if let Some(folder) = self.folder.clone() {
+        if let Self::Folder(folder) = self.clone() {
             let name = PathBuf::from(name);
             timeout_at(until, spawn_blocking(move || keep(&folder, &name))).await???;
         }
@@ -156,17 +150,73 @@ fn keep(root: &Path, name: &Path) -> io::Result<()> {
     Ok(())
 }
 
+impl Store {
+    /// Returns what reads and writes. Where a folder is not there it is not made: it has a wrong name, or a disk should be mounted there.
+    async fn operator(&self) -> Result<Operator, Box<dyn Error + Send + Sync>> {
+        let folder = match self {
+            Self::Folder(folder) => folder.clone(),
+            Self::Bucket(operator) => return Ok(operator.clone()),
+        };
+        spawn_blocking(move || {
+            if !fs::metadata(&folder)?.is_dir() {
+                return Err("it is no folder".into());
+            }
+            // An object is there whole or not at all, also after a crash.
+            let incoming = folder.join(INCOMING);
+            let service = Fs::default()
+                .root(&folder.to_string_lossy())
+                .atomic_write_dir(&incoming.to_string_lossy());
+            Ok(Operator::new(service)?)
+        })
+        .await?
+    }
+
+    async fn read_name(&self) -> Result<Option<Uuid>, Box<dyn Error + Send + Sync>> {
+        let until = Instant::now() + ARCHIVE_PUT_MAX;
+        let operator = timeout_at(until, self.operator()).await??;
+        match timeout_at(until, operator.read(NAME)).await? {
+            Ok(text) => {
+                let text = String::from_utf8(text.to_vec())?;
+                Ok(Some(Uuid::parse_str(text.trim())?))
+            }
+            Err(error) if error.kind() == opendal::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn write_name(&self, name: Uuid) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.write(NAME, format!("{name}\n").into_bytes()).await
+    }
+}
+
+/// Names the object in an error.
+fn failed(name: &str) -> impl FnOnce(Box<dyn Error + Send + Sync>) -> PutError {
+    move |problem| PutError {
+        name: name.to_owned(),
+        problem: problem.to_string(),
+    }
+}
+
 impl Archive for Store {
+    fn name(&self) -> BoxFuture<'_, Result<Option<Uuid>, PutError>> {
+        async { self.read_name().await.map_err(failed(NAME)) }.boxed()
+    }
+
+    fn begin(&self, name: Uuid) -> BoxFuture<'_, Result<(), PutError>> {
+        async move { self.write_name(name).await.map_err(failed(NAME)) }.boxed()
+    }
+
     fn put(&self, name: String, object: Vec<u8>) -> BoxFuture<'_, Result<String, PutError>> {
         async move {
             let name = format!("{name}{COMPRESSED}");
-            match self.write(&name, object).await {
-                Ok(()) => Ok(name),
-                Err(error) => Err(PutError {
-                    name,
-                    problem: error.to_string(),
-                }),
-            }
+            let compressed = spawn_blocking(move || zstd::encode_all(&object[..], LEVEL)).await;
+            let written = match compressed {
+                Ok(Ok(object)) => self.write(&name, object).await,
+                Ok(Err(error)) => Err(error.into()),
+                Err(error) => Err(error.into()),
+            };
+            written.map_err(failed(&name))?;
+            Ok(name)
         }
         .boxed()
     }
@@ -185,20 +235,23 @@ mod tests {
 
     #[tokio::test]
     async fn an_object_is_in_the_folder_whole_or_not_at_all() {
-        let folder =
-            std::env::temp_dir().join(format!("coreason-archive-{}", uuid::Uuid::new_v4()));
+        let folder = std::env::temp_dir().join(format!("coreason-archive-{}", Uuid::new_v4()));
         fs::create_dir(&folder).unwrap();
         let store = Store::open(&format!("file://{}", folder.display())).unwrap();
         let put = store.put("a/b.jsonl".to_owned(), b"one\ntwo\n".to_vec());
         assert_eq!(put.await.unwrap(), "a/b.jsonl.zst");
         let object = fs::read(folder.join("a/b.jsonl.zst")).unwrap();
         assert_eq!(zstd::decode_all(&object[..]).unwrap(), b"one\ntwo\n");
+        assert_eq!(store.name().await.unwrap(), None);
+        let name = Uuid::new_v4();
+        store.begin(name).await.unwrap();
+        assert_eq!(store.name().await.unwrap(), Some(name));
         fs::write(folder.join("c"), "a file where a folder should be").unwrap();
         let error = store.put("c/d".to_owned(), Vec::new()).await.unwrap_err();
         assert!(
             error
                 .to_string()
-                .starts_with("the archive does not take c/d.zst: "),
+                .starts_with("the archive does not take or give c/d.zst: "),
             "{error}"
         );
         let left = fs::read_dir(folder.join(".incoming")).unwrap();
@@ -208,8 +261,7 @@ mod tests {
 
     #[test]
     fn what_a_crash_has_left_is_deleted_and_what_another_process_writes_is_not() {
-        let folder =
-            std::env::temp_dir().join(format!("coreason-archive-{}", uuid::Uuid::new_v4()));
+        let folder = std::env::temp_dir().join(format!("coreason-archive-{}", Uuid::new_v4()));
         let incoming = folder.join(INCOMING);
         fs::create_dir_all(&incoming).unwrap();
         fs::write(incoming.join("under way"), "half").unwrap();
@@ -225,21 +277,22 @@ mod tests {
         fs::remove_dir_all(&folder).unwrap();
     }
 
-    #[test]
-    fn a_folder_that_is_not_there_is_not_made() {
-        let error = Store::open("file:///no/such/folder")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("the folder: No such file or directory"),
-            "{error}"
-        );
+    #[tokio::test]
+    async fn a_folder_that_is_not_there_is_not_made() {
+        let store = Store::open("file:///no/such/folder").unwrap();
+        for error in [
+            store.name().await.map(drop).unwrap_err(),
+            store.begin(Uuid::nil()).await.unwrap_err(),
+        ] {
+            let text =
+                "the archive does not take or give coreason-archive: No such file or directory";
+            assert!(error.to_string().starts_with(text), "{error}");
+        }
         assert!(!Path::new("/no").exists());
         let file = std::env::current_exe().unwrap();
-        let error = Store::open(&format!("file://{}", file.display()))
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("it is no folder"), "{error}");
+        let store = Store::open(&format!("file://{}", file.display())).unwrap();
+        let error = store.name().await.unwrap_err().to_string();
+        assert!(error.ends_with("it is no folder"), "{error}");
     }
 
     /// A name of the environment that says where this test runs itself.
@@ -265,13 +318,15 @@ mod tests {
     async fn an_object_is_in_a_bucket_with_the_keys_of_the_environment() {
         let name = "archive::tests::an_object_is_in_a_bucket_with_the_keys_of_the_environment";
         if let Ok(url) = std::env::var(ITSELF) {
-            let put = Store::open(&url).unwrap();
-            let put = put.put("a b/é.jsonl".to_owned(), b"one\ntwo\n".to_vec());
+            let store = Store::open(&url).unwrap();
+            let put = store.put("a b/é.jsonl".to_owned(), b"one\ntwo\n".to_vec());
             assert_eq!(put.await.unwrap(), "a b/é.jsonl.zst");
+            assert_eq!(store.name().await.unwrap(), None);
+            store.begin(Uuid::max()).await.unwrap();
+            assert_eq!(store.name().await.unwrap(), Some(Uuid::max()));
             return;
         }
-        let folder =
-            std::env::temp_dir().join(format!("coreason-archive-{}", uuid::Uuid::new_v4()));
+        let folder = std::env::temp_dir().join(format!("coreason-archive-{}", Uuid::new_v4()));
         fs::create_dir_all(folder.join("histories")).unwrap();
         let server = s3(&folder, "key", "secret").await;
         let put = async |url: &str, secret: &str| {

@@ -75,7 +75,9 @@ impl Engine {
 
     /// Has all lists and counts made anew from the runs themselves. Until that is done, which takes some seconds for each million, lists are refused.
     pub async fn rebuild_lists(&self) -> Result<(), Error> {
-        Ok(visibility::rebuild(&self.inner.visibility.pool).await?)
+        visibility::rebuild(&self.inner.visibility.pool).await?;
+        tracing::info!("the lists are made anew");
+        Ok(())
     }
 
     /// Reads something of the lists when they have what is committed by now. What was read while they were made anew is not whole, and is read again.

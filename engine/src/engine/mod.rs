@@ -10,7 +10,7 @@ mod untaken;
 mod workers;
 mod workflows;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use history::Namespace;
 use tokio::sync::{mpsc, watch};
@@ -106,10 +106,17 @@ impl Engine {
             drop(running);
             Ok(())
         })?;
-        keep_lists(&visibility, &tail, archive, ended.clone());
+        let (told, trust) = watch::channel(if sealing.is_some() {
+            seal::Trust::Unknown
+        } else {
+            seal::Trust::Kept
+        });
+        keep_lists(&visibility, &tail, archive, trust, ended.clone());
         if let Some((signer, every)) = sealing {
-            keep_seal(visibility.pool.clone(), signer, every, ended.clone());
+            let sealer = seal::keep(visibility.pool.clone(), signer, every, told);
+            until_ended(sealer, ended.clone());
         }
+        until_ended(seal::watch(visibility.pool.clone()), ended.clone());
         Ok(Self {
             inner: Arc::new(Inner {
                 reads,
@@ -180,30 +187,25 @@ fn keep_lists(
     lists: &Arc<Lists>,
     tail: &Arc<Tail>,
     archive: Option<Arc<dyn Archive>>,
-    mut ended: watch::Receiver<()>,
+    trust: watch::Receiver<seal::Trust>,
+    ended: watch::Receiver<()>,
 ) {
     let (lists, tail) = (Arc::clone(lists), Arc::clone(tail));
-    tokio::spawn(async move {
+    let keeping = async move {
         tokio::select! {
             () = lists.keep(tail) => {}
-            () = expiry::keep(lists.pool.clone(), archive) => {}
+            () = expiry::keep(lists.pool.clone(), archive, trust) => {}
             () = expiry::sweep(lists.pool.clone()) => {}
-            // Nothing is ever sent; the channel closes.
-            _ = ended.changed() => {}
         }
-    });
+    };
+    until_ended(keeping, ended);
 }
 
-/// Seals what is committed, until the engine has ended.
-fn keep_seal(
-    pool: sqlx::PgPool,
-    signer: Arc<seal::Signer>,
-    every: Duration,
-    mut ended: watch::Receiver<()>,
-) {
+/// Runs a future beside all else, until the engine has ended.
+fn until_ended(keeping: impl Future<Output = ()> + Send + 'static, mut ended: watch::Receiver<()>) {
     tokio::spawn(async move {
         tokio::select! {
-            () = seal::keep(pool, signer, every) => {}
+            () = keeping => {}
             // Nothing is ever sent; the channel closes.
             _ = ended.changed() => {}
         }

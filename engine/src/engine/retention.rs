@@ -41,7 +41,13 @@ impl Engine {
             }));
         }
         let id = self.inner.namespaces.get(namespace)?.id;
-        Ok(store::retention::keep_for(&self.inner.reads, id, retention).await?)
+        store::retention::keep_for(&self.inner.reads, id, retention).await?;
+        tracing::info!(
+            %namespace,
+            retention_seconds = retention.map(|time| time.as_secs()),
+            "the retention was set"
+        );
+        Ok(())
     }
 
     /// Deletes a run with its history; one that is open is terminated first. What is left of it is a row of `tombstone`.
@@ -76,6 +82,12 @@ impl Engine {
             }
             sleep(OWES_AGAIN).await;
         }
+        tracing::info!(
+            namespace = %address.namespace,
+            workflow_id = %address.workflow_id,
+            run_id = %run.run_id,
+            "a run was deleted by request"
+        );
         Ok(())
     }
 

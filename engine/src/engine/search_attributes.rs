@@ -46,7 +46,10 @@ impl Engine {
         let declared = stored::declare(&self.inner.reads, id, name, ty).await?;
         self.inner.namespaces.read_again(&self.inner.reads).await?;
         match declared {
-            Declared::New => Ok(true),
+            Declared::New => {
+                tracing::info!(%namespace, attribute = name, ?ty, "a search attribute was declared");
+                Ok(true)
+            }
             Declared::Before(before) if before == ty => Ok(false),
             Declared::Before(before) => Err(Error::SearchAttributeExists {
                 name: name.to_owned(),
@@ -72,6 +75,7 @@ impl Engine {
             let unknown = BadSearchAttributes::Unknown(name.to_owned());
             return Err(Error::BadSearchAttributes(unknown));
         }
+        tracing::info!(%namespace, attribute = name, "a search attribute was taken back");
         Ok(())
     }
 

@@ -6,15 +6,20 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use history::Timestamp;
 use sqlx::PgPool;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use self::watched::{Doubt, Watched};
 use crate::{
     archive::{self, Archive},
     limits::{
         CLOCK_DOUBT_SAID_EVERY, EXPIRE_AGAIN_AFTER, EXPIRE_EVERY, EXPIRE_FEW_AFTER,
-        EXPIRE_FROM_FRONT_EVERY, EXPIRED_AT_ONCE, FORGOTTEN_AT_ONCE, SWEEP_EVERY,
+        EXPIRE_FROM_FRONT_EVERY, EXPIRED_AT_ONCE, EXPIRY_FAILED_SAID_EVERY, FORGOTTEN_AT_ONCE,
+        SWEEP_EVERY,
     },
+    seal::Trust,
     store::{
         self, partition,
         retention::{self, After},
@@ -24,10 +29,16 @@ use crate::{
 };
 
 /// Deletes what is kept no longer, for as long as it is polled.
-pub(crate) async fn keep(pool: PgPool, archive: Option<Arc<dyn Archive>>) {
+pub(crate) async fn keep(
+    pool: PgPool,
+    archive: Option<Arc<dyn Archive>>,
+    trust: watch::Receiver<Trust>,
+) {
     let mut expiry = Expiry {
         pool,
         archive,
+        trust,
+        failing: None,
         watched: Watched::new(World::REAL),
         doubted: None,
         after: HashMap::new(),
@@ -35,7 +46,7 @@ pub(crate) async fn keep(pool: PgPool, archive: Option<Arc<dyn Archive>>) {
     };
     loop {
         let pause = expiry.turn().await.unwrap_or_else(|error| {
-            warn(&error);
+            expiry.say_failed(Some(&archive::Error::from(error)));
             EXPIRE_EVERY
         });
         sleep(pause).await;
@@ -60,7 +71,11 @@ pub(crate) async fn sweep(pool: PgPool) {
 struct Expiry {
     pool: PgPool,
     archive: Option<Arc<dyn Archive>>,
+    /// What is thought of the sealed log: while it is not what was signed, nothing goes that may be needed to see what was done to it.
+    trust: watch::Receiver<Trust>,
     watched: Watched,
+    /// When it was last said that nothing can be deleted.
+    failing: Option<Instant>,
     /// When it was last said why nothing is deleted.
     doubted: Option<Instant>,
     /// How far each namespace was looked through.
@@ -76,6 +91,12 @@ impl Expiry {
         if namespaces.is_empty() {
             return Ok(EXPIRE_EVERY);
         }
+        match *self.trust.borrow() {
+            Trust::Kept => {}
+            // It is told in a moment, or was told by who seals.
+            Trust::Unknown => return Ok(EXPIRE_FEW_AFTER),
+            Trust::Refused => return Ok(EXPIRE_EVERY),
+        }
         let now = match self.watched.now(&self.pool).await? {
             Ok(now) => now,
             Err(doubt) => {
@@ -87,15 +108,35 @@ impl Expiry {
             self.from_front_at = Instant::now() + EXPIRE_FROM_FRONT_EVERY;
             self.after.clear();
         }
-        let mut pause = EXPIRE_EVERY;
+        let (mut pause, mut failed) = (EXPIRE_EVERY, None);
         for namespace in namespaces {
             match self.expire(namespace, now).await {
                 Ok(until_next) => pause = pause.min(until_next),
                 // The others' go all the same.
-                Err(error) => warn(&error),
+                Err(error) => failed = Some(error),
             }
         }
+        self.say_failed(failed.as_ref());
         Ok(pause)
+    }
+
+    /// Says that something can't be deleted, again from time to time, and when it can.
+    fn say_failed(&mut self, failed: Option<&archive::Error>) {
+        let Some(error) = failed else {
+            if self.failing.take().is_some() {
+                tracing::info!("closed runs that are kept no longer are deleted again");
+            }
+            return;
+        };
+        let said_lately = |at: Instant| at.elapsed() < EXPIRY_FAILED_SAID_EVERY;
+        if !self.failing.is_some_and(said_lately) {
+            self.failing = Some(Instant::now());
+            tracing::error!(
+                code = error.code(),
+                error = error as &dyn std::error::Error,
+                "closed runs that are kept no longer can't be deleted, and stay; trying again"
+            );
+        }
     }
 
     /// Deletes some of one namespace; returns after how long others may be worth a turn.
@@ -161,9 +202,50 @@ async fn sweep_lists(pool: &PgPool) -> Result<(), store::Error> {
     Ok(())
 }
 
-fn warn(error: &(dyn std::error::Error + 'static)) {
-    tracing::warn!(
-        error,
-        "closed runs that are kept no longer can't be deleted; trying again"
-    );
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{database, session::Pool};
+
+    #[tokio::test]
+    async fn nothing_is_deleted_while_the_log_is_not_what_was_signed() {
+        let pool = database::fresh().await.pool(Pool::Whole);
+        sqlx::raw_sql(
+            "UPDATE namespace SET retention = '1 hour';
+             INSERT INTO execution (shard, run_id, namespace, workflow_id, workflow_type, task_queue, first_run_id, request_id, started_at, status, closed_at,
+                                    history_length, history_bytes)
+             SELECT 0, id, 1, id::text, 't', 'q', id, 'r', '2026-01-01', 2, '2026-01-01', 1, 1
+             FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 3)) AS x;
+             SELECT project_visibility(array_agg(shard), array_agg(run_id)) FROM execution",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+        let left = async || -> i64 {
+            let left = sqlx::query_scalar("SELECT count(*) FROM execution");
+            left.fetch_one(&pool).await.unwrap()
+        };
+        let (told, trust) = watch::channel(Trust::Unknown);
+        let mut expiry = Expiry {
+            pool: pool.clone(),
+            archive: None,
+            trust,
+            failing: None,
+            watched: Watched::new(World::REAL),
+            doubted: None,
+            after: HashMap::new(),
+            from_front_at: Instant::now(),
+        };
+
+        for (trust, pause, is_left) in [
+            (Trust::Unknown, EXPIRE_FEW_AFTER, 3),
+            (Trust::Refused, EXPIRE_EVERY, 3),
+            (Trust::Kept, EXPIRE_FEW_AFTER, 0),
+            (Trust::Kept, EXPIRE_EVERY, 0),
+        ] {
+            told.send_replace(trust);
+            assert_eq!(expiry.turn().await.unwrap(), pause, "{trust:?}");
+            assert_eq!(left().await, is_left, "{trust:?}");
+        }
+    }
 }

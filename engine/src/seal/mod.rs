@@ -9,14 +9,16 @@ mod reader;
 mod sealer;
 mod signer;
 pub(crate) mod tree;
+mod watched;
 
 pub use checkpoint::{Checkpoint, NoCheckpoint};
 pub(crate) use deleted::{Tombstone, hash_of_runs, hash_of_tiles, hash_of_uuids};
 pub use entry::{Entry, Subject};
 pub use note::{Malformed, Note, PublicKey, SigningKey};
 pub(crate) use reader::{Asked, Hashes};
-pub(crate) use sealer::keep;
+pub(crate) use sealer::{Trust, keep};
 pub use signer::{KeyError, Refusal, Signer};
+pub(crate) use watched::watch;
 
 use sqlx::PgPool;
 

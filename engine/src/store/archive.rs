@@ -54,6 +54,21 @@ pub(crate) async fn one_at_a_time(
     Ok(is_held.then_some(transaction))
 }
 
+/// Returns the name of the archive that has what was archived so far.
+pub(crate) async fn name(pool: &PgPool) -> Result<Option<Uuid>, Error> {
+    Ok(sqlx::query_scalar!("SELECT archive FROM cluster")
+        .fetch_one(pool)
+        .await?)
+}
+
+/// Notes which archive it is from now on.
+pub(crate) async fn set_name(pool: &PgPool, name: Uuid) -> Result<(), Error> {
+    sqlx::query!("UPDATE cluster SET archive = $1", name)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
 /// Returns closed runs that a namespace keeps no longer and that owe nobody anything, those first that closed first: at most so many, and one at least of
 /// at most so many bytes.
 pub(crate) async fn due(

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Returns a database of a test's own, with the schema.
-pub(super) async fn fresh() -> Address {
+pub(crate) async fn fresh() -> Address {
     let server = std::env::var("COREASON_TEST_DATABASE_URL")
         .expect("./test sets COREASON_TEST_DATABASE_URL");
     let name = format!("test_{}", Uuid::new_v4().simple());

@@ -13,7 +13,7 @@ pub(crate) mod clock;
 pub mod commit;
 pub(crate) mod connect;
 #[cfg(test)]
-mod database;
+pub(crate) mod database;
 pub(crate) mod dump;
 mod error;
 pub(crate) mod events;

@@ -76,34 +76,68 @@ pub(crate) async fn begin_sealing(pool: &PgPool) -> Result<(), Error> {
 
 /// Locks its row, so that nobody else brings it forward, and returns what it says.
 pub(crate) async fn lock(connection: &mut PgConnection, name: Name) -> Result<Consumer, Error> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        Row,
         "SELECT epoch, mark, epochs, slots, batches, built_namespace, built_run_id, builds
          FROM feed_consumer WHERE name = $1 FOR NO KEY UPDATE",
         name.text(),
     )
     .fetch_one(connection)
     .await?;
-    let builds = row.builds;
-    let Some(epoch) = row.epoch else {
-        let progress = Progress::ToBuild;
-        return Ok(Consumer { progress, builds });
-    };
-    let latest = Latest {
-        epoch,
-        mark: row.mark,
-    };
-    let slots = row.epochs.into_iter().zip(row.slots);
-    let slots = slots.map(|(epoch, n)| Slot { epoch, n });
-    let cursor = Cursor::at(latest, slots.zip(row.batches));
-    let progress = match row.built_namespace.zip(row.built_run_id) {
-        None => Progress::Reading(cursor),
-        Some((namespace, run_id)) => Progress::Building {
-            cursor,
-            namespace,
-            run_id: RunId(run_id),
-        },
-    };
-    Ok(Consumer { progress, builds })
+    Ok(row.read())
+}
+
+/// Returns how far it is, if it is there, and waits for nobody.
+pub(crate) async fn look(
+    connection: &mut PgConnection,
+    name: Name,
+) -> Result<Option<Progress>, Error> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT epoch, mark, epochs, slots, batches, built_namespace, built_run_id, builds
+         FROM feed_consumer WHERE name = $1",
+        name.text(),
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| row.read().progress))
+}
+
+struct Row {
+    epoch: Option<i64>,
+    mark: i64,
+    epochs: Vec<i64>,
+    slots: Vec<i16>,
+    batches: Vec<i64>,
+    built_namespace: Option<i16>,
+    built_run_id: Option<Uuid>,
+    builds: i64,
+}
+
+impl Row {
+    fn read(self) -> Consumer {
+        let builds = self.builds;
+        let Some(epoch) = self.epoch else {
+            let progress = Progress::ToBuild;
+            return Consumer { progress, builds };
+        };
+        let latest = Latest {
+            epoch,
+            mark: self.mark,
+        };
+        let slots = self.epochs.into_iter().zip(self.slots);
+        let slots = slots.map(|(epoch, n)| Slot { epoch, n });
+        let cursor = Cursor::at(latest, slots.zip(self.batches));
+        let progress = match self.built_namespace.zip(self.built_run_id) {
+            None => Progress::Reading(cursor),
+            Some((namespace, run_id)) => Progress::Building {
+                cursor,
+                namespace,
+                run_id: RunId(run_id),
+            },
+        };
+        Consumer { progress, builds }
+    }
 }
 
 /// Notes that all is made anew; returns how far that is: what is committed from now on is in the feed behind its end, what was before is to be read.

@@ -68,6 +68,12 @@ pub(crate) async fn turn(pool: &PgPool, signer: &Signer, every: Duration) -> Res
         transaction.commit().await?;
         return Ok(turn);
     }
+    if state.latest.is_some() && signer.remembered().is_none() {
+        tracing::warn!(
+            code = "SEAL_MEMORY_MISSING",
+            "the log was signed before, and what this key has signed last is not kept beside it: whether this database is an earlier state of itself can't be seen, and the log goes on"
+        );
+    }
     seal(&mut transaction, &mut state, &gathered).await?;
     let checkpoint = Checkpoint {
         complete_until: gathered.is_all.then_some(state.now),
