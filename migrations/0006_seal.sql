@@ -61,13 +61,30 @@ CREATE TABLE seal_pruned (
 );
 COMMENT ON TABLE seal_pruned IS 'Tiles of the sealed log that were deleted, because all their runs are.';
 
+-- Where in the log the entries of runs are, as far as they are in these tiles and in front of a place.
+--
+-- Here and below ids are joined as sets, by hash: the sessions that seal and archive have no joins but loops, which suits what brings the lists forward.
+CREATE FUNCTION sealed_places(runs uuid[], tiles bigint[], before_place bigint) RETURNS TABLE (id uuid, seq integer, place bigint)
+LANGUAGE sql STABLE SET enable_hashjoin = on SET enable_nestloop = off AS $$
+    SELECT e.id, e.seq, e.place
+    FROM (
+        SELECT u.id, u.seq, 256 * t.n + u.n - 1 AS place
+        FROM seal_tile t
+        CROSS JOIN LATERAL unnest(t.ids, t.seqs) WITH ORDINALITY AS u (id, seq, n)
+        WHERE t.n = ANY (tiles)
+    ) AS e
+    JOIN unnest(runs) AS x (id) ON x.id = e.id
+    WHERE e.place < before_place
+$$;
+COMMENT ON FUNCTION sealed_places IS 'Where in the sealed log the entries of runs are, as far as they are in certain tiles.';
+
 -- Deletes tiles all of whose runs are deleted, and sealed as such: of the next few that are full and older than a given one, as far as no checkpoint ends
 -- inside of them (it could not be proved any more that the log was only appended to since). Returns which; none, where they are too few to be worth an
--- entry. All are looked at together, and ids as sets: to look for each in an array would be to compare it with all of them.
-CREATE FUNCTION prune_seal(before_tile bigint, looked_at integer, fewest integer) RETURNS bigint[] LANGUAGE plpgsql AS $$
+-- entry; and when the runs that they name were begun, in milliseconds since 1970.
+CREATE FUNCTION prune_seal(before_tile bigint, looked_at integer, fewest integer, OUT gone bigint[], OUT begun int8multirange)
+LANGUAGE plpgsql SET enable_hashjoin = on SET enable_nestloop = off AS $$
 DECLARE
     looked bigint[];
-    gone bigint[];
     spans int8multirange;
 BEGIN
     SELECT array_agg(x.n) INTO looked
@@ -83,42 +100,50 @@ BEGIN
     SELECT array_agg(t.n), range_agg(t.span) INTO gone, spans
     FROM seal_tile t
     WHERE t.n = ANY (looked) AND cardinality(t.ids) = 256 AND 0 <= ALL (t.seqs)
-      AND NOT EXISTS (SELECT FROM checkpoint c WHERE c.size > 256 * t.n AND c.size < 256 * (t.n + 1))
-      AND NOT EXISTS (SELECT FROM execution e WHERE e.shard = t.shards[256] AND e.run_id = t.ids[256])
+      AND NOT EXISTS (SELECT FROM checkpoint c WHERE c.size > 256 * t.n AND c.size < 256 * (t.n + 1) OFFSET 0)
+      AND NOT EXISTS (SELECT FROM execution e WHERE e.shard = t.shards[256] AND e.run_id = t.ids[256] OFFSET 0)
       AND NOT EXISTS (
           SELECT FROM unnest(t.shards, t.ids) AS u (shard, id)
           CROSS JOIN LATERAL (SELECT FROM execution e WHERE e.shard = u.shard AND e.run_id = u.id OFFSET 0) AS e);
     SELECT array_agg(g.n ORDER BY g.n) INTO gone
     FROM unnest(gone) AS g (n)
-    WHERE NOT EXISTS (
-        SELECT FROM (
-            SELECT t.n FROM (SELECT x.n, unnest(x.ids) AS id FROM seal_tile x WHERE x.n = ANY (gone)) AS t
-            WHERE NOT EXISTS (
-                SELECT FROM (
-                    SELECT unnest(b.run_ids) AS id FROM tombstone b
-                    WHERE b.run_ids IS NOT NULL AND b.leaf IS NOT NULL AND spans && b.span
-                ) AS d
-                WHERE d.id = t.id)
-        ) AS kept
-        WHERE kept.n = g.n);
+    WHERE g.n NOT IN (
+        SELECT t.n FROM (SELECT x.n, unnest(x.ids) AS id FROM seal_tile x WHERE x.n = ANY (gone)) AS t
+        WHERE NOT EXISTS (
+            SELECT FROM (
+                SELECT unnest(b.run_ids) AS id FROM tombstone b
+                WHERE b.run_ids IS NOT NULL AND b.leaf IS NOT NULL AND spans && b.span
+            ) AS d
+            WHERE d.id = t.id));
     IF gone IS NULL OR cardinality(gone) < fewest THEN
-        RETURN '{}';
+        gone := '{}';
+        RETURN;
     END IF;
-    SELECT range_agg(t.span) INTO spans FROM seal_tile t WHERE t.n = ANY (gone);
+    SELECT range_agg(t.span) INTO begun FROM seal_tile t WHERE t.n = ANY (gone);
     DELETE FROM seal_tile t WHERE t.n = ANY (gone);
-    -- Whoever verifies the log needs to know which runs were deleted only as long as it names them.
-    WITH told AS MATERIALIZED (
-        SELECT b.id, b.span, b.run_ids FROM tombstone b
-        WHERE b.run_ids IS NOT NULL AND b.leaf < 256 * before_tile AND spans && b.span
-    ),
-    named AS (
-        SELECT unnest(t.ids) AS id FROM seal_tile t WHERE t.span && (SELECT range_agg(x.span) FROM told x)
-    )
-    UPDATE tombstone b SET run_ids = NULL
-    FROM told
-    WHERE b.id = told.id
-      AND told.id NOT IN (SELECT y.tombstone FROM (SELECT x.id AS tombstone, unnest(x.run_ids) AS id FROM told x) AS y JOIN named m ON m.id = y.id);
-    RETURN gone;
 END
 $$;
 COMMENT ON FUNCTION prune_seal IS 'Deletes tiles of the sealed log all of whose runs are deleted; returns which.';
+
+-- Whoever verifies the log needs to know which runs were deleted only as long as it names them: of deletions that were sealed in front of a tile, of runs
+-- some of which were begun at these times, and of none of which there is an entry left, that is taken away.
+CREATE FUNCTION forget_deleted_runs(before_tile bigint, begun int8multirange) RETURNS void
+LANGUAGE sql SET enable_hashjoin = on SET enable_nestloop = off AS $$
+    WITH told AS MATERIALIZED (
+        SELECT b.id, b.run_ids FROM tombstone b WHERE b.run_ids IS NOT NULL AND b.leaf < 256 * before_tile AND begun && b.span
+    ),
+    run AS MATERIALIZED (
+        SELECT t.id AS tombstone, unnest(t.run_ids) AS id FROM told t
+    ),
+    -- When they were begun, and not when any between the first and the last of a deletion was: one old run would have all of the log read.
+    at AS MATERIALIZED (
+        SELECT range_agg(int8range(x.at, x.at, '[]')) AS all FROM (SELECT DISTINCT run_milliseconds(r.id) AS at FROM run r) AS x
+    ),
+    named AS (
+        SELECT unnest(t.ids) AS id FROM seal_tile t WHERE t.span && (SELECT a.all FROM at a)
+    )
+    UPDATE tombstone b SET run_ids = NULL
+    FROM told t
+    WHERE b.id = t.id AND t.id NOT IN (SELECT r.tombstone FROM run r JOIN named n ON n.id = r.id)
+$$;
+COMMENT ON FUNCTION forget_deleted_runs IS 'Takes away which runs were deleted, where the sealed log names none of them any more.';

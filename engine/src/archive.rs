@@ -16,7 +16,7 @@ use crate::{
         archive::{Due, DueRuns},
         audit::Key,
         retention::After,
-        seal::{Latest, Places},
+        seal::{CLOCKS_DIFFER, Latest, Places},
     },
 };
 
@@ -136,10 +136,9 @@ async fn expire_next(
     };
     let latest = store::seal::latest(pool, i64::MAX).await?;
     let sealed_until = latest.as_ref().and_then(|it| it.checkpoint.complete_until);
+    let is_behind = |until: Timestamp| first.closed_at.0 < until.0 + CLOCKS_DIFFER;
     let object = match latest {
-        Some(latest) if sealed_until.is_some_and(|until| first.closed_at < until) => {
-            object(pool, latest, &due).await?
-        }
+        Some(latest) if sealed_until.is_none_or(is_behind) => object(pool, latest, &due).await?,
         // Nor is what comes behind it: where sealing has stopped this is not said of each.
         _ => {
             say_late(&due, &Object::default());

@@ -87,15 +87,15 @@ struct Expiry {
 impl Expiry {
     /// Deletes some of each namespace; returns after how long others may be worth a turn.
     async fn turn(&mut self) -> Result<Duration, store::Error> {
-        let namespaces = retention::forgetful(&self.pool).await?;
-        if namespaces.is_empty() {
-            return Ok(EXPIRE_EVERY);
-        }
         match *self.trust.borrow() {
             Trust::Kept => {}
             // It is told in a moment, or was told by who seals.
             Trust::Unknown => return Ok(EXPIRE_FEW_AFTER),
             Trust::Refused => return Ok(EXPIRE_EVERY),
+        }
+        let namespaces = retention::forgetful(&self.pool).await?;
+        if namespaces.is_empty() {
+            return Ok(EXPIRE_EVERY);
         }
         let now = match self.watched.now(&self.pool).await? {
             Ok(now) => now,
@@ -205,7 +205,7 @@ async fn sweep_lists(pool: &PgPool) -> Result<(), store::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{database, session::Pool};
+    use crate::store::{database, seal::say_refused, session::Pool};
 
     #[tokio::test]
     async fn nothing_is_deleted_while_the_log_is_not_what_was_signed() {
@@ -237,13 +237,16 @@ mod tests {
             from_front_at: Instant::now(),
         };
 
-        for (trust, pause, is_left) in [
-            (Trust::Unknown, EXPIRE_FEW_AFTER, 3),
-            (Trust::Refused, EXPIRE_EVERY, 3),
-            (Trust::Kept, EXPIRE_FEW_AFTER, 0),
-            (Trust::Kept, EXPIRE_EVERY, 0),
+        for (trust, refused, pause, is_left) in [
+            (Trust::Unknown, false, EXPIRE_FEW_AFTER, 3),
+            (Trust::Refused, false, EXPIRE_EVERY, 3),
+            // As another process has found.
+            (Trust::Kept, true, EXPIRE_EVERY, 3),
+            (Trust::Kept, false, EXPIRE_FEW_AFTER, 0),
+            (Trust::Kept, false, EXPIRE_EVERY, 0),
         ] {
             told.send_replace(trust);
+            say_refused(&pool, refused).await.unwrap();
             assert_eq!(expiry.turn().await.unwrap(), pause, "{trust:?}");
             assert_eq!(left().await, is_left, "{trust:?}");
         }

@@ -12,6 +12,7 @@ use super::signer::{Refusal, Signer};
 use crate::{
     limits::SEAL_REFUSED_SAID_EVERY,
     store::{
+        Error,
         feed::consumer,
         seal::{self, Turn},
     },
@@ -37,12 +38,7 @@ pub(crate) async fn keep(
 ) {
     let mut refused: Option<(Refusal, Instant)> = None;
     loop {
-        // Each time: somebody may have stopped it.
-        let turn = async {
-            consumer::begin_sealing(&pool).await?;
-            seal::turn(&pool, &signer, every).await
-        };
-        match turn.await {
+        match turn(&pool, &signer, every).await {
             Ok(Turn::More) => {
                 trust.send_replace(Trust::Kept);
                 continue;
@@ -64,17 +60,47 @@ pub(crate) async fn keep(
                     );
                 }
             }
-            // Another process is about it.
+            // Another process is about it; where it is not, that is said by who watches how far the log is.
             Err(error) if error.is_of_a_lock() => {}
-            Err(error) => warn(&error),
+            Err(error) => {
+                // What was signed is in the database by then.
+                if matches!(error, Error::SealMemory { .. }) {
+                    trust.send_replace(Trust::Kept);
+                }
+                tracing::warn!(
+                    code = error.code(),
+                    error = &error as &dyn std::error::Error,
+                    "sealing has failed; trying again"
+                );
+            }
         }
         sleep(every).await;
     }
 }
 
-fn warn(error: &crate::store::Error) {
-    tracing::warn!(
-        error = error as &dyn std::error::Error,
-        "what is committed can't be sealed; trying again"
-    );
+/// Seals once, and says to all processes whether the log is what was signed.
+async fn turn(pool: &PgPool, signer: &Signer, every: Duration) -> Result<Turn, Error> {
+    // Each time: somebody may have stopped it.
+    consumer::begin_sealing(pool).await?;
+    let turn = match seal::turn(pool, signer, every).await {
+        // Some of it was changed, or deleted.
+        Err(error @ (Error::Corrupt { .. } | Error::Pruned(_))) => {
+            tracing::error!(
+                code = error.code(),
+                error = &error as &dyn std::error::Error,
+                "the sealed log can't be read"
+            );
+            Turn::Refused(Refusal::Altered)
+        }
+        turn => turn?,
+    };
+    match turn {
+        Turn::More | Turn::Done => seal::say_refused(pool, false).await?,
+        // This is the wrong key, and another process may have the right one.
+        Turn::Refused(Refusal::OtherKey) => {}
+        Turn::Refused(Refusal::OtherLog | Refusal::Lost | Refusal::Altered) => {
+            seal::say_refused(pool, true).await?;
+        }
+    }
+    Ok(turn)
 }

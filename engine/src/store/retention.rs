@@ -40,9 +40,11 @@ pub(crate) async fn keep_for(
     Ok(())
 }
 
-/// Returns the namespaces that do not keep closed runs for ever.
+/// Returns the namespaces that do not keep closed runs for ever; none while the sealed log is not what was signed.
 pub(crate) async fn forgetful(pool: &PgPool) -> Result<Vec<i16>, Error> {
-    let all = sqlx::query_scalar!("SELECT id FROM namespace WHERE retention IS NOT NULL");
+    let all = sqlx::query_scalar!(
+        "SELECT id FROM namespace WHERE retention IS NOT NULL AND NOT (SELECT seal_refused FROM cluster)"
+    );
     Ok(all.fetch_all(pool).await?)
 }
 

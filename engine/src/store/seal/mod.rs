@@ -9,6 +9,6 @@ mod turn;
 
 pub(crate) use log::{Latest, entries, latest};
 pub(crate) use prove::{
-    Places, find, inclusions, places, places_by_close, proof, rotations, run_of,
+    CLOCKS_DIFFER, Places, find, inclusions, places, places_by_close, proof, rotations, run_of,
 };
-pub(crate) use turn::{Turn, rotate, turn};
+pub(crate) use turn::{Turn, rotate, say_refused, turn};

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::log;
 use crate::{
+    limits::SEAL_PLACES_LOOK,
     seal::{
         Asked, Entry, Hashes,
         tree::{self, TILE, TILE_HEIGHT},
@@ -21,7 +22,7 @@ use crate::{
 
 /// By how much the clock of an engine, which says when a run has closed, and that of the database, which says what is sealed, may differ, and how long a
 /// commit may take, in microseconds.
-const CLOCKS_DIFFER: i64 = 10_000_000;
+pub(crate) const CLOCKS_DIFFER: i64 = 10_000_000;
 
 /// Has a proof made of the hashes of inner nodes of the tree; `None` if there is no such proof.
 pub(crate) async fn proof<T>(
@@ -127,36 +128,34 @@ async fn subtree(
 /// Where in a log of so many the entries of runs are, by run and row.
 pub(crate) type Places = BTreeMap<(Uuid, i32), u64>;
 
-/// Returns the places of the entries that were sealed about when these runs had closed: their last ones, unless they were sealed late.
+/// Returns the places of the entries that were sealed about when these runs had closed: their last ones, unless they were sealed late. None where that
+/// is much of the log.
 pub(crate) async fn places_by_close(
     executor: impl PgExecutor<'_>,
     run_ids: &[Uuid],
     closed: RangeInclusive<Timestamp>,
     size: u64,
 ) -> Result<Places, Error> {
-    let rows = sqlx::query!(
-        r#"SELECT u.id AS "id!", u.seq AS "seq!", 256 * t.n + u.place - 1 AS "place!"
+    let rows = sqlx::query_as!(
+        Found,
+        r#"SELECT p.id AS "id!", p.seq AS "seq!", p.place AS "place!"
            FROM (
                SELECT coalesce((SELECT c.size FROM checkpoint c WHERE c.complete_until < 'epoch'::timestamptz + $2::bigint * interval '1 microsecond'
-                                ORDER BY c.complete_until DESC LIMIT 1), 0),
+                                ORDER BY c.complete_until DESC LIMIT 1), 0) / 256,
                       coalesce((SELECT c.size FROM checkpoint c WHERE c.complete_until > 'epoch'::timestamptz + $3::bigint * interval '1 microsecond'
-                                ORDER BY c.complete_until LIMIT 1), $4)
-           ) AS c (first, behind)
-           JOIN seal_tile t ON t.n BETWEEN c.first / 256 AND c.behind / 256
-           CROSS JOIN LATERAL unnest(t.ids, t.seqs) WITH ORDINALITY AS u (id, seq, place)
-           JOIN unnest($1::uuid[]) AS x (id) ON x.id = u.id
-           WHERE 256 * t.n + u.place <= $4"#,
+                                ORDER BY c.complete_until LIMIT 1), $4) / 256
+           ) AS c (first, last)
+           CROSS JOIN LATERAL sealed_places(
+               $1, CASE WHEN c.last - c.first <= $5 THEN ARRAY(SELECT generate_series(c.first, c.last)) ELSE '{}' END, $4) AS p"#,
         run_ids,
         closed.start().0.saturating_sub(CLOCKS_DIFFER),
         closed.end().0.saturating_add(CLOCKS_DIFFER),
         log::signed(size),
+        SEAL_PLACES_LOOK,
     )
     .fetch_all(executor)
     .await?;
-    let rows = rows.into_iter();
-    Ok(rows
-        .map(|row| ((row.id, row.seq), row.place.unsigned_abs()))
-        .collect())
+    Ok(rows.into_iter().map(Found::read).collect())
 }
 
 /// Returns the places of all entries of these runs.
@@ -165,26 +164,32 @@ pub(crate) async fn places(
     run_ids: &[Uuid],
     size: u64,
 ) -> Result<Places, Error> {
-    let rows = sqlx::query!(
-        r#"SELECT u.id AS "id!", u.seq AS "seq!", 256 * t.n + u.place - 1 AS "place!"
-           FROM (
+    let rows = sqlx::query_as!(
+        Found,
+        r#"SELECT p.id AS "id!", p.seq AS "seq!", p.place AS "place!"
+           FROM sealed_places($1, ARRAY(
                SELECT DISTINCT y.n
                FROM unnest($1::uuid[]) AS x (id)
                CROSS JOIN LATERAL (SELECT z.n FROM seal_tile z WHERE z.span @> run_milliseconds(x.id) OFFSET 0) AS y
-           ) AS w
-           JOIN seal_tile t ON t.n = w.n
-           CROSS JOIN LATERAL unnest(t.ids, t.seqs) WITH ORDINALITY AS u (id, seq, place)
-           JOIN unnest($1::uuid[]) AS x (id) ON x.id = u.id
-           WHERE 256 * t.n + u.place <= $2"#,
+           ), $2) AS p"#,
         run_ids,
         log::signed(size),
     )
     .fetch_all(executor)
     .await?;
-    let rows = rows.into_iter();
-    Ok(rows
-        .map(|row| ((row.id, row.seq), row.place.unsigned_abs()))
-        .collect())
+    Ok(rows.into_iter().map(Found::read).collect())
+}
+
+struct Found {
+    id: Uuid,
+    seq: i32,
+    place: i64,
+}
+
+impl Found {
+    fn read(self) -> ((Uuid, i32), u64) {
+        ((self.id, self.seq), self.place.unsigned_abs())
+    }
 }
 
 /// Returns the place of the latest entry of a run in a log of so many, and which row it is of.
@@ -258,7 +263,7 @@ mod tests {
     #[tokio::test]
     async fn entries_are_found_about_when_their_runs_closed_and_late_ones_where_they_are() {
         let address = database::fresh().await;
-        let pool = address.pool(Pool::Whole);
+        let pool = address.pool(Pool::Visibility);
         // A tile a minute, with a run that closed in it, the first of which is sealed once more in the last.
         sqlx::raw_sql(
             "CREATE FUNCTION pg_temp.run(minute bigint) RETURNS uuid LANGUAGE sql AS

@@ -92,6 +92,17 @@ pub(crate) async fn turn(pool: &PgPool, signer: &Signer, every: Duration) -> Res
     Ok(turn)
 }
 
+/// Says to all processes whether the log is what was signed.
+pub(crate) async fn say_refused(pool: &PgPool, is_refused: bool) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE cluster SET seal_refused = $1 WHERE seal_refused <> $1",
+        is_refused
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
 /// Has another key sign from now on. Who had signed until now says so, unless its key is lost.
 pub(crate) async fn rotate(
     pool: &PgPool,
@@ -250,39 +261,37 @@ async fn prune(
     before_tile: u64,
     place: u64,
 ) -> Result<Option<Entry>, Error> {
-    let mut savepoint = connection.begin().await?;
-    limit(&mut savepoint, SEAL_PRUNE_MAX).await?;
-    let pruned = sqlx::query_scalar!(
-        r#"SELECT prune_seal($1, $2, $3) AS "tiles!""#,
-        signed(before_tile),
-        SEAL_PRUNE_LOOK,
-        SEAL_PRUNE_LEAST,
-    )
-    .fetch_one(&mut *savepoint)
-    .await
-    .map_err(Error::from);
-    let tiles = match pruned {
-        Ok(tiles) => {
-            savepoint.commit().await?;
-            limit(connection, VISIBILITY_TIMEOUT).await?;
-            tiles
-        }
-        Err(error) if error.is_of_a_wait() => {
-            savepoint.rollback().await?;
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "some of what the sealed log says of deleted runs is kept for longer"
-            );
-            sqlx::query!(
-                "UPDATE seal SET prune_from = prune_from + $1::integer",
-                SEAL_PRUNE_LOOK
-            )
-            .execute(connection)
-            .await?;
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
+    let pruned = async |connection: &mut PgConnection| {
+        let pruned = sqlx::query!(
+            r#"SELECT gone AS "tiles!", begun::text FROM prune_seal($1, $2, $3)"#,
+            signed(before_tile),
+            SEAL_PRUNE_LOOK,
+            SEAL_PRUNE_LEAST,
+        );
+        Ok(pruned.fetch_one(connection).await?)
     };
+    let Some(pruned) = in_time(connection, pruned).await? else {
+        sqlx::query!(
+            "UPDATE seal SET prune_from = prune_from + $1::integer",
+            SEAL_PRUNE_LOOK
+        )
+        .execute(connection)
+        .await?;
+        return Ok(None);
+    };
+    let tiles = pruned.tiles;
+    if let Some(begun) = pruned.begun {
+        let forgotten = async |connection: &mut PgConnection| {
+            let forgotten = sqlx::query!(
+                "SELECT FROM forget_deleted_runs($1, $2::text::int8multirange)",
+                signed(before_tile),
+                begun,
+            );
+            forgotten.execute(connection).await?;
+            Ok(())
+        };
+        in_time(connection, forgotten).await?;
+    }
     if tiles.is_empty() {
         return Ok(None);
     }
@@ -299,6 +308,31 @@ async fn prune(
         subject: Subject::Pruned,
         hash: hash_of_tiles(&tiles),
     }))
+}
+
+/// Does something that may take only so long, and else is as if it had not been begun.
+async fn in_time<T>(
+    connection: &mut PgConnection,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    let mut savepoint = connection.begin().await?;
+    limit(&mut savepoint, SEAL_PRUNE_MAX).await?;
+    match work(&mut savepoint).await {
+        Ok(done) => {
+            savepoint.commit().await?;
+            limit(connection, VISIBILITY_TIMEOUT).await?;
+            Ok(Some(done))
+        }
+        Err(error) if error.is_of_a_wait() => {
+            savepoint.rollback().await?;
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "some of what the sealed log says of deleted runs is kept for longer"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Limits what each statement of this transaction takes from now on.
