@@ -335,10 +335,7 @@ mod tests {
         assert_eq!(error.code(), "ARCHIVE_FAILED");
 
         // Who says that another one is to follow gets that.
-        sqlx::raw_sql("UPDATE cluster SET archive = NULL")
-            .execute(&pool)
-            .await
-            .unwrap();
+        database::forget_archive(&pool).await;
         know(&pool, &other).await.unwrap();
         know(&pool, &archive).await.unwrap_err();
     }

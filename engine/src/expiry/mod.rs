@@ -210,21 +210,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_deleted_while_the_log_is_not_what_was_signed() {
         let pool = database::fresh().await.pool(Pool::Whole);
-        sqlx::raw_sql(
-            "UPDATE namespace SET retention = '1 hour';
-             INSERT INTO execution (shard, run_id, namespace, workflow_id, workflow_type, task_queue, first_run_id, request_id, started_at, status, closed_at,
-                                    history_length, history_bytes)
-             SELECT 0, id, 1, id::text, 't', 'q', id, 'r', '2026-01-01', 2, '2026-01-01', 1, 1
-             FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 3)) AS x;
-             SELECT project_visibility(array_agg(shard), array_agg(run_id)) FROM execution",
-        )
-        .execute(&pool)
-        .await
-        .unwrap();
-        let left = async || -> i64 {
-            let left = sqlx::query_scalar("SELECT count(*) FROM execution");
-            left.fetch_one(&pool).await.unwrap()
-        };
+        database::with_old_runs(&pool, 3).await;
         let (told, trust) = watch::channel(Trust::Unknown);
         let mut expiry = Expiry {
             pool: pool.clone(),
@@ -248,7 +234,7 @@ mod tests {
             told.send_replace(trust);
             say_refused(&pool, refused).await.unwrap();
             assert_eq!(expiry.turn().await.unwrap(), pause, "{trust:?}");
-            assert_eq!(left().await, is_left, "{trust:?}");
+            assert_eq!(database::runs(&pool).await, is_left, "{trust:?}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Databases for tests.
 
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{
@@ -28,4 +29,39 @@ pub(crate) async fn fresh() -> Address {
     let pool = fit::pool(&address).await.unwrap();
     migrate::migrate(&pool).await.unwrap();
     address
+}
+
+/// Puts in runs that have been closed for years, in a namespace that keeps them for an hour.
+pub(crate) async fn with_old_runs(pool: &PgPool, how_many: i32) {
+    sqlx::query(
+        "INSERT INTO execution (shard, run_id, namespace, workflow_id, workflow_type, task_queue, first_run_id, request_id, started_at, status, closed_at,
+                                history_length, history_bytes)
+         SELECT 0, id, 1, id::text, 't', 'q', id, 'r', '2020-01-01', 2, '2020-01-01', 1, 1
+         FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, $1)) AS x",
+    )
+    .bind(how_many)
+    .execute(pool)
+    .await
+    .unwrap();
+    sqlx::raw_sql(
+        "SELECT project_visibility(array_agg(shard), array_agg(run_id)) FROM execution;
+         UPDATE namespace SET retention = '1 hour'",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+/// Returns how many runs there are.
+pub(crate) async fn runs(pool: &PgPool) -> i64 {
+    let runs = sqlx::query_scalar("SELECT count(*) FROM execution");
+    runs.fetch_one(pool).await.unwrap()
+}
+
+/// Has another archive follow, as the advice of [`crate::archive::Error`] says.
+pub(crate) async fn forget_archive(pool: &PgPool) {
+    sqlx::raw_sql("UPDATE cluster SET archive = NULL")
+        .execute(pool)
+        .await
+        .unwrap();
 }
