@@ -29,7 +29,7 @@ CREATE TABLE cluster (
     epoch   bigint NOT NULL DEFAULT 0,                 -- grows by one with each member that joins
     version bigint NOT NULL DEFAULT 0,                 -- grows by one with each change of members or of a shard's owner
     archives boolean NOT NULL DEFAULT false,           -- no run is deleted because it is kept no longer that is not archived
-    seal_refused boolean NOT NULL DEFAULT false,       -- the sealed log is not what was signed: nothing is deleted because it is kept no longer
+    seal_refused_until timestamptz NOT NULL DEFAULT '-infinity', -- until then nothing is deleted because it is kept no longer: the sealed log is not what was signed
     archive uuid                                       -- in which archive: the name that is written in it
 );
 COMMENT ON TABLE cluster IS 'What the engine processes on this database agree on.';

@@ -5,7 +5,8 @@
 CREATE TABLE seal (
     id    smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
     log   uuid NOT NULL DEFAULT gen_random_uuid(),  -- its name
-    prune_from bigint NOT NULL DEFAULT 0            -- the tile at which the next look for those of deleted runs begins
+    prune_from bigint NOT NULL DEFAULT 0,           -- the tile at which the next look for those of deleted runs begins
+    forget     int8multirange NOT NULL DEFAULT '{}' -- when the runs were begun, of which tiles were deleted, and deletions may still name some
 );
 COMMENT ON TABLE seal IS 'The log in which the heads of all hash chains are sealed.';
 INSERT INTO seal DEFAULT VALUES;
@@ -121,14 +122,24 @@ BEGIN
     END IF;
     SELECT range_agg(t.span) INTO begun FROM seal_tile t WHERE t.n = ANY (gone);
     DELETE FROM seal_tile t WHERE t.n = ANY (gone);
+    UPDATE seal SET forget = forget + begun;
 END
 $$;
 COMMENT ON FUNCTION prune_seal IS 'Deletes tiles of the sealed log all of whose runs are deleted; returns which.';
 
--- Whoever verifies the log needs to know which runs were deleted only as long as it names them: of deletions that were sealed in front of a tile, of runs
--- some of which were begun at these times, and of none of which there is an entry left, that is taken away.
-CREATE FUNCTION forget_deleted_runs(before_tile bigint, begun int8multirange) RETURNS void
-LANGUAGE sql SET enable_hashjoin = on SET enable_nestloop = off AS $$
+-- Whoever verifies the log needs to know which runs were deleted only as long as it names them: of deletions that were sealed in front of a tile, and of
+-- none of whose runs there is an entry left, that is taken away. Tiles that were deleted just now are looked at once more the next time, when the deletions are
+-- in front of it that were sealed with them.
+CREATE FUNCTION forget_deleted_runs(before_tile bigint, just_now int8multirange) RETURNS void
+LANGUAGE plpgsql SET enable_hashjoin = on SET enable_nestloop = off AS $$
+DECLARE
+    begun int8multirange;
+    forgotten uuid[];
+BEGIN
+    SELECT s.forget INTO begun FROM seal s;
+    IF isempty(begun) THEN
+        RETURN;
+    END IF;
     WITH told AS MATERIALIZED (
         SELECT b.id, b.run_ids FROM tombstone b WHERE b.run_ids IS NOT NULL AND b.leaf < 256 * before_tile AND begun && b.span
     ),
@@ -140,10 +151,13 @@ LANGUAGE sql SET enable_hashjoin = on SET enable_nestloop = off AS $$
         SELECT range_agg(int8range(x.at, x.at, '[]')) AS all FROM (SELECT DISTINCT run_milliseconds(r.id) AS at FROM run r) AS x
     ),
     named AS (
-        SELECT unnest(t.ids) AS id FROM seal_tile t WHERE t.span && (SELECT a.all FROM at a)
+        SELECT DISTINCT r.tombstone
+        FROM run r
+        JOIN (SELECT unnest(t.ids) AS id FROM seal_tile t WHERE t.span && (SELECT a.all FROM at a)) AS n ON n.id = r.id
     )
-    UPDATE tombstone b SET run_ids = NULL
-    FROM told t
-    WHERE b.id = t.id AND t.id NOT IN (SELECT r.tombstone FROM run r JOIN named n ON n.id = r.id)
+    SELECT array_agg(t.id) INTO forgotten FROM told t WHERE NOT EXISTS (SELECT FROM named n WHERE n.tombstone = t.id);
+    UPDATE tombstone b SET run_ids = NULL WHERE b.id = ANY (forgotten);
+    UPDATE seal SET forget = coalesce(just_now, '{}');
+END
 $$;
 COMMENT ON FUNCTION forget_deleted_runs IS 'Takes away which runs were deleted, where the sealed log names none of them any more.';

@@ -97,17 +97,9 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::*;
+    use crate::world::by_hand::{BOOT, WORLD};
 
-    thread_local! {
-        static BOOT: Cell<i64> = const { Cell::new(0) };
-    }
-    const WORLD: World = World {
-        micros: || BOOT.get(),
-        random: || 0,
-    };
     const SECOND: i64 = 1_000_000;
     const DAY: i64 = 86_400 * SECOND;
 

@@ -134,8 +134,8 @@ pub const EXPIRE_FEW_AFTER: Duration = Duration::from_millis(250);
 pub const CLOCKS_APART_MAX: Duration = Duration::from_mins(1);
 /// … nor before the database's has been steady for so long, after it was set.
 pub const CLOCK_STEADY_FOR: Duration = Duration::from_mins(10);
-/// How often it is said again that nothing is deleted because of a clock.
-pub const CLOCK_DOUBT_SAID_EVERY: Duration = Duration::from_mins(5);
+/// How often it is said again why nothing is deleted because of its age.
+pub const DOUBT_SAID_EVERY: Duration = Duration::from_mins(5);
 /// How often all that is due is looked through from the front: for what could not go when its turn was.
 pub const EXPIRE_FROM_FRONT_EVERY: Duration = Duration::from_mins(1);
 /// How often it is said again that nothing can be deleted.
@@ -154,6 +154,10 @@ pub const ARCHIVE_HELD: Duration = Duration::from_mins(5);
 pub const ARCHIVE_LATE_AFTER: Duration = Duration::from_mins(5);
 /// How much later than it was decided something can be committed, and so sealed: what is older is a finding of the audit.
 pub const SEALED_LATE_MAX: Duration = Duration::from_mins(10);
+/// How long nothing is deleted because it is kept no longer after somebody has found that the log is not what was signed: he says so more often.
+pub const SEAL_REFUSED_HOLDS: Duration = Duration::from_mins(5);
+/// How long who has no key waits for those who have one to say so, before it deletes anything.
+pub const SEAL_OTHERS_SAY_WITHIN: Duration = Duration::from_mins(2);
 /// What was committed and is not sealed after so long is told in the log, and again as often.
 pub const SEAL_LATE_AFTER: Duration = Duration::from_mins(3);
 /// How often it is looked whether it is.

@@ -30,3 +30,22 @@ fn boot_micros() -> i64 {
     clock_gettime(ClockId::CLOCK_BOOTTIME)
         .map_or(0, |time| time.tv_sec() * 1_000_000 + time.tv_nsec() / 1000)
 }
+
+/// A world whose time stands still until it is moved.
+#[cfg(test)]
+pub(crate) mod by_hand {
+    use std::cell::Cell;
+
+    use super::World;
+
+    thread_local! {
+        /// The microseconds since some moment, in each test.
+        pub(crate) static BOOT: Cell<i64> = const { Cell::new(0) };
+    }
+
+    /// Takes the time from [`BOOT`].
+    pub(crate) const WORLD: World = World {
+        micros: || BOOT.get(),
+        random: || 0,
+    };
+}

@@ -106,15 +106,14 @@ impl Engine {
             drop(running);
             Ok(())
         })?;
-        let (told, trust) = watch::channel(if sealing.is_some() {
-            seal::Trust::Unknown
-        } else {
-            seal::Trust::Kept
-        });
+        let (told, trust) = watch::channel(seal::Trust::Unknown);
         keep_lists(&visibility, &tail, archive, trust, ended.clone());
         if let Some((signer, every)) = sealing {
             let sealer = seal::keep(visibility.pool.clone(), signer, every, told);
             until_ended(sealer, ended.clone());
+        } else {
+            let pool = visibility.pool.clone();
+            until_ended(seal::trust_others(pool, told), ended.clone());
         }
         until_ended(seal::watch(visibility.pool.clone()), ended.clone());
         Ok(Self {

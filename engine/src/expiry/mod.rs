@@ -1,5 +1,6 @@
 //! Deletes the closed runs that their namespaces keep no longer, in small steps.
 
+mod doubt;
 mod watched;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -11,11 +12,11 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use self::watched::{Doubt, Watched};
+use self::{doubt::Doubt, watched::Watched};
 use crate::{
     archive::{self, Archive},
     limits::{
-        CLOCK_DOUBT_SAID_EVERY, EXPIRE_AGAIN_AFTER, EXPIRE_EVERY, EXPIRE_FEW_AFTER,
+        DOUBT_SAID_EVERY, EXPIRE_AGAIN_AFTER, EXPIRE_EVERY, EXPIRE_FEW_AFTER,
         EXPIRE_FROM_FRONT_EVERY, EXPIRED_AT_ONCE, EXPIRY_FAILED_SAID_EVERY, FORGOTTEN_AT_ONCE,
         SWEEP_EVERY,
     },
@@ -34,16 +35,7 @@ pub(crate) async fn keep(
     archive: Option<Arc<dyn Archive>>,
     trust: watch::Receiver<Trust>,
 ) {
-    let mut expiry = Expiry {
-        pool,
-        archive,
-        trust,
-        failing: None,
-        watched: Watched::new(World::REAL),
-        doubted: None,
-        after: HashMap::new(),
-        from_front_at: Instant::now(),
-    };
+    let mut expiry = Expiry::new(pool, archive, trust);
     loop {
         let pause = expiry.turn().await.unwrap_or_else(|error| {
             expiry.say_failed(Some(&archive::Error::from(error)));
@@ -85,19 +77,37 @@ struct Expiry {
 }
 
 impl Expiry {
+    fn new(pool: PgPool, archive: Option<Arc<dyn Archive>>, trust: watch::Receiver<Trust>) -> Self {
+        Self {
+            pool,
+            archive,
+            trust,
+            watched: Watched::new(World::REAL),
+            failing: None,
+            doubted: None,
+            after: HashMap::new(),
+            from_front_at: Instant::now(),
+        }
+    }
+
     /// Deletes some of each namespace; returns after how long others may be worth a turn.
     async fn turn(&mut self) -> Result<Duration, store::Error> {
-        match *self.trust.borrow() {
-            Trust::Kept => {}
-            // It is told in a moment, or was told by who seals.
-            Trust::Unknown => return Ok(EXPIRE_FEW_AFTER),
-            Trust::Refused => return Ok(EXPIRE_EVERY),
+        let trust = *self.trust.borrow();
+        if trust == Trust::Unknown {
+            // It is told in a moment.
+            return Ok(EXPIRE_FEW_AFTER);
         }
         let namespaces = retention::forgetful(&self.pool).await?;
         if namespaces.is_empty() {
             return Ok(EXPIRE_EVERY);
         }
-        let now = match self.watched.now(&self.pool).await? {
+        let is_refused = trust == Trust::Refused || retention::is_log_refused(&self.pool).await?;
+        let now = if is_refused {
+            Err(Doubt::LogRefused)
+        } else {
+            self.watched.now(&self.pool).await?
+        };
+        let now = match now {
             Ok(now) => now,
             Err(doubt) => {
                 self.say(doubt);
@@ -162,11 +172,11 @@ impl Expiry {
     }
 
     fn say(&mut self, doubt: Doubt) {
-        let said_lately = |at: Instant| at.elapsed() < CLOCK_DOUBT_SAID_EVERY;
+        let said_lately = |at: Instant| at.elapsed() < DOUBT_SAID_EVERY;
         if !self.doubted.is_some_and(said_lately) {
             self.doubted = Some(Instant::now());
             tracing::error!(
-                code = "CLOCK_DOUBTED",
+                code = doubt.code(),
                 error = &doubt as &dyn std::error::Error,
                 "closed runs are kept for longer than their namespaces want it"
             );
@@ -212,29 +222,36 @@ mod tests {
         let pool = database::fresh().await.pool(Pool::Whole);
         database::with_old_runs(&pool, 3).await;
         let (told, trust) = watch::channel(Trust::Unknown);
-        let mut expiry = Expiry {
-            pool: pool.clone(),
-            archive: None,
-            trust,
-            failing: None,
-            watched: Watched::new(World::REAL),
-            doubted: None,
-            after: HashMap::new(),
-            from_front_at: Instant::now(),
-        };
+        let mut expiry = Expiry::new(pool.clone(), None, trust);
 
-        for (trust, refused, pause, is_left) in [
-            (Trust::Unknown, false, EXPIRE_FEW_AFTER, 3),
-            (Trust::Refused, false, EXPIRE_EVERY, 3),
-            // As another process has found.
-            (Trust::Kept, true, EXPIRE_EVERY, 3),
-            (Trust::Kept, false, EXPIRE_FEW_AFTER, 0),
-            (Trust::Kept, false, EXPIRE_EVERY, 0),
+        for (trust, pause, is_left) in [
+            (Trust::Unknown, EXPIRE_FEW_AFTER, 3),
+            (Trust::Refused, EXPIRE_EVERY, 3),
+            (Trust::Kept, EXPIRE_FEW_AFTER, 0),
+            (Trust::Kept, EXPIRE_EVERY, 0),
         ] {
             told.send_replace(trust);
-            say_refused(&pool, refused).await.unwrap();
             assert_eq!(expiry.turn().await.unwrap(), pause, "{trust:?}");
             assert_eq!(database::runs(&pool).await, is_left, "{trust:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_one_process_finds_of_the_log_holds_for_all_and_for_a_while() {
+        let pool = database::fresh().await.pool(Pool::Whole);
+        database::with_old_runs(&pool, 1).await;
+        let (_told, trust) = watch::channel(Trust::Kept);
+        let mut expiry = Expiry::new(pool.clone(), None, trust);
+
+        say_refused(&pool).await.unwrap();
+        assert_eq!(expiry.turn().await.unwrap(), EXPIRE_EVERY);
+        assert_eq!(database::runs(&pool).await, 1);
+        // Nobody says so any more; and it was said by a clock that was an hour ahead.
+        for until in ["-1 second", "1 hour"] {
+            database::log_refused_for(&pool, until).await;
+            assert!(!retention::is_log_refused(&pool).await.unwrap(), "{until}");
+        }
+        assert_eq!(expiry.turn().await.unwrap(), EXPIRE_FEW_AFTER);
+        assert_eq!(database::runs(&pool).await, 0);
     }
 }

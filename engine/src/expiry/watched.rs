@@ -5,31 +5,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use history::Timestamp;
 use sqlx::PgPool;
 
+use super::doubt::Doubt;
 use crate::{
     clock::{Asked, Clock},
     limits::{CLOCK_STEADY_FOR, CLOCKS_APART_MAX},
     store,
     world::World,
 };
-
-/// Why nothing is deleted by what the database's clock says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Doubt {
-    /// It was set, or read wrong.
-    #[error(
-        "the database's clock said something else than it had said before; nothing is deleted until it has been steady for {} minutes",
-        CLOCK_STEADY_FOR.as_secs() / 60
-    )]
-    Set,
-    /// It is not what this machine's says.
-    #[error(
-        "the database's clock and this machine's are {by_seconds} s apart; nothing is deleted until both say the same: see which is wrong"
-    )]
-    Apart {
-        /// How much later the database's is.
-        by_seconds: i64,
-    },
-}
 
 /// The database's clock, watched for as long as this process runs.
 #[derive(Debug)]
@@ -77,13 +59,13 @@ impl Watched {
         }
         let by = there.0.saturating_sub(here.0);
         if u128::from(by.unsigned_abs()) > CLOCKS_APART_MAX.as_micros() {
-            return Err(Doubt::Apart {
+            return Err(Doubt::ClocksApart {
                 by_seconds: by / 1_000_000,
             });
         }
         let steady_for = self.set_at.map(|at| micros.abs_diff(at));
         if steady_for.is_some_and(|so_far| u128::from(so_far) < CLOCK_STEADY_FOR.as_micros()) {
-            return Err(Doubt::Set);
+            return Err(Doubt::ClockSet);
         }
         Ok(clock.now())
     }
@@ -91,17 +73,9 @@ impl Watched {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::*;
+    use crate::world::by_hand::{BOOT, WORLD};
 
-    thread_local! {
-        static BOOT: Cell<i64> = const { Cell::new(0) };
-    }
-    const WORLD: World = World {
-        micros: || BOOT.get(),
-        random: || 0,
-    };
     const SECOND: i64 = 1_000_000;
     const MINUTE: i64 = 60 * SECOND;
     const YEAR: i64 = 365 * 24 * 60 * MINUTE;
@@ -132,7 +106,11 @@ mod tests {
             // Both are of one machine, so they agree.
             for minute in 0..10 {
                 BOOT.set(minute * MINUTE + SECOND);
-                assert_eq!(judge(&mut watched, by, by), Err(Doubt::Set), "{minute}");
+                assert_eq!(
+                    judge(&mut watched, by, by),
+                    Err(Doubt::ClockSet),
+                    "{minute}"
+                );
             }
             BOOT.set(12 * MINUTE);
             judge(&mut watched, by, by).unwrap();
@@ -145,9 +123,9 @@ mod tests {
         let mut watched = Watched::new(WORLD);
         judge(&mut watched, 0, 0).unwrap();
         BOOT.set(SECOND);
-        assert_eq!(judge(&mut watched, YEAR, YEAR), Err(Doubt::Set));
+        assert_eq!(judge(&mut watched, YEAR, YEAR), Err(Doubt::ClockSet));
         BOOT.set(2 * SECOND);
-        assert_eq!(judge(&mut watched, 0, 0), Err(Doubt::Set));
+        assert_eq!(judge(&mut watched, 0, 0), Err(Doubt::ClockSet));
         BOOT.set(11 * MINUTE);
         let now = judge(&mut watched, 0, 0);
         assert_eq!(now, Ok(Timestamp(YEAR + 11 * MINUTE)));
@@ -160,7 +138,7 @@ mod tests {
             let mut watched = Watched::new(WORLD);
             for _ in 0..3 {
                 let by_seconds = (there - here) / SECOND;
-                let doubt = Err(Doubt::Apart { by_seconds });
+                let doubt = Err(Doubt::ClocksApart { by_seconds });
                 assert_eq!(judge(&mut watched, there, here), doubt);
                 BOOT.set(BOOT.get() + 20 * MINUTE);
             }

@@ -16,7 +16,7 @@ pub(crate) use deleted::{Tombstone, hash_of_runs, hash_of_tiles, hash_of_uuids};
 pub use entry::{Entry, Subject};
 pub use note::{Malformed, Note, PublicKey, SigningKey};
 pub(crate) use reader::{Asked, Hashes};
-pub(crate) use sealer::{Trust, keep};
+pub(crate) use sealer::{Trust, keep, trust_others};
 pub use signer::{KeyError, Refusal, Signer};
 pub(crate) use watched::watch;
 

@@ -10,10 +10,10 @@ use tokio::{
 
 use super::signer::{Refusal, Signer};
 use crate::{
-    limits::SEAL_REFUSED_SAID_EVERY,
+    limits::{SEAL_OTHERS_SAY_WITHIN, SEAL_REFUSED_SAID_EVERY, SEAL_WATCHED_EVERY},
     store::{
         Error,
-        feed::consumer,
+        feed::consumer::{self, Name},
         seal::{self, Turn},
     },
 };
@@ -62,45 +62,50 @@ pub(crate) async fn keep(
             }
             // Another process is about it; where it is not, that is said by who watches how far the log is.
             Err(error) if error.is_of_a_lock() => {}
-            Err(error) => {
-                // What was signed is in the database by then.
-                if matches!(error, Error::SealMemory { .. }) {
-                    trust.send_replace(Trust::Kept);
-                }
-                tracing::warn!(
-                    code = error.code(),
-                    error = &error as &dyn std::error::Error,
-                    "sealing has failed; trying again"
-                );
-            }
+            Err(error) => tracing::warn!(
+                code = error.code(),
+                error = &error as &dyn std::error::Error,
+                "sealing has failed; trying again"
+            ),
         }
         sleep(every).await;
     }
 }
 
-/// Seals once, and says to all processes whether the log is what was signed.
+/// Seals once; where the log is not what was signed, all processes are told.
 async fn turn(pool: &PgPool, signer: &Signer, every: Duration) -> Result<Turn, Error> {
     // Each time: somebody may have stopped it.
     consumer::begin_sealing(pool).await?;
-    let turn = match seal::turn(pool, signer, every).await {
-        // Some of it was changed, or deleted.
-        Err(error @ (Error::Corrupt { .. } | Error::Pruned(_))) => {
-            tracing::error!(
-                code = error.code(),
-                error = &error as &dyn std::error::Error,
-                "the sealed log can't be read"
-            );
-            Turn::Refused(Refusal::Altered)
-        }
-        turn => turn?,
-    };
-    match turn {
-        Turn::More | Turn::Done => seal::say_refused(pool, false).await?,
-        // This is the wrong key, and another process may have the right one.
-        Turn::Refused(Refusal::OtherKey) => {}
-        Turn::Refused(Refusal::OtherLog | Refusal::Lost | Refusal::Altered) => {
-            seal::say_refused(pool, true).await?;
-        }
+    let turn = seal::turn(pool, signer, every).await?;
+    // Who has the wrong key has nothing to say of this log.
+    if let Turn::Refused(Refusal::Lost | Refusal::Altered) = turn
+        && let Err(error) = seal::say_refused(pool).await
+    {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "other processes can't be told that the sealed log is not what was signed"
+        );
     }
     Ok(turn)
+}
+
+/// Trusts a log that others sign, once they have had the time to say that it is not what they have signed; one that nobody signs at once.
+pub(crate) async fn trust_others(pool: PgPool, trust: watch::Sender<Trust>) {
+    let is_sealed = async || -> Result<bool, Error> {
+        let mut connection = pool.acquire().await?;
+        Ok(consumer::look(&mut connection, Name::Seal).await?.is_some())
+    };
+    loop {
+        match is_sealed().await {
+            Ok(is_sealed) => {
+                if is_sealed {
+                    sleep(SEAL_OTHERS_SAY_WITHIN).await;
+                }
+                trust.send_replace(Trust::Kept);
+                return;
+            }
+            // Where the database is away, others say so.
+            Err(_) => sleep(SEAL_WATCHED_EVERY).await,
+        }
+    }
 }

@@ -65,3 +65,12 @@ pub(crate) async fn forget_archive(pool: &PgPool) {
         .await
         .unwrap();
 }
+
+/// Says that the log is refused for so long from now on, an interval.
+pub(crate) async fn log_refused_for(pool: &PgPool, interval: &str) {
+    sqlx::query("UPDATE cluster SET seal_refused_until = clock_timestamp() + $1::text::interval")
+        .bind(interval)
+        .execute(pool)
+        .await
+        .unwrap();
+}

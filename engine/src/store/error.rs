@@ -1,7 +1,9 @@
 //! Why the store failed.
 
 use super::{
-    sqlstate::{DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED},
+    sqlstate::{
+        DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, QUERY_CANCELED, UNDEFINED_COLUMN, UNDEFINED_TABLE,
+    },
     told,
 };
 use crate::{
@@ -210,6 +212,20 @@ impl Error {
             answer.code().as_deref(),
             Some(QUERY_CANCELED | LOCK_NOT_AVAILABLE | DEADLOCK_DETECTED)
         )
+    }
+
+    /// Says whether what was read is not what it should be, or not there: a row, or a table.
+    pub(crate) fn is_of_damage(&self) -> bool {
+        match self {
+            Self::Corrupt { .. }
+            | Self::Pruned(_)
+            | Self::Sqlx(sqlx::Error::RowNotFound | sqlx::Error::ColumnDecode { .. }) => true,
+            Self::Sqlx(sqlx::Error::Database(answer)) => matches!(
+                answer.code().as_deref(),
+                Some(UNDEFINED_TABLE | UNDEFINED_COLUMN)
+            ),
+            _ => false,
+        }
     }
 
     /// Returns what it says and what its causes do, in one line.

@@ -8,7 +8,10 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{Error, interval};
-use crate::limits::{EXPIRE_AGAIN_AFTER, EXPIRE_TRIES_MAX, EXPIRED_AT_ONCE, EXPIRED_BYTES_AT_ONCE};
+use crate::limits::{
+    EXPIRE_AGAIN_AFTER, EXPIRE_TRIES_MAX, EXPIRED_AT_ONCE, EXPIRED_BYTES_AT_ONCE,
+    SEAL_REFUSED_HOLDS,
+};
 
 /// Why runs are deleted, as `tombstone` has it.
 const ASKED_FOR: i16 = 2;
@@ -40,12 +43,21 @@ pub(crate) async fn keep_for(
     Ok(())
 }
 
-/// Returns the namespaces that do not keep closed runs for ever; none while the sealed log is not what was signed.
+/// Returns the namespaces that do not keep closed runs for ever.
 pub(crate) async fn forgetful(pool: &PgPool) -> Result<Vec<i16>, Error> {
-    let all = sqlx::query_scalar!(
-        "SELECT id FROM namespace WHERE retention IS NOT NULL AND NOT (SELECT seal_refused FROM cluster)"
-    );
+    let all = sqlx::query_scalar!("SELECT id FROM namespace WHERE retention IS NOT NULL");
     Ok(all.fetch_all(pool).await?)
+}
+
+/// Says whether a process has found lately that the sealed log is not what was signed.
+pub(crate) async fn is_log_refused(pool: &PgPool) -> Result<bool, Error> {
+    // What a clock that was set back since has said is not believed for longer.
+    let is_refused = sqlx::query_scalar!(
+        r#"SELECT seal_refused_until BETWEEN t.now AND t.now + $1::interval AS "is_refused!"
+           FROM cluster CROSS JOIN (SELECT clock_timestamp()) AS t (now)"#,
+        interval(SEAL_REFUSED_HOLDS)
+    );
+    Ok(is_refused.fetch_one(pool).await?)
 }
 
 /// A place among the runs of a namespace, in the order of their close.

@@ -8,6 +8,10 @@ pub(crate) const QUERY_CANCELED: &str = "57014";
 pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// Two sessions wait for each other. Postgres: `deadlock_detected`.
 pub(crate) const DEADLOCK_DETECTED: &str = "40P01";
+/// There is no such table. Postgres: `undefined_table`.
+pub(crate) const UNDEFINED_TABLE: &str = "42P01";
+/// There is no such column. Postgres: `undefined_column`.
+pub(crate) const UNDEFINED_COLUMN: &str = "42703";
 /// The role has no right to what it asks for. Postgres: `insufficient_privilege`.
 pub(crate) const INSUFFICIENT_PRIVILEGE: &str = "42501";
 /// The process that sent a batch has its slot no more. Raised by `commit_batch` alone.

@@ -751,6 +751,29 @@ async fn a_database_that_lost_what_was_signed_is_not_signed_any_more() {
     assert_eq!(number(&url, checkpoints).await, before);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_can_t_be_read_is_refused_and_all_processes_are_told() {
+    let folder = Folder::new();
+    let (url, _) = some_sealed(&folder).await;
+    for damage in [
+        "DELETE FROM seal_tile",
+        "UPDATE seal_tile SET hashes = array_fill(NULL::bytea, ARRAY[cardinality(ids)])",
+        "UPDATE checkpoint SET note = 'x'",
+        "DELETE FROM seal",
+        "ALTER TABLE seal_tile RENAME TO taken",
+    ] {
+        let copy = copy(&url).await;
+        execute(&copy, damage).await;
+        let (engine, _) = sealing(&copy, &folder.path("key")).await;
+        until(
+            &copy,
+            "(SELECT seal_refused_until > clock_timestamp() FROM cluster)",
+        )
+        .await;
+        engine.close().await;
+    }
+}
+
 /// Closed runs with a row of history each, as many as there are tiles of, and one more.
 const OLD_RUNS: &str = "
     INSERT INTO execution (shard, run_id, namespace, workflow_id, workflow_type, task_queue, first_run_id, request_id, started_at, status, closed_at,

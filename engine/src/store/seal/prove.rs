@@ -40,13 +40,13 @@ pub(crate) async fn inclusions(
 ) -> Result<Vec<Option<Vec<tlog::Hash>>>, Error> {
     let of = |entry: u64| move |hashes: &Hashes| tlog::prove_record(size, entry, hashes);
     let all = proofs(connection, entries.iter().map(|entry| of(*entry))).await;
-    if !all.as_ref().is_err_and(is_damage) {
+    if !all.as_ref().is_err_and(Error::is_of_damage) {
         return all;
     }
     let mut inclusions = Vec::with_capacity(entries.len());
     for entry in entries {
         inclusions.push(match proof(connection, of(*entry)).await {
-            Err(error) if is_damage(&error) => {
+            Err(error) if error.is_of_damage() => {
                 tracing::error!(
                     code = error.code(),
                     entry,
@@ -59,10 +59,6 @@ pub(crate) async fn inclusions(
         });
     }
     Ok(inclusions)
-}
-
-fn is_damage(error: &Error) -> bool {
-    matches!(error, Error::Corrupt { .. } | Error::Pruned(_))
 }
 
 /// Has proofs made, for which each tile is read once; `None` for each that there is not.

@@ -14,7 +14,9 @@ use super::{
     prove,
 };
 use crate::{
-    limits::{SEAL_PRUNE_LEAST, SEAL_PRUNE_LOOK, SEAL_PRUNE_MAX, VISIBILITY_TIMEOUT},
+    limits::{
+        SEAL_PRUNE_LEAST, SEAL_PRUNE_LOOK, SEAL_PRUNE_MAX, SEAL_REFUSED_HOLDS, VISIBILITY_TIMEOUT,
+    },
     seal::{
         Checkpoint, Entry, Note, PublicKey, Refusal, Signer, Subject, hash_of_tiles,
         tree::{Edge, TILE},
@@ -22,6 +24,7 @@ use crate::{
     store::{
         Error, clock,
         feed::consumer::{self, Name},
+        interval,
     },
 };
 
@@ -88,15 +91,22 @@ pub(crate) async fn turn(pool: &PgPool, signer: &Signer, every: Duration) -> Res
     )
     .await?;
     transaction.commit().await?;
-    signer.remember(&note)?;
+    // It is signed and in the database, whether that can be kept or not.
+    if let Err(error) = signer.remember(&note) {
+        tracing::error!(
+            code = error.code(),
+            error = &error as &dyn std::error::Error,
+            "what is signed can't be kept beside the key: an earlier state of this database would not be noticed"
+        );
+    }
     Ok(turn)
 }
 
-/// Says to all processes whether the log is what was signed.
-pub(crate) async fn say_refused(pool: &PgPool, is_refused: bool) -> Result<(), Error> {
+/// Says to all processes, for a while, that the log is not what was signed.
+pub(crate) async fn say_refused(pool: &PgPool) -> Result<(), Error> {
     sqlx::query!(
-        "UPDATE cluster SET seal_refused = $1 WHERE seal_refused <> $1",
-        is_refused
+        "UPDATE cluster SET seal_refused_until = clock_timestamp() + $1::interval",
+        interval(SEAL_REFUSED_HOLDS)
     )
     .execute(pool)
     .await?;
@@ -155,8 +165,25 @@ impl State {
     }
 }
 
-/// Returns where the log stands, if that follows from what was signed.
+/// Returns where the log stands, if that follows from what was signed. What of it is not there any more, or can't be read, does not.
 async fn state(
+    connection: &mut PgConnection,
+    signer: &Signer,
+) -> Result<Result<State, Refusal>, Error> {
+    match follows(connection, signer).await {
+        Err(error) if error.is_of_damage() => {
+            tracing::warn!(
+                code = error.code(),
+                error = &error as &dyn std::error::Error,
+                "the sealed log can't be read"
+            );
+            Ok(Err(Refusal::Altered))
+        }
+        state => state,
+    }
+}
+
+async fn follows(
     connection: &mut PgConnection,
     signer: &Signer,
 ) -> Result<Result<State, Refusal>, Error> {
@@ -280,18 +307,16 @@ async fn prune(
         return Ok(None);
     };
     let tiles = pruned.tiles;
-    if let Some(begun) = pruned.begun {
-        let forgotten = async |connection: &mut PgConnection| {
-            let forgotten = sqlx::query!(
-                "SELECT FROM forget_deleted_runs($1, $2::text::int8multirange)",
-                signed(before_tile),
-                begun,
-            );
-            forgotten.execute(connection).await?;
-            Ok(())
-        };
-        in_time(connection, forgotten).await?;
-    }
+    let forgotten = async |connection: &mut PgConnection| {
+        let forgotten = sqlx::query!(
+            "SELECT FROM forget_deleted_runs($1, $2::text::int8multirange)",
+            signed(before_tile),
+            pruned.begun,
+        );
+        forgotten.execute(connection).await?;
+        Ok(())
+    };
+    in_time(connection, forgotten).await?;
     if tiles.is_empty() {
         return Ok(None);
     }
