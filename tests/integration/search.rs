@@ -528,6 +528,52 @@ async fn what_one_process_declares_all_take_and_find() {
     database.remove().await;
 }
 
+#[tokio::test]
+async fn runs_are_counted_by_type_queue_and_status_and_by_a_query() {
+    let server = with_orders().await;
+    let elsewhere =
+        json!({"workflowType": "patient", "workflowId": "elsewhere", "taskQueue": "gpu"});
+    assert_eq!(server.client.post("", elsewhere).await.0, 201);
+    let terminated = server.client.post("/order-4/terminate", json!({})).await;
+    assert_eq!(terminated.0, 200, "{}", terminated.1);
+    let count = async |path: &str| server.client.ask(Method::GET, path, json!({})).await;
+
+    let group = |queue: &str, status: &str, count: u32, lately: u32| {
+        let lately = json!({"minute": lately, "fiveMinutes": lately, "hour": lately});
+        json!({"workflowType": "patient", "taskQueue": queue, "status": status, "count": count, "lately": lately})
+    };
+    let groups = json!([
+        group("default", "Running", 3, 4),
+        group("default", "Terminated", 1, 1),
+        group("gpu", "Running", 1, 1),
+    ]);
+    assert_eq!(
+        count("/workflow-count").await,
+        (200, json!({"count": 5, "groups": groups}))
+    );
+    assert_eq!(
+        count("/workflow-count?query=TaskQueue='gpu'").await,
+        (200, json!({"count": 1}))
+    );
+    let refused = count("/workflow-count?query=Colour=1").await;
+    assert_eq!(code(&refused), (400, "INVALID_QUERY"));
+
+    let (status, out, err) = workflow(&server, &["count"]).await;
+    assert_eq!(status, 0, "{err}");
+    let rows: Vec<Vec<&str>> = (out.lines().skip(1))
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let expected = [
+        ["Running", "patient", "default", "3", "4", "4", "4"],
+        ["Terminated", "patient", "default", "1", "1", "1", "1"],
+        ["Running", "patient", "gpu", "1", "1", "1", "1"],
+    ];
+    assert_eq!(rows, expected, "{out}");
+    let of_query = workflow(&server, &["count", "--query", "TaskQueue = 'gpu'"]).await;
+    assert_eq!(of_query, (0, "1\n".to_owned(), String::new()));
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_declares_starts_and_finds() {
     let server = Server::start().await;

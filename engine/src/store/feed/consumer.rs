@@ -59,9 +59,7 @@ pub(crate) async fn begin_sealing(pool: &PgPool) -> Result<(), Error> {
     let mut transaction = pool.begin().await?;
     // Whoever deletes runs has this row to the end, and says of which runs they were if there is a log: what is deleted without that is gone before the
     // first run is read for the log.
-    sqlx::query!("SELECT name FROM feed_consumer WHERE name = 'visibility' FOR NO KEY UPDATE")
-        .fetch_optional(&mut *transaction)
-        .await?;
+    lock(&mut transaction, Name::Visibility).await?;
     // A log that was begun before, and stopped, has missed what was committed since.
     sqlx::query!(
         "INSERT INTO feed_consumer (name, builds)

@@ -6,7 +6,11 @@ use sqlx::{PgPool, QueryBuilder};
 use super::filter::Writer;
 use crate::{
     query::Query,
-    store::{Error, namespaces::Declared},
+    store::{
+        Error,
+        feed::consumer::{self, Name},
+        namespaces::Declared,
+    },
 };
 
 /// How many runs of one type and queue have one status.
@@ -108,9 +112,7 @@ pub(crate) async fn count(
 pub(crate) async fn forget_counts(pool: &PgPool) -> Result<(), Error> {
     let mut transaction = pool.begin().await?;
     // As all who write here do first.
-    sqlx::query!("SELECT name FROM feed_consumer WHERE name = 'visibility' FOR NO KEY UPDATE")
-        .fetch_optional(&mut *transaction)
-        .await?;
+    consumer::lock(&mut transaction, Name::Visibility).await?;
     sqlx::query!("DELETE FROM workflow_count WHERE runs = 0")
         .execute(&mut *transaction)
         .await?;

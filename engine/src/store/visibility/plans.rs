@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use history::SearchAttributeType as Type;
+use history::{RunId, SearchAttributeType as Type};
 use serde_json::Value;
 use sqlx::{PgPool, QueryBuilder, Row as _};
 
@@ -20,8 +20,14 @@ use crate::{
     },
 };
 
+/// How many runs a page has.
+const PAGE: u32 = 100;
 /// How many runs there are, all closed.
 const RUNS: u32 = 1_000_000;
+/// What a page may take, the fastest time of a few: other tests run beside this one.
+const PAGE_MILLIS_MAX: f64 = 50.0;
+/// How often a slow page is asked for again.
+const TRIES: usize = 5;
 /// How many rows of tables and indexes a page of 100 may look at, where what it shows is not both rare and far away: a tenth of all.
 const LOOKED_AT_MAX: f64 = 100_000.0;
 
@@ -117,12 +123,13 @@ impl Done {
     }
 }
 
+/// Asks for a page of what a text finds; says what the server did for it, and where the next one begins, if there is one.
 async fn explained(
     pool: &PgPool,
     declared: &Declared,
     text: &str,
     cursor: Option<&Cursor>,
-) -> Done {
+) -> (Done, Option<Cursor>) {
     let attribute = |name: &str| {
         built_in_attribute(name).or_else(|| {
             Some(Attribute {
@@ -139,17 +146,41 @@ async fn explained(
         query: &query,
         order,
     };
-    let mut sql = QueryBuilder::new("EXPLAIN (ANALYZE, FORMAT JSON) ");
-    of.page(&mut sql, cursor, 100);
-    let row = sql.build().persistent(false).fetch_one(pool).await;
-    let plan: Value = row.unwrap_or_else(|error| panic!("{text}: {error}")).get(0);
-    let mut done = Done {
-        millis: plan[0]["Execution Time"].as_f64().unwrap(),
-        rows: plan[0]["Plan"]["Actual Rows"].as_f64().unwrap(),
-        ..Done::default()
-    };
-    done.add(&plan[0]["Plan"]);
-    done
+    let mut fastest: Option<Done> = None;
+    for _ in 0..TRIES {
+        let mut sql = QueryBuilder::new("EXPLAIN (ANALYZE, FORMAT JSON) ");
+        of.page(&mut sql, cursor, PAGE);
+        let row = sql.build().persistent(false).fetch_one(pool).await;
+        let plan: Value = row.unwrap_or_else(|error| panic!("{text}: {error}")).get(0);
+        let mut done = Done {
+            millis: plan[0]["Execution Time"].as_f64().unwrap(),
+            rows: plan[0]["Plan"]["Actual Rows"].as_f64().unwrap(),
+            ..Done::default()
+        };
+        done.add(&plan[0]["Plan"]);
+        if fastest
+            .as_ref()
+            .is_none_or(|fastest| done.millis < fastest.millis)
+        {
+            fastest = Some(done);
+        }
+        if fastest
+            .as_ref()
+            .is_some_and(|fastest| fastest.millis < PAGE_MILLIS_MAX)
+        {
+            break;
+        }
+    }
+    let mut sql = QueryBuilder::new("");
+    of.page(&mut sql, cursor, PAGE);
+    let rows = sql.build().persistent(false).fetch_all(pool).await;
+    let rows = rows.unwrap_or_else(|error| panic!("{text}: {error}"));
+    let full = usize::try_from(PAGE).is_ok_and(|page| rows.len() == page);
+    let next = rows.last().filter(|_| full).map(|last| Cursor {
+        run_id: RunId(last.get("run_id")),
+        value: last.get("ordered_by"),
+    });
+    (fastest.expect("it was asked for"), next)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,23 +252,35 @@ async fn every_shape_of_query_has_its_index_among_a_million_runs() {
         "DueAt > '2026-11-18T12:00:00Z' ORDER BY DueAt ASC",
         "ExecutionStatus = 'Failed' OR WorkflowType = 'rare'",
     ] {
-        let done = explained(&pool, &declared, text, None).await;
-        eprintln!(
-            "{:8.2} ms, {:6} rows looked at for {:3}: {text}",
-            done.millis, done.looked_at, done.rows
-        );
-        assert!(
-            done.whole_tables.is_empty(),
-            "{text}: reads {:?}",
-            done.whole_tables
-        );
-        assert!(
-            done.looked_at <= LOOKED_AT_MAX,
-            "{text}: looks at {} rows",
-            done.looked_at
-        );
-        if done.millis > slowest.0 {
-            slowest = (done.millis, text);
+        let (first, next) = explained(&pool, &declared, text, None).await;
+        let mut pages = vec![("first", first)];
+        if let Some(next) = next {
+            let (second, _) = explained(&pool, &declared, text, Some(&next)).await;
+            pages.push(("second", second));
+        }
+        for (page, done) in pages {
+            eprintln!(
+                "{:8.2} ms, {:6} rows looked at for {:3}: {page} page of {text}",
+                done.millis, done.looked_at, done.rows
+            );
+            assert!(
+                done.whole_tables.is_empty(),
+                "{page} page of {text}: reads {:?}",
+                done.whole_tables
+            );
+            assert!(
+                done.looked_at <= LOOKED_AT_MAX,
+                "{page} page of {text}: looks at {} rows",
+                done.looked_at
+            );
+            assert!(
+                done.millis < PAGE_MILLIS_MAX,
+                "{page} page of {text}: takes {} ms",
+                done.millis
+            );
+            if done.millis > slowest.0 {
+                slowest = (done.millis, text);
+            }
         }
     }
     eprintln!("the slowest: {slowest:?}");
