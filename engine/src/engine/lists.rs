@@ -37,6 +37,10 @@ impl Engine {
                 .map(|order| order.attribute.name.clone());
             Error::ListOrder(by.unwrap_or_default())
         })?;
+        let list = visibility::Cursor::list(ns.id, &request.query);
+        if (request.cursor.as_ref()).is_some_and(|cursor| !cursor.is_of(list)) {
+            return Err(Error::ListCursor);
+        }
         let of = (ns.id, &*declared);
         let mut page = self
             .read_lists(|lists| visibility::list(lists, of, &query, order, request))

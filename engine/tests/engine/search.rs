@@ -333,12 +333,33 @@ async fn what_is_no_query_is_refused_with_what_to_change() {
         assert_eq!(error.code(), "INVALID_QUERY");
         assert!(error.to_string().contains(says), "{error}");
     }
-    let forged = ListRequest {
-        cursor: Some("00000000-0000-0000-0000-000000000000.eA".parse().unwrap()),
+    work(&engine, code(), echo());
+    for id in ["a", "b"] {
+        engine
+            .start_workflow(&namespace(), start("sequence", id))
+            .await
+            .unwrap();
+    }
+    let first = ListRequest {
+        page_size: 1,
         ..request("ORDER BY CloseTime")
     };
-    let error = engine.list(&namespace(), &forged).await.unwrap_err();
-    assert_eq!(error.code(), "INVALID_QUERY");
+    let next = engine.list(&namespace(), &first).await.unwrap().next;
+    let next = next.unwrap().to_string();
+    let (place, _) = next.rsplit_once('.').unwrap();
+    // One that says something else than a time, and those of another list.
+    for (cursor, query) in [
+        (format!("{place}.eA"), "ORDER BY CloseTime"),
+        (next.clone(), "ORDER BY CloseTime ASC"),
+        (next.clone(), ""),
+    ] {
+        let forged = ListRequest {
+            cursor: Some(cursor.parse().unwrap()),
+            ..request(query)
+        };
+        let error = engine.list(&namespace(), &forged).await.unwrap_err();
+        assert_eq!(error.code(), "INVALID_QUERY");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -136,6 +136,7 @@ pub(crate) async fn list(
     let has_more = rows.len() > size;
     rows.truncate(size);
     let next = rows.last().filter(|_| has_more).map(|last| Cursor {
+        list: Cursor::list(namespace, &request.query),
         run_id: RunId(last.run_id),
         value: last.ordered_by.clone(),
     });
@@ -242,23 +243,27 @@ const REST: &str = r#") a
 const LAST: &str = r" THEN x.memo END AS memo, x.search_attributes FROM execution x WHERE x.shard = v.shard AND x.run_id = v.run_id OFFSET 0) e ON true
     ORDER BY v.n";
 
-/// Writes what is behind a cursor.
+/// Writes what is behind a cursor. Its values are in queries of their own: of a value the server guesses how many rows it leaves, by statistics over all
+/// attributes at once, and where these are few by mistake it reads all that there are in the place of the next few.
 fn follow(sql: &mut QueryBuilder<Postgres>, order: Ordered, cursor: &Cursor) {
     let run_id = cursor.run_id.0;
     let value = cursor.value.clone().unwrap_or_default();
     let (column, last, cast) = match order.by {
         By::Start => {
             sql.push(" AND v.run_id").push(order.follows());
-            sql.push_bind(run_id);
+            sql.push("(SELECT ").push_bind(run_id).push(")");
             return;
         }
         By::Column { name, cast, .. } => (name, "v.run_id", cast),
         By::Attribute { column, cast, .. } => (column, "o.run_id", cast),
     };
     sql.push(" AND (").push(column).push(", ").push(last);
-    sql.push(")").push(order.follows()).push("(");
-    sql.push_bind(value).push("::").push(cast).push(", ");
-    sql.push_bind(run_id).push(")");
+    sql.push(")").push(order.follows()).push("((SELECT ");
+    sql.push_bind(value)
+        .push("::")
+        .push(cast)
+        .push("), (SELECT ");
+    sql.push_bind(run_id).push("))");
 }
 
 /// Reads where attempts stand. What another version has written in other words is left to the run's description.

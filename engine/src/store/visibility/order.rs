@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use history::RunId;
 use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::filter::Column;
 use crate::{
@@ -106,14 +107,29 @@ fn by_attribute(order: &Order, declared: &Declared) -> Option<By> {
 /// Where the next page of a list begins: behind this run, and behind what it has of what the list is ordered by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
+    /// Of which list, by [`Cursor::list()`].
+    pub(super) list: u32,
     pub(super) run_id: RunId,
     /// As text; `None` in a list by start.
     pub(super) value: Option<String>,
 }
 
+impl Cursor {
+    /// Returns a number of a list: that of another namespace or query has another one, mostly.
+    pub(crate) fn list(namespace: i16, query: &str) -> u32 {
+        let hash = xxh3_64_with_seed(query.as_bytes(), u64::from(namespace.unsigned_abs()));
+        (hash & u64::from(u32::MAX)).try_into().unwrap_or_default()
+    }
+
+    /// Says whether it was given by a page of this list.
+    pub(crate) fn is_of(&self, list: u32) -> bool {
+        self.list == list
+    }
+}
+
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.run_id)?;
+        write!(f, "{:08x}.{}", self.list, self.run_id)?;
         if let Some(value) = &self.value {
             write!(f, ".{}", BASE64_URL_SAFE_NO_PAD.encode(value))?;
         }
@@ -130,8 +146,9 @@ impl FromStr for Cursor {
     type Err = NoCursor;
 
     fn from_str(text: &str) -> Result<Self, NoCursor> {
-        let (run_id, value) = match text.split_once('.') {
-            None => (text, None),
+        let (list, rest) = text.split_once('.').ok_or(NoCursor)?;
+        let (run_id, value) = match rest.split_once('.') {
+            None => (rest, None),
             Some((run_id, value)) => {
                 let bytes = BASE64_URL_SAFE_NO_PAD.decode(value).map_err(|_| NoCursor)?;
                 let value = String::from_utf8(bytes).map_err(|_| NoCursor)?;
@@ -142,6 +159,7 @@ impl FromStr for Cursor {
             }
         };
         Ok(Self {
+            list: u32::from_str_radix(list, 16).map_err(|_| NoCursor)?,
             run_id: RunId(Uuid::parse_str(run_id).map_err(|_| NoCursor)?),
             value,
         })
@@ -160,7 +178,12 @@ mod tests {
             Some("2026-02-03 04:05:06+00 'x.é".to_owned()),
         ] {
             let run_id = RunId(Uuid::from_u128(7));
-            let cursor = Cursor { run_id, value };
+            let list = Cursor::list(1, "WorkflowType = 'a'");
+            let cursor = Cursor {
+                list,
+                run_id,
+                value,
+            };
             assert_eq!(cursor.to_string().parse(), Ok(cursor));
         }
     }
@@ -172,9 +195,11 @@ mod tests {
             "",
             "x",
             "1.2",
-            &format!("{id}.!"),
-            &format!("{id}.AA"),
-            &format!("{id}./w"),
+            &id.to_string(),
+            &format!("x.{id}"),
+            &format!("1.{id}.!"),
+            &format!("1.{id}.AA"),
+            &format!("1.{id}./w"),
         ] {
             assert_eq!(text.parse::<Cursor>(), Err(NoCursor), "{text}");
         }
