@@ -9,10 +9,10 @@ use crate::{
         size::{facts_problem, payload_problem},
     },
     event::{
-        ContinueAsNewInitiator, Event, WorkflowExecutionStarted, WorkflowIdConflictPolicy,
+        ContinueAsNewInitiator, Event, Memo, WorkflowExecutionStarted, WorkflowIdConflictPolicy,
         WorkflowIdReusePolicy,
     },
-    execution::Execution,
+    execution::{Execution, merge},
     ids::{EventId, Namespace, RunId},
     limits,
     payload::Payloads,
@@ -143,11 +143,18 @@ fn started(run_id: RunId, request: &StartWorkflow, now: Timestamp) -> WorkflowEx
         attempt: continued.map_or(1, |continued| continued.attempt),
         cron_schedule: request.cron_schedule.clone(),
         first_workflow_task_backoff: request.start_delay,
-        memo: request.memo.clone(),
-        search_attributes: request.search_attributes.clone(),
+        memo: without_nulls(&request.memo),
+        search_attributes: without_nulls(&request.search_attributes),
         header: request.header.clone(),
         request_id: Some(request.request_id.clone()),
     }
+}
+
+/// Returns facts without those that are null, which says that there is none.
+fn without_nulls(facts: &Memo) -> Memo {
+    let mut there = Memo::new();
+    merge(&mut there, facts);
+    there
 }
 
 /// Returns the shorter of two timeouts, of which zero means none.
