@@ -12,6 +12,8 @@ use crate::rest_client::Client;
 const WORKFLOW: &str = "index_folder";
 /// The activity that reads one file.
 pub(super) const FILE_ACTIVITY: &str = "count_file";
+/// The search attribute by which its runs are found.
+const FOLDER_ATTRIBUTE: &str = "DemoFolder";
 /// The signal that the workflow waits for.
 const APPROVE: &str = "approve";
 
@@ -42,7 +44,12 @@ pub(super) struct Entry {
 /// Starts the workflow and returns its id.
 pub(super) async fn start(client: &Client, files: &Files) -> Result<String, Error> {
     let workflow_id = format!("index-{}", uuid::Uuid::new_v4().simple());
+    let attribute = json!({ "name": FOLDER_ATTRIBUTE, "type": "Keyword" });
+    client.post(&["search-attributes"], &[], &attribute).await?;
+    let folder = files.folder();
+    let name = folder.file_name().unwrap_or(folder.as_os_str());
     let body = json!({
+        "searchAttributes": { FOLDER_ATTRIBUTE: name.to_string_lossy() },
         "workflowType": WORKFLOW, "workflowId": workflow_id, "requestId": workflow_id,
         "input": { "folder": files.folder().to_string_lossy() },
     });
