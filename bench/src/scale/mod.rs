@@ -6,6 +6,7 @@ mod backlog;
 mod due;
 mod events;
 mod fanout;
+mod lives;
 mod queues;
 mod runs;
 pub(crate) mod sleepers;
@@ -35,6 +36,8 @@ enum What {
     Sleepers,
     /// Parked runs whose timers are due within one second.
     Due,
+    /// Runs that live for two minutes, so many begun a second, and what becomes of `open_run`.
+    Lives,
     /// Attempts of activities that take their time, tell of themselves, or fail.
     Attempts,
 }
@@ -67,6 +70,7 @@ pub(crate) async fn measure(options: &Options, url: &str) -> Result<String> {
         What::Backlog => backlog::measure(url, size(100_000), options.seconds).await,
         What::Sleepers => sleepers::measure(url, size(100_000)).await,
         What::Due => due::measure(url, size(100_000)).await,
+        What::Lives => lives::measure(url, size(1000)).await,
         What::Attempts => attempts::measure(url, size(1000)).await,
     }
 }
