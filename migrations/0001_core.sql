@@ -103,6 +103,7 @@ CREATE TABLE feed (
     shards   smallint[],
     run_ids  uuid[],
     seqs     integer[],
+    closes   boolean[],            -- whether it closed its run
     changed  boolean[],            -- whether the run's row in "execution" was written with it: it began, closed, or its code changed memo or search attributes
     hashes   bytea[],              -- the row's hash: the head of the run's chain, until its next row
     PRIMARY KEY (epoch, slot, batch)
@@ -116,6 +117,7 @@ ALTER TABLE feed
     ALTER run_ids SET STORAGE EXTERNAL, ALTER hashes SET STORAGE EXTERNAL, -- what is random does not compress
     -- Nobody looks for what is in the arrays, and to count that takes seconds.
     ALTER shards SET STATISTICS 0, ALTER run_ids SET STATISTICS 0, ALTER seqs SET STATISTICS 0, ALTER changed SET STATISTICS 0,
+    ALTER closes SET STATISTICS 0,
     ALTER hashes SET STATISTICS 0;
 COMMENT ON TABLE feed IS 'One row per committed batch, with the rows of history that it wrote. Old ones are deleted.';
 
@@ -254,7 +256,7 @@ CREATE FUNCTION commit_batch(
     start_execution_ats bigint[], start_root_run_ids uuid[], start_root_workflow_ids text[], start_memos text[], start_search_attributes text[],
     -- "history"
     row_shards smallint[], row_run_ids uuid[], row_seqs integer[], row_first_event_ids bigint[], row_version smallint,
-    row_records text[], row_hashes bytea[], row_changed boolean[], row_claims uuid[],
+    row_records text[], row_hashes bytea[], row_closes boolean[], row_changed boolean[], row_claims uuid[],
     -- "execution", of those that close
     close_shards smallint[], close_run_ids uuid[], close_statuses smallint[], closed_ats bigint[], close_lengths bigint[], close_bytes bigint[],
     -- "execution", of those whose memo or search attributes change
@@ -325,14 +327,14 @@ BEGIN
     END IF;
 
     IF all_kept THEN
-        INSERT INTO feed (epoch, slot, batch, shards, run_ids, seqs, changed, hashes)
-        VALUES (member_epoch, slot_n, batch_n, row_shards, row_run_ids, row_seqs, row_changed, row_hashes);
+        INSERT INTO feed (epoch, slot, batch, shards, run_ids, seqs, closes, changed, hashes)
+        VALUES (member_epoch, slot_n, batch_n, row_shards, row_run_ids, row_seqs, row_closes, row_changed, row_hashes);
     ELSE
-        INSERT INTO feed (epoch, slot, batch, shards, run_ids, seqs, changed, hashes)
+        INSERT INTO feed (epoch, slot, batch, shards, run_ids, seqs, closes, changed, hashes)
         SELECT member_epoch, slot_n, batch_n, array_agg(u.shard ORDER BY u.n), array_agg(u.run_id ORDER BY u.n), array_agg(u.seq ORDER BY u.n),
-               array_agg(u.changed ORDER BY u.n), array_agg(u.hash ORDER BY u.n)
-        FROM unnest(row_shards, row_run_ids, row_seqs, row_changed, row_hashes, row_claims)
-             WITH ORDINALITY AS u (shard, run_id, seq, changed, hash, claim, n)
+               array_agg(u.closes ORDER BY u.n), array_agg(u.changed ORDER BY u.n), array_agg(u.hash ORDER BY u.n)
+        FROM unnest(row_shards, row_run_ids, row_seqs, row_closes, row_changed, row_hashes, row_claims)
+             WITH ORDINALITY AS u (shard, run_id, seq, closes, changed, hash, claim, n)
         WHERE u.claim IS NULL OR (SELECT true FROM execution e WHERE e.shard = u.shard AND e.run_id = u.claim);
     END IF;
 

@@ -108,7 +108,7 @@ DECLARE
     run_ids uuid[];
 BEGIN
     IF archived IS NULL AND (SELECT c.archives FROM cluster c) THEN
-        RAISE EXCEPTION 'runs of this database are archived before they are deleted, and this process has no archive: start it with --archive, or UPDATE cluster SET archives = false';
+        RAISE EXCEPTION 'runs of this database are archived before they are deleted, and this process has no archive: start it with --archive, or UPDATE cluster SET archives = false' USING ERRCODE = 'CR002';
     END IF;
     -- Locks with one key are members'; (1, 0) and (1, 1) are of partitions and the feed.
     IF NOT pg_try_advisory_xact_lock(1, 2) THEN

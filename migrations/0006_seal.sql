@@ -17,7 +17,7 @@ CREATE TABLE seal_tile (
     span     int8range NOT NULL,     -- when its runs were begun, as their ids say, in milliseconds since 1970; empty where it has none
     shards   smallint[] NOT NULL,    -- of the run; 0 where it is none
     ids      uuid[] NOT NULL,        -- the run, or what else it is about
-    seqs     integer[] NOT NULL,     -- the row of "history"; -1: a row of "tombstone"; -2: of "seal_pruned"
+    seqs     integer[] NOT NULL,     -- the row of "history", or -3 less that where it closes its run; -1: a row of "tombstone"; -2: of "seal_pruned"
     hashes   bytea[] NOT NULL,       -- that row's hash; of the others SHA-256 over what they say
     CONSTRAINT seal_tile_is_one CHECK (
         cardinality(ids) BETWEEN 1 AND 256 AND cardinality(shards) = cardinality(ids)
@@ -62,12 +62,18 @@ CREATE TABLE seal_pruned (
 );
 COMMENT ON TABLE seal_pruned IS 'Tiles of the sealed log that were deleted, because all their runs are.';
 
+-- Which row of "history" an entry is of; NULL where it is of none.
+CREATE FUNCTION sealed_row(number integer) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN number >= 0 THEN number WHEN number <= -3 THEN -3 - number END
+$$;
+COMMENT ON FUNCTION sealed_row IS 'Which row of history an entry of the sealed log is of.';
+
 -- Where in the log the entries of runs are, as far as they are in these tiles and in front of a place.
 --
 -- Here and below ids are joined as sets, by hash: the sessions that seal and archive have no joins but loops, which suits what brings the lists forward.
 CREATE FUNCTION sealed_places(runs uuid[], tiles bigint[], before_place bigint) RETURNS TABLE (id uuid, seq integer, place bigint)
 LANGUAGE sql STABLE SET enable_hashjoin = on SET enable_nestloop = off AS $$
-    SELECT e.id, e.seq, e.place
+    SELECT e.id, sealed_row(e.seq), e.place
     FROM (
         SELECT u.id, u.seq, 256 * t.n + u.n - 1 AS place
         FROM seal_tile t
@@ -75,14 +81,14 @@ LANGUAGE sql STABLE SET enable_hashjoin = on SET enable_nestloop = off AS $$
         WHERE t.n = ANY (tiles)
     ) AS e
     JOIN unnest(runs) AS x (id) ON x.id = e.id
-    WHERE e.place < before_place
+    WHERE e.place < before_place AND sealed_row(e.seq) IS NOT NULL
 $$;
 COMMENT ON FUNCTION sealed_places IS 'Where in the sealed log the entries of runs are, as far as they are in certain tiles.';
 
--- Deletes tiles all of whose runs are deleted, and sealed as such: of the next few that are full and older than a given one, as far as no checkpoint ends
--- inside of them (it could not be proved any more that the log was only appended to since). Returns which; none, where they are too few to be worth an
--- entry; and when the runs that they name were begun, in milliseconds since 1970.
-CREATE FUNCTION prune_seal(before_tile bigint, looked_at integer, fewest integer, OUT gone bigint[], OUT begun int8multirange)
+-- Returns tiles all of whose runs are deleted, and sealed as such: of the next few that are full and older than a given one, as far as no checkpoint ends
+-- inside of them (it could not be proved any more that the log was only appended to since). None, where they are too few to be worth an
+-- entry. Who deletes them sees for himself that it is so: what this returns may be what somebody has made of it.
+CREATE FUNCTION prunable_tiles(before_tile bigint, looked_at integer, fewest integer, OUT gone bigint[])
 LANGUAGE plpgsql SET enable_hashjoin = on SET enable_nestloop = off AS $$
 DECLARE
     looked bigint[];
@@ -100,7 +106,7 @@ BEGIN
     -- Those of which a run is left are out with the first one that is; mostly that is the last one of the tile, or the next.
     SELECT array_agg(t.n), range_agg(t.span) INTO gone, spans
     FROM seal_tile t
-    WHERE t.n = ANY (looked) AND cardinality(t.ids) = 256 AND 0 <= ALL (t.seqs)
+    WHERE t.n = ANY (looked) AND cardinality(t.ids) = 256 AND -1 <> ALL (t.seqs) AND -2 <> ALL (t.seqs)
       AND NOT EXISTS (SELECT FROM checkpoint c WHERE c.size > 256 * t.n AND c.size < 256 * (t.n + 1) OFFSET 0)
       AND NOT EXISTS (SELECT FROM execution e WHERE e.shard = t.shards[256] AND e.run_id = t.ids[256] OFFSET 0)
       AND NOT EXISTS (
@@ -118,14 +124,10 @@ BEGIN
             WHERE d.id = t.id));
     IF gone IS NULL OR cardinality(gone) < fewest THEN
         gone := '{}';
-        RETURN;
     END IF;
-    SELECT range_agg(t.span) INTO begun FROM seal_tile t WHERE t.n = ANY (gone);
-    DELETE FROM seal_tile t WHERE t.n = ANY (gone);
-    UPDATE seal SET forget = forget + begun;
 END
 $$;
-COMMENT ON FUNCTION prune_seal IS 'Deletes tiles of the sealed log all of whose runs are deleted; returns which.';
+COMMENT ON FUNCTION prunable_tiles IS 'Tiles of the sealed log all of whose runs are deleted.';
 
 -- Whoever verifies the log needs to know which runs were deleted only as long as it names them: of deletions that were sealed in front of a tile, and of
 -- none of whose runs there is an entry left, that is taken away. Tiles that were deleted just now are looked at once more the next time, when the deletions are

@@ -85,7 +85,8 @@ SELECT c.n,
        substring(c.note FROM '\u2014 (\S+) ') || '+' ||
            encode(substring(decode(substring(c.note FROM '\u2014 \S+ ([A-Za-z0-9+/]{8})'), 'base64') FOR 4), 'hex') AS signed_by,
        substring(c.note FROM '\nnext-key (\S+)') AS next_key,
-       c.note ~ '\ngap\n' AS has_gap
+       c.note ~ '\ngap\n' AS has_gap,
+       substring(c.note FROM '\nreplaces (\S+)')::uuid AS replaces
 FROM checkpoint c;
 
 COMMENT ON VIEW sealed_checkpoint IS 'One row per signed state of the sealed log. Whether the signature is right says "coreason audit verify --key".';
@@ -97,10 +98,12 @@ COMMENT ON COLUMN sealed_checkpoint.root IS 'The root of the Merkle tree over th
 COMMENT ON COLUMN sealed_checkpoint.signed_by IS 'The name and id of the key that signed it: as its public key begins.';
 COMMENT ON COLUMN sealed_checkpoint.next_key IS 'The key that signs from then on, where another one took over.';
 COMMENT ON COLUMN sealed_checkpoint.has_gap IS 'Whether something that was committed before may be missing.';
+COMMENT ON COLUMN sealed_checkpoint.replaces IS 'The log in whose place this one was begun, in its first checkpoint.';
 
 CREATE VIEW sealed_run AS
 SELECT u.id AS run_id,
-       u.seq,
+       r.row AS seq,
+       u.seq < 0 AS is_closed,
        encode(u.hash, 'hex') AS hash,
        256 * t.n + u.place - 1 AS entry,
        c.n AS checkpoint,
@@ -108,14 +111,16 @@ SELECT u.id AS run_id,
        t.span
 FROM seal_tile t
 CROSS JOIN LATERAL unnest(t.ids, t.seqs, t.hashes) WITH ORDINALITY AS u (id, seq, hash, place)
+CROSS JOIN LATERAL sealed_row(u.seq) AS r (row)
 CROSS JOIN LATERAL (
     SELECT x.n, x.at FROM checkpoint x WHERE x.size > 256 * t.n + u.place - 1 ORDER BY x.size, x.n LIMIT 1
 ) AS c
-WHERE u.seq >= 0;
+WHERE r.row IS NOT NULL;
 
 COMMENT ON VIEW sealed_run IS 'One row for each time that a run was sealed, as long as it or others of its tile are not deleted.';
 COMMENT ON COLUMN sealed_run.run_id IS 'The run.';
 COMMENT ON COLUMN sealed_run.seq IS 'The last row of its history by then.';
+COMMENT ON COLUMN sealed_run.is_closed IS 'Whether that row closes the run: there is none behind it.';
 COMMENT ON COLUMN sealed_run.hash IS 'That row''s hash, the head of the chain.';
 COMMENT ON COLUMN sealed_run.entry IS 'The place in the log, from 0.';
 COMMENT ON COLUMN sealed_run.checkpoint IS 'The first checkpoint that has it.';

@@ -312,6 +312,7 @@ fn status_of_store(error: &store::Error) -> StatusCode {
         | E::Pruned(_)
         | E::SealMemory { .. }
         | E::Dump { .. }
+        | E::NoArchive
         | E::Bridge(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

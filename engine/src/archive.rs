@@ -163,6 +163,8 @@ async fn expire_next(
     let name = format!("{namespace_part}/{}/{}.jsonl", due.day, Uuid::now_v7());
     know(pool, archive).await?;
     let name = archive.put(name, object.lines).await?;
+    // It may have gone to what was under a disk that was taken away meanwhile.
+    know(pool, archive).await?;
     let deleted =
         store::retention::expire_archived(pool, namespace, now, &object.run_ids, &name).await?;
     // Where nothing could be deleted it is tried again after a while, not at once.

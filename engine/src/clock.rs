@@ -3,11 +3,14 @@
 //! sample that is a second away from the others: the next one has to say the same. Where the database's clock was set back, this one stands
 //! still until that has caught up.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use history::Timestamp;
 
-use crate::world::World;
+use crate::{limits::CLOCKS_APART_MAX, world::World};
 
 /// A sample this far from the time as it was carried on, in microseconds, is doubted. Clocks that are kept right differ by less.
 const DOUBTED: i64 = 1_000_000;
@@ -26,6 +29,18 @@ pub(crate) struct Clock {
     /// What a sample asked for that is doubted.
     doubted: AtomicI64,
     last: AtomicI64,
+}
+
+/// Returns what this machine's clock says.
+pub(crate) fn of_this_machine() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let micros = since.unwrap_or_default().as_micros();
+    Timestamp(i64::try_from(micros).unwrap_or(i64::MAX))
+}
+
+/// Says whether two clocks differ by so much that one of them is wrong.
+pub(crate) fn are_apart(one: Timestamp, other: Timestamp) -> bool {
+    u128::from(one.0.abs_diff(other.0)) > CLOCKS_APART_MAX.as_micros()
 }
 
 /// When a sample of Postgres's time was asked for.

@@ -18,7 +18,7 @@ use crate::{
 /// Seals what a server has committed, with a key in a file.
 pub(crate) async fn seal(server: &Server, key: &Path) {
     let postgres = server.connect().await;
-    let is_sealed = "SELECT EXISTS (SELECT FROM sealed_run)";
+    let is_sealed = "SELECT EXISTS (SELECT FROM sealed_run) AND NOT EXISTS (SELECT FROM tombstone WHERE leaf IS NULL)";
     seal_until(&server.database_url(), key, &postgres, is_sealed).await;
 }
 

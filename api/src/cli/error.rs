@@ -1,6 +1,6 @@
 //! Why a command failed, in one line.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use engine::{
     audit::{DumpError, NoProof, NotProved},
@@ -26,6 +26,9 @@ pub(crate) enum Error {
     /// The terminal is gone, or the machine has no threads left.
     #[error("{0}")]
     Output(#[from] io::Error),
+    /// A file that is to be audited can't be read.
+    #[error("{}: {problem}", file.display())]
+    Unreadable { file: PathBuf, problem: io::Error },
     /// The audit found something.
     #[error("the audit found {0} problems")]
     AuditFailed(u64),
@@ -75,6 +78,7 @@ impl Error {
             Self::Usage(_) => "USAGE",
             Self::Workflow { .. } => "WORKFLOW_DID_NOT_COMPLETE",
             Self::Output(_) | Self::Dump(DumpError::Io(_)) => "OUTPUT_FAILED",
+            Self::Unreadable { .. } => "DUMP_UNREADABLE",
             Self::AuditFailed(_) => "AUDIT_FAILED",
             Self::Unchecked(error) => error.code(),
             Self::NoProof(error) => error.code(),
@@ -152,7 +156,7 @@ impl Error {
             Self::Usage(_) => USAGE,
             Self::Server(error) if error.is_of_words() => USAGE,
             Self::Audit(audit::Error::Interrupted) | Self::Dev(dev::Error::Interrupted) => ENDED,
-            Self::Unchecked(_) => UNCHECKED,
+            Self::Unchecked(_) | Self::Unreadable { .. } => UNCHECKED,
             Self::Output(_) if self.is_silent() => OK,
             _ => FAILURE,
         }

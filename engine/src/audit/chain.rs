@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use history::{
-    EventKind, Record, Timestamp,
+    EventKind, Record, Status, Timestamp,
     chain::{self, GENESIS, Hash},
     event::WorkflowExecutionStarted,
     record,
@@ -26,6 +26,7 @@ pub(super) struct Run {
     /// How far the rows' numbers lie below those they were committed with, because one was taken out or put in.
     shift: i32,
     history_length: Option<i64>,
+    is_closed: bool,
     findings: Vec<Finding>,
     wrong: Vec<i32>,
 }
@@ -50,6 +51,7 @@ impl Run {
             previous: Some(GENESIS),
             shift: 0,
             history_length: None,
+            is_closed: false,
             findings: Vec::new(),
             wrong: Vec::new(),
         }
@@ -169,7 +171,23 @@ impl Run {
             next = next.saturating_add(1);
         }
         self.next_event_id = Some(next);
+        self.check_close(row, &records);
         records.iter().map(Record::at).max()
+    }
+
+    /// Checks that nothing follows the event that closes the run.
+    fn check_close(&mut self, row: &Row, records: &[Record]) {
+        let close = records.iter().position(closes);
+        let follows = if self.is_closed {
+            !records.is_empty()
+        } else {
+            close.is_some_and(|close| close + 1 < records.len())
+        };
+        if follows {
+            let sentence = "the row has what follows the event that closes the run".to_owned();
+            self.find(Some(row.seq), Problem::Inserted, sentence);
+        }
+        self.is_closed |= close.is_some();
     }
 
     /// Checks that `execution` names the workflow that the first event does: nothing else says under a hash whose history this is.
@@ -235,6 +253,12 @@ pub(super) fn hash_at(row: &Row, namespace: &str, seq: i32, previous: &Hash) -> 
             records: &row.records,
         },
     )
+}
+
+/// Says whether a record closes its run.
+pub(super) fn closes(record: &Record) -> bool {
+    let event = record.event();
+    event.is_some_and(|event| Status::closed_by(&event.kind).is_some())
 }
 
 /// Returns what a run began with, if this record says so.

@@ -1,7 +1,7 @@
 //! A dump as `pg_dump` writes it in plain text: where each row is. What a row says is read when it is asked for.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs::File,
     io::{self, BufRead as _, BufReader},
     ops::RangeInclusive,
@@ -11,13 +11,15 @@ use std::{
 
 use uuid::Uuid;
 
-use super::cells::Cells;
+use super::{
+    cells::Cells,
+    script::{Said, Script},
+};
 use crate::{
     seal::{Entry, Tombstone},
     store::{
         Error,
         audit::{Key, Place, Row},
-        dump::TABLES,
         seal::{
             audit::{Checkpoint, Deleted, Pruned},
             entries,
@@ -91,8 +93,8 @@ impl Dump {
             pruned: Vec::new(),
         };
         let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
-        let (mut at, mut table, mut bytes) = (0_u64, None, Vec::new());
-        let (mut seen, mut is_whole) = (BTreeSet::new(), false);
+        let (mut at, mut rows, mut bytes) = (0_u64, Rows::None, Vec::new());
+        let (mut script, mut is_whole) = (Script::default(), false);
         loop {
             bytes.clear();
             let length = reader.read_until(b'\n', &mut bytes).map_err(failed)?;
@@ -100,17 +102,24 @@ impl Dump {
                 break;
             }
             let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-            match &table {
-                None => {
+            match &rows {
+                Rows::None => {
                     is_whole |= text.ends_with(COMPLETE);
-                    if let Some((name, columns)) = begin(text) {
-                        seen.insert(name.clone());
-                        dump.parts.push(columns);
-                        table = Some(name);
+                    let said = script
+                        .read(text)
+                        .map_err(|problem| dump.unreadable(&problem))?;
+                    match said {
+                        Said::Begins(name, columns) => {
+                            dump.parts.push(columns);
+                            rows = Rows::Of(name);
+                        }
+                        Said::BeginsOther => rows = Rows::Other,
+                        Said::Nothing => {}
                     }
                 }
-                Some(_) if text == b"\\." => table = None,
-                Some(name) => {
+                _ if text == b"\\." => rows = Rows::None,
+                Rows::Other => {}
+                Rows::Of(name) => {
                     let line = Line {
                         at,
                         length: u32::try_from(text.len())
@@ -122,19 +131,13 @@ impl Dump {
             }
             at += u64::try_from(length).unwrap_or(u64::MAX);
         }
-        if table.is_some() || !is_whole {
+        script
+            .finish()
+            .map_err(|problem| dump.unreadable(&problem))?;
+        if !matches!(rows, Rows::None) || !is_whole {
             return Err(dump.unreadable(
                 "it was cut off: its last line says that it is complete, and is missing",
             ));
-        }
-        let is_there = |table: &str| {
-            seen.contains(table)
-                || (table == "history" && seen.iter().any(|part| part.starts_with("history_")))
-        };
-        if let Some(missing) = TABLES.iter().find(|table| !is_there(table)) {
-            return Err(dump.unreadable(&format!(
-                "it has no table {missing}: make one with `coreason audit dump` or `pg_dump`, and of another format with `pg_restore --file FILE`"
-            )));
         }
         dump.executions
             .sort_unstable_by_key(|execution| execution.run);
@@ -191,7 +194,6 @@ impl Dump {
             "seal_pruned" => {
                 let pruned = Pruned {
                     id: cells.number("id")?,
-                    leaf: cells.number("leaf")?,
                     tiles: cells.numbers("tiles")?,
                 };
                 self.pruned.push(pruned);
@@ -368,23 +370,18 @@ impl Dump {
     }
 }
 
-/// Reads a line that begins the rows of a table that is looked at: its name and its columns.
-fn begin(line: &[u8]) -> Option<(String, Vec<String>)> {
-    let line = std::str::from_utf8(line).ok()?;
-    let rest = line.strip_prefix("COPY ")?.strip_suffix(") FROM stdin;")?;
-    let (table, columns) = rest.split_once(" (")?;
-    let table = table.rsplit('.').next()?.trim_matches('"');
-    let columns = columns
-        .split(", ")
-        .map(|name| name.trim_matches('"').to_owned());
-    // The partitions of `history` have names of their own.
-    let is_looked_at = TABLES.contains(&table) || table.starts_with("history_");
-    is_looked_at.then(|| (table.to_owned(), columns.collect()))
+/// Whose rows are read.
+enum Rows {
+    None,
+    /// Those of a table that is not looked at.
+    Other,
+    Of(String),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::dump::TABLES;
 
     #[test]
     fn what_is_no_dump_is_said_so() {
@@ -393,20 +390,25 @@ mod tests {
             std::fs::write(&file, text).unwrap();
             Dump::open(&file).unwrap_err().to_string()
         };
+        let others = TABLES.iter().filter(|table| **table != "history");
+        let all = others.fold(String::new(), |all, table| {
+            all + "COPY public." + table + " (id) FROM stdin;\n\\.\n"
+        });
         for (text, problem) in [
-            ("", "cut off"),
-            ("PGDMP", "cut off"),
+            ("", "no rows of the table namespace"),
+            ("PGDMP", "no rows of the table namespace"),
             (
                 "COPY public.history (shard, first_event_id) FROM stdin;\n",
-                "cut off",
+                "no rows of the table namespace",
             ),
             (
-                "COPY public.namespace (id, name) FROM stdin;\n1\tdefault\n\\.\n",
+                &[all.as_str(), "COPY public.history (id) FROM stdin;\n"].concat(),
                 "cut off",
             ),
+            (&all, "no rows of the table history"),
             (
-                "-- PostgreSQL database dump complete\n",
-                "it has no table namespace",
+                &[all.as_str(), "COPY public.history (id) FROM stdin;\n\\.\n"].concat(),
+                "cut off",
             ),
             (
                 "COPY public.history (shard, run_id, first_event_id) FROM stdin;\n1\tx\t2\n\\.\n",

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use history::{Timestamp, chain::Hash};
+use history::{Timestamp, chain::Hash, rfc3339::Utc};
 use tlog_tiles::tlog;
 use uuid::Uuid;
 
@@ -24,6 +24,10 @@ use crate::{
 pub(super) struct Log {
     /// Who may sign the next checkpoint.
     keys: Vec<PublicKey>,
+    /// Who has signed the last one.
+    signer: Option<PublicKey>,
+    /// Who was followed by another key, and signs no more.
+    followed: Vec<PublicKey>,
     pub(super) checkpoints: Vec<Checkpoint>,
     edge: Edge,
     /// All that was computed so far is what was signed.
@@ -34,8 +38,8 @@ pub(super) struct Log {
     reached: usize,
     /// The heads of runs, in the order of the log.
     pub(super) heads: Vec<Head>,
-    /// Deletions, by their ids, each with its tile.
-    pub(super) tombstones: BTreeMap<Uuid, (Hash, i64)>,
+    /// Deletions, by their ids.
+    pub(super) tombstones: BTreeMap<Uuid, Sealing>,
     /// Deletions of tiles, by their ids.
     pub(super) pruned: BTreeMap<Uuid, Hash>,
     /// The tiles that are not there.
@@ -45,12 +49,24 @@ pub(super) struct Log {
     pub(super) findings: Vec<Finding>,
 }
 
+/// How a deletion was sealed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sealing {
+    /// Of what was said of it.
+    pub(super) hash: Hash,
+    pub(super) tile: i64,
+    /// As of a [`Head`].
+    pub(super) younger_than: Option<i64>,
+}
+
 /// A sealed row of history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Head {
     pub(super) run: Key,
     pub(super) seq: i32,
     pub(super) hash: Hash,
+    /// It closes the run.
+    pub(super) closes: bool,
     pub(super) tile: i64,
     /// What was committed before this moment had been sealed before. None where that is not known.
     pub(super) younger_than: Option<i64>,
@@ -95,9 +111,13 @@ impl Log {
         let known = i64::try_from(self.checkpoints.len()).unwrap_or(i64::MAX);
         for (n, row) in (known..).zip(source.checkpoints(known).await?) {
             match self.trusted(n, &row, trust) {
-                Ok(checkpoint) => {
+                Ok((checkpoint, signer)) => {
+                    let before = self.signer.replace(signer.clone());
                     // Who was followed signs no more.
                     if let Some(next) = &checkpoint.next_key {
+                        let followed = before.into_iter().chain([signer]);
+                        self.followed.extend(followed.filter(|key| key != next));
+                        self.signer = Some(next.clone());
                         self.keys = vec![next.clone()];
                     }
                     self.checkpoints.push(checkpoint);
@@ -121,19 +141,30 @@ impl Log {
         n: i64,
         row: &audit::Checkpoint,
         trust: &Trust,
-    ) -> Result<Checkpoint, &'static str> {
+    ) -> Result<(Checkpoint, PublicKey), &'static str> {
         let note: Note = row.note.parse().map_err(|_| "it can't be read")?;
         let checkpoint = Checkpoint::read(note.unverified()).map_err(|_| "it can't be read")?;
         // A key that follows one that is lost is trusted if it is one of those that were given.
         let follows = checkpoint.next_key.as_slice();
-        let is_signed = note.verify(&self.keys).is_some()
-            || (follows.iter().all(|key| trust.keys.contains(key))
-                && note.verify(follows).is_some());
-        if !is_signed {
-            return Err("none of the given keys has signed it, nor one that follows them");
-        }
+        let may_follow = |key: &PublicKey| trust.keys.contains(key) && !self.followed.contains(key);
+        let by_next = || {
+            note.verify(follows)
+                .filter(|_| follows.iter().all(may_follow))
+        };
+        let by = note.verify(&self.keys).or_else(by_next);
+        let Some(signer) = by.map(|(_, key)| key.clone()) else {
+            return Err(
+                "none of the given keys has signed it, nor one that follows them: give the first one; and one that was followed signs no more",
+            );
+        };
         let previous = self.checkpoints.last();
-        if row.n != n || checkpoint.previous != previous.map(Checkpoint::hash) {
+        let follows = match previous {
+            Some(previous) => {
+                checkpoint.replaces.is_none() && checkpoint.previous == Some(previous.hash())
+            }
+            None => checkpoint.replaces.is_some() || checkpoint.previous.is_none(),
+        };
+        if row.n != n || !follows {
             return Err(
                 "it does not follow the one before it: one was removed, or put at another place",
             );
@@ -161,17 +192,27 @@ impl Log {
         if previous.is_some_and(|previous| !grows(previous)) {
             return Err("it is of another log, or an earlier one");
         }
-        Ok(checkpoint)
+        Ok((checkpoint, signer))
     }
 
     /// Looks for a checkpoint that somebody has kept.
     fn check_kept(&mut self, note: &Note) {
         let is_kept = |checkpoint: &Checkpoint| checkpoint.text() == note.unverified();
-        if !self.checkpoints.iter().any(is_kept) {
-            let sentence =
-                "the checkpoint that was kept is not one of this log: it was cut off, or rewritten";
-            self.find(Problem::Checkpoint, sentence.to_owned());
+        if self.checkpoints.iter().any(is_kept) {
+            return;
         }
+        let kept = Checkpoint::read(note.unverified()).map(|kept| kept.log);
+        let sentence = match self.replaces() {
+            Some((log, at)) if kept == Ok(log) => format!(
+                "the checkpoint that was kept is one of log {log}, in whose place this one was begun at {}: what was sealed by then is proved no more",
+                Utc(at)
+            ),
+            _ => {
+                "the checkpoint that was kept is not one of this log: it was cut off, or rewritten"
+                    .to_owned()
+            }
+        };
+        self.find(Problem::Checkpoint, sentence);
     }
 
     /// Reads the entries behind those that were read, and computes the root at each checkpoint.
@@ -256,27 +297,52 @@ impl Log {
         if has_gap {
             self.gaps.insert(tile);
         }
+        let until = self.complete_until.filter(|_| !has_gap);
+        let younger_than = until.map(|until| own.map_or(until, |own| own.min(until)).0);
         match entry.subject {
-            Subject::History { seq } => self.heads.push(Head {
+            Subject::History { seq, closes } => self.heads.push(Head {
                 run: Key {
                     shard: entry.shard,
                     run_id: entry.id,
                 },
                 seq,
                 hash: entry.hash,
+                closes,
                 tile,
-                younger_than: self
-                    .complete_until
-                    .filter(|_| !has_gap)
-                    .map(|until| own.map_or(until, |own| own.min(until)).0),
+                younger_than,
             }),
             Subject::Tombstone => {
-                self.tombstones.insert(entry.id, (entry.hash, tile));
+                let sealing = Sealing {
+                    hash: entry.hash,
+                    tile,
+                    younger_than,
+                };
+                self.tombstones.insert(entry.id, sealing);
             }
             Subject::Pruned => {
                 self.pruned.insert(entry.id, entry.hash);
             }
         }
+    }
+
+    /// Returns the log in whose place this one was begun, and when.
+    pub(super) fn replaces(&self) -> Option<(Uuid, Timestamp)> {
+        let first = self.checkpoints.first()?;
+        Some((first.replaces?, first.at))
+    }
+
+    /// Returns how many checkpoints say that something was sealed later than it was committed. The first of a log that was begun anew says which that is.
+    pub(super) fn gaps_said(&self) -> u64 {
+        let gaps = (self.checkpoints.iter()).filter(|it| it.has_gap && it.replaces.is_none());
+        u64::try_from(gaps.count()).unwrap_or(u64::MAX)
+    }
+
+    /// Returns how often the clock was set back by which it is said what is sealed.
+    pub(super) fn clock_set_back(&self) -> u64 {
+        let until = self.checkpoints.iter().filter_map(|it| it.complete_until);
+        let until: Vec<Timestamp> = until.collect();
+        let set_back = until.windows(2).filter(|two| two[1] < two[0]);
+        u64::try_from(set_back.count()).unwrap_or(u64::MAX)
     }
 
     /// Returns how many entries it has.
@@ -304,6 +370,7 @@ mod tests {
             log: Uuid::nil(),
             size,
             root: tlog::Hash::default(),
+            replaces: None,
             previous: None,
             at: Timestamp(0),
             complete_until: complete_until.map(Timestamp),
@@ -327,7 +394,10 @@ mod tests {
         let entry = Entry {
             shard: 0,
             id: Uuid::nil(),
-            subject: Subject::History { seq: 0 },
+            subject: Subject::History {
+                seq: 0,
+                closes: false,
+            },
             hash: Hash::default(),
         };
         for _ in 0..4 {

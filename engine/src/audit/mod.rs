@@ -27,6 +27,7 @@ mod log;
 mod origin;
 mod prove;
 mod report;
+mod script;
 mod sealed;
 mod source;
 

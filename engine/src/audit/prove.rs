@@ -11,10 +11,14 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use tlog_tiles::tlog;
 
-use super::chain::started;
+use super::chain::{closes, started};
 use crate::{
     seal::{Checkpoint, Entry, Hashes, Note, PublicKey, Subject},
-    store::{self, Error, audit::Key, seal::Latest},
+    store::{
+        self, Error,
+        audit::Key,
+        seal::{EntryOfRun, Latest},
+    },
 };
 
 /// A proof, as a file has it.
@@ -102,6 +106,11 @@ pub enum NotProved {
         "the history is not the one that was sealed: its hash chain, or its place in the log, does not come out"
     )]
     OtherHistory,
+    /// The log has another history of the run as well.
+    #[error(
+        "the log has another history of this run, too: somebody has written it anew and had it sealed once more, see `coreason audit verify --key`"
+    )]
+    SealedTwice,
     /// The log was rewritten.
     #[error(
         "the later checkpoint is not of the same log, or of one from which something was removed or changed since the earlier one"
@@ -175,17 +184,10 @@ impl HistoryProof {
         })
     }
 
-    /// Checks the chain, and its place in the log of a checkpoint.
-    fn comes_out(&self, checkpoint: &Checkpoint) -> Result<(), NotProved> {
-        // Nothing but its first event says under a hash which workflow the run is of.
-        let first = self.rows.first();
-        let first = first.and_then(|row| record::read(row.version, &row.records).ok());
-        let first = first.as_ref().and_then(|records| records.first());
-        let is_of_workflow = first
-            .and_then(started)
-            .is_some_and(|started| started.workflow_id.as_str() == self.workflow_id);
+    /// Returns the hash of each row.
+    fn heads(&self) -> Vec<Hash> {
         let mut head = GENESIS;
-        for (seq, row) in (0..).zip(&self.rows) {
+        let heads = (0..).zip(&self.rows).map(|(seq, row)| {
             let row = chain::Row {
                 version: row.version,
                 namespace: &self.namespace,
@@ -195,8 +197,25 @@ impl HistoryProof {
                 records: &row.records,
             };
             head = chain::hash(&head, row);
-        }
+            head
+        });
+        heads.collect()
+    }
+
+    /// Checks the chain, and its place in the log of a checkpoint.
+    fn comes_out(&self, checkpoint: &Checkpoint) -> Result<(), NotProved> {
+        // Nothing but its first event says under a hash which workflow the run is of.
+        let first = self.rows.first();
+        let first = first.and_then(|row| record::read(row.version, &row.records).ok());
+        let first = first.as_ref().and_then(|records| records.first());
+        let is_of_workflow = first
+            .and_then(started)
+            .is_some_and(|started| started.workflow_id.as_str() == self.workflow_id);
+        let head = self.heads().pop().unwrap_or(GENESIS);
         let seq = i32::try_from(self.rows.len()).unwrap_or(i32::MAX) - 1;
+        let last = self.rows.last();
+        let last = last.and_then(|row| record::read(row.version, &row.records).ok());
+        let closes = last.is_some_and(|records| records.iter().any(closes));
         let (Ok(namespace), Ok(workflow_id)) = (
             Namespace::new(&self.namespace),
             WorkflowId::new(&self.workflow_id),
@@ -206,7 +225,7 @@ impl HistoryProof {
         let entry = Entry {
             shard: crate::shard::of(&namespace, &workflow_id),
             id: self.run_id.0,
-            subject: Subject::History { seq },
+            subject: Subject::History { seq, closes },
             hash: head,
         };
         let path = hashes(&self.inclusion)?;
@@ -315,26 +334,39 @@ pub async fn prove(
     let latest = store::seal::latest(pool, i64::MAX).await?;
     let latest = latest.ok_or(NoProof::NotSealed)?;
     let size = latest.checkpoint.size;
-    let (entry, seq) = store::seal::find(pool, run_id, size)
-        .await?
-        .ok_or(NoProof::NotSealed)?;
+    let entries = store::seal::entries_of(pool, run_id, size).await?;
+    let Some(&EntryOfRun { place, seq, .. }) = entries.first() else {
+        return Err(NoProof::NotSealed);
+    };
     let key = Key {
         shard,
         run_id: run_id.0,
     };
-    let inclusion = path(pool, |reader| tlog::prove_record(size, entry, reader)).await?;
+    let inclusion = path(pool, |reader| tlog::prove_record(size, place, reader)).await?;
     let sealed = SealedRun {
         key,
         workflow_id: workflow_id.to_string(),
         seq,
-        entry,
+        entry: place,
     };
     let log = ProvedBy {
         namespace: namespace.to_string(),
         rotations: store::seal::rotations(pool, latest.n).await?,
         latest,
     };
-    Ok(Proof::History(log.prove(pool, sealed, &inclusion).await?))
+    let proof = log.prove(pool, sealed, &inclusion).await?;
+    let heads = proof.heads();
+    let is_on_chain = |entry: &EntryOfRun| {
+        let at = usize::try_from(entry.seq).unwrap_or(usize::MAX);
+        let head = heads.get(at).map(Hash::as_slice);
+        // None follows the row that closes it.
+        head == Some(entry.hash.as_slice()) && (!entry.closes || entry.seq == seq)
+    };
+    if entries.iter().all(is_on_chain) {
+        Ok(Proof::History(proof))
+    } else {
+        Err(NotProved::SealedTwice.into())
+    }
 }
 
 /// A run that is sealed, as far as its row `seq`, by an entry.

@@ -1,6 +1,7 @@
 //! What an audit is told, and what it saw.
 
 use history::Timestamp;
+use uuid::Uuid;
 
 use super::finding::Finding;
 use crate::seal::{Note, PublicKey};
@@ -56,6 +57,12 @@ pub struct Summary {
     pub checkpoints: u64,
     /// How many entries.
     pub entries: u64,
+    /// The log in whose place this one was begun, if it was, and when.
+    pub replaces: Option<(Uuid, Timestamp)>,
+    /// How many checkpoints say that something was sealed later than it was committed: how old it is says nobody.
+    pub gaps: u64,
+    /// How often the clock was set back by which it is said what is sealed: what was sealed next may be as old as it says.
+    pub clock_set_back: u64,
     /// What was committed before this moment is sealed.
     pub complete_until: Option<Timestamp>,
     /// How many rows of history are not sealed yet: they are younger.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     finding::{Finding, Problem},
-    log::{Head, Log},
+    log::{Head, Log, Sealing},
     report::{Report, Summary, Trust},
     source::Source,
 };
@@ -37,6 +37,8 @@ pub(super) struct Sealed<'a> {
     right: Option<Head>,
     /// The run of which a row was found wrong last: those behind it are, too.
     wrong: Option<Key>,
+    /// Runs that were sealed as closed, and again with another history: the row that says so.
+    reopened: BTreeMap<Key, i32>,
     /// Heads whose rows are not there, by run: the first of each.
     missing: BTreeMap<Key, Missing>,
     /// The last of each run of which some are missing.
@@ -65,6 +67,7 @@ impl<'a> Sealed<'a> {
         heads.sort_unstable();
         Ok(Self {
             trust,
+            reopened: reopened(&heads),
             heads,
             passed: 0,
             run: None,
@@ -175,9 +178,10 @@ impl<'a> Sealed<'a> {
         report: &mut Report,
     ) -> Result<(), Error> {
         self.pass(None, |_| true);
-        // What was deleted while rows were read was sealed since, or is young.
+        let pruned = source.pruned().await?;
+        // What was deleted while rows were read was sealed since, or is young; and what says of which tiles that is was committed with its entry.
         self.log.advance(source, self.trust).await?;
-        let gone = self.check_pruned(source).await?;
+        let gone = self.check_pruned(pruned);
         let deleted = self.check_all_deleted(source, &gone).await?;
         for (run, missing) in std::mem::take(&mut self.missing) {
             let is_of_gone = missing.tiles.iter().all(|tile| gone.contains(tile));
@@ -192,12 +196,16 @@ impl<'a> Sealed<'a> {
             );
             self.find_in(run, missing.first.seq, Problem::Removed, sentence);
         }
+        self.find_reopened();
         for finding in self.log.findings.iter().chain(&self.findings) {
             report.add(finding.clone());
         }
         report.sealed = Some(Summary {
             checkpoints: u64::try_from(self.log.checkpoints.len()).unwrap_or(u64::MAX),
             entries: self.log.size(),
+            replaces: self.log.replaces(),
+            gaps: self.log.gaps_said(),
+            clock_set_back: self.log.clock_set_back(),
             complete_until: self.log.complete_until(),
             rows_not_sealed: self.young_rows,
             deletions_not_checked: self.unchecked_deletions,
@@ -205,18 +213,30 @@ impl<'a> Sealed<'a> {
         Ok(())
     }
 
+    /// Names the runs that were sealed with another history after they had closed, unless what is wrong with them is said already.
+    fn find_reopened(&mut self) {
+        for (run, seq) in std::mem::take(&mut self.reopened) {
+            let is_of = |finding: &Finding| finding.run == Some(run.run_ref());
+            if !self.findings.iter().any(is_of) {
+                let sentence =
+                    "the run was sealed as closed, and once more with another history: somebody has written it anew".to_owned();
+                self.find_in(run, seq, Problem::Changed, sentence);
+            }
+        }
+    }
+
     /// Returns the tiles that are gone by now, and finds those of which nobody has said so.
-    async fn check_pruned(&mut self, source: Source<'_>) -> Result<BTreeSet<i64>, Error> {
+    fn check_pruned(&mut self, pruned: Vec<Pruned>) -> BTreeSet<i64> {
         let mut on_record = BTreeSet::new();
-        for Pruned { id, leaf, tiles } in source.pruned().await? {
+        for Pruned { id, tiles } in pruned {
             match self.log.pruned.remove(&id) {
                 Some(hash) if hash == hash_of_tiles(&tiles) => on_record.extend(tiles),
                 Some(_) => {
                     let sentence = format!("the row {id} of seal_pruned is not what was sealed");
                     self.find(Problem::Seal, sentence);
                 }
-                // It is sealed with a checkpoint that came after the last one that was read.
-                None if self.may_follow(source, leaf) => on_record.extend(tiles),
+                // Where the log can't be followed to its end nothing can be said of what is not in it.
+                None if !self.log.findings.is_empty() => on_record.extend(tiles),
                 None => {
                     let sentence = format!(
                         "the row {id} of seal_pruned was never sealed: it was put in later"
@@ -236,12 +256,7 @@ impl<'a> Sealed<'a> {
                 self.find(Problem::Seal, sentence);
             }
         }
-        Ok(on_record)
-    }
-
-    /// Says whether an entry may have come into the log after it was read.
-    fn may_follow(&self, source: Source<'_>, leaf: u64) -> bool {
-        source.goes_on() && self.log.findings.is_empty() && leaf >= self.log.size()
+        on_record
     }
 
     /// Returns the runs that were deleted on record.
@@ -258,8 +273,12 @@ impl<'a> Sealed<'a> {
                 break;
             };
             after = last.tombstone.id;
+            // What has an entry was committed with it.
+            if (page.iter()).any(|row| row.leaf.is_some_and(|leaf| leaf >= self.log.size())) {
+                self.log.advance(source, self.trust).await?;
+            }
             for row in page {
-                if self.check_deleted(&row, source, gone) {
+                if self.check_deleted(&row, gone) {
                     deleted.extend(row.run_ids.into_iter().flatten());
                 }
             }
@@ -272,7 +291,7 @@ impl<'a> Sealed<'a> {
     }
 
     /// Compares what is said of a deletion with what was sealed of it, and of the runs. Says whether it is on record.
-    fn check_deleted(&mut self, row: &Deleted, source: Source<'_>, gone: &BTreeSet<i64>) -> bool {
+    fn check_deleted(&mut self, row: &Deleted, gone: &BTreeSet<i64>) -> bool {
         let (tombstone, id) = (&row.tombstone, row.tombstone.id);
         let names_others = row
             .run_ids
@@ -283,13 +302,30 @@ impl<'a> Sealed<'a> {
             self.find(Problem::Tombstone, sentence);
             return false;
         }
-        let Some((hash, tile)) = self.log.tombstones.remove(&id) else {
-            return self.check_unsealed(row, source);
+        if !counts_right(row) {
+            let sentence = format!("the row {id} of tombstone says of other runs than it names");
+            self.find(Problem::Tombstone, sentence);
+            return false;
+        }
+        let Some(Sealing {
+            hash,
+            tile,
+            younger_than,
+        }) = self.log.tombstones.remove(&id)
+        else {
+            return self.check_unsealed(row);
         };
         if hash != tombstone.digest() {
             let sentence = format!("the row {id} of tombstone is not what was sealed");
             self.find(Problem::Tombstone, sentence);
             return false;
+        }
+        if let Some(until) = younger_than.filter(|until| tombstone.at.0 < until - SLACK) {
+            let sentence = format!(
+                "the row {id} of tombstone says that it is older than {}, and was not sealed by then",
+                Utc(Timestamp(until))
+            );
+            self.find(Problem::Tombstone, sentence);
         }
         let run_ids = row.run_ids.as_deref().unwrap_or_default();
         let heads: Option<Vec<&Head>> = run_ids.iter().map(|id| self.last.get(id)).collect();
@@ -317,15 +353,18 @@ impl<'a> Sealed<'a> {
     }
 
     /// A deletion that is not sealed must be young, and wait for that. Says whether it does.
-    fn check_unsealed(&mut self, row: &Deleted, source: Source<'_>) -> bool {
+    fn check_unsealed(&mut self, row: &Deleted) -> bool {
+        if !self.log.findings.is_empty() {
+            // Where the log can't be followed to its end nothing can be said of what is not in it.
+            self.unchecked_deletions += 1;
+            return true;
+        }
         let (id, at) = (row.tombstone.id, row.tombstone.at.0);
         let is_old = |until: Timestamp| at < until.0 - SLACK;
-        let waits = match row.leaf {
-            None => true,
-            // It is sealed with a checkpoint that came after the last one that was read.
-            Some(leaf) => self.may_follow(source, leaf),
-        };
-        if !waits || at > self.now.0 + SLACK || self.complete_until().is_some_and(is_old) {
+        if row.leaf.is_some()
+            || at > self.now.0 + SLACK
+            || self.complete_until().is_some_and(is_old)
+        {
             let sentence =
                 format!("the row {id} of tombstone was never sealed: it was put in later");
             self.find(Problem::Tombstone, sentence);
@@ -334,4 +373,31 @@ impl<'a> Sealed<'a> {
         self.unchecked_deletions += 1;
         true
     }
+}
+
+/// Returns the runs that have an entry with another history than that with which they had closed: its row.
+fn reopened(heads: &[Head]) -> BTreeMap<Key, i32> {
+    let of_runs = heads.chunk_by(|one, other| one.run == other.run);
+    let reopened = of_runs.filter_map(|heads| {
+        let at = heads.iter().position(|head| head.closes)?;
+        let closed = heads[at];
+        let is_other = |head: &&Head| (head.seq, head.hash) != (closed.seq, closed.hash);
+        let other = heads[at..].iter().find(is_other)?;
+        Some((other.run, other.seq))
+    });
+    reopened.collect()
+}
+
+/// Says whether a deletion is said to be of as many runs as it names, and of that one if it is one.
+fn counts_right(row: &Deleted) -> bool {
+    let said = &row.tombstone;
+    let Some(run_ids) = &row.run_ids else {
+        return true;
+    };
+    let is_of_one = match (run_ids.as_slice(), said.run_id) {
+        ([one], Some(run_id)) => *one == run_id,
+        ([_], None) => false,
+        (_, named) => named.is_none() && said.workflow_id.is_none(),
+    };
+    is_of_one && usize::try_from(said.runs) == Ok(run_ids.len())
 }

@@ -1,9 +1,6 @@
 //! What is audited: a database, or a dump of one.
 
-use std::{
-    ops::RangeInclusive,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::ops::RangeInclusive;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 use history::{Timestamp, chain::Hash};
@@ -12,6 +9,7 @@ use uuid::Uuid;
 
 use super::dump::Dump;
 use crate::{
+    clock,
     seal::Entry,
     store::{
         self, Error,
@@ -76,20 +74,11 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Says whether it is written to while it is read.
-    pub(super) fn goes_on(self) -> bool {
-        matches!(self, Self::Database(_))
-    }
-
     /// Returns what time it is.
     pub(super) async fn now(self) -> Result<Timestamp, Error> {
         match self {
             Self::Database(pool) => store::clock::now(pool).await,
-            Self::Dump(_) => {
-                let since = SystemTime::now().duration_since(UNIX_EPOCH);
-                let micros = since.unwrap_or_default().as_micros();
-                Ok(Timestamp(i64::try_from(micros).unwrap_or(i64::MAX)))
-            }
+            Self::Dump(_) => Ok(clock::of_this_machine()),
         }
     }
 

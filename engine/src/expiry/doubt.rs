@@ -21,7 +21,7 @@ pub(super) enum Doubt {
     },
     /// It may be needed to see what was done to the log.
     #[error(
-        "the sealed log is not what was signed, as this process has found, or another one within minutes; nothing is deleted until that is settled"
+        "this process can't follow the sealed log, or another one has found lately that it is not what was signed (its SEAL_REFUSED says why, and seal_refused_until in the table cluster until when that holds); nothing is deleted until it is settled"
     )]
     LogRefused,
 }

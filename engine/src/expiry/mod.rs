@@ -193,7 +193,10 @@ async fn drop_partitions(pool: &PgPool) {
     match dropped {
         Ok(dropped) => {
             for partition in dropped {
-                tracing::info!(partition, "its runs are deleted, and so is this partition");
+                tracing::info!(
+                    partition,
+                    "almost all of its runs are deleted; the rest is moved to history_default, and this partition dropped"
+                );
             }
         }
         Err(error) => tracing::warn!(

@@ -1,14 +1,12 @@
 //! What time it is for what deletes: a clock that is wrong for a minute would delete what should have been kept for years.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use history::Timestamp;
 use sqlx::PgPool;
 
 use super::doubt::Doubt;
 use crate::{
-    clock::{Asked, Clock},
-    limits::{CLOCK_STEADY_FOR, CLOCKS_APART_MAX},
+    clock::{self, Asked, Clock},
+    limits::CLOCK_STEADY_FOR,
     store,
     world::World,
 };
@@ -38,9 +36,7 @@ impl Watched {
     ) -> Result<Result<Timestamp, Doubt>, store::Error> {
         let asked = Asked::now(self.world);
         let there = store::clock::now(pool).await?;
-        let here = SystemTime::now().duration_since(UNIX_EPOCH);
-        let here = here.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(0));
-        Ok(self.judge(asked, there, Timestamp(here)))
+        Ok(self.judge(asked, there, clock::of_this_machine()))
     }
 
     /// Judges what the database's clock and this machine's say.
@@ -51,23 +47,22 @@ impl Watched {
         here: Timestamp,
     ) -> Result<Timestamp, Doubt> {
         let micros = (self.world.micros)();
-        let clock = self
+        let watched = self
             .clock
             .get_or_insert_with(|| Clock::set_to(there, self.world));
-        if !clock.sample(asked, there) {
+        if !watched.sample(asked, there) {
             self.set_at = Some(micros);
         }
-        let by = there.0.saturating_sub(here.0);
-        if u128::from(by.unsigned_abs()) > CLOCKS_APART_MAX.as_micros() {
+        if clock::are_apart(there, here) {
             return Err(Doubt::ClocksApart {
-                by_seconds: by / 1_000_000,
+                by_seconds: there.0.saturating_sub(here.0) / 1_000_000,
             });
         }
         let steady_for = self.set_at.map(|at| micros.abs_diff(at));
         if steady_for.is_some_and(|so_far| u128::from(so_far) < CLOCK_STEADY_FOR.as_micros()) {
             return Err(Doubt::ClockSet);
         }
-        Ok(clock.now())
+        Ok(watched.now())
     }
 }
 

@@ -208,6 +208,7 @@ fn written(items: &[Item], lost: &HashSet<RunId>) -> Vec<Written> {
             shard: item.shard,
             run_id: row.run_id,
             seq: row.seq,
+            closes: item.closes(row.run_id),
             execution_changed: item.changes_execution(row.run_id),
             hash: row.hash,
         },

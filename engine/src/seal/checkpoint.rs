@@ -20,6 +20,8 @@ pub struct Checkpoint {
     pub size: u64,
     /// The root of the Merkle tree over them (RFC 9162).
     pub root: tlog::Hash,
+    /// The log in whose place this one was begun, in its first checkpoint; [`Checkpoint::previous`] is of that one's last, as far as it was known.
+    pub replaces: Option<Uuid>,
     /// SHA-256 of the text of the checkpoint before it.
     pub previous: Option<Hash>,
     /// When it was made, by the database's clock.
@@ -46,6 +48,9 @@ impl Checkpoint {
             lines.push_str(&value);
             lines.push('\n');
         };
+        if let Some(log) = self.replaces {
+            line("replaces ", log.to_string());
+        }
         if let Some(previous) = self.previous {
             line("previous ", BASE64_STANDARD.encode(previous));
         }
@@ -74,6 +79,7 @@ impl Checkpoint {
             log: log.parse().map_err(|_| NoCheckpoint)?,
             size: read.size(),
             root: *read.hash(),
+            replaces: None,
             previous: None,
             at: Timestamp(0),
             complete_until: None,
@@ -94,6 +100,7 @@ impl Checkpoint {
     fn take(&mut self, line: &str) -> Option<()> {
         let (name, value) = line.split_once(' ').unwrap_or((line, ""));
         match name {
+            "replaces" => self.replaces = Some(value.parse().ok()?),
             "previous" => {
                 let hash = BASE64_STANDARD.decode(value).ok()?;
                 self.previous = Some(hash.try_into().ok()?);
@@ -124,6 +131,7 @@ mod tests {
             log: Uuid::max(),
             size: 7,
             root: tlog::record_hash(b"x"),
+            replaces: Some(Uuid::nil()),
             previous: Some([1; 32]),
             at: Timestamp(1_000_000),
             complete_until: Some(Timestamp(900_000)),
@@ -131,6 +139,7 @@ mod tests {
             next_key: Some(SigningKey::generate("coreason").unwrap().public()),
         };
         let bare = Checkpoint {
+            replaces: None,
             previous: None,
             complete_until: None,
             has_gap: false,

@@ -24,6 +24,16 @@ use sqlx::PgPool;
 
 use crate::store::{self, feed::consumer};
 
+/// Ends the log and begins another in its place, on record: where the database was restored to an earlier state, or the log was damaged, and is to be sealed
+/// on. Returns the first checkpoint of the new one, which names the old one.
+///
+/// # Errors
+/// When the database fails, or what is signed can't be kept beside the key.
+pub async fn begin(pool: &PgPool, signer: &Signer) -> Result<Note, store::Error> {
+    consumer::begin_sealing(pool).await?;
+    store::seal::begin(pool, signer).await
+}
+
 /// Has another key sign from now on, on record: signed by the old one, if it is not lost, and the new one. Returns the checkpoint that says so.
 ///
 /// # Errors

@@ -38,7 +38,7 @@ pub enum KeyError {
         problem: Malformed,
     },
     /// It is gone.
-    #[error("{}: the key is gone, and what it has signed last is still beside it; restore it, or have another one follow it with `coreason audit rotate-key --lost`", .0.display())]
+    #[error("{}: the key is gone, and what it has signed last is still beside it; if another one follows it by now (`next_key` in the view sealed_checkpoint), start with that one, --seal-key; else restore it, or, if it is lost for good, have a new one follow it with `coreason audit rotate-key --lost --new FILE`", .0.display())]
     Gone(PathBuf),
     /// Others can read it.
     #[error("{}: others may read this key; take that from them with `chmod 600`", .0.display())]
@@ -56,7 +56,7 @@ pub enum KeyError {
 pub enum Refusal {
     /// Another key signs it.
     #[error(
-        "another key signs this log: the last `next-key` in the view sealed_checkpoint, if there was a rotation; start all processes with that one (--seal-key), or have this one follow it with `coreason audit rotate-key`"
+        "another key signs this log: the last `next-key` in the view sealed_checkpoint, if there was a rotation; start all processes with that one (--seal-key), or have this one follow it with `coreason audit rotate-key`; if there was none, the log is to be looked at"
     )]
     OtherKey,
     /// The key signs the log of another database.
@@ -64,12 +64,12 @@ pub enum Refusal {
     OtherLog,
     /// The log has lost what was signed.
     #[error(
-        "the log has lost what this key has signed: the database was restored to an earlier state, or somebody has deleted from it"
+        "the log has lost what this key has signed: the database was restored to an earlier state, or somebody has deleted from it; look at it, and begin another log with `coreason audit begin-log`"
     )]
     Lost,
     /// The log is not what was signed.
     #[error(
-        "the log is not what was signed: somebody has changed it; see `coreason audit verify --key`"
+        "the log is not what was signed: somebody has changed it; see `coreason audit verify --key`, and begin another log with `coreason audit begin-log` when you have"
     )]
     Altered,
 }
@@ -162,6 +162,27 @@ impl Signer {
         })
     }
 
+    /// Follows a log that was begun in the place of the one that was signed last, if it is this key that has begun it.
+    pub(crate) fn follow(&self, log: Uuid, first: &Note) {
+        let public = [self.public()];
+        let first = first
+            .verify(&public)
+            .and_then(|(text, _)| Checkpoint::read(text).ok());
+        let replaces = first
+            .filter(|first| first.log == log)
+            .and_then(|first| first.replaces);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.take_if(|last| replaces == Some(last.log));
+    }
+
+    /// Says whether a checkpoint has another key follow this one, which has signed that.
+    pub(crate) fn is_followed(&self, by: &Note) -> bool {
+        let public = self.public();
+        let signed = by.verify(std::slice::from_ref(&public));
+        let checkpoint = signed.and_then(|(text, _)| Checkpoint::read(text).ok());
+        checkpoint.is_some_and(|it| it.next_key.is_some_and(|next| next != public))
+    }
+
     /// Says whether the latest checkpoint of a log may be followed: it is of this key, and no older than what was signed last.
     pub(crate) fn check(
         &self,
@@ -169,6 +190,9 @@ impl Signer {
         latest: Option<(&Note, &Checkpoint)>,
     ) -> Result<(), Refusal> {
         let last = self.remembered();
+        if latest.is_some_and(|(_, latest)| latest.log != log) {
+            return Err(Refusal::Altered);
+        }
         if last.as_ref().is_some_and(|last| last.log != log) {
             return Err(Refusal::OtherLog);
         }
@@ -189,7 +213,6 @@ impl Signer {
             Some(last) if last.size == latest.size && last.root != latest.root => {
                 Err(Refusal::Altered)
             }
-            _ if latest.log != log => Err(Refusal::Altered),
             _ => Ok(()),
         }
     }

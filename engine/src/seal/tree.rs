@@ -4,6 +4,8 @@ use tlog_tiles::tlog::{self, node_hash};
 
 /// How many entries a tile has, and how many roots of tiles are one more root.
 pub(crate) const TILE: u64 = 1 << TILE_HEIGHT;
+/// The same as a length.
+pub(crate) const TILE_ENTRIES: usize = 1 << TILE_HEIGHT;
 /// How high the tree over a tile is.
 pub(crate) const TILE_HEIGHT: u8 = 8;
 

@@ -66,6 +66,11 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// What is deleted is archived before, and this process has no archive.
+    #[error(
+        "runs of this database are archived before they are deleted, and this process has no archive: start it with --archive, or UPDATE cluster SET archives = false"
+    )]
+    NoArchive,
     /// A dump can't be read.
     #[error("{}: {problem}", path.display())]
     Dump {
@@ -255,6 +260,7 @@ impl Error {
             Self::Pruned(_) => "SEAL_PRUNED",
             Self::SealMemory { .. } => "IO_FAILED",
             Self::Dump { .. } => "DUMP_UNREADABLE",
+            Self::NoArchive => "ARCHIVE_FAILED",
             Self::NewerSchema(_) => "SCHEMA_TOO_NEW",
             Self::OtherSchema(_) | Self::Migrate(_) | Self::MayNotMigrate(_) => "MIGRATION_FAILED",
             Self::NoTables(_) => "NO_DATABASE",

@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::{Error, interval};
+use super::{Error, interval, sqlstate::NO_ARCHIVE};
 use crate::limits::{
     EXPIRE_AGAIN_AFTER, EXPIRE_TRIES_MAX, EXPIRED_AT_ONCE, EXPIRED_BYTES_AT_ONCE,
     SEAL_REFUSED_HOLDS,
@@ -97,7 +97,13 @@ pub(crate) async fn expire(
         after.run_id,
     )
     .fetch_one(pool)
-    .await?;
+    .await
+    .map_err(|error| match error {
+        sqlx::Error::Database(said) if said.code().is_some_and(|code| code == NO_ARCHIVE) => {
+            Error::NoArchive
+        }
+        error => error.into(),
+    })?;
     if let Some((closed_at, run_id)) = expired.last_closed.zip(expired.last_run) {
         *after = After {
             closed_at: Timestamp(closed_at),

@@ -16,3 +16,5 @@ pub(crate) const UNDEFINED_COLUMN: &str = "42703";
 pub(crate) const INSUFFICIENT_PRIVILEGE: &str = "42501";
 /// The process that sent a batch has its slot no more. Raised by `commit_batch` alone.
 pub(crate) const FENCED: &str = "CR001";
+/// This database archives what it deletes, and the process that deletes has no archive. Raised by `expire_runs` alone.
+pub(crate) const NO_ARCHIVE: &str = "CR002";

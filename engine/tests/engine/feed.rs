@@ -40,7 +40,8 @@ impl Told {
             .await
             .query(
                 "SELECT h.run_id, h.seq, h.shard, h.hash, h.records,
-                        h.seq = 0 OR (e.closed_at IS NOT NULL AND h.seq = max(h.seq) OVER (PARTITION BY h.run_id))
+                        h.seq = 0 OR (e.closed_at IS NOT NULL AND h.seq = max(h.seq) OVER (PARTITION BY h.run_id)),
+                        e.closed_at IS NOT NULL AND h.seq = max(h.seq) OVER (PARTITION BY h.run_id)
                  FROM history h JOIN execution e ON e.shard = h.shard AND e.run_id = h.run_id",
                 &[],
             )
@@ -52,6 +53,7 @@ impl Told {
             let told = &self.0[&RunId(row.get(0))][usize::try_from(seq).unwrap()];
             let Change {
                 shard,
+                closes,
                 execution_changed,
                 hash,
                 ..
@@ -62,6 +64,7 @@ impl Told {
             );
             assert_eq!(told.records.as_deref(), row.get(4));
             assert_eq!(execution_changed, row.get::<_, bool>(5));
+            assert_eq!(closes, row.get::<_, bool>(6));
         }
     }
 }

@@ -22,3 +22,4 @@ mod retention;
 mod sealed;
 mod search;
 mod support;
+mod tampered;

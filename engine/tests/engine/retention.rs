@@ -253,3 +253,56 @@ async fn a_run_that_is_deleted_while_the_audit_reads_it_is_no_finding() {
         () = verifies => {}
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_namespace_keeps_declares_and_counts_is_nothing_to_another() {
+    let url = database().await;
+    let engine = owner(&url).await;
+    execute(&url, "INSERT INTO namespace (name) VALUES ('other')").await;
+    let other = history::Namespace::known("other");
+    work(&engine, sequence(1), echo());
+    run_some(&engine, "here", 3).await;
+    // Its workers are nobody's here: it is ended by hand.
+    let there = Address {
+        namespace: other.clone(),
+        ..address("there")
+    };
+    // Has it look for namespaces that another process has made.
+    assert!(engine.search_attributes(&other).await.unwrap().is_empty());
+    engine
+        .start_workflow(&other, start("wait", "there"))
+        .await
+        .unwrap();
+    engine
+        .declare_search_attribute(&other, "Region", history::SearchAttributeType::Keyword)
+        .await
+        .unwrap();
+    let here = engine.search_attributes(&namespace()).await.unwrap();
+    assert!(here.is_empty(), "{here:?}");
+    assert_eq!(engine.count(&namespace(), "").await.unwrap(), 3);
+    assert_eq!(engine.count(&other, "").await.unwrap(), 1);
+    let unknown = engine
+        .count(&namespace(), "Region = 'eu'")
+        .await
+        .unwrap_err();
+    assert_eq!(unknown.code(), "INVALID_QUERY");
+    assert_eq!(engine.count(&other, "Region IS NULL").await.unwrap(), 1);
+    execute(
+        &url,
+        "UPDATE visibility SET closed_at = closed_at - interval '1 hour' WHERE closed_at < 'infinity'",
+    )
+    .await;
+    let kept = Some(Duration::from_mins(10));
+    engine.set_retention(&other, kept).await.unwrap();
+    assert_eq!(engine.retention(&namespace()).await.unwrap(), None);
+    engine.delete_workflow(&there).await.unwrap();
+    assert_eq!(engine.count(&other, "").await.unwrap(), 0);
+    assert_eq!(engine.count(&namespace(), "").await.unwrap(), 3);
+    engine.set_retention(&namespace(), kept).await.unwrap();
+    until(&url, "NOT EXISTS (SELECT FROM execution)").await;
+    let tombstones = "SELECT count(*) FROM tombstone t JOIN namespace n ON n.id = t.namespace WHERE (n.name, t.reason) IN (('default', 1), ('other', 2))";
+    assert_eq!(
+        number(&url, tombstones).await,
+        number(&url, "SELECT count(*) FROM tombstone").await
+    );
+}

@@ -1,4 +1,4 @@
-//! `coreason audit key` and `rotate-key`: who signs.
+//! `coreason audit key`, `rotate-key` and `begin-log`: who signs, and what.
 
 use std::{
     io::{self, Write as _},
@@ -35,6 +35,32 @@ pub(super) struct RotateKey {
     /// The file with the key that signs from now on, which is made if it is not there; start the servers again with it.
     #[arg(long, value_name = "FILE")]
     new: PathBuf,
+}
+
+#[derive(clap::Args)]
+pub(super) struct BeginLog {
+    #[command(flatten)]
+    place: Place,
+    /// The file with the key that signs, as `dev --seal-key` has it; that in the data directory unless given.
+    #[arg(long, env = "COREASON_SEAL_KEY", value_name = "FILE")]
+    seal_key: Option<PathBuf>,
+    /// Delete the entries and checkpoints of the log that is.
+    #[arg(long, required = true)]
+    discard: bool,
+}
+
+impl BeginLog {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        let signer = Signer::open_known(&file(&self.place, self.seal_key)?)?;
+        let first = on(self.place, |url| async move {
+            let pool = connected(&url).await?;
+            let begun = seal::begin(&pool, &signer).await;
+            pool.close().await;
+            Ok::<_, Error>(begun.map_err(engine::Error::from)?)
+        })
+        .await?;
+        Ok(write!(io::stdout().lock(), "{first}")?)
+    }
 }
 
 impl Key {

@@ -35,6 +35,9 @@ enum Verb {
     Key(key::Key),
     /// Have another key sign from now on, on record.
     RotateKey(key::RotateKey),
+    /// End the sealed log and begin another in its place, on record: where the database was restored to an earlier state, or the log was damaged. What was
+    /// sealed until now is proved no more, but by the proofs and the archive that there are.
+    BeginLog(key::BeginLog),
 }
 
 impl Args {
@@ -48,6 +51,7 @@ impl Args {
             Verb::Dump(dump) => dump.run().await,
             Verb::Key(key) => key.run(),
             Verb::RotateKey(rotate) => rotate.run().await,
+            Verb::BeginLog(begin) => begin.run().await,
         }
     }
 }

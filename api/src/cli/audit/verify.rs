@@ -56,7 +56,7 @@ impl Verify {
             }
             (Some(file), _) => match Kind::of(file)? {
                 Kind::Proof(proof) => return self.verify_proof(&proof),
-                Kind::Archive(object) => return self.verify_archive(object),
+                Kind::Archive(object) => return self.verify_archive(file, object),
                 Kind::Dump => {
                     let dump = Dump::open(file).map_err(engine::Error::from)?;
                     let verified = engine::audit::verify_dump(&dump, &self.trust()?).await;
@@ -117,9 +117,13 @@ impl Verify {
         }
     }
 
-    fn verify_archive(&self, object: Box<dyn BufRead>) -> Result<(), Error> {
+    fn verify_archive(&self, file: &Path, object: Box<dyn BufRead>) -> Result<(), Error> {
         self.without_checkpoint()?;
-        let report = engine::audit::verify_archive(object, &keys(&self.key)?)?;
+        let verified = engine::audit::verify_archive(object, &keys(&self.key)?);
+        let report = verified.map_err(|problem| Error::Unreadable {
+            file: file.to_owned(),
+            problem,
+        })?;
         let mut out = io::stdout().lock();
         if self.json {
             let findings: Vec<_> = (report.findings.iter())
@@ -248,8 +252,23 @@ fn sentence(sealed: &Summary) -> String {
         || "some time ago".to_owned(),
         |until| Utc(until).to_string(),
     );
+    let replaces = sealed.replaces.map_or_else(String::new, |(log, at)| {
+        format!(" (begun at {} in the place of log {log})", Utc(at))
+    });
+    let gaps = match sealed.gaps {
+        0 => String::new(),
+        gaps => format!(
+            "; {gaps} checkpoints have a gap: how long before them what they sealed was there can't be said"
+        ),
+    };
+    let set_back = match sealed.clock_set_back {
+        0 => String::new(),
+        times => format!(
+            "; the database's clock was set back {times} times: what was sealed next may be as old as it says"
+        ),
+    };
     format!(
-        "{} checkpoints, {} entries: all that was committed before {until} is sealed; {} rows are younger; of {} deletions nothing can be said",
+        "{} checkpoints, {} entries{replaces}: all that was committed before {until} is sealed; {} rows are younger; of {} deletions nothing can be said{gaps}{set_back}",
         sealed.checkpoints, sealed.entries, sealed.rows_not_sealed, sealed.deletions_not_checked
     )
 }
@@ -291,6 +310,8 @@ fn as_json(report: &Report) -> serde_json::Value {
     let sealed = report.sealed.as_ref().map(|sealed| {
         serde_json::json!({
             "checkpoints": sealed.checkpoints, "entries": sealed.entries,
+            "replaces": sealed.replaces.map(|(log, at)| serde_json::json!({"log": log, "at": Utc(at).to_string()})),
+            "gaps": sealed.gaps, "clockSetBack": sealed.clock_set_back,
             "completeUntil": sealed.complete_until.map(|until| Utc(until).to_string()),
             "rowsNotSealed": sealed.rows_not_sealed, "deletionsNotChecked": sealed.deletions_not_checked,
         })

@@ -350,6 +350,7 @@ impl State {
                     shard: item.shard,
                     run_id: row.run_id,
                     seq: row.seq,
+                    closes: item.closes(row.run_id),
                     execution_changed: item.changes_execution(row.run_id),
                     hash: row.hash,
                 });
@@ -413,6 +414,11 @@ impl State {
             .iter()
             .filter_map(history::Record::event)
             .any(|event| history::Status::closed_by(&event.kind).is_some());
+        if closes != change.closes {
+            return Err(format!(
+                "the feed does not say whether row {seq} of {run_id} closes it"
+            ));
+        }
         if (seq == 0 || closes) && !change.execution_changed {
             return Err(format!(
                 "the feed does not say that row {seq} of {run_id} changed execution"

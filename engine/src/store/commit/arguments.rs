@@ -7,7 +7,7 @@ use crate::store::{
 };
 
 /// How many there are.
-pub(super) const COUNT: usize = 64;
+pub(super) const COUNT: usize = 65;
 
 /// What the database compares before it writes a batch.
 pub(super) struct Fence {
@@ -68,6 +68,7 @@ pub(super) fn of<'a>(
         named("row_version", &history::chain::VERSION),
         named("row_records", &rows.records),
         named("row_hashes", &rows.hash),
+        named("row_closes", &rows.closes),
         named("row_changed", &rows.changed),
         named("row_claims", &rows.claim),
         named("close_shards", &closes.shard),

@@ -66,6 +66,7 @@ pub(super) struct Rows<'a> {
     pub(super) first_event_id: Column<i64>,
     pub(super) records: Column<&'a str>,
     pub(super) hash: Column<&'a [u8]>,
+    pub(super) closes: Column<bool>,
     pub(super) changed: Column<bool>,
     pub(super) claim: Column<Option<Uuid>>,
 }
@@ -283,6 +284,7 @@ impl<'a> Starts<'a> {
 impl<'a> Rows<'a> {
     fn push(&mut self, item: &'a Item, row: &'a HistoryRow, claim: Option<Uuid>) {
         let run_id = row.run_id;
+        self.closes.push(item.closes(run_id));
         self.changed.push(item.changes_execution(run_id));
         self.shard.push(item.shard);
         self.run_id.push(run_id.0);

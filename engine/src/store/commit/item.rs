@@ -129,10 +129,15 @@ impl Item {
             .sum()
     }
 
+    /// Says whether it closes a run.
+    pub(crate) fn closes(&self, run_id: RunId) -> bool {
+        self.closes.iter().any(|close| close.run_id == run_id)
+    }
+
     /// Says whether it writes the row that a run has in `execution`.
     pub(crate) fn changes_execution(&self, run_id: RunId) -> bool {
         self.starts.iter().any(|start| start.run_id == run_id)
-            || self.closes.iter().any(|close| close.run_id == run_id)
+            || self.closes(run_id)
             || self.facts.iter().any(|row| row.run_id == run_id)
     }
 }

@@ -34,6 +34,8 @@ pub struct Change {
     pub run_id: RunId,
     /// The row's number in its run, from 0.
     pub seq: i32,
+    /// Whether it closes the run.
+    pub closes: bool,
     /// Whether the run's row in `execution` was written with it: it began, closed, or its code changed memo or search attributes.
     pub execution_changed: bool,
     /// The row's hash, the head of the run's chain until its next row.

@@ -44,6 +44,7 @@ struct Row {
     shards: Option<Vec<i16>>,
     run_ids: Option<Vec<Uuid>>,
     seqs: Option<Vec<i32>>,
+    closes: Option<Vec<bool>>,
     changed: Option<Vec<bool>>,
     hashes: Option<Vec<Vec<u8>>>,
 }
@@ -87,7 +88,7 @@ pub(crate) async fn after(
                                  u.last, (SELECT l.batch FROM feed l WHERE l.epoch = u.epoch AND l.slot = u.slot
                                           ORDER BY l.batch DESC LIMIT 1), 0))
                    )) AS "missed!",
-                  f.epoch AS "epoch?", f.slot AS "slot?", f.batch AS "batch?", f.shards, f.run_ids, f.seqs, f.changed, f.hashes
+                  f.epoch AS "epoch?", f.slot AS "slot?", f.batch AS "batch?", f.shards, f.run_ids, f.seqs, f.closes, f.changed, f.hashes
            FROM cluster c
            LEFT JOIN LATERAL (
                SELECT x.*
@@ -184,20 +185,30 @@ impl Row {
         let shards = self.shards.unwrap_or_default();
         let run_ids = self.run_ids.unwrap_or_default();
         let seqs = self.seqs.unwrap_or_default();
+        let closes = self.closes.unwrap_or_default();
         let executions = self.changed.unwrap_or_default();
         let hashes = self.hashes.unwrap_or_default();
         let rows = shards.len();
-        if [run_ids.len(), seqs.len(), executions.len(), hashes.len()] != [rows; 4] {
+        let lengths = [
+            run_ids.len(),
+            seqs.len(),
+            closes.len(),
+            executions.len(),
+            hashes.len(),
+        ];
+        if lengths != [rows; 5] {
             return Err(corrupt("its arrays are not of one length"));
         }
         let mut changes = Vec::with_capacity(rows);
-        for ((((shard, run_id), seq), execution_changed), hash) in
-            (shards.into_iter().zip(run_ids).zip(seqs).zip(executions)).zip(hashes)
+        let said = closes.into_iter().zip(executions);
+        for ((((shard, run_id), seq), (closes, execution_changed)), hash) in
+            (shards.into_iter().zip(run_ids).zip(seqs).zip(said)).zip(hashes)
         {
             changes.push(Change {
                 shard,
                 run_id: RunId(run_id),
                 seq,
+                closes,
                 execution_changed,
                 hash: hash
                     .try_into()

@@ -48,7 +48,7 @@ async fn write(connection: &mut PgConnection, n: u64, tile: &[Entry]) -> Result<
         let runs = entries.filter(|entry| matches!(entry.subject, Subject::History { .. }));
         runs.map(|entry| entry.id)
     };
-    let seqs: Vec<_> = (tile.iter()).map(|entry| entry.subject.seq()).collect();
+    let seqs: Vec<_> = (tile.iter()).map(|entry| entry.subject.number()).collect();
     let hashes: Vec<Vec<u8>> = (tile.iter()).map(|entry| entry.hash.to_vec()).collect();
     sqlx::query!(
         "INSERT INTO seal_tile AS t (n, span, shards, ids, seqs, hashes)

@@ -1,7 +1,7 @@
 //! Reads all that is sealed, and what was deleted.
 
 use history::Timestamp;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::log;
@@ -33,7 +33,6 @@ pub(crate) struct Deleted {
 #[derive(Debug, Clone)]
 pub(crate) struct Pruned {
     pub(crate) id: Uuid,
-    pub(crate) leaf: u64,
     pub(crate) tiles: Vec<i64>,
 }
 
@@ -129,6 +128,31 @@ pub(crate) async fn deleted(pool: &PgPool, after: Uuid, most: i64) -> Result<Vec
     Ok(rows.into_iter().map(Row::deleted).collect())
 }
 
+/// Returns at most so many deletions that were sealed in front of a place, and may be of runs that some tiles name.
+pub(crate) async fn deleted_of_tiles(
+    executor: impl PgExecutor<'_>,
+    tiles: &[i64],
+    before: i64,
+    most: i64,
+) -> Result<Vec<Deleted>, Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, namespace, reason, runs, events, bytes, run_id, workflow_id, hash, runs_hash, archive, leaf, run_ids,
+                  (extract(epoch FROM at) * 1000000)::bigint AS "at!",
+                  (extract(epoch FROM closed_from) * 1000000)::bigint AS "closed_from!",
+                  (extract(epoch FROM closed_until) * 1000000)::bigint AS "closed_until!"
+           FROM tombstone
+           WHERE run_ids IS NOT NULL AND leaf < $2 AND span && (SELECT range_agg(t.span) FROM seal_tile t WHERE t.n = ANY ($1))
+           LIMIT $3"#,
+        tiles,
+        before,
+        most,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows.into_iter().map(Row::deleted).collect())
+}
+
 /// Returns at most so many deletions that are not sealed, the oldest first; without the runs.
 pub(crate) async fn unsealed(
     connection: &mut PgConnection,
@@ -176,12 +200,11 @@ impl Row {
 
 /// Returns which tiles were deleted.
 pub(crate) async fn pruned(pool: &PgPool) -> Result<Vec<Pruned>, Error> {
-    let rows = sqlx::query!("SELECT id, leaf, tiles FROM seal_pruned ORDER BY id")
+    let rows = sqlx::query!("SELECT id, tiles FROM seal_pruned ORDER BY id")
         .fetch_all(pool)
         .await?;
     let pruned = rows.into_iter().map(|row| Pruned {
         id: row.id,
-        leaf: row.leaf.unsigned_abs(),
         tiles: row.tiles,
     });
     Ok(pruned.collect())

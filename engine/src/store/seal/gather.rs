@@ -40,10 +40,22 @@ pub(super) struct Head {
     pub(super) shard: i16,
     pub(super) seq: i32,
     pub(super) hash: Hash,
+    /// It closes the run.
+    pub(super) closes: bool,
 }
 
 impl Gathered {
     fn add(&mut self, run_id: Uuid, head: Head) {
+        // What has the number of something else in the log would be sealed as that.
+        if head.seq < 0 {
+            tracing::error!(
+                code = "CORRUPT_ROW",
+                %run_id,
+                row = head.seq,
+                "somebody has written a row of history that can't be, or had the feed name it; it is not sealed"
+            );
+            return;
+        }
         match self.heads.entry(run_id) {
             btree_map::Entry::Vacant(new) => {
                 new.insert(head);
@@ -117,9 +129,9 @@ async fn build(
     (namespace, run_id): (i16, RunId),
 ) -> Result<Progress, Error> {
     let runs = sqlx::query!(
-        r#"SELECT e.shard, e.namespace, e.run_id, h.seq AS "seq?", h.hash AS "hash?"
+        r#"SELECT e.shard, e.namespace, e.run_id, e.closed_at IS NOT NULL AS "closes!", h.seq AS "seq?", h.hash AS "hash?"
            FROM (
-               SELECT x.shard, x.namespace, x.run_id FROM execution x
+               SELECT x.shard, x.namespace, x.run_id, x.closed_at FROM execution x
                WHERE (x.namespace, x.run_id) > ($1, $2)
                ORDER BY x.namespace, x.run_id
                LIMIT $3
@@ -150,8 +162,13 @@ async fn build(
             row: format!("run {} row {seq}", run.run_id),
             problem: "its hash is not of 32 bytes".to_owned(),
         })?;
-        let shard = run.shard;
-        gathered.add(run.run_id, Head { shard, seq, hash });
+        let head = Head {
+            shard: run.shard,
+            seq,
+            hash,
+            closes: run.closes,
+        };
+        gathered.add(run.run_id, head);
     }
     let (namespace, run_id) = last;
     Ok(Progress::Building {
@@ -181,6 +198,7 @@ async fn read(
             shard: change.shard,
             seq: change.seq,
             hash: change.hash,
+            closes: change.closes,
         };
         gathered.add(change.run_id.0, head);
     }
@@ -197,4 +215,25 @@ async fn tombstones(connection: &mut PgConnection) -> Result<Vec<Entry>, Error> 
         hash: tombstone.digest(),
     });
     Ok(entries.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_gathered_as_a_row_of_history_that_has_the_number_of_something_else() {
+        let mut gathered = Gathered::default();
+        for (n, seq) in (0..).zip([-1, -2, -3, i32::MIN, 0, 7]) {
+            let head = Head {
+                shard: 0,
+                seq,
+                hash: Hash::default(),
+                closes: false,
+            };
+            gathered.add(Uuid::from_u128(n), head);
+        }
+        let rows: Vec<i32> = gathered.heads.values().map(|head| head.seq).collect();
+        assert_eq!(rows, [0, 7]);
+    }
 }

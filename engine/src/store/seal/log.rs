@@ -1,6 +1,9 @@
-//! Reads what is sealed.
+//! Reads what is sealed, and writes what is signed.
 
-use std::str::FromStr as _;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    str::FromStr as _,
+};
 
 use sqlx::{PgConnection, PgExecutor};
 use tlog_tiles::tlog;
@@ -9,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     seal::{
         Checkpoint, Entry, Note, Subject,
-        tree::{Edge, TILE, TILE_HEIGHT},
+        tree::{self, Edge, TILE, TILE_HEIGHT},
     },
     store::Error,
 };
@@ -77,6 +80,68 @@ pub(crate) async fn tile(executor: impl PgExecutor<'_>, n: u64) -> Result<Vec<En
     })
 }
 
+/// Returns these tiles, those that are there and can be read.
+pub(crate) async fn tiles(
+    executor: impl PgExecutor<'_>,
+    wanted: &BTreeSet<u64>,
+) -> Result<BTreeMap<u64, Vec<Entry>>, Error> {
+    let wanted: Vec<i64> = wanted.iter().map(|n| signed(*n)).collect();
+    let rows = sqlx::query!(
+        "SELECT n, shards, ids, seqs, hashes FROM seal_tile WHERE n = ANY ($1)",
+        &wanted
+    )
+    .fetch_all(executor)
+    .await?;
+    let tiles = rows.into_iter().filter_map(|row| {
+        let entries = entries(row.shards, row.ids, row.seqs, row.hashes).ok()?;
+        Some((row.n.unsigned_abs(), entries))
+    });
+    Ok(tiles.collect())
+}
+
+/// Returns the roots of perfect subtrees of whole tiles, by the indexes that `tlog` has for them; those of which all parts are there.
+pub(crate) async fn subtrees(
+    executor: impl PgExecutor<'_>,
+    wanted: &BTreeSet<u64>,
+) -> Result<BTreeMap<u64, tlog::Hash>, Error> {
+    let parts = |index: u64| {
+        let (height, n) = tlog::split_stored_hash_index(index);
+        let parts = 1_u64 << (height % TILE_HEIGHT);
+        (height / TILE_HEIGHT, n * parts..(n + 1) * parts)
+    };
+    let (mut levels, mut from, mut until) = (Vec::new(), Vec::new(), Vec::new());
+    for (level, range) in wanted.iter().map(|index| parts(*index)) {
+        levels.push(i16::from(level));
+        from.push(signed(range.start));
+        until.push(signed(range.end));
+    }
+    let rows = sqlx::query!(
+        r#"SELECT s.level AS "level!", s.n AS "n!", s.hash AS "hash!"
+           FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS u (level, first, last)
+           CROSS JOIN LATERAL (
+               SELECT x.level, x.n, x.hash FROM seal_node x WHERE x.level = u.level AND x.n >= u.first AND x.n < u.last OFFSET 0
+           ) AS s"#,
+        &levels,
+        &from,
+        &until,
+    )
+    .fetch_all(executor)
+    .await?;
+    let nodes: HashMap<(i16, u64), tlog::Hash> = (rows.into_iter())
+        .filter_map(|row| {
+            let hash = tlog::Hash(row.hash.try_into().ok()?);
+            Some(((row.level, row.n.unsigned_abs()), hash))
+        })
+        .collect();
+    let subtrees = wanted.iter().filter_map(|index| {
+        let (level, range) = parts(*index);
+        let parts = range.map(|n| nodes.get(&(i16::from(level), n)).copied());
+        let root = tree::perfect(parts.collect::<Option<_>>()?)?;
+        Some((*index, root))
+    });
+    Ok(subtrees.collect())
+}
+
 /// Returns the entries of a tile.
 pub(crate) fn entries(
     shards: Vec<i16>,
@@ -92,7 +157,7 @@ pub(crate) fn entries(
             Ok(Entry {
                 shard,
                 id,
-                subject: Subject::of(seq).ok_or("a number is of no kind of entry")?,
+                subject: Subject::of(seq),
                 hash: hash.try_into().map_err(|_| "a hash is not of 32 bytes")?,
             })
         })
@@ -153,6 +218,28 @@ pub(crate) async fn nodes(
         .map(|hash| Some(tlog::Hash(hash.try_into().ok()?)))
         .collect::<Option<_>>()
         .ok_or_else(|| corrupt("a hash is not of 32 bytes"))
+}
+
+/// Writes the n-th checkpoint.
+pub(crate) async fn write(
+    connection: &mut PgConnection,
+    n: i64,
+    checkpoint: &Checkpoint,
+    note: &Note,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "INSERT INTO checkpoint (n, size, root, at, complete_until, note)
+         VALUES ($1, $2, $3, 'epoch'::timestamptz + $4::bigint * interval '1 microsecond', 'epoch'::timestamptz + $5::bigint * interval '1 microsecond', $6)",
+        n,
+        signed(checkpoint.size),
+        checkpoint.root.0.as_slice(),
+        checkpoint.at.0,
+        checkpoint.complete_until.map(|until| until.0),
+        note.to_string(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Counts as Postgres does.

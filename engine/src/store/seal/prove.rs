@@ -188,25 +188,43 @@ impl Found {
     }
 }
 
-/// Returns the place of the latest entry of a run in a log of so many, and which row it is of.
-pub(crate) async fn find(
+/// An entry of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EntryOfRun {
+    /// Where in the log it is.
+    pub(crate) place: u64,
+    /// Which row of the run it is of, and that row's hash.
+    pub(crate) seq: i32,
+    pub(crate) hash: Vec<u8>,
+    /// It closes the run.
+    pub(crate) closes: bool,
+}
+
+/// Returns the entries of a run in a log of so many: that of its last row first, and that which was first of several.
+pub(crate) async fn entries_of(
     executor: impl PgExecutor<'_>,
     run_id: RunId,
     size: u64,
-) -> Result<Option<(u64, i32)>, Error> {
-    let row = sqlx::query!(
-        r#"SELECT 256 * t.n + u.place - 1 AS "place!", u.seq AS "seq!"
+) -> Result<Vec<EntryOfRun>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT 256 * t.n + u.place - 1 AS "place!", r.row AS "seq!", u.hash AS "hash!", u.seq < 0 AS "closes!"
            FROM seal_tile t
-           CROSS JOIN LATERAL unnest(t.ids, t.seqs) WITH ORDINALITY AS u (id, seq, place)
-           WHERE t.span @> run_milliseconds($1) AND u.id = $1 AND u.seq >= 0 AND 256 * t.n + u.place <= $2
-           ORDER BY u.seq DESC, 1
-           LIMIT 1"#,
+           CROSS JOIN LATERAL unnest(t.ids, t.seqs, t.hashes) WITH ORDINALITY AS u (id, seq, hash, place)
+           CROSS JOIN LATERAL sealed_row(u.seq) AS r (row)
+           WHERE t.span @> run_milliseconds($1) AND u.id = $1 AND r.row IS NOT NULL AND 256 * t.n + u.place <= $2
+           ORDER BY r.row DESC, 1"#,
         run_id.0,
         log::signed(size),
     )
-    .fetch_optional(executor)
+    .fetch_all(executor)
     .await?;
-    Ok(row.map(|row| (row.place.unsigned_abs(), row.seq)))
+    let entries = rows.into_iter().map(|row| EntryOfRun {
+        place: row.place.unsigned_abs(),
+        seq: row.seq,
+        hash: row.hash,
+        closes: row.closes,
+    });
+    Ok(entries.collect())
 }
 
 /// Returns the run that is meant: this one of a workflow, or its latest.

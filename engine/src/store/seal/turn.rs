@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use history::Timestamp;
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 use tlog_tiles::tlog;
 use uuid::Uuid;
 
@@ -12,13 +12,13 @@ use super::{
     gather::{self, Gathered},
     log::{self, Latest, signed},
     prove,
+    prune::prune,
 };
 use crate::{
-    limits::{
-        SEAL_PRUNE_LEAST, SEAL_PRUNE_LOOK, SEAL_PRUNE_MAX, SEAL_REFUSED_HOLDS, VISIBILITY_TIMEOUT,
-    },
+    clock::{are_apart, of_this_machine},
+    limits::SEAL_REFUSED_HOLDS,
     seal::{
-        Checkpoint, Entry, Note, PublicKey, Refusal, Signer, Subject, hash_of_tiles,
+        Checkpoint, Entry, Note, PublicKey, Refusal, Signer, Subject,
         tree::{Edge, TILE},
     },
     store::{
@@ -71,6 +71,19 @@ pub(crate) async fn turn(pool: &PgPool, signer: &Signer, every: Duration) -> Res
         transaction.commit().await?;
         return Ok(turn);
     }
+    let is_apart = are_apart(state.now, of_this_machine());
+    if is_apart {
+        tracing::warn!(
+            code = "CLOCK_DOUBTED",
+            "the database's clock and this machine's are apart, and until when all is sealed is not said"
+        );
+    }
+    if gathered.has_gap && state.latest.is_some() {
+        tracing::warn!(
+            code = "SEAL_GAP",
+            "the sealed log has not read all of the feed, and seals the heads of all runs that are there: how old they are nobody can say then"
+        );
+    }
     if state.latest.is_some() && signer.remembered().is_none() {
         tracing::warn!(
             code = "SEAL_MEMORY_MISSING",
@@ -79,17 +92,13 @@ pub(crate) async fn turn(pool: &PgPool, signer: &Signer, every: Duration) -> Res
     }
     seal(&mut transaction, &mut state, &gathered).await?;
     let checkpoint = Checkpoint {
-        complete_until: gathered.is_all.then_some(state.now),
+        // Of a clock that may be wrong it is not said.
+        complete_until: (gathered.is_all && !is_apart).then_some(state.now),
         has_gap: gathered.has_gap,
         ..state.next(None)
     };
-    let note = write(
-        &mut transaction,
-        &state,
-        &checkpoint,
-        Signer::sign(&[signer], &checkpoint),
-    )
-    .await?;
+    let note = Signer::sign(&[signer], &checkpoint);
+    log::write(&mut transaction, state.next_n(), &checkpoint, &note).await?;
     transaction.commit().await?;
     // It is signed and in the database, whether that can be kept or not.
     if let Err(error) = signer.remember(&note) {
@@ -130,7 +139,7 @@ pub(crate) async fn rotate(
     let checkpoint = state.next(Some(new.public()));
     let keys: Vec<&Signer> = old.into_iter().chain([new]).collect();
     let note = Signer::sign(&keys, &checkpoint);
-    let note = write(&mut transaction, &state, &checkpoint, note).await?;
+    log::write(&mut transaction, state.next_n(), &checkpoint, &note).await?;
     transaction.commit().await?;
     for signer in keys {
         signer.remember(&note)?;
@@ -139,6 +148,11 @@ pub(crate) async fn rotate(
 }
 
 impl State {
+    /// Returns the number of the next checkpoint.
+    fn next_n(&self) -> i64 {
+        self.latest.as_ref().map_or(0, |latest| latest.n + 1)
+    }
+
     /// Says whether all that was committed until a short while ago is sealed.
     fn is_early(&self, every: Duration) -> bool {
         let latest = self.latest.as_ref().map(|latest| &latest.checkpoint);
@@ -155,6 +169,7 @@ impl State {
             log: self.log,
             size: self.edge.size(),
             root: self.edge.root(),
+            replaces: None,
             previous: latest.map(Checkpoint::hash),
             // A clock that was set back is no reason for a log that does not go on.
             at: latest.map_or(self.now, |latest| latest.at.max(self.now)),
@@ -192,8 +207,22 @@ async fn follows(
     if latest.is_some_and(|latest| latest.checkpoint.root != state.edge.root()) {
         return Ok(Err(Refusal::Altered));
     }
+    if signer
+        .remembered()
+        .is_some_and(|last| last.log != state.log)
+        && let Some(first) = log::latest(&mut *connection, 0).await?
+    {
+        signer.follow(state.log, &first.note);
+    }
     if let Err(refusal) = signer.check(state.log, latest.map(|it| (&it.note, &it.checkpoint))) {
-        return Ok(Err(refusal));
+        let is_altered = refusal == Refusal::OtherKey
+            && signer.remembered().is_some()
+            && !is_followed(&mut *connection, signer).await?;
+        return Ok(Err(if is_altered {
+            Refusal::Altered
+        } else {
+            refusal
+        }));
     }
     // What was signed by others meanwhile was appended to what was signed here.
     if let (Some(latest), Some(known)) = (latest, signer.remembered())
@@ -204,6 +233,15 @@ async fn follows(
         return Ok(Err(Refusal::Altered));
     }
     Ok(Ok(state))
+}
+
+/// Says whether a key has said that another one follows it.
+async fn is_followed(connection: &mut PgConnection, signer: &Signer) -> Result<bool, Error> {
+    let rotations = prove::rotations(connection, i64::MAX).await?;
+    let notes = rotations.iter().filter_map(|note| note.parse().ok());
+    Ok(notes
+        .into_iter()
+        .any(|note: Note| signer.is_followed(&note)))
 }
 
 /// Returns where the log stands, whoever has signed that.
@@ -247,7 +285,10 @@ async fn seal(
         entries.push(Entry {
             shard: head.shard,
             id: *run_id,
-            subject: Subject::History { seq: head.seq },
+            subject: Subject::History {
+                seq: head.seq,
+                closes: head.closes,
+            },
             hash: head.hash,
         });
     }
@@ -258,7 +299,7 @@ async fn seal(
     let before_tile = state.edge.size() / TILE;
     append(connection, &mut state.edge, &entries).await?;
     if !gathered.tombstones.is_empty() {
-        let pruned = prune(connection, before_tile, state.edge.size()).await?;
+        let pruned = prune(connection, &state.edge, before_tile).await?;
         append(connection, &mut state.edge, pruned.as_slice()).await?;
     }
     Ok(())
@@ -279,116 +320,4 @@ async fn note_tombstones(
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// Deletes tiles all of whose runs are deleted; returns the entry that says so. What is to be signed does not wait for it: where it takes too long,
-/// those that were looked at are left for the next round.
-async fn prune(
-    connection: &mut PgConnection,
-    before_tile: u64,
-    place: u64,
-) -> Result<Option<Entry>, Error> {
-    let pruned = async |connection: &mut PgConnection| {
-        let pruned = sqlx::query!(
-            r#"SELECT gone AS "tiles!", begun::text FROM prune_seal($1, $2, $3)"#,
-            signed(before_tile),
-            SEAL_PRUNE_LOOK,
-            SEAL_PRUNE_LEAST,
-        );
-        Ok(pruned.fetch_one(connection).await?)
-    };
-    let Some(pruned) = in_time(connection, pruned).await? else {
-        sqlx::query!(
-            "UPDATE seal SET prune_from = prune_from + $1::integer",
-            SEAL_PRUNE_LOOK
-        )
-        .execute(connection)
-        .await?;
-        return Ok(None);
-    };
-    let tiles = pruned.tiles;
-    let forgotten = async |connection: &mut PgConnection| {
-        let forgotten = sqlx::query!(
-            "SELECT FROM forget_deleted_runs($1, $2::text::int8multirange)",
-            signed(before_tile),
-            pruned.begun,
-        );
-        forgotten.execute(connection).await?;
-        Ok(())
-    };
-    in_time(connection, forgotten).await?;
-    if tiles.is_empty() {
-        return Ok(None);
-    }
-    let id = sqlx::query_scalar!(
-        "INSERT INTO seal_pruned (tiles, leaf) VALUES ($1, $2) RETURNING id",
-        &tiles,
-        signed(place),
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(Some(Entry {
-        shard: 0,
-        id,
-        subject: Subject::Pruned,
-        hash: hash_of_tiles(&tiles),
-    }))
-}
-
-/// Does something that may take only so long, and else is as if it had not been begun.
-async fn in_time<T>(
-    connection: &mut PgConnection,
-    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
-) -> Result<Option<T>, Error> {
-    let mut savepoint = connection.begin().await?;
-    limit(&mut savepoint, SEAL_PRUNE_MAX).await?;
-    match work(&mut savepoint).await {
-        Ok(done) => {
-            savepoint.commit().await?;
-            limit(connection, VISIBILITY_TIMEOUT).await?;
-            Ok(Some(done))
-        }
-        Err(error) if error.is_of_a_wait() => {
-            savepoint.rollback().await?;
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "some of what the sealed log says of deleted runs is kept for longer"
-            );
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Limits what each statement of this transaction takes from now on.
-async fn limit(connection: &mut PgConnection, most: Duration) -> Result<(), Error> {
-    sqlx::query!(
-        "SELECT set_config('statement_timeout', $1, true)",
-        most.as_millis().to_string()
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(())
-}
-
-/// Writes a checkpoint behind the latest.
-async fn write(
-    connection: &mut PgConnection,
-    state: &State,
-    checkpoint: &Checkpoint,
-    note: Note,
-) -> Result<Note, Error> {
-    sqlx::query!(
-        "INSERT INTO checkpoint (n, size, root, at, complete_until, note)
-         VALUES ($1, $2, $3, 'epoch'::timestamptz + $4::bigint * interval '1 microsecond', 'epoch'::timestamptz + $5::bigint * interval '1 microsecond', $6)",
-        state.latest.as_ref().map_or(0, |latest| latest.n + 1),
-        signed(checkpoint.size),
-        checkpoint.root.0.as_slice(),
-        checkpoint.at.0,
-        checkpoint.complete_until.map(|until| until.0),
-        note.to_string(),
-    )
-    .execute(connection)
-    .await?;
-    Ok(note)
 }
