@@ -118,9 +118,11 @@ pub const SEAL_PAGES_MAX: usize = 200;
 pub const SEAL_TOMBSTONES_MAX: i64 = 16 * 1024;
 /// How many tiles of the sealed log are looked at for such all of whose runs are deleted, each time that deletions are sealed.
 pub const SEAL_PRUNE_LOOK: i32 = 2048;
+/// How many of them are compared at once with what was signed of them, and of deletions.
+pub const SEAL_PRUNE_AT_ONCE: usize = 128;
 /// The most tiles among which it is looked for runs about when they closed, before they are archived; else by when they were begun.
 pub const SEAL_PLACES_LOOK: i64 = 4096;
-/// How long pruning may take, and as long what follows it: what is to be signed does not wait for longer.
+/// How long pruning may take, and each of its statements, and as long what follows it: what is to be signed does not wait for longer.
 pub const SEAL_PRUNE_MAX: Duration = Duration::from_secs(10);
 /// Fewer of them stay, for they are not worth the entry that says so.
 pub const SEAL_PRUNE_LEAST: i32 = 16;

@@ -178,11 +178,7 @@ impl Run {
     /// Checks that nothing follows the event that closes the run.
     fn check_close(&mut self, row: &Row, records: &[Record]) {
         let close = records.iter().position(closes);
-        let follows = if self.is_closed {
-            !records.is_empty()
-        } else {
-            close.is_some_and(|close| close + 1 < records.len())
-        };
+        let follows = self.is_closed || close.is_some_and(|close| close + 1 < records.len());
         if follows {
             let sentence = "the row has what follows the event that closes the run".to_owned();
             self.find(Some(row.seq), Problem::Inserted, sentence);

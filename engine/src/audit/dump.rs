@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     cells::Cells,
-    script::{Said, Script},
+    script::{self, Said, Script},
 };
 use crate::{
     seal::{Entry, Tombstone},
@@ -94,7 +94,9 @@ impl Dump {
         };
         let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
         let (mut at, mut rows, mut bytes) = (0_u64, Rows::None, Vec::new());
-        let (mut script, mut is_whole) = (Script::default(), false);
+        let schema = schema_of(path).map_err(failed)?;
+        let schema = schema.ok_or_else(|| dump.unreadable(&script::no_engine()))?;
+        let (mut script, mut is_whole) = (Script::new(schema), false);
         loop {
             bytes.clear();
             let length = reader.read_until(b'\n', &mut bytes).map_err(failed)?;
@@ -370,6 +372,19 @@ impl Dump {
     }
 }
 
+/// Returns the schema of the engine's tables.
+fn schema_of(path: &Path) -> Result<Option<String>, io::Error> {
+    let mut reader = BufReader::with_capacity(1 << 20, File::open(path)?);
+    let mut bytes = Vec::new();
+    while reader.read_until(b'\n', &mut bytes)? > 0 {
+        if let Some(schema) = script::schema(bytes.strip_suffix(b"\n").unwrap_or(&bytes)) {
+            return Ok(Some(schema));
+        }
+        bytes.clear();
+    }
+    Ok(None)
+}
+
 /// Whose rows are read.
 enum Rows {
     None,
@@ -395,24 +410,24 @@ mod tests {
             all + "COPY public." + table + " (id) FROM stdin;\n\\.\n"
         });
         for (text, problem) in [
-            ("", "no rows of the table namespace"),
-            ("PGDMP", "no rows of the table namespace"),
+            ("", "no rows of the table seal_tile"),
+            ("PGDMP", "no rows of the table seal_tile"),
             (
                 "COPY public.history (shard, first_event_id) FROM stdin;\n",
-                "no rows of the table namespace",
+                "no rows of the table seal_tile",
             ),
             (
-                &[all.as_str(), "COPY public.history (id) FROM stdin;\n"].concat(),
+                &[all.as_str(), "COPY public.history (shard, run_id, seq, first_event_id, version, records, hash) FROM stdin;\n"].concat(),
                 "cut off",
             ),
             (&all, "no rows of the table history"),
             (
-                &[all.as_str(), "COPY public.history (id) FROM stdin;\n\\.\n"].concat(),
+                &[all.as_str(), "COPY public.history (shard, run_id, seq, first_event_id, version, records, hash) FROM stdin;\n\\.\n"].concat(),
                 "cut off",
             ),
             (
-                "COPY public.history (shard, run_id, first_event_id) FROM stdin;\n1\tx\t2\n\\.\n",
-                "the row at byte 64 has no readable column run_id",
+                &[all.as_str(), "COPY public.history (shard, run_id, seq, first_event_id, version, records, hash) FROM stdin;\n1\tx\t2\n\\.\n"].concat(),
+                "has no readable column run_id",
             ),
         ] {
             let said = refused(text);

@@ -111,17 +111,7 @@ impl Log {
         let known = i64::try_from(self.checkpoints.len()).unwrap_or(i64::MAX);
         for (n, row) in (known..).zip(source.checkpoints(known).await?) {
             match self.trusted(n, &row, trust) {
-                Ok((checkpoint, signer)) => {
-                    let before = self.signer.replace(signer.clone());
-                    // Who was followed signs no more.
-                    if let Some(next) = &checkpoint.next_key {
-                        let followed = before.into_iter().chain([signer]);
-                        self.followed.extend(followed.filter(|key| key != next));
-                        self.signer = Some(next.clone());
-                        self.keys = vec![next.clone()];
-                    }
-                    self.checkpoints.push(checkpoint);
-                }
+                Ok((checkpoint, signer)) => self.accept(checkpoint, signer),
                 Err(problem) => {
                     let sentence = format!(
                         "checkpoint {}: {problem}; it and those behind it prove nothing",
@@ -133,6 +123,18 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    fn accept(&mut self, checkpoint: Checkpoint, signer: PublicKey) {
+        let before = self.signer.replace(signer.clone());
+        // Who was followed signs no more.
+        if let Some(next) = &checkpoint.next_key {
+            let followed = before.into_iter().chain([signer]);
+            self.followed.extend(followed.filter(|key| key != next));
+            self.signer = Some(next.clone());
+            self.keys = vec![next.clone()];
+        }
+        self.checkpoints.push(checkpoint);
     }
 
     /// Reads a checkpoint that follows the last one, if it can be trusted.
@@ -364,6 +366,48 @@ fn index(n: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seal::SigningKey;
+
+    #[test]
+    fn a_key_that_was_followed_signs_no_more_though_it_is_trusted() {
+        let [old, new] = ["old", "new"].map(|name| SigningKey::generate(name).unwrap());
+        let trust = Trust {
+            keys: vec![old.public(), new.public()],
+            checkpoint: None,
+        };
+        let mut log = Log {
+            keys: trust.keys.clone(),
+            ..Log::default()
+        };
+        // It signs, lets the other one follow, and comes back as if that were lost.
+        let steps: [(Option<PublicKey>, &[&SigningKey]); 3] = [
+            (None, &[&old]),
+            (Some(new.public()), &[&old, &new]),
+            (Some(old.public()), &[&old]),
+        ];
+        let mut trusted = Vec::new();
+        for (n, (next_key, keys)) in (0..).zip(steps) {
+            let checkpoint = Checkpoint {
+                previous: log.checkpoints.last().map(Checkpoint::hash),
+                next_key,
+                ..checkpoint(0, None)
+            };
+            let row = audit::Checkpoint {
+                n,
+                size: 0,
+                root: checkpoint.root.0.to_vec(),
+                at: checkpoint.at,
+                complete_until: None,
+                note: Note::sign(checkpoint.text(), keys).to_string(),
+            };
+            let said = log.trusted(n, &row, &trust);
+            trusted.push(said.is_ok());
+            if let Ok((checkpoint, signer)) = said {
+                log.accept(checkpoint, signer);
+            }
+        }
+        assert_eq!(trusted, [true, true, false]);
+    }
 
     fn checkpoint(size: u64, complete_until: Option<i64>) -> Checkpoint {
         Checkpoint {

@@ -1,8 +1,21 @@
-//! The lines of a dump that are no rows: which tables begin, which are the parts of `history`, and what would change rows when the dump is restored.
+//! The lines of a dump that are no rows: which tables begin, and which are the parts of `history`. What else a dump does when it is restored is not looked
+//! at: verified are its rows.
 
 use std::collections::BTreeSet;
 
 use crate::store::dump::TABLES;
+
+/// The table by which it is known which schema is an engine's.
+const KNOWN_BY: &str = "seal_tile";
+/// The columns that only the parts of `history` have together.
+const OF_HISTORY: [&str; 6] = [
+    "shard",
+    "run_id",
+    "seq",
+    "first_event_id",
+    "records",
+    "hash",
+];
 
 /// What a line says.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,223 +28,211 @@ pub(super) enum Said {
     Nothing,
 }
 
-/// What was read of the script so far.
-#[derive(Debug, Default)]
+/// What was read of a dump so far.
+#[derive(Debug)]
 pub(super) struct Script {
-    /// What ends the text of a function that was begun.
-    quote: Option<String>,
-    /// Tables whose rows were read, with their schema.
+    /// That of the engine's tables.
+    schema: String,
+    /// Tables whose rows were read.
     seen: BTreeSet<String>,
-    /// Parts of `history`, as the script attaches them.
+    /// Parts of `history`, as the dump attaches them, with their schema.
     attached: BTreeSet<String>,
 }
 
+/// Returns the schema of the engine's tables, if a line begins one of them by which it is known.
+pub(super) fn schema(line: &[u8]) -> Option<String> {
+    let line = std::str::from_utf8(line).ok()?;
+    let (schema, table, _) = copy(line)?;
+    (table == KNOWN_BY).then(|| schema.to_owned())
+}
+
 impl Script {
+    pub(super) fn new(schema: String) -> Self {
+        Self {
+            schema,
+            seen: BTreeSet::new(),
+            attached: BTreeSet::new(),
+        }
+    }
+
     /// Reads a line that is no row.
     ///
     /// # Errors
     /// What is wrong with it.
     pub(super) fn read(&mut self, line: &[u8]) -> Result<Said, String> {
-        let line = String::from_utf8_lossy(line);
-        if self.quote.is_some() || line.starts_with("--") {
-            if !line.starts_with("--") || self.quote.is_some() {
-                self.follow_quotes(&line);
-            }
+        let Ok(line) = std::str::from_utf8(line) else {
             return Ok(Said::Nothing);
+        };
+        if let Some((schema, table, columns)) = copy(line) {
+            return if schema == self.schema {
+                self.begin(table, columns)
+            } else {
+                Ok(Said::BeginsOther)
+            };
         }
-        self.follow_quotes(&line);
-        if let Some((table, columns)) = copy(&line) {
-            return self.begin(table, &columns);
-        }
-        if let Some(part) = attached(&line) {
+        if let Some(part) = attached(line, &self.schema) {
             self.attached.insert(part.to_owned());
-            return Ok(Said::Nothing);
-        }
-        let first = line.trim_start().to_ascii_lowercase();
-        let first = first
-            .split(|c: char| !c.is_ascii_alphanumeric() && c != '\\')
-            .next()
-            .unwrap_or_default();
-        let changes_rows = matches!(
-            first,
-            "copy" | "insert" | "update" | "delete" | "truncate" | "merge" | "do" | "call"
-        );
-        let runs_others = first.starts_with('\\')
-            && !matches!(first, "\\restrict" | "\\unrestrict" | "\\connect");
-        if changes_rows || runs_others || line.contains("/*") {
-            return Err(format!(
-                "beside its rows it has {:?}, which may change them when it is restored: make one with `coreason audit dump`, or `pg_dump` in plain text and without --inserts",
-                line.trim().chars().take(60).collect::<String>()
-            ));
         }
         Ok(Said::Nothing)
     }
 
-    fn begin(&mut self, table: &str, columns: &[String]) -> Result<Said, String> {
-        let name = table.rsplit('.').next().unwrap_or(table).trim_matches('"');
-        let is_of_history = name.starts_with("history_") || name == "history";
+    fn begin(&mut self, table: &str, columns: Vec<String>) -> Result<Said, String> {
         // What has the columns of history, and another name, may be one of its parts.
-        let has_its_columns = [
-            "shard",
-            "run_id",
-            "seq",
-            "first_event_id",
-            "records",
-            "hash",
-        ]
-        .iter()
-        .all(|column| columns.iter().any(|it| it == column));
-        if has_its_columns && !is_of_history {
+        let is_like_history = OF_HISTORY
+            .iter()
+            .all(|it| columns.iter().any(|column| column == it));
+        if is_like_history && !is_history(table) {
             return Err(format!(
                 "the table {table} has what histories have, and is none of theirs"
             ));
         }
-        if !is_of_history && !TABLES.contains(&name) {
+        let is_looked_at = TABLES.contains(&table) || (is_history(table) && is_like_history);
+        if !is_looked_at {
             return Ok(Said::BeginsOther);
         }
-        if !self.seen.insert(table.to_owned()) {
+        // All parts of history may be written to the whole of it.
+        if !self.seen.insert(table.to_owned()) && table != "history" {
             return Err(format!("it has the table {table} twice"));
         }
-        Ok(Said::Begins(name.to_owned(), columns.to_vec()))
+        Ok(Said::Begins(table.to_owned(), columns))
     }
 
-    /// Sees that all tables are there, once, and of one schema, and that the parts of `history` are those that were read.
+    /// Sees that all tables are there, and that the parts of `history` are those that were read.
     ///
     /// # Errors
     /// What is wrong.
     pub(super) fn finish(&self) -> Result<(), String> {
-        let name = |table: &str| table.rsplit('.').next().map(str::to_owned);
-        let names: BTreeSet<String> = self.seen.iter().filter_map(|table| name(table)).collect();
         let is_there = |table: &str| {
-            names.contains(table)
-                || (table == "history" && names.iter().any(|it| it.starts_with("history_")))
+            self.seen.contains(table)
+                || (table == "history" && self.seen.iter().any(|it| is_history(it)))
         };
         if let Some(missing) = TABLES.iter().find(|table| !is_there(table)) {
-            return Err(format!(
-                "it has no rows of the table {missing}: make one with `coreason audit dump`, or `pg_dump` in plain text; one in another format becomes one with `pg_restore --file FILE`, and one that is compressed is to be unpacked"
-            ));
+            return Err(no_rows(missing));
         }
-        let schema = |table: &str| table.rsplit_once('.').map(|(schema, _)| schema.to_owned());
-        let schemas: BTreeSet<_> = self.seen.iter().map(|table| schema(table)).collect();
-        if schemas.len() > 1 {
-            return Err(format!("it has tables of several schemas: {:?}", self.seen));
-        }
-        let parts = self.seen.iter().filter(|table| {
-            let name = name(table).unwrap_or_default();
-            name.starts_with("history_")
-        });
-        let parts: BTreeSet<&String> = parts.collect();
-        let attached: BTreeSet<&String> = self.attached.iter().collect();
-        // One whose rows are all written to the whole table has none of its parts.
-        if !attached.is_empty() && !parts.is_empty() && parts != attached {
-            let other: Vec<_> = parts.symmetric_difference(&attached).collect();
+        let parts = self
+            .seen
+            .iter()
+            .filter(|it| is_history(it) && *it != "history");
+        let parts: BTreeSet<String> = parts.map(|it| format!("{}.{it}", self.schema)).collect();
+        if !self.attached.is_empty() && !parts.is_empty() && parts != self.attached {
+            let other: Vec<_> = parts.symmetric_difference(&self.attached).collect();
             return Err(format!(
                 "the parts of history are not those whose rows it has: {other:?}"
             ));
         }
         Ok(())
     }
-
-    /// Looks where the texts of functions begin and end: what is in them is not run.
-    fn follow_quotes(&mut self, line: &str) {
-        let mut rest = line;
-        loop {
-            if let Some(quote) = &self.quote {
-                let Some((_, after)) = rest.split_once(quote.as_str()) else {
-                    return;
-                };
-                rest = after;
-                self.quote = None;
-            } else {
-                let Some((tag, after)) = dollar_quote(rest) else {
-                    return;
-                };
-                rest = after;
-                self.quote = Some(tag);
-            }
-        }
-    }
 }
 
-/// Returns the next quote of the kind `$tag$`, and what is behind it.
-fn dollar_quote(text: &str) -> Option<(String, &str)> {
-    let (_, rest) = text.split_once('$')?;
-    let (tag, after) = rest.split_once('$')?;
-    let is_tag = tag.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if is_tag {
-        Some((format!("${tag}$"), after))
-    } else {
-        dollar_quote(rest)
-    }
+/// Says that a table is missing.
+pub(super) fn no_rows(table: &str) -> String {
+    format!(
+        "it has no rows of the table {table}: make one with `coreason audit dump`, or `pg_dump` in plain text and without --inserts; one in another format becomes one with `pg_restore --file FILE`, and one that is compressed is to be unpacked"
+    )
 }
 
-/// Reads a line that begins the rows of a table: its name with the schema, and its columns.
-fn copy(line: &str) -> Option<(&str, Vec<String>)> {
+/// The same of the one by which an engine's tables are known.
+pub(super) fn no_engine() -> String {
+    no_rows(KNOWN_BY)
+}
+
+/// Says whether a table is `history`, or has the name of one of its parts.
+fn is_history(table: &str) -> bool {
+    table == "history" || table.starts_with("history_")
+}
+
+/// Reads a line that begins the rows of a table: its schema, its name, and its columns.
+fn copy(line: &str) -> Option<(&str, &str, Vec<String>)> {
     let rest = line.strip_prefix("COPY ")?.strip_suffix(") FROM stdin;")?;
     let (table, columns) = rest.split_once(" (")?;
+    let (schema, table) = table.rsplit_once('.')?;
     let columns = columns
         .split(", ")
         .map(|name| name.trim_matches('"').to_owned());
-    Some((table, columns.collect()))
+    Some((schema, table.trim_matches('"'), columns.collect()))
 }
 
 /// Reads a line that attaches a part to `history`: its name with the schema.
-fn attached(line: &str) -> Option<&str> {
+fn attached<'a>(line: &'a str, schema: &str) -> Option<&'a str> {
     let rest = line.strip_prefix("ALTER TABLE ONLY ")?;
     let (parent, rest) = rest.split_once(" ATTACH PARTITION ")?;
-    let is_history = parent.rsplit('.').next() == Some("history");
-    is_history.then(|| rest.split(' ').next()).flatten()
+    let is_ours = parent.rsplit_once('.') == Some((schema, "history"));
+    is_ours.then(|| rest.split(' ').next()).flatten()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn whole(parts: &[&str]) -> Result<(), String> {
-        let mut script = Script::default();
-        let others = TABLES.iter().filter(|table| **table != "history");
-        for table in others {
+    const COLUMNS: &str =
+        "(shard, run_id, seq, first_event_id, version, records, hash) FROM stdin;";
+
+    fn whole(lines: &[String]) -> Result<(), String> {
+        let mut script = Script::new("public".to_owned());
+        for table in TABLES.iter().filter(|table| **table != "history") {
             script.read(format!("COPY public.{table} (id) FROM stdin;").as_bytes())?;
         }
-        for part in parts {
-            script.read(part.as_bytes())?;
+        for line in lines {
+            script.read(line.as_bytes())?;
         }
         script.finish()
     }
 
-    const PART: &str = "COPY public.history_w2 (shard, run_id, seq, first_event_id, version, records, hash) FROM stdin;";
-    const EVIL: &str =
-        "COPY public.evil (shard, run_id, seq, first_event_id, version, records, hash) FROM stdin;";
-    const ELSEWHERE: &str = "COPY junk.history_w2 (shard, run_id, seq, first_event_id, version, records, hash) FROM stdin;";
-    const ATTACH: &str = "ALTER TABLE ONLY public.history ATTACH PARTITION public.history_w2 FOR VALUES FROM ('a') TO ('b');";
+    fn part(of: &str) -> String {
+        format!("COPY {of} {COLUMNS}")
+    }
+
+    fn attach(part: &str) -> String {
+        format!(
+            "ALTER TABLE ONLY public.history ATTACH PARTITION {part} FOR VALUES FROM ('a') TO ('b');"
+        )
+    }
 
     #[test]
-    fn what_a_dump_has_is_what_is_restored_from_it() {
-        assert_eq!(whole(&[ATTACH, PART]), Ok(()));
-        assert_eq!(whole(&[PART]), Ok(()));
-        let body = [
-            "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $_$",
-            "    UPDATE history SET records = '';",
-            "$_$;",
-            PART,
-        ];
-        assert_eq!(whole(&body), Ok(()));
+    fn the_parts_of_history_are_those_that_a_dump_attaches_to_it() {
+        let (two, all) = (part("public.history_w2"), part("public.history"));
+        for sound in [
+            vec![attach("public.history_w2"), two.clone()],
+            vec![two.clone()],
+            // With --load-via-partition-root, and --data-only or not.
+            vec![all.clone(), all.clone()],
+            vec![attach("public.history_w2"), all.clone(), all],
+            // What others have is theirs.
+            vec![
+                two.clone(),
+                part("other.history_w2"),
+                part("other.execution"),
+            ],
+            vec![
+                two.clone(),
+                "COPY public.history_of_prices (id) FROM stdin;".to_owned(),
+            ],
+            vec![
+                two.clone(),
+                "    call integer,".to_owned(),
+                "Update this '$q$'.".to_owned(),
+            ],
+        ] {
+            assert_eq!(whole(&sound), Ok(()), "{sound:?}");
+        }
         for (lines, problem) in [
-            (&[ELSEWHERE][..], "several schemas"),
-            (&[PART, EVIL], "none of theirs"),
-            (&[PART, PART], "twice"),
             (
-                &[ATTACH.replace("w2", "w3").as_str(), PART],
+                vec![part("junk.history_w2")],
+                "no rows of the table history",
+            ),
+            (vec![two.clone(), part("public.evil")], "none of theirs"),
+            (vec![two.clone(), two.clone()], "twice"),
+            (
+                vec![attach("public.history_w3"), two.clone()],
                 "are not those",
             ),
-            (&[PART, "UPDATE public.history SET records = '';"], "UPDATE"),
-            (&[PART, "  insert into history select 1;"], "insert"),
-            (&[PART, "copy public.history (shard) from stdin;"], "copy"),
-            (&["/* ", PART], "/*"),
-            (&[PART, "\\i other.sql"], "other.sql"),
-            (&[], "no rows of the table history"),
+            (
+                vec![attach("public.evil"), attach("public.history_w2"), two],
+                "are not those",
+            ),
+            (vec![], "no rows of the table history"),
         ] {
-            let said = whole(lines).unwrap_err();
+            let said = whole(&lines).unwrap_err();
             assert!(said.contains(problem), "{lines:?}: {said}");
         }
     }

@@ -50,6 +50,23 @@ pub(super) struct Sealed<'a> {
     unchecked_deletions: u64,
 }
 
+/// What the log said of deletions at a moment.
+struct OnRecord {
+    tombstones: BTreeSet<Uuid>,
+    pruned: BTreeSet<Uuid>,
+    without_tile: BTreeSet<i64>,
+}
+
+impl OnRecord {
+    fn of(log: &Log) -> Self {
+        Self {
+            tombstones: log.tombstones.keys().copied().collect(),
+            pruned: log.pruned.keys().copied().collect(),
+            without_tile: log.without_tile.clone(),
+        }
+    }
+}
+
 /// A sealed row that is not there.
 struct Missing {
     first: Head,
@@ -178,11 +195,23 @@ impl<'a> Sealed<'a> {
         report: &mut Report,
     ) -> Result<(), Error> {
         self.pass(None, |_| true);
+        // What was deleted while rows were read was sealed since, or is young. What is on record by now is there when that is read; what comes after it
+        // is for the next audit.
+        self.advance(source).await?;
+        let on_record = OnRecord::of(&self.log);
         let pruned = source.pruned().await?;
-        // What was deleted while rows were read was sealed since, or is young; and what says of which tiles that is was committed with its entry.
-        self.log.advance(source, self.trust).await?;
-        let gone = self.check_pruned(pruned);
-        let deleted = self.check_all_deleted(source, &gone).await?;
+        self.advance(source).await?;
+        let mut gone = self.check_pruned(pruned, &on_record);
+        let deleted = self.check_all_deleted(source, &gone, &on_record).await?;
+        // Tiles that were deleted meanwhile, and then which runs were.
+        let pruned = source.pruned().await?;
+        self.advance(source).await?;
+        gone.extend(
+            pruned
+                .into_iter()
+                .filter_map(|row| self.sealed_tiles(row))
+                .flatten(),
+        );
         for (run, missing) in std::mem::take(&mut self.missing) {
             let is_of_gone = missing.tiles.iter().all(|tile| gone.contains(tile));
             let is_deleted =
@@ -225,18 +254,41 @@ impl<'a> Sealed<'a> {
         }
     }
 
+    /// Reads what was sealed since.
+    async fn advance(&mut self, source: Source<'_>) -> Result<(), Error> {
+        self.log.advance(source, self.trust).await?;
+        // Of runs that are deleted by now it is the last that counts.
+        for head in std::mem::take(&mut self.log.heads) {
+            let last = self.last.entry(head.run.run_id).or_insert(head);
+            if last.seq < head.seq {
+                *last = head;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the tiles that a row of `seal_pruned` names, if it is the one that was sealed.
+    fn sealed_tiles(&self, row: Pruned) -> Option<Vec<i64>> {
+        let hash = self.log.pruned.get(&row.id)?;
+        (*hash == hash_of_tiles(&row.tiles)).then_some(row.tiles)
+    }
+
     /// Returns the tiles that are gone by now, and finds those of which nobody has said so.
-    fn check_pruned(&mut self, pruned: Vec<Pruned>) -> BTreeSet<i64> {
-        let mut on_record = BTreeSet::new();
-        for Pruned { id, tiles } in pruned {
-            match self.log.pruned.remove(&id) {
-                Some(hash) if hash == hash_of_tiles(&tiles) => on_record.extend(tiles),
-                Some(_) => {
+    fn check_pruned(&mut self, pruned: Vec<Pruned>, on_record: &OnRecord) -> BTreeSet<i64> {
+        let mut gone = BTreeSet::new();
+        let mut there = BTreeSet::new();
+        for row in pruned {
+            let id = row.id;
+            there.insert(id);
+            let is_sealed = self.log.pruned.contains_key(&id);
+            match self.sealed_tiles(row) {
+                Some(tiles) => gone.extend(tiles),
+                None if is_sealed => {
                     let sentence = format!("the row {id} of seal_pruned is not what was sealed");
                     self.find(Problem::Seal, sentence);
                 }
                 // Where the log can't be followed to its end nothing can be said of what is not in it.
-                None if !self.log.findings.is_empty() => on_record.extend(tiles),
+                None if !self.log.findings.is_empty() => {}
                 None => {
                     let sentence = format!(
                         "the row {id} of seal_pruned was never sealed: it was put in later"
@@ -245,18 +297,18 @@ impl<'a> Sealed<'a> {
                 }
             }
         }
-        for id in std::mem::take(&mut self.log.pruned).into_keys() {
+        for id in on_record.pruned.difference(&there) {
             let sentence = format!("the row {id} of seal_pruned was sealed, and is gone");
             self.find(Problem::Seal, sentence);
         }
-        for tile in std::mem::take(&mut self.log.without_tile) {
-            if !on_record.contains(&tile) {
+        for tile in &on_record.without_tile {
+            if !gone.contains(tile) && self.log.findings.is_empty() {
                 let sentence =
                     format!("tile {tile} of the log is gone, and nothing on record says why");
                 self.find(Problem::Seal, sentence);
             }
         }
-        on_record
+        gone
     }
 
     /// Returns the runs that were deleted on record.
@@ -264,6 +316,7 @@ impl<'a> Sealed<'a> {
         &mut self,
         source: Source<'_>,
         gone: &BTreeSet<i64>,
+        on_record: &OnRecord,
     ) -> Result<BTreeSet<Uuid>, Error> {
         let mut deleted = BTreeSet::new();
         let mut after = Uuid::nil();
@@ -275,7 +328,7 @@ impl<'a> Sealed<'a> {
             after = last.tombstone.id;
             // What has an entry was committed with it.
             if (page.iter()).any(|row| row.leaf.is_some_and(|leaf| leaf >= self.log.size())) {
-                self.log.advance(source, self.trust).await?;
+                self.advance(source).await?;
             }
             for row in page {
                 if self.check_deleted(&row, gone) {
@@ -283,7 +336,8 @@ impl<'a> Sealed<'a> {
                 }
             }
         }
-        for id in std::mem::take(&mut self.log.tombstones).into_keys() {
+        let left = std::mem::take(&mut self.log.tombstones);
+        for id in left.keys().filter(|id| on_record.tombstones.contains(id)) {
             let sentence = format!("the row {id} of tombstone was sealed, and is gone");
             self.find(Problem::Tombstone, sentence);
         }

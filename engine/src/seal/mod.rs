@@ -29,7 +29,7 @@ use crate::store::{self, feed::consumer};
 ///
 /// # Errors
 /// When the database fails, or what is signed can't be kept beside the key.
-pub async fn begin(pool: &PgPool, signer: &Signer) -> Result<Note, store::Error> {
+pub async fn begin(pool: &PgPool, signer: &Signer) -> Result<Result<Note, Refusal>, store::Error> {
     consumer::begin_sealing(pool).await?;
     store::seal::begin(pool, signer).await
 }

@@ -60,16 +60,23 @@ pub enum Refusal {
     )]
     OtherKey,
     /// The key signs the log of another database.
-    #[error("this key signs the log of another database; give a key to each")]
+    #[error(
+        "this key signs the log of another database; give a key to each. Where it is this one, and its log was begun anew more than once, move the file with what the key has signed last (KEY.checkpoint) away"
+    )]
     OtherLog,
+    /// Another key has followed this one, on record.
+    #[error(
+        "another key has followed this one, and one that was followed can't come back: make a new one"
+    )]
+    Followed,
     /// The log has lost what was signed.
     #[error(
-        "the log has lost what this key has signed: the database was restored to an earlier state, or somebody has deleted from it; look at it, and begin another log with `coreason audit begin-log`"
+        "the log has lost what this key has signed: the database was restored to an earlier state, or somebody has deleted from it; look at it, and begin another log with `coreason audit begin-log --discard`"
     )]
     Lost,
     /// The log is not what was signed.
     #[error(
-        "the log is not what was signed: somebody has changed it; see `coreason audit verify --key`, and begin another log with `coreason audit begin-log` when you have"
+        "the log is not what was signed: somebody has changed it; see `coreason audit verify --key`, and begin another log with `coreason audit begin-log --discard` when you have; where a key that was lost is followed, stop the processes that still have it"
     )]
     Altered,
 }
@@ -162,17 +169,18 @@ impl Signer {
         })
     }
 
-    /// Follows a log that was begun in the place of the one that was signed last, if it is this key that has begun it.
-    pub(crate) fn follow(&self, log: Uuid, first: &Note) {
+    /// Takes the first checkpoint of a log for what was signed last, where this key has begun that log in the place of the one that it signed.
+    pub(crate) fn go_over(&self, log: Uuid, first: &Note) {
         let public = [self.public()];
-        let first = first
-            .verify(&public)
-            .and_then(|(text, _)| Checkpoint::read(text).ok());
-        let replaces = first
-            .filter(|first| first.log == log)
-            .and_then(|first| first.replaces);
+        let signed = first.verify(&public);
+        let Some(first) = signed.and_then(|(text, _)| Checkpoint::read(text).ok()) else {
+            return;
+        };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.take_if(|last| replaces == Some(last.log));
+        let is_replaced = |last: &Checkpoint| first.replaces == Some(last.log);
+        if first.log == log && last.as_ref().is_some_and(is_replaced) {
+            *last = Some(first);
+        }
     }
 
     /// Says whether a checkpoint has another key follow this one, which has signed that.

@@ -56,7 +56,9 @@ impl BeginLog {
             let pool = connected(&url).await?;
             let begun = seal::begin(&pool, &signer).await;
             pool.close().await;
-            Ok::<_, Error>(begun.map_err(engine::Error::from)?)
+            begun
+                .map_err(engine::Error::from)?
+                .map_err(Error::NotSealed)
         })
         .await?;
         Ok(write!(io::stdout().lock(), "{first}")?)

@@ -1,5 +1,6 @@
 //! Reads all that is sealed, and what was deleted.
 
+use futures::{Stream, TryStreamExt as _};
 use history::Timestamp;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
@@ -128,13 +129,12 @@ pub(crate) async fn deleted(pool: &PgPool, after: Uuid, most: i64) -> Result<Vec
     Ok(rows.into_iter().map(Row::deleted).collect())
 }
 
-/// Returns at most so many deletions that were sealed in front of a place, and may be of runs that some tiles name.
-pub(crate) async fn deleted_of_tiles(
-    executor: impl PgExecutor<'_>,
-    tiles: &[i64],
+/// Returns the deletions that were sealed in front of a place, and may be of runs that some tiles name, one after the other.
+pub(crate) fn deleted_of_tiles<'a>(
+    executor: impl PgExecutor<'a> + 'a,
+    tiles: &'a [i64],
     before: i64,
-    most: i64,
-) -> Result<Vec<Deleted>, Error> {
+) -> impl Stream<Item = Result<Deleted, Error>> + 'a {
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT id, namespace, reason, runs, events, bytes, run_id, workflow_id, hash, runs_hash, archive, leaf, run_ids,
@@ -142,15 +142,12 @@ pub(crate) async fn deleted_of_tiles(
                   (extract(epoch FROM closed_from) * 1000000)::bigint AS "closed_from!",
                   (extract(epoch FROM closed_until) * 1000000)::bigint AS "closed_until!"
            FROM tombstone
-           WHERE run_ids IS NOT NULL AND leaf < $2 AND span && (SELECT range_agg(t.span) FROM seal_tile t WHERE t.n = ANY ($1))
-           LIMIT $3"#,
+           WHERE run_ids IS NOT NULL AND leaf < $2 AND span && (SELECT range_agg(t.span) FROM seal_tile t WHERE t.n = ANY ($1))"#,
         tiles,
         before,
-        most,
     )
-    .fetch_all(executor)
-    .await?;
-    Ok(rows.into_iter().map(Row::deleted).collect())
+    .fetch(executor);
+    rows.map_ok(Row::deleted).map_err(Error::from)
 }
 
 /// Returns at most so many deletions that are not sealed, the oldest first; without the runs.

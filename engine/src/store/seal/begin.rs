@@ -3,28 +3,37 @@
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::log;
+use super::{log, turn::is_followed};
 use crate::{
-    seal::{Checkpoint, Note, Signer, tree::Edge},
+    seal::{Checkpoint, Note, Refusal, Signer, tree::Edge},
     store::{
         Error, clock,
         feed::consumer::{self, Name, Progress},
     },
 };
 
-/// What is known of the log that ends.
-#[derive(Debug, Default)]
-struct Ended {
-    log: Option<Uuid>,
-    last: Option<Checkpoint>,
-}
-
 /// Begins a log with all runs that are there, and all that is said of deletions, in the place of the one that is: its entries and checkpoints go, whatever
 /// was done to them. The first checkpoint of the new one names it, and its last checkpoint.
-pub(crate) async fn begin(pool: &PgPool, signer: &Signer) -> Result<Note, Error> {
+pub(crate) async fn begin(pool: &PgPool, signer: &Signer) -> Result<Result<Note, Refusal>, Error> {
     let mut transaction = pool.begin().await?;
     consumer::lock(&mut transaction, Name::Seal).await?;
-    let ended = ended(&mut transaction, signer).await?;
+    if is_followed(&mut transaction, signer).await? {
+        return Ok(Err(Refusal::Followed));
+    }
+    let known = undamaged(log::log_id(&mut *transaction).await)?;
+    let latest = undamaged(log::latest(&mut *transaction, i64::MAX).await)?.flatten();
+    // It was begun just now: who would be begun in its place has replaced nothing.
+    if let Some(latest) = &latest
+        && latest.checkpoint.size == 0
+        && latest.checkpoint.replaces.is_some()
+        && latest.note.verify(&[signer.public()]).is_some()
+    {
+        return Ok(Ok(latest.note.clone()));
+    }
+    // What the key remembers is right where the database was changed, or is an earlier state.
+    let last = signer
+        .remembered()
+        .or_else(|| latest.map(|latest| latest.checkpoint));
     let log = Uuid::new_v4();
     replace(&mut transaction, log).await?;
     consumer::note(&mut transaction, Name::Seal, &Progress::ToBuild).await?;
@@ -33,8 +42,8 @@ pub(crate) async fn begin(pool: &PgPool, signer: &Signer) -> Result<Note, Error>
         log,
         size: edge.size(),
         root: edge.root(),
-        replaces: ended.log,
-        previous: ended.last.map(|last| last.hash()),
+        replaces: last.as_ref().map(|last| last.log).or(known),
+        previous: last.map(|last| last.hash()),
         at: clock::now(&mut *transaction).await?,
         complete_until: None,
         has_gap: true,
@@ -44,18 +53,7 @@ pub(crate) async fn begin(pool: &PgPool, signer: &Signer) -> Result<Note, Error>
     log::write(&mut transaction, 0, &checkpoint, &note).await?;
     transaction.commit().await?;
     signer.remember(&note)?;
-    Ok(note)
-}
-
-/// Returns what is known of the log: what the database says of it, or what was signed last where that can't be read.
-async fn ended(connection: &mut PgConnection, signer: &Signer) -> Result<Ended, Error> {
-    let log = undamaged(log::log_id(&mut *connection).await)?;
-    let latest = undamaged(log::latest(&mut *connection, i64::MAX).await)?.flatten();
-    let last = latest.map_or_else(|| signer.remembered(), |latest| Some(latest.checkpoint));
-    Ok(Ended {
-        log: log.or_else(|| last.as_ref().map(|last| last.log)),
-        last,
-    })
+    Ok(Ok(note))
 }
 
 fn undamaged<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {

@@ -3,20 +3,21 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use futures::TryStreamExt as _;
 use sqlx::{Connection as _, PgConnection};
 use tlog_tiles::tlog;
 use uuid::Uuid;
 
 use super::{
-    audit::{self, Deleted},
+    audit,
     log::{self, signed},
 };
 use crate::{
     limits::{
-        SEAL_PRUNE_LEAST, SEAL_PRUNE_LOOK, SEAL_PRUNE_MAX, SEAL_TOMBSTONES_MAX, VISIBILITY_TIMEOUT,
+        SEAL_PRUNE_AT_ONCE, SEAL_PRUNE_LEAST, SEAL_PRUNE_LOOK, SEAL_PRUNE_MAX, VISIBILITY_TIMEOUT,
     },
     seal::{
         Asked, Entry, Hashes, Subject, hash_of_tiles, hash_of_uuids,
@@ -86,6 +87,7 @@ async fn delete(
     edge: &Edge,
     before_tile: i64,
 ) -> Result<Gone, Error> {
+    let give_up_at = Instant::now() + SEAL_PRUNE_MAX;
     let wanted = sqlx::query_scalar!(
         r#"SELECT gone AS "tiles!" FROM prunable_tiles($1, $2, $3)"#,
         before_tile,
@@ -94,26 +96,31 @@ async fn delete(
     )
     .fetch_one(&mut *connection)
     .await?;
-    if wanted.is_empty() {
-        return Ok(Gone::default());
-    }
-    let deleted = deleted(connection, edge, &wanted).await?;
-    let of_wanted = wanted.iter().filter_map(|n| u64::try_from(*n).ok());
-    let tiles = sealed(connection, edge, of_wanted.collect()).await?;
-    let is_deleted = |entry: &Entry| {
-        matches!(entry.subject, Subject::History { .. }) && deleted.contains(&entry.id)
-    };
-    let gone = tiles.iter().filter(|(_, entries)| {
-        entries.len() == tree::TILE_ENTRIES && entries.iter().all(is_deleted)
-    });
-    let tiles: Vec<i64> = gone.map(|(n, _)| signed(*n)).collect();
-    if tiles.len() < wanted.len() {
-        tracing::error!(
-            code = "CORRUPT_ROW",
-            wanted = wanted.len(),
-            deleted = tiles.len(),
-            "tiles of the sealed log are not what was signed, or name runs that no deletion on record does, and are kept"
-        );
+    // In which a checkpoint ends it could not be proved any more that the log was only appended to since.
+    let kept = sqlx::query_scalar!(
+        r#"SELECT size / 256 AS "tile!" FROM checkpoint WHERE size % 256 <> 0 AND size / 256 = ANY ($1)"#,
+        &wanted
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let may_go = |n: &u64| signed(*n) < before_tile && !kept.contains(&signed(*n));
+    let wanted = wanted.iter().filter_map(|n| u64::try_from(*n).ok());
+    let wanted: Vec<u64> = wanted.filter(may_go).collect();
+    let mut tiles = Vec::new();
+    for some in wanted.chunks(SEAL_PRUNE_AT_ONCE) {
+        if Instant::now() > give_up_at {
+            break;
+        }
+        let deleted = deleted(connection, edge, some).await?;
+        if deleted.len() < some.len() {
+            tracing::error!(
+                code = "CORRUPT_ROW",
+                tiles = some.len(),
+                deleted = deleted.len(),
+                "tiles of the sealed log are not what was signed, or name runs that no deletion on record does, and are kept"
+            );
+        }
+        tiles.extend(deleted);
     }
     if tiles.is_empty() {
         return Ok(Gone::default());
@@ -130,40 +137,53 @@ async fn delete(
     Ok(Gone { tiles, begun })
 }
 
-/// Returns the runs that were deleted on record, of those that some tiles may name.
+/// Returns those of some tiles that are what the root says, and all of whose runs deletions name that are.
 async fn deleted(
     connection: &mut PgConnection,
     edge: &Edge,
-    tiles: &[i64],
-) -> Result<HashSet<Uuid>, Error> {
-    let said = audit::deleted_of_tiles(
-        &mut *connection,
-        tiles,
-        signed(edge.size()),
-        SEAL_TOMBSTONES_MAX,
-    );
-    let said = said.await?;
-    let leaves = said.iter().filter_map(|row| row.leaf);
-    let entries = sealed(connection, edge, leaves.map(|leaf| leaf / TILE).collect()).await?;
-    let is_sealed = |row: &Deleted| {
-        let Some(leaf) = row.leaf else {
-            return false;
-        };
+    wanted: &[u64],
+) -> Result<Vec<i64>, Error> {
+    let tiles = sealed(connection, edge, wanted.iter().copied().collect()).await?;
+    let of_history = |entry: &&Entry| matches!(entry.subject, Subject::History { .. });
+    let runs: HashSet<Uuid> = (tiles.values().flatten())
+        .filter(of_history)
+        .map(|entry| entry.id)
+        .collect();
+    let mut said = Vec::new();
+    let numbers: Vec<i64> = wanted.iter().map(|n| signed(*n)).collect();
+    {
+        let mut rows = audit::deleted_of_tiles(&mut *connection, &numbers, signed(edge.size()));
+        while let Some(row) = rows.try_next().await? {
+            let run_ids = row.run_ids.unwrap_or_default();
+            if row.tombstone.runs_hash != hash_of_uuids(&run_ids) {
+                continue;
+            }
+            let of_tiles: Vec<Uuid> = run_ids.into_iter().filter(|id| runs.contains(id)).collect();
+            if let Some(leaf) = row.leaf.filter(|_| !of_tiles.is_empty()) {
+                let entry = Entry {
+                    shard: 0,
+                    id: row.tombstone.id,
+                    subject: Subject::Tombstone,
+                    hash: row.tombstone.digest(),
+                };
+                said.push((leaf, entry, of_tiles));
+            }
+        }
+    }
+    let leaves = said.iter().map(|(leaf, ..)| leaf / TILE).collect();
+    let entries = sealed(connection, edge, leaves).await?;
+    let is_sealed = |(leaf, expected, _): &(u64, Entry, Vec<Uuid>)| {
         let at = usize::try_from(leaf % TILE).unwrap_or(usize::MAX);
         let entry = entries.get(&(leaf / TILE)).and_then(|tile| tile.get(at));
-        let expected = Entry {
-            shard: 0,
-            id: row.tombstone.id,
-            subject: Subject::Tombstone,
-            hash: row.tombstone.digest(),
-        };
-        entry == Some(&expected)
+        entry == Some(expected)
     };
-    let named = said.into_iter().filter(is_sealed).filter_map(|row| {
-        let run_ids = row.run_ids?;
-        (row.tombstone.runs_hash == hash_of_uuids(&run_ids)).then_some(run_ids)
+    let named = said.into_iter().filter(is_sealed);
+    let named: HashSet<Uuid> = named.flat_map(|(_, _, run_ids)| run_ids).collect();
+    let is_deleted = |entry: &Entry| of_history(&entry) && named.contains(&entry.id);
+    let gone = tiles.iter().filter(|(_, entries)| {
+        entries.len() == tree::TILE_ENTRIES && entries.iter().all(is_deleted)
     });
-    Ok(named.flatten().collect())
+    Ok(gone.map(|(n, _)| signed(*n)).collect())
 }
 
 /// Returns the entries of those of some tiles that are what the root says.

@@ -130,6 +130,9 @@ pub(crate) async fn rotate(
 ) -> Result<Result<Note, Refusal>, Error> {
     let mut transaction = pool.begin().await?;
     consumer::lock(&mut transaction, Name::Seal).await?;
+    if is_followed(&mut transaction, new).await? {
+        return Ok(Err(Refusal::Followed));
+    }
     let state = match state(&mut transaction, old.unwrap_or(new)).await? {
         Ok(state) => state,
         // Whose key is lost is not asked.
@@ -212,7 +215,7 @@ async fn follows(
         .is_some_and(|last| last.log != state.log)
         && let Some(first) = log::latest(&mut *connection, 0).await?
     {
-        signer.follow(state.log, &first.note);
+        signer.go_over(state.log, &first.note);
     }
     if let Err(refusal) = signer.check(state.log, latest.map(|it| (&it.note, &it.checkpoint))) {
         let is_altered = refusal == Refusal::OtherKey
@@ -236,7 +239,10 @@ async fn follows(
 }
 
 /// Says whether a key has said that another one follows it.
-async fn is_followed(connection: &mut PgConnection, signer: &Signer) -> Result<bool, Error> {
+pub(super) async fn is_followed(
+    connection: &mut PgConnection,
+    signer: &Signer,
+) -> Result<bool, Error> {
     let rotations = prove::rotations(connection, i64::MAX).await?;
     let notes = rotations.iter().filter_map(|note| note.parse().ok());
     Ok(notes
