@@ -68,7 +68,7 @@ pub(super) struct Head {
     /// It closes the run.
     pub(super) closes: bool,
     pub(super) tile: i64,
-    /// What was committed before this moment had been sealed before. None where that is not known.
+    /// What was committed before this moment had been sealed before, also where there was a gap since. None where that is not known.
     pub(super) younger_than: Option<i64>,
 }
 
@@ -299,8 +299,10 @@ impl Log {
         if has_gap {
             self.gaps.insert(tile);
         }
-        let until = self.complete_until.filter(|_| !has_gap);
-        let younger_than = until.map(|until| own.map_or(until, |own| own.min(until)).0);
+        // Also behind a gap: what is missing there was committed since.
+        let younger_than = self
+            .complete_until
+            .map(|until| own.map_or(until, |own| own.min(until)).0);
         match entry.subject {
             Subject::History { seq, closes } => self.heads.push(Head {
                 run: Key {

@@ -59,7 +59,7 @@ pub struct Summary {
     pub entries: u64,
     /// The log in whose place this one was begun, if it was, and when.
     pub replaces: Option<(Uuid, Timestamp)>,
-    /// How many checkpoints say that something was sealed later than it was committed: how old it is says nobody.
+    /// How many checkpoints say that something was sealed later than it was committed, since the last one before them that had all.
     pub gaps: u64,
     /// How often the clock was set back by which it is said what is sealed: what was sealed next may be as old as it says.
     pub clock_set_back: u64,

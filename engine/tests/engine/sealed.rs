@@ -321,13 +321,9 @@ async fn what_was_taken_out_is_found() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_put_in_is_found() {
-    let folder = Folder::new();
-    let (url, trust) = some_sealed(&folder).await;
-    // A run as if it had been there for an hour: of an id, and with events, of that time.
-    let copy = copy(&url).await;
-    let old = run_id(&copy, "then-1").await;
+/// Puts in a run as if it had been there for an hour: of an id, and with events, of that time.
+pub(crate) async fn make_up_run(url: &str) {
+    let old = run_id(url, "then-1").await;
     let mut bytes = *old.as_bytes();
     let millis = u64::from_be_bytes([
         0, 0, bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5],
@@ -335,7 +331,7 @@ async fn what_was_put_in_is_found() {
     bytes[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
     let new = Uuid::from_bytes(bytes);
     execute(
-        &copy,
+        url,
         &format!(
             "INSERT INTO execution SELECT (jsonb_populate_record(e, '{{\"run_id\": \"{new}\"}}')).* FROM execution e WHERE run_id = '{old}';
              INSERT INTO history SELECT shard, '{new}', seq, first_event_id, version,
@@ -344,7 +340,15 @@ async fn what_was_put_in_is_found() {
         ),
     )
     .await;
-    compute_chain_anew(&copy, new).await;
+    compute_chain_anew(url, new).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_put_in_is_found() {
+    let folder = Folder::new();
+    let (url, trust) = some_sealed(&folder).await;
+    let copy = copy(&url).await;
+    make_up_run(&copy).await;
     let found = found(&copy, &trust, &folder).await;
     assert!(
         !found.is_empty() && found.iter().all(|it| it.starts_with("ROW_INSERTED")),

@@ -258,7 +258,7 @@ fn sentence(sealed: &Summary) -> String {
     let gaps = match sealed.gaps {
         0 => String::new(),
         gaps => format!(
-            "; {gaps} checkpoints have a gap: how long before them what they sealed was there can't be said"
+            "; {gaps} checkpoints have a gap: what was committed since the one before that had all was sealed late"
         ),
     };
     let set_back = match sealed.clock_set_back {

@@ -81,7 +81,7 @@ pub(crate) async fn turn(pool: &PgPool, signer: &Signer, every: Duration) -> Res
     if gathered.has_gap && state.latest.is_some() {
         tracing::warn!(
             code = "SEAL_GAP",
-            "the sealed log has not read all of the feed, and seals the heads of all runs that are there: how old they are nobody can say then"
+            "the sealed log has not read all of the feed, and seals the heads of all runs that are there: when since the last checkpoint that had all they were committed nobody can say then"
         );
     }
     if state.latest.is_some() && signer.remembered().is_none() {
